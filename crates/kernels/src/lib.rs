@@ -1,0 +1,39 @@
+//! Fused CPU kernels for Burn, each with a hand-written gradient.
+//!
+//! On the `flex` backend Burn computes `exp`, `tanh` and `log` one value at a time on one thread, and under autodiff an
+//! activation, a layer norm or a log-softmax falls apart into many passes over memory. The functions here do the same in
+//! one vectorised, threaded pass. On every other backend they are the plain composition of Burn operations, which is also
+//! what the tests compare them with.
+//!
+//! | function | what it saves |
+//! |---|---|
+//! | [`gelu_new`] | a scalar `tanh` per value, twice under autodiff |
+//! | [`layer_norm`] | six passes forward, more backward |
+//! | [`token_log_probs`] | the `[tokens, vocab]` matrix, which is never kept |
+//!
+//! Results do not depend on the number of threads: each row is summed by one thread in a fixed order.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! let x = Tensor::<1>::from_floats([-1.0, 0.0, 2.0], &Device::flex());
+//! let y = tailguard_kernels::gelu_new(x).into_data().try_to_vec::<f32>().unwrap();
+//! assert!((y[0] + 0.158_808).abs() < 1e-5 && y[1] == 0.0);
+//! ```
+
+mod exp;
+mod gelu;
+mod layer_norm;
+mod log_probs;
+mod slices;
+
+pub use exp::{RowStats, exp, row_stats};
+pub use gelu::gelu_new;
+pub use layer_norm::layer_norm;
+pub use log_probs::{TokenStats, token_log_probs};
+
+use burn::tensor::Device;
+
+/// Whether tensors of this device are computed by Burn's CPU backend, for which the fused kernels are written.
+fn on_flex(device: &Device) -> bool {
+    device.clone().inner() == Device::flex()
+}

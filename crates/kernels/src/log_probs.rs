@@ -1,0 +1,320 @@
+//! Log-probabilities of chosen tokens under a linear head, without keeping the `[tokens, vocab]` logits.
+//!
+//! Rows are taken in chunks: a matrix product gives the chunk's logits, one pass over them gives the log-probability and
+//! the entropy, and the chunk is dropped. The backward pass computes the logits again, which costs one more product and
+//! saves writing, keeping and re-reading `[tokens, vocab]` several times.
+
+use burn::backend::TensorMetadata;
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::{DType, Int, Shape, Tensor};
+use rayon::prelude::*;
+
+use crate::exp::{exp, row_stats};
+use crate::slices::{contiguous, empty_like, floats, vectorised};
+
+/// What is known about chosen tokens.
+#[derive(Clone, Debug)]
+pub struct TokenStats {
+    /// `log p(target)` in nats, `[n]`; differentiable with respect to the hidden states and the head.
+    pub log_probs: Tensor<1>,
+    /// Entropy of the whole distribution in nats, `[n]`; a constant for autodiff.
+    pub entropies: Tensor<1>,
+}
+
+/// Log-probabilities of `targets` under `softmax(hidden head^T / temperature)`, with one token's probability set to 0 if asked.
+///
+/// # Shapes
+/// - `hidden`: `[n, d]`
+/// - `head`: `[vocab, d]`, the rows of the output embedding
+/// - `targets`: `[n]`, ids below `vocab`, none of them `suppress`
+/// - both results: `[n]`
+#[must_use]
+pub fn token_log_probs(
+    hidden: Tensor<2>,
+    head: Tensor<2>,
+    targets: Tensor<1, Int>,
+    temperature: f32,
+    suppress: Option<u32>,
+) -> TokenStats {
+    if crate::on_flex(&hidden.device()) {
+        // an id outside the vocabulary suppresses nothing
+        let suppress = suppress.map_or(usize::MAX, |id| id as usize);
+        let (log_probs, entropies) = <Dispatch as LogProbOps>::token_log_probs(
+            hidden.into_dispatch(),
+            head.into_dispatch(),
+            targets.into_dispatch(),
+            temperature.recip(),
+            suppress,
+        );
+        TokenStats { log_probs: Tensor::from_dispatch(log_probs), entropies: Tensor::from_dispatch(entropies) }
+    } else {
+        plain(hidden, head, targets, temperature, suppress)
+    }
+}
+
+/// The definition, by Burn operations. A suppressed logit is lowered by 1e4, which gives probability 0 in f32 and no NaN.
+fn plain(hidden: Tensor<2>, head: Tensor<2>, targets: Tensor<1, Int>, temperature: f32, suppress: Option<u32>) -> TokenStats {
+    let mut logits = hidden.matmul(head.transpose()) / temperature;
+    if let Some(id) = suppress {
+        let [_, vocab] = logits.dims();
+        let columns = Tensor::<1, Int>::arange(0..i64::try_from(vocab).unwrap_or(i64::MAX), &logits.device());
+        logits = logits - columns.equal_elem(i64::from(id)).float().unsqueeze::<2>() * 1e4;
+    }
+    let max = logits.clone().detach().max_dim(1);
+    let log_sum_exp = (logits.clone() - max.clone()).exp().sum_dim(1).log() + max;
+    let log_softmax = (logits.clone() - log_sum_exp.clone()).detach();
+    let entropies = -(log_softmax.clone().exp() * log_softmax).sum_dim(1).squeeze_dim::<1>(1);
+    let log_probs = (logits.gather(1, targets.unsqueeze_dim(1)) - log_sum_exp).squeeze_dim::<1>(1);
+    TokenStats { log_probs, entropies }
+}
+
+#[backend_extension(Flex, Autodiff)]
+trait LogProbOps: Backend {
+    fn token_log_probs(
+        hidden: FloatTensor<Self>,
+        head: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        scale: f32,
+        suppress: usize,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Gradients with respect to `hidden` and `head`.
+    fn token_log_probs_backward(
+        hidden: FloatTensor<Self>,
+        head: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        scale: f32,
+        suppress: usize,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+}
+
+/// Values of one chunk of logits (16 MiB): it stays near the caches and bounds the memory whatever the vocabulary is.
+const CHUNK_VALUES: usize = 1 << 22;
+
+/// Row ranges of at most [`CHUNK_VALUES`] logits.
+fn chunks(rows: usize, vocab: usize) -> impl Iterator<Item = (usize, usize)> {
+    let step = (CHUNK_VALUES / vocab.max(1)).max(1);
+    (0..rows).step_by(step).map(move |start| (start, step.min(rows - start)))
+}
+
+/// Token ids on the host.
+fn ids(targets: &FlexTensor) -> Vec<usize> {
+    let targets = contiguous(targets);
+    let found = match targets.dtype() {
+        DType::I32 => targets.as_slice::<i32>().map(|s| s.iter().map(|&id| usize::try_from(id)).collect::<Result<_, _>>()),
+        DType::I64 => targets.as_slice::<i64>().map(|s| s.iter().map(|&id| usize::try_from(id)).collect()),
+        _ => None,
+    };
+    match found {
+        Some(Ok(ids)) => ids,
+        _ => unreachable!("token ids are non-negative i32 or i64"),
+    }
+}
+
+/// Logits of `rows` rows from `start`, `[rows, vocab]`.
+fn logits(hidden: &FlexTensor, head: &FlexTensor, start: usize, rows: usize) -> FlexTensor {
+    contiguous(&Flex::float_matmul(hidden.narrow(0, start, rows), head.transpose(0, 1)))
+}
+
+/// Scales a row in place and removes the suppressed token.
+#[inline(always)]
+fn prepare_row(row: &mut [f32], scale: f32, suppress: usize) {
+    if (scale - 1.0).abs() > f32::EPSILON {
+        for value in row.iter_mut() {
+            *value *= scale;
+        }
+    }
+    if let Some(value) = row.get_mut(suppress) {
+        *value = f32::NEG_INFINITY;
+    }
+}
+
+impl LogProbOps for Flex {
+    fn token_log_probs(
+        hidden: FloatTensor<Self>,
+        head: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        scale: f32,
+        suppress: usize,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let ([n, _], [vocab, _]) = (dims(&hidden), dims(&head));
+        let targets = ids(&targets);
+        let mut log_probs = FlexTensor::empty(Shape::new([n]), DType::F32);
+        let mut entropies = FlexTensor::empty(Shape::new([n]), DType::F32);
+        let (out, entropy) = (log_probs.storage_mut::<f32>(), entropies.storage_mut::<f32>());
+        for (start, rows) in chunks(n, vocab) {
+            let mut logits = logits(&hidden, &head, start, rows);
+            let outputs = out[start..start + rows].par_iter_mut().zip(&mut entropy[start..start + rows]);
+            let inputs = logits.storage_mut::<f32>().par_chunks_mut(vocab).zip(&targets[start..start + rows]);
+            outputs.zip(inputs).for_each(|((log_prob, entropy), (row, &target))| {
+                vectorised(|| {
+                    prepare_row(row, scale, suppress);
+                    let stats = row_stats(row);
+                    *log_prob = row[target] - stats.log_sum_exp;
+                    *entropy = stats.entropy;
+                });
+            });
+        }
+        (log_probs, entropies)
+    }
+
+    fn token_log_probs_backward(
+        hidden: FloatTensor<Self>,
+        head: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        scale: f32,
+        suppress: usize,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let ([n, d], [vocab, _]) = (dims(&hidden), dims(&head));
+        let (targets, grad) = (ids(&targets), contiguous(&grad));
+        let mut grad_hidden = FlexTensor::empty(Shape::new([n, d]), DType::F32);
+        let mut grad_head: Option<FlexTensor> = None;
+        for (start, rows) in chunks(n, vocab) {
+            let mut chunk = logits(&hidden, &head, start, rows);
+            let inputs = floats(&grad)[start..start + rows].par_iter().zip(&targets[start..start + rows]);
+            chunk.storage_mut::<f32>().par_chunks_mut(vocab).zip(inputs).for_each(|(row, (&grad, &target))| {
+                vectorised(|| logit_gradient(row, target, grad, scale, suppress));
+            });
+            let part = contiguous(&Flex::float_matmul(chunk.clone(), head.clone()));
+            grad_hidden.storage_mut::<f32>()[start * d..(start + rows) * d].copy_from_slice(floats(&part));
+            let part = Flex::float_matmul(chunk.transpose(0, 1), hidden.narrow(0, start, rows));
+            grad_head = Some(match grad_head {
+                Some(sum) => Flex::float_add(sum, part),
+                None => part,
+            });
+        }
+        (grad_hidden, grad_head.unwrap_or_else(|| empty_like(&head)))
+    }
+}
+
+/// Turns a row of logits into the gradient of `grad * log p(target)` with respect to them: `grad (1[target] - p) / T`.
+#[inline(always)]
+fn logit_gradient(row: &mut [f32], target: usize, grad: f32, scale: f32, suppress: usize) {
+    prepare_row(row, scale, suppress);
+    let log_sum_exp = row_stats(row).log_sum_exp;
+    let factor = -grad * scale;
+    for value in row.iter_mut() {
+        *value = factor * exp(*value - log_sum_exp);
+    }
+    row[target] += grad * scale;
+    if let Some(value) = row.get_mut(suppress) {
+        *value = 0.0;
+    }
+}
+
+fn dims(tensor: &FlexTensor) -> [usize; 2] {
+    let shape = tensor.shape();
+    [shape[0], shape[1]]
+}
+
+/// What the backward pass computes the logits from again.
+#[derive(Clone, Debug)]
+struct Inputs<B: Backend> {
+    hidden: B::FloatTensorPrimitive,
+    head: B::FloatTensorPrimitive,
+    targets: B::IntTensorPrimitive,
+    scale: f32,
+    suppress: usize,
+}
+
+#[derive(Debug)]
+struct LogProbsBackward;
+
+impl<B: LogProbOps> Backward<B, 2> for LogProbsBackward {
+    type State = Inputs<B>;
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let Inputs { hidden, head, targets, scale, suppress } = ops.state;
+        let (grad_hidden, grad_head) = B::token_log_probs_backward(hidden, head, targets, scale, suppress, grad);
+        let [hidden, head] = ops.parents;
+        if let Some(parent) = hidden {
+            grads.register::<B>(parent.id, grad_hidden);
+        }
+        if let Some(parent) = head {
+            grads.register::<B>(parent.id, grad_head);
+        }
+    }
+}
+
+impl<B: LogProbOps, C: CheckpointStrategy> LogProbOps for Autodiff<B, C> {
+    fn token_log_probs(
+        hidden: FloatTensor<Self>,
+        head: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        scale: f32,
+        suppress: usize,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let ((hidden, hidden_node), (head, head_node)) = (hidden.into_parts(), head.into_parts());
+        let (log_probs, entropies) = B::token_log_probs(hidden.clone(), head.clone(), targets.clone(), scale, suppress);
+        let log_probs = match LogProbsBackward.prepare::<C>([hidden_node, head_node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(Inputs { hidden, head, targets, scale, suppress }, log_probs),
+            OpsKind::UnTracked(prep) => prep.finish(log_probs),
+        };
+        (log_probs, <Self as burn::backend::AutodiffBackend>::from_inner(entropies))
+    }
+
+    fn token_log_probs_backward(
+        _hidden: FloatTensor<Self>,
+        _head: FloatTensor<Self>,
+        _targets: IntTensor<Self>,
+        _scale: f32,
+        _suppress: usize,
+        _grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        unreachable!("gradients of gradients are never taken")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, Distribution};
+
+    /// Values and both gradients of the fused and the plain version agree.
+    fn check(n: usize, d: usize, vocab: usize, temperature: f32, suppress: Option<u32>) {
+        let device = Device::flex().autodiff();
+        device.seed(7);
+        let normal = |shape: [usize; 2], std| Tensor::<2>::random(shape, Distribution::Normal(0.0, std), &device).require_grad();
+        let (hidden, head) = (normal([n, d], 1.0), normal([vocab, d], 0.7));
+        let targets: Vec<i32> = (0..n).map(|i| i32::try_from((i * 13 + 1) % (vocab - 1)).unwrap()).collect();
+        let targets = Tensor::<1, Int>::from_ints(targets.as_slice(), &device.clone().inner());
+        let weights = Tensor::<1>::random([n], Distribution::Normal(0.0, 1.0), &device);
+        let run = |out: TokenStats| {
+            let grads = (out.log_probs.clone() * weights.clone()).sum().backward();
+            let grad = |t: &Tensor<2>| t.grad(&grads).expect("both inputs require gradients");
+            (out.log_probs.inner(), out.entropies.inner(), grad(&hidden), grad(&head))
+        };
+        let fused = run(token_log_probs(hidden.clone(), head.clone(), targets.clone(), temperature, suppress));
+        let plain = run(plain(hidden.clone(), head.clone(), targets, temperature, suppress));
+        let near = |a: f32, what: &str| assert!(a < 2e-5, "{what} differs by {a}");
+        near((fused.0 - plain.0).abs().max().into_scalar::<f32>(), "log-probability");
+        near((fused.1 - plain.1).abs().max().into_scalar::<f32>(), "entropy");
+        near((fused.2 - plain.2).abs().max().into_scalar::<f32>(), "gradient of hidden");
+        near((fused.3 - plain.3).abs().max().into_scalar::<f32>(), "gradient of head");
+    }
+
+    #[test]
+    fn values_and_gradients_match_the_plain_composition() {
+        check(5, 8, 19, 1.0, None);
+        check(33, 16, 211, 0.7, None);
+    }
+
+    #[test]
+    fn a_suppressed_token_has_no_probability_and_no_gradient() {
+        check(9, 8, 40, 1.0, Some(39));
+    }
+
+    #[test]
+    fn several_chunks_give_what_one_gives() {
+        check(90, 4, 50_257, 1.0, None);
+    }
+}
