@@ -1,0 +1,178 @@
+//! What `config.json` of a Hugging Face GPT-2 directory says.
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Gpt2Error;
+use crate::model::Gpt2;
+
+/// The settings of a GPT-2, named and defaulted as in Hugging Face's `config.json`. Keys it does not name are ignored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gpt2Config {
+    /// Number of tokens.
+    pub vocab_size: usize,
+    /// Context length in tokens.
+    #[serde(default = "defaults::n_positions")]
+    pub n_positions: usize,
+    /// Width of the hidden states.
+    pub n_embd: usize,
+    /// Number of blocks.
+    pub n_layer: usize,
+    /// Number of attention heads; divides `n_embd`.
+    pub n_head: usize,
+    /// Width inside the MLP; four times `n_embd` if absent.
+    #[serde(default)]
+    pub n_inner: Option<usize>,
+    /// Epsilon of every layer norm.
+    #[serde(default = "defaults::layer_norm_epsilon")]
+    pub layer_norm_epsilon: f64,
+    /// Activation of the MLP; `gelu_new` is the only one that GPT-2 checkpoints use.
+    #[serde(default = "defaults::activation_function")]
+    pub activation_function: String,
+    /// Standard deviation of the initial weights.
+    #[serde(default = "defaults::initializer_range")]
+    pub initializer_range: f64,
+    /// The token that begins a text, if any.
+    #[serde(default)]
+    pub bos_token_id: Option<u32>,
+    /// The token that ends a text, if any.
+    #[serde(default)]
+    pub eos_token_id: Option<u32>,
+    /// Whether the output head is the input embedding.
+    #[serde(default = "defaults::yes")]
+    pub tie_word_embeddings: bool,
+    /// Whether attention is scaled by `1/sqrt(head width)`; must be true.
+    #[serde(default = "defaults::yes")]
+    pub scale_attn_weights: bool,
+    /// Whether attention is further divided by the layer's number; must be false.
+    #[serde(default)]
+    pub scale_attn_by_inverse_layer_idx: bool,
+}
+
+mod defaults {
+    pub(super) fn n_positions() -> usize {
+        1024
+    }
+    pub(super) fn layer_norm_epsilon() -> f64 {
+        1e-5
+    }
+    pub(super) fn activation_function() -> String {
+        "gelu_new".into()
+    }
+    pub(super) fn initializer_range() -> f64 {
+        0.02
+    }
+    pub(super) fn yes() -> bool {
+        true
+    }
+}
+
+impl Gpt2Config {
+    /// A GPT-2 of the given sizes with a tied head and otherwise the published defaults.
+    #[must_use]
+    pub fn new(vocab_size: usize, n_positions: usize, n_embd: usize, n_layer: usize, n_head: usize) -> Self {
+        Self {
+            vocab_size,
+            n_positions,
+            n_embd,
+            n_layer,
+            n_head,
+            n_inner: None,
+            layer_norm_epsilon: defaults::layer_norm_epsilon(),
+            activation_function: defaults::activation_function(),
+            initializer_range: defaults::initializer_range(),
+            bos_token_id: None,
+            eos_token_id: None,
+            tie_word_embeddings: true,
+            scale_attn_weights: true,
+            scale_attn_by_inverse_layer_idx: false,
+        }
+    }
+
+    /// Width inside the MLP.
+    #[must_use]
+    pub fn inner(&self) -> usize {
+        self.n_inner.unwrap_or(4 * self.n_embd)
+    }
+
+    /// Width of one attention head.
+    #[must_use]
+    pub fn head_width(&self) -> usize {
+        self.n_embd / self.n_head
+    }
+
+    /// Refuses settings that this model does not have.
+    ///
+    /// # Errors
+    /// [`Gpt2Error::Config`] names the key, the value found and what is expected.
+    pub fn validate(&self) -> Result<(), Gpt2Error> {
+        let refuse = |key: &'static str, found: String, expected: &'static str| Err(Gpt2Error::Config { key, found, expected });
+        for (key, value) in [
+            ("vocab_size", self.vocab_size),
+            ("n_positions", self.n_positions),
+            ("n_embd", self.n_embd),
+            ("n_layer", self.n_layer),
+            ("n_head", self.n_head),
+            ("n_inner", self.inner()),
+        ] {
+            if value == 0 {
+                return refuse(key, value.to_string(), "at least 1");
+            }
+        }
+        if !self.n_embd.is_multiple_of(self.n_head) {
+            return refuse("n_head", self.n_head.to_string(), "a divisor of n_embd");
+        }
+        if !matches!(self.activation_function.as_str(), "gelu_new" | "gelu_pytorch_tanh") {
+            return refuse("activation_function", self.activation_function.clone(), "gelu_new");
+        }
+        if !self.scale_attn_weights {
+            return refuse("scale_attn_weights", "false".into(), "true");
+        }
+        if self.scale_attn_by_inverse_layer_idx {
+            return refuse("scale_attn_by_inverse_layer_idx", "true".into(), "false");
+        }
+        for (key, id) in [("bos_token_id", self.bos_token_id), ("eos_token_id", self.eos_token_id)] {
+            if id.is_some_and(|id| usize::try_from(id).map_or(true, |id| id >= self.vocab_size)) {
+                return refuse(key, id.map_or_else(String::new, |id| id.to_string()), "a token id below vocab_size");
+            }
+        }
+        Ok(())
+    }
+
+    /// A model with random weights that depend on `seed` alone: normal with `initializer_range`, projections back into the
+    /// residual stream divided by `sqrt(2 n_layer)`, biases 0, as GPT-2 was initialised.
+    ///
+    /// # Errors
+    /// [`Gpt2Error::Config`] if the settings are not a model.
+    pub fn init(&self, seed: u64, device: &Device) -> Result<Gpt2, Gpt2Error> {
+        Gpt2::random(self, seed, device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_published_config_is_read_and_unknown_keys_are_ignored() {
+        let json = r#"{"model_type": "gpt2", "vocab_size": 50257, "n_embd": 768, "n_layer": 12, "n_head": 12, "n_ctx": 1024,
+            "eos_token_id": 50256, "summary_type": "cls_index"}"#;
+        let config: Gpt2Config = serde_json::from_str(json).unwrap();
+        assert_eq!((config.n_positions, config.inner(), config.head_width()), (1024, 3072, 64));
+        assert!(config.tie_word_embeddings && config.validate().is_ok());
+    }
+
+    #[test]
+    fn what_the_model_cannot_do_is_refused_by_name() {
+        let refused = |change: fn(&mut Gpt2Config)| {
+            let mut config = Gpt2Config::new(10, 8, 4, 1, 2);
+            change(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        assert!(refused(|c| c.n_head = 3).contains("n_head is 3, expected a divisor of n_embd"));
+        assert!(refused(|c| c.n_layer = 0).contains("n_layer is 0"));
+        assert!(refused(|c| c.activation_function = "relu".into()).contains("activation_function is relu"));
+        assert!(refused(|c| c.eos_token_id = Some(10)).contains("eos_token_id is 10"));
+        assert!(refused(|c| c.scale_attn_by_inverse_layer_idx = true).contains("inverse_layer_idx"));
+    }
+}

@@ -1,0 +1,48 @@
+//! What can go wrong with a GPT-2.
+
+use tailguard_checkpoint::CheckpointError;
+
+/// Errors of loading a model and of the batches given to it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Gpt2Error {
+    /// A setting that this model does not have.
+    #[error("the GPT-2 configuration's {key} is {found}, expected {expected}")]
+    Config {
+        /// The key in `config.json`.
+        key: &'static str,
+        /// The value found.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// The directory or its weights cannot be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A batch without rows, or a row without tokens.
+    #[error("row {row} of {rows} rows of tokens is empty, expected at least one token in each of at least one row")]
+    Empty {
+        /// The empty row; 0 if there are no rows.
+        row: usize,
+        /// Number of rows.
+        rows: usize,
+    },
+    /// More tokens than the context holds.
+    #[error("a sequence of {found} tokens does not fit the context of {limit} tokens")]
+    TooLong {
+        /// Tokens asked for.
+        found: usize,
+        /// The model's `n_positions` or the cache's length.
+        limit: usize,
+    },
+    /// A token id outside the vocabulary.
+    #[error("token id {id} in row {row} is outside the vocabulary of {vocab_size} tokens")]
+    UnknownToken {
+        /// The id.
+        id: u32,
+        /// The row it stands in.
+        row: usize,
+        /// The model's `vocab_size`.
+        vocab_size: usize,
+    },
+}

@@ -1,0 +1,51 @@
+//! The policy that PPO trains: a GPT-2 and a value head on the same trunk.
+
+use burn::module::{Module, Param};
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Device, Tensor};
+
+use crate::model::Gpt2;
+
+/// One linear layer from a hidden state to the expected return; Hugging Face name `v_head.summary`.
+#[derive(Module, Debug)]
+pub struct ValueHead {
+    pub(crate) summary: Linear, // [d, 1]
+}
+
+impl ValueHead {
+    /// A value head that says 0 everywhere: the advantages of the first iteration are the returns themselves.
+    #[must_use]
+    pub fn init(hidden: usize, device: &Device) -> Self {
+        let mut summary = LinearConfig::new(hidden, 1).init(device);
+        summary.weight = Param::from_tensor(Tensor::zeros([hidden, 1], device));
+        summary.bias = Some(Param::from_tensor(Tensor::zeros([1], device)));
+        Self { summary }
+    }
+
+    /// Value of each state.
+    ///
+    /// # Shapes
+    /// `[n, hidden]` to `[n]`, in units of the reward.
+    #[must_use]
+    pub fn forward(&self, hidden: Tensor<2>) -> Tensor<1> {
+        self.summary.forward(hidden).squeeze_dim::<1>(1)
+    }
+}
+
+/// Policy and value function with a shared trunk.
+#[derive(Module, Debug)]
+pub struct Policy {
+    /// The language model.
+    pub gpt2: Gpt2,
+    /// The critic.
+    pub value_head: ValueHead,
+}
+
+impl Policy {
+    /// A policy that starts from a language model, with a fresh value head (Algorithm 1, line 1).
+    #[must_use]
+    pub fn new(gpt2: Gpt2) -> Self {
+        let value_head = ValueHead::init(gpt2.config().n_embd, &gpt2.device());
+        Self { gpt2, value_head }
+    }
+}

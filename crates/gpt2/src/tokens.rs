@@ -1,0 +1,117 @@
+//! Rows of token ids as the tensors that the model takes.
+
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+
+use crate::error::Gpt2Error;
+
+/// Token ids of several rows, padded to one length.
+#[derive(Clone, Debug)]
+pub struct TokenBatch {
+    /// Token ids, `[batch, seq]`.
+    pub input_ids: Tensor<2, Int>,
+    /// Position of each token in its own row, `[batch, seq]`: 0 for the first real token, 1 at padded places, as Hugging Face
+    /// counts them.
+    pub position_ids: Tensor<2, Int>,
+    /// True where a place is padding, `[batch, seq]`; none if there is no padding at all.
+    pub padding: Option<Tensor<2, Bool>>,
+}
+
+/// The side on which short rows are filled up.
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Left,
+    Right,
+}
+
+impl TokenBatch {
+    /// Rows that end in the same column, so that all of them can be continued together.
+    ///
+    /// # Errors
+    /// [`Gpt2Error::Empty`] without rows or with an empty row.
+    pub fn left_padded(rows: &[&[u32]], pad_id: u32, device: &Device) -> Result<Self, Gpt2Error> {
+        Self::padded(rows, pad_id, Side::Left, device)
+    }
+
+    /// Rows that begin in the same column, for scoring whole sequences.
+    ///
+    /// # Errors
+    /// [`Gpt2Error::Empty`] without rows or with an empty row.
+    pub fn right_padded(rows: &[&[u32]], pad_id: u32, device: &Device) -> Result<Self, Gpt2Error> {
+        Self::padded(rows, pad_id, Side::Right, device)
+    }
+
+    fn padded(rows: &[&[u32]], pad_id: u32, side: Side, device: &Device) -> Result<Self, Gpt2Error> {
+        let device = &device.clone().inner();
+        if let Some(row) = rows.iter().position(|row| row.is_empty()).or(rows.is_empty().then_some(0)) {
+            return Err(Gpt2Error::Empty { row, rows: rows.len() });
+        }
+        let seq = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+        let (mut ids, mut positions, mut padding) = (Vec::new(), Vec::new(), Vec::new());
+        for row in rows {
+            let pads = seq - row.len();
+            let before = if side == Side::Left { pads } else { 0 };
+            ids.extend(std::iter::repeat_n(pad_id, before).chain(row.iter().copied()));
+            positions.extend(std::iter::repeat_n(1, before).chain(0..i64::try_from(row.len()).unwrap_or(i64::MAX)));
+            padding.extend((0..seq).map(|column| column < before || column >= before + row.len()));
+            ids.resize(padding.len(), pad_id);
+            positions.resize(padding.len(), 1);
+        }
+        let shape = [rows.len(), seq];
+        let ids: Vec<i64> = ids.into_iter().map(i64::from).collect();
+        let padded = padding.contains(&true);
+        Ok(Self {
+            input_ids: Tensor::from_data(TensorData::new(ids, shape), device),
+            position_ids: Tensor::from_data(TensorData::new(positions, shape), device),
+            padding: padded.then(|| Tensor::from_data(TensorData::new(padding, shape), device)),
+        })
+    }
+
+    /// Number of rows and their padded length.
+    #[must_use]
+    pub fn dims(&self) -> [usize; 2] {
+        self.input_ids.dims()
+    }
+}
+
+/// Token ids `[n]` as a tensor.
+#[must_use]
+pub fn id_tensor(ids: &[u32], device: &Device) -> Tensor<1, Int> {
+    let ids: Vec<i64> = ids.iter().copied().map(i64::from).collect();
+    let count = ids.len();
+    Tensor::from_data(TensorData::new(ids, [count]), &device.clone().inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ints(tensor: Tensor<2, Int>) -> Vec<i64> {
+        tensor.try_into_vec_as::<i64>().unwrap()
+    }
+
+    #[test]
+    fn padding_goes_to_the_side_asked_for_and_positions_count_real_tokens() {
+        let rows: [&[u32]; 2] = [&[5, 6, 7], &[8]];
+        let left = TokenBatch::left_padded(&rows, 9, &Device::flex()).unwrap();
+        assert_eq!(ints(left.input_ids), [5, 6, 7, 9, 9, 8]);
+        assert_eq!(ints(left.position_ids), [0, 1, 2, 1, 1, 0]);
+        let right = TokenBatch::right_padded(&rows, 9, &Device::flex()).unwrap();
+        assert_eq!(ints(right.input_ids), [5, 6, 7, 8, 9, 9]);
+        assert_eq!(ints(right.position_ids), [0, 1, 2, 0, 1, 1]);
+        let padding = right.padding.unwrap().into_data().try_to_vec::<bool>().unwrap();
+        assert_eq!(padding, [false, false, false, false, true, true]);
+    }
+
+    #[test]
+    fn rows_of_one_length_have_no_padding_mask() {
+        let rows: [&[u32]; 2] = [&[5, 6], &[8, 1]];
+        assert!(TokenBatch::left_padded(&rows, 9, &Device::flex()).unwrap().padding.is_none());
+    }
+
+    #[test]
+    fn empty_batches_and_rows_are_refused() {
+        let rows: [&[u32]; 2] = [&[5], &[]];
+        assert!(matches!(TokenBatch::right_padded(&rows, 0, &Device::flex()), Err(Gpt2Error::Empty { row: 1, rows: 2 })));
+        assert!(matches!(TokenBatch::left_padded(&[], 0, &Device::flex()), Err(Gpt2Error::Empty { row: 0, rows: 0 })));
+    }
+}

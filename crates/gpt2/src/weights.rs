@@ -1,0 +1,232 @@
+//! Where the weights come from and go to: random numbers, or a Hugging Face directory.
+
+use std::path::Path;
+
+use burn::module::Param;
+use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use tailguard_checkpoint::{ModelDir, WeightType, Weights, WeightsWriter, write_config};
+
+use crate::config::Gpt2Config;
+use crate::error::Gpt2Error;
+use crate::model::{Attention, Block, Gpt2, LayerNorm, Mlp};
+use crate::policy::{Policy, ValueHead};
+
+/// File of the value head, beside `model.safetensors`.
+pub const VALUE_HEAD_FILE: &str = "value_head.safetensors";
+
+/// The prefix that Hugging Face puts before every name but the head's.
+const PREFIX: &str = "transformer.";
+
+/// Something that gives a tensor for a name and a shape.
+trait Source {
+    fn tensor<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, Gpt2Error>;
+}
+
+/// Weights from a file.
+struct Stored<'a> {
+    weights: Weights,
+    device: &'a Device,
+}
+
+impl Source for Stored<'_> {
+    fn tensor<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, Gpt2Error> {
+        Ok(self.weights.tensor(name, shape, self.device)?)
+    }
+}
+
+/// GPT-2's initial weights.
+struct Random<'a> {
+    rng: ChaCha8Rng,
+    std: f64,
+    residual_std: f64,
+    device: &'a Device,
+}
+
+impl Source for Random<'_> {
+    fn tensor<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, Gpt2Error> {
+        if D == 1 {
+            let ones = name.contains("ln_") && name.ends_with("weight");
+            return Ok(if ones { Tensor::ones(shape, self.device) } else { Tensor::zeros(shape, self.device) });
+        }
+        let std = if name.ends_with("c_proj.weight") { self.residual_std } else { self.std };
+        #[expect(clippy::cast_possible_truncation, reason = "weights are single precision")]
+        let values = (0..shape.iter().product())
+            .map(|_| {
+                let normal: f64 = StandardNormal.sample(&mut self.rng);
+                (std * normal) as f32
+            })
+            .collect::<Vec<f32>>();
+        Ok(Tensor::from_data(TensorData::new(values, shape), self.device))
+    }
+}
+
+impl Gpt2 {
+    /// Reads `config.json` and `model.safetensors` of a Hugging Face directory: f32, f16 or bf16, names with or without
+    /// `transformer.`, head tied or stored.
+    ///
+    /// # Errors
+    /// Missing, misshapen, unknown or non-finite tensors and settings that the model does not have, by name.
+    pub fn load(dir: &ModelDir, device: &Device) -> Result<Self, Gpt2Error> {
+        let config: Gpt2Config = dir.config()?;
+        let mut weights = dir.weights()?;
+        weights.strip_prefix(PREFIX);
+        let mut source = Stored { weights, device };
+        let model = Self::build(&config, &mut source, device)?;
+        // old checkpoints carry the causal mask, and tied ones may carry a copy of the embedding as the head
+        let unneeded = |name: &str| {
+            name.ends_with(".attn.bias")
+                || name.ends_with(".attn.masked_bias")
+                || (config.tie_word_embeddings && name == "lm_head.weight")
+        };
+        source.weights.finish(unneeded)?;
+        Ok(model)
+    }
+
+    /// See [`Gpt2Config::init`].
+    pub(crate) fn random(config: &Gpt2Config, seed: u64, device: &Device) -> Result<Self, Gpt2Error> {
+        #[expect(clippy::cast_precision_loss, reason = "the number of layers is small")]
+        let residual_std = config.initializer_range / (2.0 * config.n_layer as f64).sqrt();
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        Self::build(config, &mut Random { rng, std: config.initializer_range, residual_std, device }, device)
+    }
+
+    fn build(config: &Gpt2Config, source: &mut impl Source, device: &Device) -> Result<Self, Gpt2Error> {
+        config.validate()?;
+        let (d, inner) = (config.n_embd, config.inner());
+        let wte = embedding(source, "wte", config.vocab_size, d, device)?;
+        let wpe = embedding(source, "wpe", config.n_positions, d, device)?;
+        let mut h = Vec::with_capacity(config.n_layer);
+        for layer in 0..config.n_layer {
+            let name = |part: &str| format!("h.{layer}.{part}");
+            h.push(Block {
+                ln_1: layer_norm(source, &name("ln_1"), config)?,
+                attn: Attention {
+                    c_attn: linear(source, &name("attn.c_attn"), [d, 3 * d], device)?,
+                    c_proj: linear(source, &name("attn.c_proj"), [d, d], device)?,
+                    n_head: config.n_head,
+                },
+                ln_2: layer_norm(source, &name("ln_2"), config)?,
+                mlp: Mlp {
+                    c_fc: linear(source, &name("mlp.c_fc"), [d, inner], device)?,
+                    c_proj: linear(source, &name("mlp.c_proj"), [inner, d], device)?,
+                },
+            });
+        }
+        let ln_f = layer_norm(source, "ln_f", config)?;
+        let lm_head = match config.tie_word_embeddings {
+            true => None,
+            false => Some(Param::from_tensor(source.tensor("lm_head.weight", [config.vocab_size, d])?)),
+        };
+        Ok(Self { wte, wpe, h, ln_f, lm_head, config: config.clone() })
+    }
+
+    /// Writes `config.json` and `model.safetensors` as Hugging Face does.
+    ///
+    /// # Errors
+    /// The file that cannot be written.
+    pub fn save(&self, dir: &Path, weight_type: WeightType) -> Result<(), Gpt2Error> {
+        let mut config = serde_json::json!({
+            "architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "torch_dtype": weight_type.name(),
+            "attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0,
+        });
+        let settings = serde_json::to_value(&self.config).unwrap_or_default();
+        if let (Some(config), serde_json::Value::Object(settings)) = (config.as_object_mut(), settings) {
+            config.extend(settings);
+        }
+        write_config(dir, &config)?;
+        let mut weights = WeightsWriter::new(weight_type);
+        let mut put = |name: &str, tensor: Tensor<2>| weights.insert(format!("{PREFIX}{name}"), tensor);
+        put("wte.weight", self.wte.weight.val());
+        put("wpe.weight", self.wpe.weight.val());
+        for (layer, block) in self.h.iter().enumerate() {
+            let name = |part: &str| format!("{PREFIX}h.{layer}.{part}");
+            for (part, linear) in [
+                ("attn.c_attn", &block.attn.c_attn),
+                ("attn.c_proj", &block.attn.c_proj),
+                ("mlp.c_fc", &block.mlp.c_fc),
+                ("mlp.c_proj", &block.mlp.c_proj),
+            ] {
+                weights.insert(name(&format!("{part}.weight")), linear.weight.val());
+                if let Some(bias) = &linear.bias {
+                    weights.insert(name(&format!("{part}.bias")), bias.val());
+                }
+            }
+            for (part, norm) in [("ln_1", &block.ln_1), ("ln_2", &block.ln_2)] {
+                weights.insert(name(&format!("{part}.weight")), norm.weight.val());
+                weights.insert(name(&format!("{part}.bias")), norm.bias.val());
+            }
+        }
+        weights.insert(format!("{PREFIX}ln_f.weight"), self.ln_f.weight.val());
+        weights.insert(format!("{PREFIX}ln_f.bias"), self.ln_f.bias.val());
+        if let Some(head) = &self.lm_head {
+            weights.insert("lm_head.weight", head.val());
+        }
+        Ok(weights.write(&dir.join("model.safetensors"))?)
+    }
+}
+
+fn embedding(source: &mut impl Source, name: &str, rows: usize, width: usize, device: &Device) -> Result<Embedding, Gpt2Error> {
+    let mut embedding = EmbeddingConfig::new(1, 1).init(device);
+    embedding.weight = Param::from_tensor(source.tensor(&format!("{name}.weight"), [rows, width])?);
+    Ok(embedding)
+}
+
+/// Hugging Face's `Conv1D` stores `[in, out]`, as Burn does: no transpose.
+fn linear(source: &mut impl Source, name: &str, shape: [usize; 2], device: &Device) -> Result<Linear, Gpt2Error> {
+    let mut linear = LinearConfig::new(1, 1).init(device);
+    linear.weight = Param::from_tensor(source.tensor(&format!("{name}.weight"), shape)?);
+    linear.bias = Some(Param::from_tensor(source.tensor(&format!("{name}.bias"), [shape[1]])?));
+    Ok(linear)
+}
+
+fn layer_norm(source: &mut impl Source, name: &str, config: &Gpt2Config) -> Result<LayerNorm, Gpt2Error> {
+    Ok(LayerNorm {
+        weight: Param::from_tensor(source.tensor(&format!("{name}.weight"), [config.n_embd])?),
+        bias: Param::from_tensor(source.tensor(&format!("{name}.bias"), [config.n_embd])?),
+        epsilon: config.layer_norm_epsilon,
+    })
+}
+
+impl ValueHead {
+    /// Reads `v_head.summary.weight` `[1, hidden]` and `v_head.summary.bias` `[1]`.
+    ///
+    /// # Errors
+    /// A missing or misshapen tensor, by name.
+    pub fn load(path: &Path, hidden: usize, device: &Device) -> Result<Self, Gpt2Error> {
+        let mut weights = Weights::open(path)?;
+        let mut head = Self::init(hidden, device);
+        let weight = weights.tensor("v_head.summary.weight", [1, hidden], device)?;
+        head.summary.weight = Param::from_tensor(weight.transpose());
+        head.summary.bias = Some(Param::from_tensor(weights.tensor("v_head.summary.bias", [1], device)?));
+        weights.finish(|_| false)?;
+        Ok(head)
+    }
+
+    /// Writes what [`ValueHead::load`] reads.
+    ///
+    /// # Errors
+    /// The file that cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), Gpt2Error> {
+        let mut weights = WeightsWriter::new(WeightType::F32);
+        weights.insert("v_head.summary.weight", self.summary.weight.val().transpose());
+        if let Some(bias) = &self.summary.bias {
+            weights.insert("v_head.summary.bias", bias.val());
+        }
+        Ok(weights.write(path)?)
+    }
+}
+
+impl Policy {
+    /// Writes the language model as a Hugging Face directory and the value head beside it.
+    ///
+    /// # Errors
+    /// The file that cannot be written.
+    pub fn save(&self, dir: &Path, weight_type: WeightType) -> Result<(), Gpt2Error> {
+        self.gpt2.save(dir, weight_type)?;
+        self.value_head.save(&dir.join(VALUE_HEAD_FILE))
+    }
+}
