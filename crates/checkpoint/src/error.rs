@@ -1,111 +1,186 @@
-//! What can be wrong with a model directory.
+//! What can go wrong with a checkpoint.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
-/// Errors of reading and writing Hugging Face directories. Each names the file and, where there is one, the tensor.
+/// Errors of reading and writing model directories. Each names the file, and the tensor if there is one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// There is no such directory, or it is a file.
-    #[error("{path} is not a directory, expected a Hugging Face model directory")]
+    /// The model directory does not exist, or is something else.
+    #[error("{}: expected a Hugging Face model directory with config.json, found {found}", path.display())]
     NotADirectory {
-        /// The path given.
+        /// The path asked for.
         path: PathBuf,
+        /// `"nothing"` or `"a file"`.
+        found: &'static str,
     },
-    /// A file of the directory is missing.
-    #[error("{path} is missing, expected {expected}")]
+    /// A model directory lacks a file.
+    #[error("{}: {file} is missing, expected a Hugging Face model directory that holds it", path.display())]
     MissingFile {
-        /// The file looked for.
+        /// The directory.
         path: PathBuf,
-        /// What it should hold.
-        expected: &'static str,
+        /// The file's name.
+        file: &'static str,
     },
-    /// A file cannot be read or written.
-    #[error("cannot {action} {path}: {source}")]
+    /// The operating system refused.
+    #[error("{}: cannot {action}", path.display())]
     Io {
-        /// `read`, `write`, ..
-        action: &'static str,
-        /// The file.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
+        /// What was tried: `"read"`, `"write"`, ...
+        action: &'static str,
+        /// Its reason.
+        source: io::Error,
     },
-    /// A JSON file does not hold what it should.
-    #[error("{path}: {source}")]
+    /// A JSON file that is not JSON, or does not say what the caller needs.
+    #[error("{}: not the JSON that was expected", path.display())]
     Json {
         /// The file.
         path: PathBuf,
-        /// Key, line and column.
+        /// Where and why.
         source: serde_json::Error,
     },
-    /// A safetensors file is cut short or damaged.
-    #[error("{path} is no whole safetensors file: {reason}")]
-    Damaged {
+    /// A safetensors file that is shorter or longer than its own header says.
+    #[error("{}: {found} bytes, expected {expected}: the file was cut short or is not a safetensors file", path.display())]
+    FileSize {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
-        reason: String,
+        /// Its size in bytes.
+        found: u64,
+        /// The size in bytes that the header asks for.
+        expected: u64,
     },
-    /// A tensor is not in the file.
-    #[error("{path} has no tensor {name} (expected with shape {expected:?})")]
+    /// A header too large to be one.
+    #[error("{}: the header claims {found} bytes, expected at most {limit}: this is not a safetensors file", path.display())]
+    HeaderSize {
+        /// The file.
+        path: PathBuf,
+        /// The size that the first eight bytes claim.
+        found: u64,
+        /// The largest accepted.
+        limit: u64,
+    },
+    /// A header that is not UTF-8.
+    #[error("{}: the safetensors header is not UTF-8", path.display())]
+    HeaderText {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        source: std::str::Utf8Error,
+    },
+    /// A tensor whose place in the file makes no sense.
+    #[error("{}: {name} lies at bytes {found:?} of the data, expected {expected:?}", path.display())]
+    Offsets {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Begin and end in the header.
+        found: [u64; 2],
+        /// Begin after the tensor before it, and end by its shape and type.
+        expected: [u64; 2],
+    },
+    /// A tensor with more elements than can be counted.
+    #[error("{}: {name} has shape {shape:?}, expected one that fits into memory", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The shape in the header.
+        shape: Vec<usize>,
+    },
+    /// A tensor that the model needs and the file lacks.
+    #[error("{}: {name} is missing, expected a tensor of shape {expected:?}", path.display())]
     MissingTensor {
         /// The file.
         path: PathBuf,
-        /// The tensor's name.
+        /// The tensor.
         name: String,
-        /// The shape that the model needs.
+        /// The shape asked for.
         expected: Vec<usize>,
     },
-    /// A tensor has another shape than the model.
-    #[error("{path}: {name} has shape {found:?}, expected {expected:?}")]
+    /// A tensor of the wrong shape.
+    #[error("{}: {name} has shape {found:?}, expected {expected:?}", path.display())]
     Shape {
         /// The file.
         path: PathBuf,
-        /// The tensor's name.
+        /// The tensor.
         name: String,
         /// The shape in the file.
         found: Vec<usize>,
-        /// The shape that the model needs.
+        /// The shape asked for.
         expected: Vec<usize>,
     },
-    /// A tensor's element type is none that weights have.
-    #[error("{path}: {name} has type {found}, expected F32, F16 or BF16")]
-    ElementType {
+    /// A tensor of a type that holds no weights.
+    #[error("{}: {name} has type {found}, expected F32, F16 or BF16", path.display())]
+    Type {
         /// The file.
         path: PathBuf,
-        /// The tensor's name.
+        /// The tensor.
         name: String,
         /// The type in the file.
         found: String,
     },
-    /// A weight is NaN or infinite.
-    #[error("{path}: {name} holds {value} at element {index}, expected finite weights")]
+    /// A weight that is infinite or not a number, in the type that the file has.
+    #[error("{}: {name} holds {found} at element {index}, expected finite numbers", path.display())]
     NotFinite {
         /// The file.
         path: PathBuf,
-        /// The tensor's name.
+        /// The tensor.
         name: String,
         /// Index into the flattened tensor.
         index: usize,
-        /// The value found.
-        value: f32,
+        /// The value.
+        found: f32,
     },
-    /// The file holds tensors that the model does not have.
-    #[error("{path} holds {count} tensors that this model does not have: {names}")]
-    UnknownTensors {
+    /// Tensors that the model does not have.
+    #[error("{}: {} that the model does not have: {}", path.display(), count(names.len()), listed(names))]
+    Unused {
         /// The file.
         path: PathBuf,
-        /// How many there are.
-        count: usize,
-        /// The first of them.
-        names: String,
+        /// Their names, sorted.
+        names: Vec<String>,
+    },
+    /// Two tensors for one name.
+    #[error("{}: {name} was given twice, expected each name once", path.display())]
+    Duplicate {
+        /// The file to be written.
+        path: PathBuf,
+        /// The name.
+        name: String,
+    },
+    /// A tensor that is not single precision, or that the device did not give back.
+    #[error("{}: {name} cannot be read from the device as f32 ({reason})", path.display())]
+    Unreadable {
+        /// The file to be written.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The device's words.
+        reason: String,
     },
 }
 
 impl CheckpointError {
-    /// For `map_err`: an input-output error with the file it happened at.
-    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_path_buf();
-        move |source| Self::Io { action, path, source }
+    /// For `map_err`: an [`io::Error`] with the file and what was tried.
+    pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, action, source }
+    }
+}
+
+fn count(tensors: usize) -> String {
+    if tensors == 1 { "a tensor".to_owned() } else { format!("{tensors} tensors") }
+}
+
+/// The first names, and how many more there are: a wrong architecture leaves hundreds over.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().checked_sub(SHOWN) {
+        Some(more) if more > 0 => format!("{shown} and {more} more"),
+        _ => shown,
     }
 }

@@ -1,30 +1,47 @@
-//! Hugging Face model directories in and out.
+//! Hugging Face model directories in and out, with every name, shape and type checked.
 //!
-//! [`ModelDir`] is a directory with `config.json`, `model.safetensors` and `tokenizer.json`; [`Weights`] reads its tensors one
-//! by one and checks name, shape, type and finiteness; [`WeightsWriter`] and [`write_dir`] write what
-//! `transformers.from_pretrained` loads, whole or not at all. Nothing here knows a model.
+//! A model directory holds `config.json`, `model.safetensors` and, where text is read, `tokenizer.json`. [`ModelDir`]
+//! finds these files, [`Weights`] reads tensors out of a safetensors file one by one, [`WeightsWriter`] writes such a
+//! file, and [`write_dir`] puts a whole directory in place at once. The crate knows files and tensors but no model:
+//! which tensors there are, and what shape they have, is what the caller asks for.
+//!
+//! - Every tensor becomes f32, whether the file holds f32, f16 or bf16.
+//! - What is wrong is said once and exactly: file, tensor, what was found, what was expected. That covers files that
+//!   were cut short, damaged headers, missing, misshapen and left-over tensors, and weights that are not finite.
+//! - Nothing half-written ever carries a final name.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
-//! use tailguard_checkpoint::{CheckpointError, WeightType, Weights, WeightsWriter};
+//! use tailguard_checkpoint::{CheckpointError, ModelDir, WeightType, WeightsWriter, write_config, write_dir};
 //!
-//! let dir = tempfile::tempdir().unwrap();
-//! let path = dir.path().join("model.safetensors");
-//! let device = Device::flex();
-//! let mut writer = WeightsWriter::new(WeightType::F16);
-//! writer.insert("wte.weight", Tensor::<2>::ones([5, 3], &device));
-//! writer.write(&path)?;
+//! # fn main() -> Result<(), CheckpointError> {
+//! # let home = tempfile::tempdir().unwrap();
+//! let (device, path) = (Device::flex(), home.path().join("model"));
+//! write_dir(&path, |dir| -> Result<(), CheckpointError> {
+//!     write_config(dir, &serde_json::json!({ "width": 2 }))?;
+//!     let mut writer = WeightsWriter::new(WeightType::F16);
+//!     writer.insert("model.bias", Tensor::<1>::from_floats([0.5, -1.0], &device));
+//!     writer.write(&dir.join("model.safetensors"))
+//! })?;
 //!
-//! let mut weights = Weights::open(&path)?;
-//! let error = weights.tensor("wte.weight", [5, 4], &device).unwrap_err();
-//! assert!(error.to_string().ends_with("wte.weight has shape [5, 3], expected [5, 4]"));
-//! # Ok::<(), CheckpointError>(())
+//! let mut weights = ModelDir::open(&path)?.weights()?;
+//! weights.strip_prefix("model.");
+//! let bias = weights.tensor("bias", [2], &device)?;
+//! weights.finish(|_| false)?; // nothing left that nobody asked for
+//! assert_eq!(bias.into_data().try_to_vec::<f32>().unwrap(), [0.5, -1.0]);
+//! # Ok(())
+//! # }
 //! ```
 
 mod directory;
 mod error;
+mod header;
+mod staging;
 mod weights;
+mod writer;
 
-pub use directory::{ModelDir, write_config, write_dir, write_file};
+pub use directory::{CONFIG_FILE, ModelDir, TOKENIZER_FILE, WEIGHTS_FILE, write_config};
 pub use error::CheckpointError;
-pub use weights::{WeightType, Weights, WeightsWriter};
+pub use staging::{write_dir, write_file};
+pub use weights::Weights;
+pub use writer::{WeightType, WeightsWriter};

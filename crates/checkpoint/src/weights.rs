@@ -1,323 +1,345 @@
-//! One safetensors file in, checked tensor by tensor, and out.
+//! Reading one safetensors file, tensor by tensor.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
 
-use crate::directory::write_file;
 use crate::error::CheckpointError;
+use crate::header::{self, Entry};
 
-/// Bytes of the length field before the header.
-const LENGTH_BYTES: u64 = 8;
-
-/// Where a tensor lies in the file.
-#[derive(Debug)]
-struct Entry {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    offset: u64,
-    bytes: usize,
-}
-
-/// A safetensors file whose header was read and checked; tensors are read one by one, so that the file is never in memory
-/// as a whole beside them.
+/// An open safetensors file whose header has been read and checked.
+///
+/// Tensors are read one by one when asked for, so that a file never lies in memory whole. The file remembers which ones
+/// were asked for: [`Weights::finish`] reports the others.
 #[derive(Debug)]
 pub struct Weights {
     path: PathBuf,
     file: File,
-    entries: BTreeMap<String, Entry>,
-    used: BTreeSet<String>,
+    /// Position of the first data byte.
+    data: u64,
+    tensors: BTreeMap<String, Stored>,
+}
+
+#[derive(Debug)]
+struct Stored {
+    entry: Entry,
+    used: bool,
 }
 
 impl Weights {
-    /// Reads and checks the header.
+    /// Opens a file and checks its header: its size, its text, and that the tensors lie end to end up to the file's end.
     ///
     /// # Errors
-    /// [`CheckpointError::Damaged`] if the file is cut short, its header is no JSON, or tensors overlap or leave gaps.
+    /// A file that cannot be read, was cut short, or whose header is damaged.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let failed = || CheckpointError::io("read", path);
-        let damaged = |reason: String| CheckpointError::Damaged { path: path.into(), reason };
-        let mut file = File::open(path).map_err(failed())?;
-        let size = file.metadata().map_err(failed())?.len();
-        let mut length = [0; 8];
-        if size < LENGTH_BYTES {
-            return Err(damaged(format!("it has {size} bytes, expected at least {LENGTH_BYTES}")));
-        }
-        file.read_exact(&mut length).map_err(failed())?;
-        let header = u64::from_le_bytes(length);
-        if header > size - LENGTH_BYTES {
-            return Err(damaged(format!("its header should have {header} bytes, but only {} follow", size - LENGTH_BYTES)));
-        }
-        let mut buffer = Vec::new();
-        file.by_ref().take(header).read_to_end(&mut buffer).map_err(failed())?;
-        let text = std::str::from_utf8(&buffer).map_err(|error| damaged(format!("its header is not UTF-8: {error}")))?;
-        // reading the header this way also checks shapes, types and offsets against each other
-        let metadata: Metadata = serde_json::from_str(text).map_err(|error| damaged(format!("its header: {error}")))?;
-        let data = size - LENGTH_BYTES - header;
-        if metadata.data_len() as u64 != data {
-            return Err(damaged(format!("its header describes {} bytes of tensors, found {data}", metadata.data_len())));
-        }
-        let entry = |info: &TensorInfo| Entry {
-            dtype: info.dtype,
-            shape: info.shape.clone(),
-            offset: LENGTH_BYTES + header + info.data_offsets.0 as u64,
-            bytes: info.data_offsets.1 - info.data_offsets.0,
-        };
-        let entries = metadata.tensors().into_iter().map(|(name, info)| (name, entry(info))).collect();
-        Ok(Self { path: path.into(), file, entries, used: BTreeSet::new() })
+        let mut file = File::open(path).map_err(CheckpointError::io(path, "read"))?;
+        let (entries, data) = header::read(&mut file, path)?;
+        let tensors = entries.into_iter().map(|(name, entry)| (name, Stored { entry, used: false })).collect();
+        Ok(Self { path: path.to_owned(), file, data, tensors })
     }
 
-    /// Makes every name that starts with `prefix` known without it.
+    /// Makes names that start with `prefix` known without it. A name that would then exist twice is left as it is.
     pub fn strip_prefix(&mut self, prefix: &str) {
-        let entries = std::mem::take(&mut self.entries);
-        let strip = |name: String| name.strip_prefix(prefix).map_or(name.clone(), str::to_owned);
-        self.entries = entries.into_iter().map(|(name, entry)| (strip(name), entry)).collect();
+        let longer: Vec<String> = self.tensors.keys().filter(|name| name.starts_with(prefix)).cloned().collect();
+        for name in longer {
+            let short = &name[prefix.len()..];
+            if !self.tensors.contains_key(short)
+                && let Some(stored) = self.tensors.remove(&name)
+            {
+                self.tensors.insert(short.to_owned(), stored);
+            }
+        }
     }
 
-    /// Whether there is a tensor of this name.
-    #[must_use]
+    /// Whether the file holds this tensor.
     pub fn contains(&self, name: &str) -> bool {
-        self.entries.contains_key(name)
+        self.tensors.contains_key(name)
     }
 
-    /// All names, in order.
+    /// The names of all tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.keys().map(String::as_str)
+        self.tensors.keys().map(String::as_str)
     }
 
-    /// Shape of a tensor, if it is there.
-    #[must_use]
+    /// The shape of a tensor, if the file holds it.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.entries.get(name).map(|entry| entry.shape.as_slice())
+        self.tensors.get(name).map(|stored| stored.entry.shape.as_slice())
     }
 
-    /// Reads a tensor as f32.
+    /// Reads one tensor as f32 and marks it as used. It may be f32, f16 or bf16 in the file.
     ///
     /// # Errors
-    /// Missing, of another shape or type, or not finite: each names the file, the tensor, what was found and expected.
+    /// A tensor that is missing, has another shape or another type, or holds a number that is not finite.
     pub fn tensor<const D: usize>(
         &mut self,
         name: &str,
         shape: [usize; D],
         device: &Device,
     ) -> Result<Tensor<D>, CheckpointError> {
-        let (path, name_owned) = (self.path.clone(), name.to_owned());
-        let Some(entry) = self.entries.get(name) else {
-            return Err(CheckpointError::MissingTensor { path, name: name_owned, expected: shape.to_vec() });
+        let path = || self.path.clone();
+        let Some(Stored { entry, used }) = self.tensors.get_mut(name) else {
+            return Err(CheckpointError::MissingTensor { path: path(), name: name.to_owned(), expected: shape.to_vec() });
         };
         if entry.shape != shape {
             let (found, expected) = (entry.shape.clone(), shape.to_vec());
-            return Err(CheckpointError::Shape { path, name: name_owned, found, expected });
+            return Err(CheckpointError::Shape { path: path(), name: name.to_owned(), found, expected });
         }
-        let mut bytes = vec![0; entry.bytes];
-        let read = self.file.seek(SeekFrom::Start(entry.offset)).and_then(|_| self.file.read_exact(&mut bytes));
-        read.map_err(CheckpointError::io("read", &path))?;
-        let halves = || bytes.as_chunks::<2>().0.iter();
-        let values: Vec<f32> = match entry.dtype {
-            Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
-            Dtype::F16 => halves().map(|&b| f16::from_le_bytes(b).to_f32()).collect(),
-            Dtype::BF16 => halves().map(|&b| bf16::from_le_bytes(b).to_f32()).collect(),
-            other => {
-                return Err(CheckpointError::ElementType { path, name: name_owned, found: format!("{other:?}") });
+        let decode = match entry.dtype.as_str() {
+            "F32" => decode_f32,
+            "F16" => decode_f16,
+            "BF16" => decode_bf16,
+            found => {
+                return Err(CheckpointError::Type { path: path(), name: name.to_owned(), found: found.to_owned() });
             }
         };
+        let [begin, end] = entry.data_offsets;
+        let too_large = |_| CheckpointError::TooLarge { path: path(), name: name.to_owned(), shape: shape.to_vec() };
+        let mut bytes = vec![0; usize::try_from(end - begin).map_err(too_large)?];
+        self.file.seek(SeekFrom::Start(self.data + begin)).map_err(CheckpointError::io(&self.path, "read"))?;
+        self.file.read_exact(&mut bytes).map_err(CheckpointError::io(&self.path, "read"))?;
+        let values = decode(&bytes);
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-            return Err(CheckpointError::NotFinite { path, name: name_owned, index, value: values[index] });
+            let found = values[index];
+            return Err(CheckpointError::NotFinite { path: path(), name: name.to_owned(), index, found });
         }
-        self.used.insert(name_owned);
+        *used = true;
         Ok(Tensor::from_data(TensorData::new(values, shape), device))
     }
 
-    /// Checks that every tensor was read, but for those to `ignore`: a model that silently leaves weights out is wrong.
+    /// Ends the reading: every tensor must have been used, or be one that `ignore` knows.
     ///
     /// # Errors
-    /// [`CheckpointError::UnknownTensors`] names the first of them.
+    /// The names of the tensors that nobody asked for: the file belongs to another model than the configuration says.
     pub fn finish(self, ignore: impl Fn(&str) -> bool) -> Result<(), CheckpointError> {
-        let unknown: Vec<&str> = self.names().filter(|name| !self.used.contains(*name) && !ignore(name)).collect();
-        if unknown.is_empty() {
-            return Ok(());
-        }
-        let shown = unknown.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-        let names = if unknown.len() > 5 { format!("{shown}, ..") } else { shown };
-        Err(CheckpointError::UnknownTensors { path: self.path.clone(), count: unknown.len(), names })
+        let left = self.tensors.into_iter().filter(|(name, stored)| !stored.used && !ignore(name));
+        let names: Vec<String> = left.map(|(name, _)| name).collect();
+        if names.is_empty() { Ok(()) } else { Err(CheckpointError::Unused { path: self.path, names }) }
     }
 }
 
-/// Element type of written weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WeightType {
-    /// Exact.
-    F32,
-    /// Half the size; eleven significant bits.
-    F16,
+fn decode_f32(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
 }
 
-impl WeightType {
-    /// The name in Hugging Face's `torch_dtype`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "float32",
-            Self::F16 => "float16",
-        }
-    }
+fn decode_f16(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect()
 }
 
-/// Tensors on their way into a safetensors file.
-#[derive(Debug)]
-pub struct WeightsWriter {
-    weight_type: WeightType,
-    tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)>,
-}
-
-impl WeightsWriter {
-    /// No tensors yet.
-    #[must_use]
-    pub fn new(weight_type: WeightType) -> Self {
-        Self { weight_type, tensors: BTreeMap::new() }
-    }
-
-    /// Adds a tensor; a name that is there already is replaced.
-    pub fn insert<const D: usize>(&mut self, name: impl Into<String>, tensor: Tensor<D>) {
-        let shape = tensor.dims().to_vec();
-        let data = tensor.into_data();
-        let values = data.iter::<f32>();
-        let bytes = match self.weight_type {
-            WeightType::F32 => values.flat_map(f32::to_le_bytes).collect(),
-            WeightType::F16 => values.flat_map(|value| f16::from_f32(value).to_le_bytes()).collect(),
-        };
-        self.tensors.insert(name.into(), (shape, bytes));
-    }
-
-    /// Writes the file in Hugging Face's layout (`format: pt`), tensors in a fixed order, whole or not at all.
-    ///
-    /// # Errors
-    /// [`CheckpointError::Io`] names the file.
-    pub fn write(self, path: &Path) -> Result<(), CheckpointError> {
-        let damaged =
-            |error: safetensors::SafeTensorError| CheckpointError::Damaged { path: path.into(), reason: error.to_string() };
-        let dtype = match self.weight_type {
-            WeightType::F32 => Dtype::F32,
-            WeightType::F16 => Dtype::F16,
-        };
-        let views = self.tensors.iter().map(|(name, (shape, bytes))| Ok((name, TensorView::new(dtype, shape.clone(), bytes)?)));
-        let views = views.collect::<Result<Vec<_>, _>>().map_err(damaged)?;
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let bytes = safetensors::serialize(views, Some(metadata)).map_err(damaged)?;
-        write_file(path, &bytes)
-    }
+fn decode_bf16(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks().0.iter().map(|&bytes| bf16::from_le_bytes(bytes).to_f32()).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use proptest::prelude::*;
     use std::fs;
 
-    fn write(dir: &Path, header: &str, data: &[u8]) -> PathBuf {
-        let path = dir.join("model.safetensors");
-        let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat();
-        fs::write(&path, bytes).unwrap();
-        path
+    use super::*;
+
+    fn device() -> Device {
+        Device::flex()
     }
 
-    /// Message of opening a file and reading `w` of shape [2].
-    fn message(header: &str, data: &[u8]) -> String {
-        let dir = tempfile::tempdir().unwrap();
-        let path = write(dir.path(), header, data);
-        let error = match Weights::open(&path) {
-            Err(error) => error,
-            Ok(mut weights) => weights.tensor("w", [2], &Device::flex()).map(|_| ()).unwrap_err(),
-        };
-        let text = error.to_string();
-        assert!(text.contains("model.safetensors"), "names the file: {text}");
-        text
+    /// A safetensors file of this header and these data bytes.
+    fn file(header: &[u8], data: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let length = (header.len() as u64).to_le_bytes();
+        fs::write(file.path(), [&length, header, data].concat()).unwrap();
+        file
     }
 
-    const GOOD: &str = r#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+    fn open(header: &str, data: &[u8]) -> Result<Weights, CheckpointError> {
+        Weights::open(file(header.as_bytes(), data).path())
+    }
 
-    #[test]
-    fn every_kind_of_damage_has_its_own_message() {
-        assert!(message(GOOD, &[0; 7]).contains("describes 8 bytes of tensors, found 7"));
-        assert!(message(GOOD, &[0; 9]).contains("found 9"));
-        assert!(message("{\"w\": nonsense}", &[]).contains("its header"));
-        let overlap =
-            r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"w":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#;
-        assert!(message(overlap, &[0; 12]).contains("offset"));
-        let wrong_size = r#"{"w":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#;
-        assert!(message(wrong_size, &[0; 8]).contains("invalid shape"));
-        assert!(message(&GOOD.replace("\"w\"", "\"v\""), &[0; 8]).contains("no tensor w (expected with shape [2])"));
-        let shape = r#"{"w":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}}"#;
-        assert!(message(shape, &[0; 8]).contains("w has shape [1, 2], expected [2]"));
-        let ints = r#"{"w":{"dtype":"I64","shape":[2],"data_offsets":[0,16]}}"#;
-        assert!(message(ints, &[0; 16]).contains("w has type I64, expected F32, F16 or BF16"));
-        let nan = [1.0f32.to_le_bytes(), f32::NAN.to_le_bytes()].concat();
-        assert!(message(GOOD, &nan).contains("w holds NaN at element 1"));
+    /// One tensor `w` of this type and shape over all the data.
+    fn one(dtype: &str, shape: &[usize], data: &[u8]) -> Weights {
+        let header = serde_json::json!({ "w": { "dtype": dtype, "shape": shape, "data_offsets": [0, data.len()] } });
+        let file = file(header.to_string().as_bytes(), data);
+        // the file stays open after it has lost its name
+        Weights::open(file.path()).unwrap()
+    }
+
+    fn bytes(values: &[f32]) -> Vec<u8> {
+        values.iter().flat_map(|value| value.to_le_bytes()).collect()
     }
 
     #[test]
-    fn short_files_and_endless_headers_are_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("model.safetensors");
-        for (bytes, expected) in [
-            (vec![1, 2, 3], "it has 3 bytes"),
-            (u64::MAX.to_le_bytes().to_vec(), "but only 0 follow"),
-            ([&4u64.to_le_bytes()[..], &[0xff, 0xfe, 0, 0]].concat(), "UTF-8"),
-        ] {
-            fs::write(&path, bytes).unwrap();
-            let text = Weights::open(&path).unwrap_err().to_string();
-            assert!(text.contains(expected), "{text}");
+    fn a_missing_file_is_named() {
+        let error = Weights::open(Path::new("nowhere/model.safetensors")).unwrap_err();
+        assert!(error.to_string().contains("nowhere/model.safetensors"), "{error}");
+    }
+
+    #[test]
+    fn a_file_shorter_than_its_length_field_was_cut_short() {
+        for length in 0..8 {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            fs::write(file.path(), vec![1; length]).unwrap();
+            let error = Weights::open(file.path()).unwrap_err();
+            assert!(matches!(error, CheckpointError::FileSize { expected: 8, .. }), "{error}");
         }
     }
 
     #[test]
-    fn tensors_that_nobody_reads_are_an_error_unless_ignored() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = write(dir.path(), GOOD, &[0; 8]);
-        let text = Weights::open(&path).unwrap().finish(|_| false).unwrap_err().to_string();
-        assert!(text.contains("1 tensors that this model does not have: w"), "{text}");
-        assert!(Weights::open(&path).unwrap().finish(|name| name == "w").is_ok());
-        let mut weights = Weights::open(&path).unwrap();
-        weights.tensor("w", [2], &Device::flex()).unwrap();
-        assert!(weights.finish(|_| false).is_ok());
+    fn a_header_longer_than_any_header_is_refused_unread() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), u64::MAX.to_le_bytes()).unwrap();
+        let error = Weights::open(file.path()).unwrap_err();
+        assert!(matches!(error, CheckpointError::HeaderSize { found: u64::MAX, .. }), "{error}");
     }
 
     #[test]
-    fn bf16_is_read_and_prefixes_are_stripped() {
-        let dir = tempfile::tempdir().unwrap();
-        let header = r#"{"transformer.w":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}"#;
-        let data = [bf16::from_f32(1.5).to_le_bytes(), bf16::from_f32(-2.0).to_le_bytes()].concat();
-        let mut weights = Weights::open(&write(dir.path(), header, &data)).unwrap();
-        weights.strip_prefix("transformer.");
-        assert!(weights.contains("w") && weights.shape("w") == Some(&[2][..]));
-        assert_eq!(weights.tensor("w", [2], &Device::flex()).unwrap().into_data().try_to_vec::<f32>().unwrap(), [1.5, -2.0]);
+    fn a_header_longer_than_the_file_was_cut_short() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), [&1000_u64.to_le_bytes()[..], b"{}"].concat()).unwrap();
+        let error = Weights::open(file.path()).unwrap_err();
+        assert!(matches!(error, CheckpointError::FileSize { found: 10, expected: 1008, .. }), "{error}");
     }
 
-    proptest! {
-        #[test]
-        fn what_is_written_is_read_back(values in prop::collection::vec(-6e4f32..6e4, 6)) {
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("w.safetensors");
-            for weight_type in [WeightType::F32, WeightType::F16] {
-                let tensor = Tensor::<2>::from_data(TensorData::new(values.clone(), [2, 3]), &Device::flex());
-                let mut writer = WeightsWriter::new(weight_type);
-                writer.insert("b", tensor.clone());
-                writer.insert("a", tensor.transpose());
-                writer.write(&path).unwrap();
-                let mut weights = Weights::open(&path).unwrap();
-                let back = weights.tensor("b", [2, 3], &Device::flex()).unwrap().into_data().try_to_vec::<f32>().unwrap();
-                let expected: Vec<f32> = match weight_type {
-                    WeightType::F32 => values.clone(),
-                    WeightType::F16 => values.iter().map(|&v| f16::from_f32(v).to_f32()).collect(),
-                };
-                prop_assert_eq!(back, expected);
-                prop_assert_eq!(weights.shape("a"), Some(&[3, 2][..]));
-            }
+    #[test]
+    fn a_header_must_be_utf_8() {
+        let error = Weights::open(file(b"{\"\xff\": 1}", b"").path()).unwrap_err();
+        assert!(matches!(error, CheckpointError::HeaderText { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_header_must_be_a_json_object_of_tensors() {
+        let entries = [
+            "",
+            "[]",
+            "{",
+            r#"{"w": 1}"#,
+            r#"{"w": {"dtype": "F32", "shape": [1]}}"#,
+            r#"{"w": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}"#,
+            r#"{"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4, 8]}}"#,
+        ];
+        for header in entries {
+            let error = open(header, &[0; 4]).unwrap_err();
+            assert!(matches!(error, CheckpointError::Json { .. }), "{header}: {error}");
+        }
+    }
+
+    #[test]
+    fn data_must_end_where_the_header_says() {
+        let header = r#"{"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}"#;
+        for length in [0, 7, 9, 16] {
+            let error = open(header, &vec![0; length]).unwrap_err();
+            assert!(matches!(error, CheckpointError::FileSize { .. }), "{error}");
+        }
+        assert!(open(header, &[0; 8]).is_ok());
+    }
+
+    #[test]
+    fn tensors_neither_overlap_nor_leave_a_hole() {
+        for (begin, end) in [(0, 4), (2, 6), (5, 9), (8, 12)] {
+            let header = format!(
+                r#"{{"a": {{"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}},
+                    "b": {{"dtype": "F32", "shape": [1], "data_offsets": [{begin}, {end}]}}}}"#
+            );
+            let error = open(&header, &[0; 8]).unwrap_err();
+            assert!(matches!(error, CheckpointError::Offsets { expected: [4, 8], .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn offsets_agree_with_shape_and_type() {
+        for offsets in ["[0, 6]", "[0, 12]", "[8, 0]"] {
+            let header = format!(r#"{{"w": {{"dtype": "F16", "shape": [2, 2], "data_offsets": {offsets}}}}}"#);
+            let error = open(&header, &[0; 8]).unwrap_err();
+            assert!(matches!(error, CheckpointError::Offsets { expected: [0, 8], .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_shape_too_large_to_count_is_refused() {
+        let header = format!(r#"{{"w": {{"dtype": "F32", "shape": [{0}, {0}], "data_offsets": [0, 8]}}}}"#, u32::MAX);
+        let error = open(&header, &[0; 8]).unwrap_err();
+        assert!(matches!(error, CheckpointError::TooLarge { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_missing_tensor_is_named_with_its_shape() {
+        let error = one("F32", &[1], &[0; 4]).tensor("ln.bias", [3], &device()).unwrap_err();
+        assert!(error.to_string().ends_with("ln.bias is missing, expected a tensor of shape [3]"), "{error}");
+    }
+
+    #[test]
+    fn a_misshapen_tensor_is_named_with_both_shapes() {
+        let mut weights = one("F32", &[2, 1], &[0; 8]);
+        let error = weights.tensor("w", [1, 2], &device()).unwrap_err();
+        assert!(error.to_string().ends_with("w has shape [2, 1], expected [1, 2]"), "{error}");
+        let error = weights.tensor("w", [2], &device()).unwrap_err();
+        assert!(error.to_string().ends_with("w has shape [2, 1], expected [2]"), "{error}");
+    }
+
+    #[test]
+    fn only_floating_point_tensors_are_weights() {
+        for (dtype, size) in [("I64", 8), ("F64", 8), ("U8", 1), ("F4", 3)] {
+            let error = one(dtype, &[1], &vec![0; size]).tensor("w", [1], &device()).unwrap_err();
+            assert!(error.to_string().ends_with(&format!("w has type {dtype}, expected F32, F16 or BF16")), "{error}");
+        }
+    }
+
+    #[test]
+    fn weights_must_be_finite() {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let error = one("F32", &[3], &bytes(&[1.0, value, 2.0])).tensor("w", [3], &device()).unwrap_err();
+            assert!(matches!(error, CheckpointError::NotFinite { index: 1, .. }), "{error}");
+        }
+        let infinity = f16::INFINITY.to_le_bytes();
+        let error = one("F16", &[1], &infinity).tensor("w", [1], &device()).unwrap_err();
+        assert!(matches!(error, CheckpointError::NotFinite { index: 0, .. }), "{error}");
+    }
+
+    #[test]
+    fn all_three_types_become_single_precision() {
+        let values = [0.0_f32, -1.5, 3.25, 65504.0];
+        let half: Vec<u8> = values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect();
+        let brain: Vec<u8> = values[..3].iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect();
+        for (dtype, data, expected) in
+            [("F32", bytes(&values), &values[..]), ("F16", half, &values[..]), ("BF16", brain, &values[..3])]
+        {
+            let tensor = one(dtype, &[expected.len()], &data).tensor("w", [expected.len()], &device()).unwrap();
+            assert_eq!(tensor.into_data().try_to_vec::<f32>().unwrap(), expected, "{dtype}");
+        }
+    }
+
+    #[test]
+    fn tensors_that_nobody_asked_for_are_listed() {
+        let header = r#"{"__metadata__": {"format": "pt"}, "x.a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+            "b": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}, "mask": {"dtype": "I64", "shape": [], "data_offsets": [8, 16]}}"#;
+        let mut weights = open(header, &[0; 16]).unwrap();
+        weights.strip_prefix("x.");
+        assert_eq!(weights.names().collect::<Vec<_>>(), ["a", "b", "mask"]);
+        assert!(weights.contains("a") && !weights.contains("x.a"));
+        assert_eq!(weights.shape("mask"), Some(&[][..]));
+        weights.tensor("b", [1], &device()).unwrap();
+        let error = weights.finish(|name| name == "mask").unwrap_err();
+        assert!(matches!(&error, CheckpointError::Unused { names, .. } if names == &["a"]), "{error}");
+    }
+
+    #[test]
+    fn many_left_over_tensors_are_counted() {
+        let names = (0..10).map(|index| format!("t{index}")).collect();
+        let error = CheckpointError::Unused { path: "m".into(), names };
+        let list = "m: 10 tensors that the model does not have: t0, t1, t2, t3, t4, t5, t6, t7 and 2 more";
+        assert_eq!(error.to_string(), list);
+    }
+
+    #[test]
+    fn a_prefix_is_kept_where_two_names_would_meet() {
+        for name in ["a", "z"] {
+            let header = format!(
+                r#"{{"p.{name}": {{"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}},
+                    "{name}": {{"dtype": "F32", "shape": [2], "data_offsets": [4, 12]}}}}"#
+            );
+            let mut weights = open(&header, &[0; 12]).unwrap();
+            weights.strip_prefix("p.");
+            assert_eq!(weights.shape(name), Some(&[2][..]));
+            assert_eq!(weights.shape(&format!("p.{name}")), Some(&[1][..]));
         }
     }
 }
