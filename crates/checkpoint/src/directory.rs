@@ -83,7 +83,7 @@ pub fn write_config(dir: &Path, config: &impl Serialize) -> Result<(), Checkpoin
     let path = dir.join(CONFIG_FILE);
     let mut text = serde_json::to_string_pretty(config).map_err(|source| CheckpointError::Json { path: path.clone(), source })?;
     text.push('\n');
-    write_file(&path, |file| file.write_all(text.as_bytes()).map_err(CheckpointError::io(&path, "write")))
+    write_file(&path, text.as_bytes())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use half::f16;
 
 use crate::error::CheckpointError;
 use crate::header::{self, Entry};
-use crate::staging::write_file;
+use crate::staging::stream_file;
 
 /// The number format of the weights in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl WeightsWriter {
             return Err(CheckpointError::Duplicate { path: path.to_owned(), name: pair[0].name.clone() });
         }
         let header = self.header(path)?;
-        write_file(path, |file| {
+        stream_file(path, |file| {
             file.write_all(&header).map_err(CheckpointError::io(path, "write"))?;
             for pending in self.tensors {
                 let bytes = encode(pending, self.weight_type, path)?;
