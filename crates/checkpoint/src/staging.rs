@@ -13,7 +13,15 @@ use crate::error::CheckpointError;
 ///
 /// # Errors
 /// What the file system says. Then nothing has changed at `path`.
-pub fn write_file(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<(), CheckpointError>) -> Result<(), CheckpointError> {
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+    stream_file(path, |file| file.write_all(bytes).map_err(CheckpointError::io(path, "write")))
+}
+
+/// [`write_file`] for contents that are made on the way.
+pub(crate) fn stream_file(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), CheckpointError>,
+) -> Result<(), CheckpointError> {
     let write = || CheckpointError::io(path, "write");
     let mut builder = tempfile::Builder::new();
     let prefix = hidden(path);
