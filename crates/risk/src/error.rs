@@ -1,0 +1,58 @@
+//! What can be wrong with returns, levels and schedules.
+
+use thiserror::Error;
+
+/// Why a risk figure, a selection or a schedule cannot be had.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum RiskError {
+    /// There is not a single return.
+    #[error("no returns: expected at least one")]
+    Empty,
+    /// A return is NaN or infinite.
+    #[error("return {index} is {value}, expected a finite number")]
+    NotFinite {
+        /// Position of the first such return.
+        index: usize,
+        /// Its value.
+        value: f64,
+    },
+    /// A fraction such as alpha or rho lies outside (0, 1].
+    #[error("{name} is {value}, expected a fraction above 0 and at most 1")]
+    Fraction {
+        /// Which fraction: `alpha` or `rho`.
+        name: &'static str,
+        /// The value found.
+        value: f64,
+    },
+    /// The risk aversion of the entropic measure is not a positive finite number.
+    #[error("lambda is {0}, expected a finite number above 0")]
+    Aversion(f64),
+    /// More episodes are asked for than there are, or none.
+    #[error("keep is {keep}, expected at least 1 and at most the number of returns, {len}")]
+    Keep {
+        /// How many were asked for.
+        keep: usize,
+        /// How many returns there are.
+        len: usize,
+    },
+    /// A count of a schedule is 0 or absurdly large.
+    #[error("{name} is {value}, expected 1 to {most}", most = u32::MAX)]
+    Count {
+        /// Which count: `batch` or `iterations`.
+        name: &'static str,
+        /// The value found.
+        value: usize,
+    },
+}
+
+/// Refuses an empty batch and the first return that is not finite.
+pub(crate) fn check(returns: &[f64]) -> Result<(), RiskError> {
+    if returns.is_empty() {
+        return Err(RiskError::Empty);
+    }
+    match returns.iter().position(|value| !value.is_finite()) {
+        Some(index) => Err(RiskError::NotFinite { index, value: returns[index] }),
+        None => Ok(()),
+    }
+}

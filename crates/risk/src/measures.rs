@@ -1,0 +1,206 @@
+//! Risk measures: one number for how good a batch of returns is, with more or less attention to the worst of them.
+
+use crate::{RiskAversion, RiskError, RiskLevel, error::check};
+
+/// A risk measure of returns (higher is better) as weights over the returns sorted from the lowest to the highest.
+///
+/// Implement [`RiskMeasure::weights`] to add a measure of your own; its value then is the weighted mean. A coherent
+/// measure has weights that are not negative, sum to 1 and never rise along the sorted returns.
+///
+/// # Example
+/// A measure that looks only at the median and below, with the lowest return counted twice:
+/// ```
+/// use tailguard_risk::RiskMeasure;
+///
+/// struct LowerHalf;
+/// impl RiskMeasure for LowerHalf {
+///     fn weights(&self, sorted: &[f64]) -> Vec<f64> {
+///         let half = sorted.len().div_ceil(2);
+///         let unit = 1.0 / (half as f64 + 1.0);
+///         (0..sorted.len()).map(|rank| if rank == 0 { 2.0 * unit } else if rank < half { unit } else { 0.0 }).collect()
+///     }
+/// }
+/// assert_eq!(LowerHalf.value(&[4.0, 1.0, -2.0, 9.0])?, -1.0); // (2 * -2 + 1) / 3
+/// # Ok::<(), tailguard_risk::RiskError>(())
+/// ```
+pub trait RiskMeasure {
+    /// One weight per return; `sorted` ascends and is not empty.
+    fn weights(&self, sorted: &[f64]) -> Vec<f64>;
+
+    /// The measure of the returns, in their unit: the weighted mean unless the measure says otherwise.
+    ///
+    /// It does not depend on the order of the returns, to the last bit.
+    ///
+    /// # Errors
+    /// [`RiskError::Empty`], [`RiskError::NotFinite`].
+    fn value(&self, returns: &[f64]) -> Result<f64, RiskError> {
+        check(returns)?;
+        let sorted = sorted(returns);
+        Ok(weighted_mean(&sorted, &self.weights(&sorted)))
+    }
+
+    /// The weights in the order of the returns as given; among equal returns the earlier one has the earlier weight.
+    ///
+    /// # Errors
+    /// [`RiskError::Empty`], [`RiskError::NotFinite`].
+    fn episode_weights(&self, returns: &[f64]) -> Result<Vec<f64>, RiskError> {
+        check(returns)?;
+        let mut order: Vec<usize> = (0..returns.len()).collect();
+        // Adding 0 turns -0 into 0, so that the two tie.
+        order.sort_by(|&left, &right| (returns[left] + 0.0).total_cmp(&(returns[right] + 0.0)));
+        let sorted: Vec<f64> = order.iter().map(|&index| returns[index]).collect();
+        let mut weights = vec![0.0; returns.len()];
+        for (&index, weight) in order.iter().zip(self.weights(&sorted)) {
+            weights[index] = weight;
+        }
+        Ok(weights)
+    }
+}
+
+/// The measures of this crate, to choose among them at run time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Measure {
+    /// [`mean`]: all returns alike.
+    Mean,
+    /// [`cvar`]: mean of the `count` lowest returns. This is what `CVaR` means in this project.
+    Cvar(RiskLevel),
+    /// [`cvar_conditional_mean`]: mean of all returns at or below the quantile.
+    CvarConditionalMean(RiskLevel),
+    /// [`cvar_rockafellar_uryasev`]: exactly a share alpha of the mass, one return counted in part.
+    CvarRockafellarUryasev(RiskLevel),
+    /// [`entropic`]: soft attention to the worst returns. Its weights are the gradient of the value by each return.
+    Entropic(RiskAversion),
+}
+
+impl RiskMeasure for Measure {
+    fn weights(&self, sorted: &[f64]) -> Vec<f64> {
+        let len = sorted.len();
+        match *self {
+            Self::Mean => vec![1.0 / len as f64; len],
+            Self::Cvar(level) => head(len, level.count(len)),
+            Self::CvarConditionalMean(level) => {
+                let quantile = sorted[level.count(len) - 1];
+                head(len, sorted.partition_point(|&value| value <= quantile))
+            }
+            Self::CvarRockafellarUryasev(level) => fractional_head(len, level),
+            Self::Entropic(aversion) => {
+                let unscaled = discounts(sorted, sorted[0], aversion);
+                let sum: f64 = unscaled.iter().sum();
+                unscaled.into_iter().map(|weight| weight / sum).collect()
+            }
+        }
+    }
+
+    fn value(&self, returns: &[f64]) -> Result<f64, RiskError> {
+        check(returns)?;
+        let sorted = sorted(returns);
+        match *self {
+            // Its weights depend on the returns, and the weighted mean lacks the penalty for leaving the uniform ones.
+            Self::Entropic(aversion) => {
+                let mean = discounts(&sorted, sorted[0], aversion).iter().sum::<f64>() / sorted.len() as f64;
+                let value = sorted[0] - mean.ln() / aversion.lambda();
+                Ok(value.clamp(sorted[0], sorted[sorted.len() - 1]))
+            }
+            _ => Ok(weighted_mean(&sorted, &self.weights(&sorted))),
+        }
+    }
+}
+
+/// The mean of the returns.
+///
+/// # Errors
+/// [`RiskError::Empty`], [`RiskError::NotFinite`].
+pub fn mean(returns: &[f64]) -> Result<f64, RiskError> {
+    Measure::Mean.value(returns)
+}
+
+/// `CVaR`: the mean of the `count` lowest returns, `count = ceil(alpha n)` (Eq. 6 of arXiv 2501.06911, without ties).
+///
+/// # Errors
+/// [`RiskError::Empty`], [`RiskError::NotFinite`].
+///
+/// # Example
+/// ```
+/// # use tailguard_risk::{RiskLevel, cvar};
+/// assert_eq!(cvar(&[3.0, -1.0, 2.0, -2.0], RiskLevel::new(0.5)?)?, -1.5);
+/// # Ok::<(), tailguard_risk::RiskError>(())
+/// ```
+pub fn cvar(returns: &[f64], level: RiskLevel) -> Result<f64, RiskError> {
+    check(returns)?;
+    let count = level.count(returns.len());
+    let mut values = returns.to_vec();
+    // Only the lowest need an order, and they need one so that the sum does not depend on the order of the returns.
+    values.select_nth_unstable_by(count - 1, f64::total_cmp);
+    values.truncate(count);
+    values.sort_unstable_by(f64::total_cmp);
+    Ok(weighted_mean(&values, &head(count, count)))
+}
+
+/// `CVaR` as the paper writes it, `E[R | R <= q]`: the mean of all returns at or below the quantile (Eq. 6).
+///
+/// Never below [`cvar`]; it differs only where further returns tie with the quantile.
+///
+/// # Errors
+/// [`RiskError::Empty`], [`RiskError::NotFinite`].
+pub fn cvar_conditional_mean(returns: &[f64], level: RiskLevel) -> Result<f64, RiskError> {
+    Measure::CvarConditionalMean(level).value(returns)
+}
+
+/// `CVaR` as the optimum `max over z of z - mean(max(z - R, 0)) / alpha`, which is reached at the quantile.
+///
+/// Never above [`cvar`], and equal to it where alpha n is whole: here the `count`-th return counts only with what is
+/// left of the mass alpha. (Rockafellar and Uryasev, Optimization of conditional value-at-risk, 2000.)
+///
+/// # Errors
+/// [`RiskError::Empty`], [`RiskError::NotFinite`].
+pub fn cvar_rockafellar_uryasev(returns: &[f64], level: RiskLevel) -> Result<f64, RiskError> {
+    Measure::CvarRockafellarUryasev(level).value(returns)
+}
+
+/// The entropic measure `-(1 / lambda) log(mean(exp(-lambda R)))`, at most the mean and at least the lowest return.
+///
+/// Computed from the lowest return upwards, so it never overflows; its error is about 1e-16 over lambda. Returns that
+/// all lie closer together than that come out as the lowest of them.
+///
+/// # Errors
+/// [`RiskError::Empty`], [`RiskError::NotFinite`].
+pub fn entropic(returns: &[f64], aversion: RiskAversion) -> Result<f64, RiskError> {
+    Measure::Entropic(aversion).value(returns)
+}
+
+/// Equal weights for the first `count` of `len` places, 0 for the rest.
+fn head(len: usize, count: usize) -> Vec<f64> {
+    (0..len).map(|rank| if rank < count { 1.0 / count as f64 } else { 0.0 }).collect()
+}
+
+/// Weights `1 / (alpha n)` until the mass alpha is used up; the last return within it gets what is left.
+fn fractional_head(len: usize, level: RiskLevel) -> Vec<f64> {
+    let alpha = level.decimal();
+    // In units of 1 / scale a return has mass `scale`, and the level covers `digits * len`.
+    let covered = alpha.digits * len as u128;
+    let weight = |rank: usize| {
+        let left = covered.saturating_sub(rank as u128 * alpha.scale);
+        left.min(alpha.scale) as f64 / covered as f64
+    };
+    (0..len).map(weight).collect()
+}
+
+/// `exp(-lambda (R - lowest))`: 1 for the lowest return, towards 0 for better ones.
+fn discounts(sorted: &[f64], lowest: f64, aversion: RiskAversion) -> Vec<f64> {
+    sorted.iter().map(|value| (-aversion.lambda() * (value - lowest)).exp()).collect()
+}
+
+/// The returns in ascending order.
+fn sorted(returns: &[f64]) -> Vec<f64> {
+    let mut values = returns.to_vec();
+    values.sort_unstable_by(f64::total_cmp);
+    values
+}
+
+/// The weighted mean of ascending values, held between the lowest and the highest of them against rounding.
+fn weighted_mean(sorted: &[f64], weights: &[f64]) -> f64 {
+    // Weighting before adding keeps sums of the largest doubles in range.
+    let sum: f64 = sorted.iter().zip(weights).map(|(value, weight)| value * weight).sum();
+    sum.clamp(sorted[0], sorted[sorted.len() - 1])
+}
