@@ -1,1 +1,58 @@
-//! tailguard-reward
+//! Reward models: texts in, one number each out.
+//!
+//! The rest of tailguard sees rewards only through the trait [`RewardModel`], so a reward can be anything that scores
+//! texts. The one that comes with it is [`Classifier`]: a sequence classifier from a Hugging Face directory, of which one
+//! label's raw logit is the score, without softmax. DistilBERT is there; another architecture is one file like
+//! `distilbert.rs` (a table of names and a head over the shared encoder) and one line in `classifier.rs`.
+//!
+//! Texts are cut into tokens by the model's own `tokenizer.json`, sorted by length and scored in batches with little
+//! padding; the order of the scores is that of the texts, and a score does not depend on the other texts of its batch.
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use tailguard_checkpoint::{ModelDir, WeightType};
+//! use tailguard_reward::{Classifier, DistilBertConfig, RewardModel, ScoreSettings};
+//! # use tokenizers::{Tokenizer, models::wordlevel::WordLevel, pre_tokenizers::whitespace::Whitespace};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! # let home = tempfile::tempdir()?;
+//! # let path = home.path();
+//! # let words = [("[UNK]", 0), ("good", 1), ("film", 2)].map(|(word, id)| (word.to_owned(), id));
+//! # let words = WordLevel::builder().vocab(words.into_iter().collect()).unk_token("[UNK]".to_owned()).build()?;
+//! # let mut tokenizer = Tokenizer::new(words);
+//! # tokenizer.with_pre_tokenizer(Some(Whitespace {}));
+//! # tokenizer.save(path.join("tokenizer.json"), false)?;
+//! let device = Device::flex();
+//! // A model that has learned nothing yet, written as a Hugging Face directory (beside a tokenizer.json) ...
+//! let config = DistilBertConfig { vocab_size: 3, dim: 8, hidden_dim: 16, n_heads: 2, n_layers: 1, ..Default::default() };
+//! config.init(42, &device)?.save(path, WeightType::F32)?;
+//!
+//! // ... and read back as a reward: the logit of label 1.
+//! let settings = ScoreSettings { label: 1, max_length: 128, ..Default::default() };
+//! let reward = Classifier::load(&ModelDir::open(path)?, settings, &device)?;
+//! let scores = reward.score(&["good film".to_owned(), "film".to_owned()])?;
+//! assert_eq!(scores.len(), 2);
+//! # Ok(())
+//! # }
+//! ```
+
+mod classifier;
+mod distilbert;
+mod encoder;
+mod error;
+mod parameters;
+mod text;
+
+pub use classifier::{Classifier, ScoreSettings};
+pub use distilbert::{DistilBert, DistilBertConfig};
+pub use encoder::Activation;
+pub use error::RewardError;
+
+/// Something that scores texts.
+pub trait RewardModel: Send + Sync {
+    /// One score per text, in the order of the texts: higher is better. No texts give no scores.
+    ///
+    /// # Errors
+    /// If the texts cannot be scored.
+    fn score(&self, texts: &[String]) -> Result<Vec<f32>, RewardError>;
+}

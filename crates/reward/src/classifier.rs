@@ -1,0 +1,230 @@
+//! A sequence classifier as a reward: tokens, batches by length, one label's logit.
+
+use std::ops::Range;
+
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use rayon::prelude::*;
+use serde::Deserialize;
+use tailguard_checkpoint::ModelDir;
+
+use crate::RewardModel;
+use crate::distilbert::{self, DistilBert};
+use crate::error::RewardError;
+use crate::text::TextEncoder;
+
+/// How a classifier's logits become scores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScoreSettings {
+    /// The label whose logit is the score.
+    pub label: usize,
+    /// Whether the score is minus the logit, for labels of something bad.
+    pub negate: bool,
+    /// Longer texts are cut to this many tokens, special tokens included.
+    pub max_length: usize,
+    /// Tokens per batch, padding included; a single longer text is a batch of its own.
+    pub batch_tokens: usize,
+}
+
+impl Default for ScoreSettings {
+    /// Label 1, which is the positive one of `lvwerra/distilbert-imdb`; 512 tokens; 4,096 tokens a batch.
+    fn default() -> Self {
+        Self { label: 1, negate: false, max_length: 512, batch_tokens: 4096 }
+    }
+}
+
+/// The architectures that can be loaded. To add one: a variant, its `model_type` in `load`, its logits.
+enum Architecture {
+    DistilBert(DistilBert),
+}
+
+impl Architecture {
+    fn load(dir: &ModelDir, device: &Device) -> Result<Self, RewardError> {
+        #[derive(Deserialize)]
+        struct Kind {
+            #[serde(default)]
+            model_type: String,
+        }
+        match dir.config::<Kind>()?.model_type {
+            kind if kind == distilbert::MODEL_TYPE => Ok(Self::DistilBert(DistilBert::load(dir, device)?)),
+            found => Err(RewardError::Architecture { path: dir.path().to_owned(), found, expected: "\"distilbert\"" }),
+        }
+    }
+
+    fn logits(&self, input_ids: Tensor<2, Int>, padding: Option<Tensor<2, Bool>>) -> Tensor<2> {
+        match self {
+            Self::DistilBert(model) => model.forward(input_ids, padding),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        match self {
+            Self::DistilBert(model) => {
+                let config = model.config();
+                Limits {
+                    vocabulary: config.vocab_size,
+                    positions: config.max_position_embeddings,
+                    labels: config.id2label.len(),
+                    pad: config.pad_token_id,
+                }
+            }
+        }
+    }
+}
+
+struct Limits {
+    vocabulary: usize,
+    positions: usize,
+    labels: usize,
+    pad: u32,
+}
+
+/// A sequence classifier with its tokenizer.
+pub struct Classifier {
+    model: Architecture,
+    text: TextEncoder,
+    settings: ScoreSettings,
+    limits: Limits,
+    device: Device,
+}
+
+impl Classifier {
+    /// Reads a Hugging Face directory: `config.json`, whose `model_type` picks the architecture, `model.safetensors` and
+    /// `tokenizer.json`.
+    ///
+    /// # Errors
+    /// An unknown architecture, a file or tensor that is missing or damaged, or settings that do not suit the model.
+    pub fn load(dir: &ModelDir, settings: ScoreSettings, device: &Device) -> Result<Self, RewardError> {
+        let model = Architecture::load(dir, device)?;
+        let limits = model.limits();
+        let setting = |key, found, expected| Err(RewardError::Setting { key, found, expected });
+        if settings.label >= limits.labels {
+            return setting("label", settings.label, format!("less than the model's {} labels", limits.labels));
+        }
+        // Two tokens are the special ones around the text.
+        if !(3..=limits.positions).contains(&settings.max_length) {
+            let expected = format!("at least 3 and at most the model's {} positions", limits.positions);
+            return setting("max_length", settings.max_length, expected);
+        }
+        if settings.batch_tokens == 0 {
+            return setting("batch_tokens", 0, "at least 1".to_owned());
+        }
+        let text = TextEncoder::load(dir.tokenizer_path()?, settings.max_length, limits.vocabulary)?;
+        Ok(Self { model, text, settings, limits, device: device.clone() })
+    }
+
+    /// The settings it was loaded with.
+    pub fn settings(&self) -> &ScoreSettings {
+        &self.settings
+    }
+
+    /// The token ids of each text, cut to `max_length`, special tokens included.
+    ///
+    /// # Errors
+    /// Texts that the tokenizer refuses.
+    pub fn encode(&self, texts: &[String]) -> Result<Vec<Vec<u32>>, RewardError> {
+        self.text.encode(texts)
+    }
+
+    /// The raw logits of every label, one row per text, in the order of the texts.
+    ///
+    /// # Errors
+    /// Texts that the tokenizer refuses, or logits that are not finite.
+    pub fn logits(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, RewardError> {
+        let ids = self.encode(texts)?;
+        if let Some(index) = ids.iter().position(Vec::is_empty) {
+            return Err(RewardError::NoTokens { index });
+        }
+        let mut order: Vec<usize> = (0..ids.len()).collect();
+        order.sort_by_key(|&index| ids[index].len());
+        let lengths: Vec<usize> = order.iter().map(|&index| ids[index].len()).collect();
+        let batches = batches(&lengths, self.settings.batch_tokens);
+        let score = |batch: &Range<usize>| {
+            let rows: Vec<&[u32]> = order[batch.clone()].iter().map(|&index| ids[index].as_slice()).collect();
+            self.forward(&rows)
+        };
+        // On the CPU many operations use one thread, so it pays to work on several batches at once. The batches are the
+        // same for any number of threads, and so are the scores.
+        let scored: Vec<Vec<f32>> = if self.device == Device::flex() {
+            batches.par_iter().map(score).collect::<Result<_, _>>()?
+        } else {
+            batches.iter().map(score).collect::<Result<_, _>>()?
+        };
+        let mut logits = vec![Vec::new(); ids.len()];
+        let rows = scored.iter().flat_map(|values| values.chunks(self.limits.labels));
+        for (&index, row) in order.iter().zip(rows) {
+            if let Some(&found) = row.iter().find(|value| !value.is_finite()) {
+                return Err(RewardError::NotFinite { index, found });
+            }
+            logits[index] = row.to_vec();
+        }
+        Ok(logits)
+    }
+
+    /// The logits of one batch, row after row; `rows` ascend in length.
+    fn forward(&self, rows: &[&[u32]]) -> Result<Vec<f32>, RewardError> {
+        let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+        let shape = [rows.len(), longest];
+        let padded = |row: &[u32]| {
+            let missing = longest - row.len();
+            row.iter().copied().chain(std::iter::repeat_n(self.limits.pad, missing)).map(i64::from).collect::<Vec<_>>()
+        };
+        let ids: Vec<i64> = rows.iter().flat_map(|row| padded(row)).collect();
+        let input_ids = Tensor::from_data(TensorData::new(ids, shape), &self.device);
+        let padding = rows.iter().any(|row| row.len() < longest).then(|| {
+            let mask: Vec<bool> = rows.iter().flat_map(|row| (0..longest).map(|column| column >= row.len())).collect();
+            Tensor::from_data(TensorData::new(mask, shape), &self.device)
+        });
+        let logits = self.model.logits(input_ids, padding).into_data();
+        logits.try_to_vec::<f32>().map_err(|error| RewardError::Device { reason: format!("{error:?}") })
+    }
+}
+
+impl RewardModel for Classifier {
+    fn score(&self, texts: &[String]) -> Result<Vec<f32>, RewardError> {
+        let score = |row: &Vec<f32>| if self.settings.negate { -row[self.settings.label] } else { row[self.settings.label] };
+        Ok(self.logits(texts)?.iter().map(score).collect())
+    }
+}
+
+/// Cuts ascending lengths into runs of at most `tokens` tokens when padded to the longest of the run; at least one each.
+fn batches(lengths: &[usize], tokens: usize) -> Vec<Range<usize>> {
+    let mut batches = Vec::new();
+    let mut begin = 0;
+    for (end, length) in lengths.iter().enumerate() {
+        if end > begin && (end - begin + 1) * length > tokens {
+            batches.push(begin..end);
+            begin = end;
+        }
+    }
+    if begin < lengths.len() {
+        batches.push(begin..lengths.len());
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_text_longer_than_a_batch_is_a_batch_of_its_own() {
+        assert_eq!(batches(&[1, 2, 9, 9], 8), [0..2, 2..3, 3..4]);
+        assert!(batches(&[], 8).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn batches_cover_all_texts_within_the_limit(mut lengths in prop::collection::vec(1_usize..50, 0..60), tokens in 1_usize..200) {
+            lengths.sort_unstable();
+            let mut covered = 0;
+            for batch in batches(&lengths, tokens) {
+                prop_assert_eq!(batch.start, covered);
+                prop_assert!(batch.len() == 1 || batch.len() * lengths[batch.end - 1] <= tokens);
+                covered = batch.end;
+            }
+            prop_assert_eq!(covered, lengths.len());
+        }
+    }
+}

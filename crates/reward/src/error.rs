@@ -1,0 +1,88 @@
+//! What can go wrong with a reward model.
+
+use std::path::PathBuf;
+
+use tailguard_checkpoint::CheckpointError;
+
+/// Errors of loading a reward model and of scoring with it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RewardError {
+    /// The model directory or its weights cannot be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A model of another architecture than those here.
+    #[error("{}: config.json has model_type {found:?}, expected {expected}", path.display())]
+    Architecture {
+        /// The model directory.
+        path: PathBuf,
+        /// The `model_type` found; empty if there is none.
+        found: String,
+        /// The architectures that are known.
+        expected: &'static str,
+    },
+    /// A setting of `config.json` that this model does not have.
+    #[error("the classifier's configuration has {key} {found}, expected {expected}")]
+    Config {
+        /// The key in `config.json`.
+        key: &'static str,
+        /// The value found.
+        found: usize,
+        /// What it may be.
+        expected: String,
+    },
+    /// A setting for scoring that does not suit the model.
+    #[error("{key} is {found}, expected {expected}")]
+    Setting {
+        /// The field of [`ScoreSettings`](crate::ScoreSettings).
+        key: &'static str,
+        /// The value found.
+        found: usize,
+        /// What it may be.
+        expected: String,
+    },
+    /// A `tokenizer.json` that cannot be used.
+    #[error("{}: cannot be used as a tokenizer", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// The tokenizer's reason.
+        source: tokenizers::Error,
+    },
+    /// A tokenizer that knows more tokens than the model.
+    #[error("{}: the tokenizer has {found} tokens, expected at most the model's vocab_size of {vocab_size}", path.display())]
+    Vocabulary {
+        /// The tokenizer's file.
+        path: PathBuf,
+        /// Its number of tokens.
+        found: usize,
+        /// The model's number of embeddings.
+        vocab_size: usize,
+    },
+    /// Texts that the tokenizer refuses.
+    #[error("the texts cannot be cut into tokens")]
+    Encode {
+        /// The tokenizer's reason.
+        source: tokenizers::Error,
+    },
+    /// A text without a single token, from a tokenizer that adds no special tokens.
+    #[error("text {index} has no tokens, expected at least one")]
+    NoTokens {
+        /// Index of the text.
+        index: usize,
+    },
+    /// A score that is infinite or not a number.
+    #[error("text {index} has score {found}, expected a finite number")]
+    NotFinite {
+        /// Index of the text.
+        index: usize,
+        /// The score.
+        found: f32,
+    },
+    /// Logits that the device did not give back.
+    #[error("the logits cannot be read from the device ({reason})")]
+    Device {
+        /// The device's words.
+        reason: String,
+    },
+}

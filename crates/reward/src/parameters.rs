@@ -1,0 +1,158 @@
+//! Parameters by name: read from a checkpoint, written to one, or drawn at random.
+//!
+//! A model is built once, with zeros, and then filled by walking over its parameters. The path of a parameter
+//! (`layers.0.attention.query.weight`) becomes the checkpoint's name through a table of the architecture, so that the
+//! same encoder serves several of them.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use tailguard_checkpoint::{CheckpointError, Weights, WeightsWriter};
+
+/// Pairs of (piece of a path, piece of a checkpoint's name); each is replaced once, in order.
+pub(crate) type Names = [(&'static str, &'static str)];
+
+/// Burn's `Linear` is `[in, out]`, PyTorch's `[out, in]`: its weight is transposed on the way.
+const TRANSPOSED: &str = "Struct:Linear";
+
+/// Standard deviation of the initial weights, as in BERT.
+const INITIAL_STD: f64 = 0.02;
+
+/// Where in the model the walk is.
+#[derive(Default)]
+struct Place {
+    path: Vec<String>,
+    containers: Vec<String>,
+}
+
+impl Place {
+    fn enter(&mut self, name: &str, container: &str) {
+        self.path.push(name.to_owned());
+        self.containers.push(container.to_owned());
+    }
+
+    fn exit(&mut self) {
+        self.path.pop();
+        self.containers.pop();
+    }
+
+    fn name(&self, names: &Names) -> String {
+        names.iter().fold(self.path.join("."), |name, (ours, theirs)| name.replacen(ours, theirs, 1))
+    }
+
+    fn is_transposed(&self, rank: usize) -> bool {
+        rank == 2 && self.containers.last().is_some_and(|container| container == TRANSPOSED)
+    }
+}
+
+/// Replaces every parameter by the checkpoint's tensor of its name.
+pub(crate) fn load<M: Module>(model: M, weights: &mut Weights, names: &Names, device: &Device) -> Result<M, CheckpointError> {
+    let mut loader = Loader { place: Place::default(), names, weights, device, error: None };
+    let model = model.map(&mut loader);
+    loader.error.map_or(Ok(model), Err)
+}
+
+struct Loader<'a> {
+    place: Place,
+    names: &'a Names,
+    weights: &'a mut Weights,
+    device: &'a Device,
+    /// The first thing that went wrong; the walk itself cannot stop.
+    error: Option<CheckpointError>,
+}
+
+impl ModuleMapper for Loader<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.place.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.error.is_some() {
+            return param;
+        }
+        let transposed = self.place.is_transposed(D);
+        let mut shape = param.val().dims();
+        if transposed {
+            shape.reverse();
+        }
+        match self.weights.tensor(&self.place.name(self.names), shape, self.device) {
+            Ok(tensor) if transposed => Param::from_tensor(tensor.swap_dims(0, 1)),
+            Ok(tensor) => Param::from_tensor(tensor),
+            Err(error) => {
+                self.error = Some(error);
+                param
+            }
+        }
+    }
+}
+
+/// Adds every parameter to a checkpoint under its name.
+pub(crate) fn store<M: Module>(model: &M, writer: &mut WeightsWriter, names: &Names) {
+    model.visit(&mut Storer { place: Place::default(), names, writer });
+}
+
+struct Storer<'a> {
+    place: Place,
+    names: &'a Names,
+    writer: &'a mut WeightsWriter,
+}
+
+impl ModuleVisitor for Storer<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.place.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = param.val();
+        let tensor = if self.place.is_transposed(D) { tensor.swap_dims(0, 1) } else { tensor };
+        self.writer.insert(self.place.name(self.names), tensor);
+    }
+}
+
+/// Draws matrices from a normal distribution, as BERT does; biases become 0 and the scales of layer norms 1.
+pub(crate) fn randomize<M: Module>(model: M, seed: u64, device: &Device) -> M {
+    model.map(&mut Random { place: Place::default(), rng: ChaCha8Rng::seed_from_u64(seed), device })
+}
+
+struct Random<'a> {
+    place: Place,
+    rng: ChaCha8Rng,
+    device: &'a Device,
+}
+
+impl ModuleMapper for Random<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.place.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let shape = param.val().dims();
+        let is_scale = self.place.containers.last().is_some_and(|container| container == "Struct:LayerNorm")
+            && self.place.path.last().is_some_and(|name| name == "weight");
+        let tensor = match D {
+            1 if is_scale => Tensor::ones(shape, self.device),
+            1 => Tensor::zeros(shape, self.device),
+            _ => {
+                #[expect(clippy::cast_possible_truncation, reason = "weights are single precision")]
+                let draw = |normal: f64| (INITIAL_STD * normal) as f32;
+                let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw(StandardNormal.sample(&mut self.rng))).collect();
+                Tensor::from_data(TensorData::new(values, shape), self.device)
+            }
+        };
+        Param::from_tensor(tensor)
+    }
+}
