@@ -38,5 +38,5 @@ pub use error::Gpt2Error;
 pub use model::{Gpt2, TokenDistribution};
 pub use policy::{Policy, ValueHead};
 pub use tailguard_kernels::TokenStats;
-pub use tokens::{TokenBatch, id_tensor};
+pub use tokens::{Predictions, TokenBatch, id_tensor};
 pub use weights::VALUE_HEAD_FILE;

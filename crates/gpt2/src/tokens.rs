@@ -1,6 +1,8 @@
 //! Rows of token ids as the tensors that the model takes.
 
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use std::ops::Range;
+
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData, s};
 
 use crate::error::Gpt2Error;
 
@@ -12,7 +14,7 @@ pub struct TokenBatch {
     /// Position of each token in its own row, `[batch, seq]`: 0 for the first real token, 1 at padded places, as Hugging Face
     /// counts them.
     pub position_ids: Tensor<2, Int>,
-    /// True where a place is padding, `[batch, seq]`; none if there is no padding at all.
+    /// True where a place is padding that attention must not see, `[batch, seq]`; none where there is none to see.
     pub padding: Option<Tensor<2, Bool>>,
 }
 
@@ -32,7 +34,8 @@ impl TokenBatch {
         Self::padded(rows, pad_id, Side::Left, device)
     }
 
-    /// Rows that begin in the same column, for scoring whole sequences.
+    /// Rows that begin in the same column, for scoring whole sequences. No mask is needed: in a causal model no token sees what
+    /// stands to its right, and what is computed at the padding itself is never used.
     ///
     /// # Errors
     /// [`Gpt2Error::Empty`] without rows or with an empty row.
@@ -58,7 +61,7 @@ impl TokenBatch {
         }
         let shape = [rows.len(), seq];
         let ids: Vec<i64> = ids.into_iter().map(i64::from).collect();
-        let padded = padding.contains(&true);
+        let padded = side == Side::Left && padding.contains(&true);
         Ok(Self {
             input_ids: Tensor::from_data(TensorData::new(ids, shape), device),
             position_ids: Tensor::from_data(TensorData::new(positions, shape), device),
@@ -70,6 +73,55 @@ impl TokenBatch {
     #[must_use]
     pub fn dims(&self) -> [usize; 2] {
         self.input_ids.dims()
+    }
+}
+
+/// Whole sequences, and those of their tokens that a model shall predict: what losses and log-probabilities are taken from.
+#[derive(Clone, Debug)]
+pub struct Predictions {
+    /// The sequences, padded on the right.
+    pub tokens: TokenBatch,
+    /// The tokens to predict, row after row, `[n]`.
+    pub targets: Tensor<1, Int>,
+    /// Columns of the states that predict them, if they are the same in every row.
+    columns: Option<Range<usize>>,
+    /// Otherwise their places in the flattened batch, `[n]`.
+    places: Tensor<1, Int>,
+}
+
+impl Predictions {
+    /// The tokens of each row from index `first` on; the token before it predicts it, so `first` is at least 1.
+    ///
+    /// # Errors
+    /// [`Gpt2Error::Empty`] for a row that has no token to predict, no token before it, or without rows.
+    pub fn new(rows: &[&[u32]], first: &[usize], pad_id: u32, device: &Device) -> Result<Self, Gpt2Error> {
+        let device = &device.clone().inner();
+        let tokens = TokenBatch::right_padded(rows, pad_id, device)?;
+        let [_, seq] = tokens.dims();
+        if let Some(row) = rows.iter().zip(first).position(|(row, &first)| first == 0 || first >= row.len()) {
+            return Err(Gpt2Error::Empty { row, rows: rows.len() });
+        }
+        let ranges = || rows.iter().zip(first).map(|(row, &first)| first - 1..row.len() - 1);
+        let columns = ranges().next().filter(|columns| ranges().all(|other| other == *columns));
+        let targets: Vec<u32> = rows.iter().zip(first).flat_map(|(row, &first)| &row[first..]).copied().collect();
+        let places = ranges().enumerate().flat_map(|(row, columns)| columns.map(move |column| row * seq + column));
+        let places: Vec<i64> = places.map(|place| i64::try_from(place).unwrap_or(i64::MAX)).collect();
+        let count = places.len();
+        let places = Tensor::from_data(TensorData::new(places, [count]), device);
+        Ok(Self { tokens, targets: id_tensor(&targets, device), columns, places })
+    }
+
+    /// The states that predict the targets.
+    ///
+    /// # Shapes
+    /// `[batch, seq, hidden]` to `[n, hidden]`, in the order of `targets`.
+    #[must_use]
+    pub fn states(&self, hidden: Tensor<3>) -> Tensor<2> {
+        let [batch, seq, width] = hidden.dims();
+        match &self.columns {
+            Some(columns) => hidden.slice(s![.., columns.clone(), ..]).reshape([batch * columns.len(), width]),
+            None => hidden.reshape([batch * seq, width]).select(0, self.places.clone()),
+        }
     }
 }
 
@@ -98,8 +150,9 @@ mod tests {
         let right = TokenBatch::right_padded(&rows, 9, &Device::flex()).unwrap();
         assert_eq!(ints(right.input_ids), [5, 6, 7, 8, 9, 9]);
         assert_eq!(ints(right.position_ids), [0, 1, 2, 0, 1, 1]);
-        let padding = right.padding.unwrap().into_data().try_to_vec::<bool>().unwrap();
-        assert_eq!(padding, [false, false, false, false, true, true]);
+        assert!(right.padding.is_none());
+        let padding = left.padding.unwrap().into_data().try_to_vec::<bool>().unwrap();
+        assert_eq!(padding, [false, false, false, true, true, false]);
     }
 
     #[test]
@@ -113,5 +166,21 @@ mod tests {
         let rows: [&[u32]; 2] = [&[5], &[]];
         assert!(matches!(TokenBatch::right_padded(&rows, 0, &Device::flex()), Err(Gpt2Error::Empty { row: 1, rows: 2 })));
         assert!(matches!(TokenBatch::left_padded(&[], 0, &Device::flex()), Err(Gpt2Error::Empty { row: 0, rows: 0 })));
+    }
+
+    #[test]
+    fn predictions_pick_the_state_before_each_target() {
+        let states = |rows: &[&[u32]], first: &[usize]| {
+            let batch = Predictions::new(rows, first, 0, &Device::flex()).unwrap();
+            let [b, s] = batch.tokens.dims();
+            // a state that is its own place in the batch
+            let places = Tensor::<1, Int>::arange(0..i64::try_from(b * s).unwrap(), &Device::flex()).float().reshape([b, s, 1]);
+            let picked = batch.states(places).into_data().try_to_vec::<f32>().unwrap();
+            (picked, batch.targets.try_into_vec_as::<i64>().unwrap())
+        };
+        assert_eq!(states(&[&[1, 2, 3], &[4, 5, 6]], &[1, 1]), (vec![0.0, 1.0, 3.0, 4.0], vec![2, 3, 5, 6]));
+        assert_eq!(states(&[&[1, 2, 3], &[4, 5]], &[2, 1]), (vec![1.0, 3.0], vec![3, 5]));
+        assert!(Predictions::new(&[&[1, 2]], &[2], 0, &Device::flex()).is_err());
+        assert!(Predictions::new(&[&[1, 2]], &[0], 0, &Device::flex()).is_err());
     }
 }

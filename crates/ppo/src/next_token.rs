@@ -1,0 +1,70 @@
+//! Next-token training: what supervised fine-tuning and pretraining have in common.
+
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::tensor::Tensor;
+use tailguard_gpt2::{Gpt2, Gpt2Error, Predictions, TokenDistribution};
+
+use crate::gradients::{shards, sharded_gradients};
+use crate::optimizer::clip_global_norm;
+
+/// Mean negative log-likelihood in nats of every token but the first of each row.
+///
+/// # Shapes
+/// Rows of token ids of any length from 2 on; the result is `[1]` and differentiable.
+///
+/// # Errors
+/// [`Gpt2Error::Empty`] for a row of fewer than two tokens.
+pub fn next_token_loss(model: &Gpt2, rows: &[&[u32]]) -> Result<Tensor<1>, Gpt2Error> {
+    let batch = Predictions::new(rows, &vec![1; rows.len()], 0, &model.device())?;
+    let states = batch.states(model.hidden(&batch.tokens));
+    Ok(model.token_stats(states, batch.targets, &TokenDistribution::default()).log_probs.mean().neg())
+}
+
+/// One optimiser step on the mean loss of `rows`; returns the model and the loss before the step.
+///
+/// # Errors
+/// As [`next_token_loss`].
+pub fn next_token_step(
+    model: Gpt2,
+    optimizer: &mut ModuleOptimizer,
+    rows: &[&[u32]],
+    learning_rate: f64,
+    max_norm: Option<f64>,
+) -> Result<(Gpt2, f64), Gpt2Error> {
+    let tokens: usize = rows.iter().map(|row| row.len().saturating_sub(1)).sum();
+    let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+    let shards: Vec<&[&[u32]]> = shards(rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
+    let (mut grads, losses) = sharded_gradients(&model, &shards, |model, rows| {
+        let part: usize = rows.iter().map(|row| row.len().saturating_sub(1)).sum();
+        #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+        let loss = next_token_loss(model, rows)? * (part as f64 / tokens as f64);
+        Ok::<_, Gpt2Error>((loss.clone(), loss.inner()))
+    })?;
+    if let Some(max_norm) = max_norm {
+        clip_global_norm(&model, &mut grads, max_norm);
+    }
+    let loss = losses.into_iter().map(|loss| f64::from(loss.into_scalar::<f32>())).sum();
+    Ok((optimizer.step(learning_rate, model, grads), loss))
+}
+
+/// Mean negative log-likelihood per token over many rows, without gradients, `batch_size` rows at a time.
+///
+/// # Errors
+/// As [`next_token_loss`].
+pub fn validation_loss(model: &Gpt2, rows: &[Vec<u32>], batch_size: usize) -> Result<f64, Gpt2Error> {
+    let model = &model.valid();
+    let (mut sum, mut count) = (0.0, 0usize);
+    for batch in rows.chunks(batch_size.max(1)) {
+        let views: Vec<&[u32]> = batch.iter().map(Vec::as_slice).collect();
+        let tokens: usize = views.iter().map(|row| row.len() - 1).sum();
+        let loss = f64::from(next_token_loss(model, &views)?.into_scalar::<f32>());
+        #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+        let weight = tokens as f64;
+        sum += loss * weight;
+        count += tokens;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+    let count = count as f64;
+    Ok(sum / count)
+}

@@ -1,0 +1,143 @@
+//! Pretraining of the embedded language model: a small GPT-2 on movie reviews.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow, bail};
+use burn::module::Module;
+use burn::tensor::Device;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tailguard_checkpoint::{WeightType, write_dir};
+use tailguard_gpt2::{Gpt2, Gpt2Config};
+use tailguard_ppo::{adam_w, next_token_step, validation_loss};
+use tokenizers::Tokenizer;
+use tracing::info;
+
+use super::tokenizer::{self, END_OF_TEXT};
+
+/// What `cargo xtask pretrain lm` is asked to do.
+#[derive(Clone, Debug)]
+pub(crate) struct LmOptions {
+    pub(crate) train: Vec<String>,
+    pub(crate) held_out: Vec<String>,
+    pub(crate) out: PathBuf,
+    pub(crate) vocab_size: usize,
+    pub(crate) layers: usize,
+    pub(crate) width: usize,
+    pub(crate) heads: usize,
+    pub(crate) context: usize,
+    pub(crate) steps: u64,
+    pub(crate) batch_size: usize,
+    pub(crate) learning_rate: f64,
+    pub(crate) seed: u64,
+    /// Steps between checkpoints.
+    pub(crate) save_every: u64,
+    pub(crate) device: Device,
+}
+
+/// Share of the training windows that begin where a review begins, because prompts do.
+const STARTS: f64 = 0.6;
+/// Steps over which the rate rises.
+const WARM_UP: u64 = 200;
+
+pub(crate) fn run(options: &LmOptions) -> Result<()> {
+    std::fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
+    let path = options.out.join("tokenizer.json");
+    let tokenizer = if path.is_file() {
+        Tokenizer::from_file(&path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?
+    } else {
+        tokenizer::train(&options.train, options.vocab_size, &path)?
+    };
+    let corpus = Corpus::new(&tokenizer, &options.train)?;
+    let held_out = Corpus::new(&tokenizer, &options.held_out)?;
+    let validation: Vec<Vec<u32>> = held_out.starts(options.context).collect();
+    info!("{} training tokens, {} held-out windows", corpus.ids.len(), validation.len());
+
+    let mut config = Gpt2Config::new(tokenizer.get_vocab_size(true), options.context, options.width, options.layers, options.heads);
+    config.eos_token_id = tokenizer.token_to_id(END_OF_TEXT);
+    config.bos_token_id = config.eos_token_id;
+    let device = options.device.clone().autodiff();
+    let mut model = match tailguard_checkpoint::ModelDir::open(options.out.join("last")) {
+        Ok(dir) => Gpt2::load(&dir, &device)?,
+        Err(_) => config.init(options.seed, &device)?,
+    };
+    let mut optimizer = adam_w(0.01);
+    let (mut mean_loss, begun) = (0.0, Instant::now());
+    for step in 0..options.steps {
+        let rows = corpus.windows(options.batch_size, options.context, options.seed, step);
+        let views: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        let rate = learning_rate(options, step);
+        let loss;
+        (model, loss) = next_token_step(model, &mut optimizer, &views, rate, Some(1.0))?;
+        if !loss.is_finite() {
+            bail!("the loss is {loss} at step {step}: lower --learning-rate");
+        }
+        mean_loss += (loss - mean_loss) / if step < 50 { (step + 1) as f64 } else { 50.0 };
+        if (step + 1) % 50 == 0 {
+            let tokens = (step + 1) * (options.batch_size * options.context) as u64;
+            let speed = tokens as f64 / begun.elapsed().as_secs_f64();
+            info!("step {}/{}  loss {mean_loss:.3}  rate {rate:.2e}  {speed:.0} tokens/s", step + 1, options.steps);
+        }
+        if (step + 1) % options.save_every == 0 || step + 1 == options.steps {
+            let loss = validation_loss(&model.valid(), &validation[..validation.len().min(500)], 32)?;
+            info!("step {}: held-out perplexity {:.2} on the first {} tokens", step + 1, loss.exp(), options.context);
+            write_dir(&options.out.join("last"), |dir| model.valid().save(dir, WeightType::F32))?;
+        }
+    }
+    let loss = validation_loss(&model.valid(), &validation, 32)?;
+    info!("held-out perplexity {:.3} on {} windows", loss.exp(), validation.len());
+    model.valid().save(&options.out, WeightType::F16)?;
+    Ok(())
+}
+
+/// A linear rise, then half a cosine down to a tenth.
+fn learning_rate(options: &LmOptions, step: u64) -> f64 {
+    if step < WARM_UP {
+        return options.learning_rate * (step + 1) as f64 / WARM_UP as f64;
+    }
+    let share = (step - WARM_UP) as f64 / (options.steps - WARM_UP).max(1) as f64;
+    options.learning_rate * (0.1 + 0.45 * (1.0 + (std::f64::consts::PI * share).cos()))
+}
+
+/// All texts as one row of tokens, each after an end token.
+struct Corpus {
+    ids: Vec<u32>,
+    /// Where each text's end token stands.
+    begins: Vec<usize>,
+}
+
+impl Corpus {
+    fn new(tokenizer: &Tokenizer, texts: &[String]) -> Result<Self> {
+        let end = tokenizer.token_to_id(END_OF_TEXT).context("the tokenizer has no <|endoftext|>")?;
+        let encodings = tokenizer
+            .encode_batch_fast(texts.iter().map(String::as_str).collect(), false)
+            .map_err(|error| anyhow!("cannot tokenize the reviews: {error}"))?;
+        let (mut ids, mut begins) = (Vec::new(), Vec::new());
+        for encoding in encodings {
+            begins.push(ids.len());
+            ids.push(end);
+            ids.extend_from_slice(encoding.get_ids());
+        }
+        Ok(Self { ids, begins })
+    }
+
+    /// The first `length` tokens of every text, without the end token.
+    fn starts(&self, length: usize) -> impl Iterator<Item = Vec<u32>> {
+        let ends = self.begins.iter().skip(1).copied().chain([self.ids.len()]);
+        self.begins.iter().zip(ends).map(move |(&begin, end)| self.ids[begin + 1..end.min(begin + 1 + length)].to_vec()).filter(|row| row.len() > 1)
+    }
+
+    /// The training windows of one step; they depend on the seed and the step alone.
+    fn windows(&self, count: usize, length: usize, seed: u64, step: u64) -> Vec<Vec<u32>> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(step);
+        let last = self.ids.len().saturating_sub(length);
+        let mut window = || {
+            let begin = if rng.random_bool(STARTS) { self.begins[rng.random_range(0..self.begins.len())] } else { rng.random_range(0..=last) };
+            let begin = (begin + usize::from(rng.random_bool(0.5))).min(last); // with and without the end token in front
+            self.ids[begin..begin + length].to_vec()
+        };
+        (0..count).map(|_| window()).collect()
+    }
+}
