@@ -1,0 +1,212 @@
+//! Line 2 of Algorithm 1: sample, score, and note what the update needs.
+
+use rayon::prelude::*;
+use tailguard_gpt2::{Gpt2, Policy};
+use tailguard_reward::RewardModel;
+use tokenizers::Tokenizer;
+
+use crate::config::SamplingConfig;
+use crate::draws::DrawSeed;
+use crate::engine::{Generation, generate};
+use crate::error::RolloutError;
+use crate::prompt::{Prompt, decode};
+use crate::score::{Sequence, log_probs_of};
+
+/// A prompt, the policy's response to it, and all that was measured: the rows have one entry per response token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Episode {
+    /// What was given.
+    pub prompt: Prompt,
+    /// What was sampled; the end token, if one ended the response, is the last.
+    pub response_ids: Vec<u32>,
+    /// The response as text, without special tokens.
+    pub response: String,
+    /// The reward model's score of prompt and response together.
+    pub score: f32,
+    /// Log-probabilities under the policy that sampled, in nats.
+    pub log_probs: Vec<f32>,
+    /// Log-probabilities under the reference, in nats.
+    pub ref_log_probs: Vec<f32>,
+    /// Values of the states before each token.
+    pub values: Vec<f32>,
+    /// Entropies of the policy in nats.
+    pub entropies: Vec<f32>,
+}
+
+impl Episode {
+    /// Prompt and response ids, for scoring them again.
+    #[must_use]
+    pub fn sequence(&self) -> Sequence<'_> {
+        Sequence { prompt: &self.prompt.ids, response: &self.response_ids }
+    }
+}
+
+/// All that turns prompts into scored episodes of a policy.
+pub struct Rollout<'a> {
+    /// The policy's tokenizer.
+    pub tokenizer: &'a Tokenizer,
+    /// The frozen reference model of the KL penalty.
+    pub reference: &'a Gpt2,
+    /// What is to be learnt.
+    pub reward: &'a dyn RewardModel,
+    /// How responses are sampled.
+    pub sampling: SamplingConfig,
+    /// Most rows in one forward pass.
+    pub batch_size: usize,
+}
+
+impl Rollout<'_> {
+    /// One episode per prompt, in the order of the prompts. `policy` is the inference copy (`valid()`).
+    ///
+    /// # Errors
+    /// Those of [`generate`], [`score_texts`] and [`log_probs_of`].
+    #[tracing::instrument(name = "rollout", skip_all, fields(prompts = prompts.len()))]
+    pub fn collect(&self, policy: &Policy, prompts: &[Prompt], draws: DrawSeed) -> Result<Vec<Episode>, RolloutError> {
+        let generations = generate(&policy.gpt2, Some(&policy.value_head), prompts, &self.sampling, draws, self.batch_size)?;
+        let responses = responses(self.tokenizer, &generations)?;
+        let texts: Vec<String> = prompts.iter().zip(&responses).map(|(prompt, response)| scored_text(prompt, response)).collect();
+        let scores = score_texts(self.reward, &texts)?;
+        let sequences: Vec<Sequence<'_>> = prompts
+            .iter()
+            .zip(&generations)
+            .map(|(prompt, generation)| Sequence { prompt: &prompt.ids, response: &generation.response_ids })
+            .collect();
+        let reference = log_probs_of(self.reference, None, &sequences, &self.sampling.distribution(), self.batch_size)?;
+        let noted = generations.into_iter().zip(reference);
+        let scored = responses.into_iter().zip(scores);
+        let rows = prompts.iter().zip(noted).zip(scored);
+        let episodes = rows.map(|((prompt, (generation, reference)), (response, score))| Episode {
+            prompt: prompt.clone(),
+            response_ids: generation.response_ids,
+            response,
+            score,
+            log_probs: generation.log_probs,
+            ref_log_probs: reference.log_probs,
+            values: generation.values,
+            entropies: generation.entropies,
+        });
+        Ok(episodes.collect())
+    }
+}
+
+/// Responses as texts, without special tokens.
+///
+/// # Errors
+/// [`RolloutError::Tokenizer`] if the tokenizer cannot decode a response.
+pub fn responses(tokenizer: &Tokenizer, generations: &[Generation]) -> Result<Vec<String>, RolloutError> {
+    let text = |(row, generation): (usize, &Generation)| decode(tokenizer, row, &generation.response_ids, true);
+    generations.par_iter().enumerate().map(text).collect()
+}
+
+/// What the reward model reads: the prompt's text and the response's, decoded apart.
+#[must_use]
+pub fn scored_text(prompt: &Prompt, response: &str) -> String {
+    format!("{}{response}", prompt.text)
+}
+
+/// Scores of texts, one finite number each.
+///
+/// # Errors
+/// [`RolloutError::Reward`] if the model fails, [`RolloutError::ScoreCount`] if it gives more or fewer scores than it got
+/// texts, [`RolloutError::Score`] for NaN or infinity.
+#[tracing::instrument(level = "debug", skip_all, fields(texts = texts.len()))]
+pub fn score_texts(reward: &dyn RewardModel, texts: &[String]) -> Result<Vec<f32>, RolloutError> {
+    let scores = reward.score(texts)?;
+    if scores.len() != texts.len() {
+        return Err(RolloutError::ScoreCount { expected: texts.len(), found: scores.len() });
+    }
+    match scores.iter().position(|score| !score.is_finite()) {
+        Some(row) => Err(RolloutError::Score { row, score: scores[row] }),
+        None => Ok(scores),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::EndOfText;
+    use crate::fixtures::{SEED, model, policy, sampling};
+    use crate::prompt::prompts;
+    use tailguard_reward::RewardError;
+    use tailguard_tests::{close, golden};
+
+    /// A reward that is the number of bytes of the text, or whatever the test puts in its place.
+    struct Fake(fn(&[String]) -> Vec<f32>);
+
+    impl RewardModel for Fake {
+        fn score(&self, texts: &[String]) -> Result<Vec<f32>, RewardError> {
+            Ok((self.0)(texts))
+        }
+    }
+
+    fn lengths(texts: &[String]) -> Vec<f32> {
+        texts.iter().map(|text| text.len() as f32).collect()
+    }
+
+    fn tokenizer() -> Tokenizer {
+        Tokenizer::from_file(golden("tokenizer/tokenizer.json")).unwrap()
+    }
+
+    #[test]
+    fn an_episode_holds_what_the_update_needs() {
+        let (tokenizer, reference, policy) = (tokenizer(), model(1), policy(2));
+        let texts = ["the cat", "a movie that was not", "the cat", "and so"].map(str::to_owned);
+        let prompts = prompts(&tokenizer, &texts, 3).unwrap();
+        let sampling = SamplingConfig { end_of_text: EndOfText::Stop(7), ..sampling(6) };
+        let rollout = Rollout { tokenizer: &tokenizer, reference: &reference, reward: &Fake(lengths), sampling, batch_size: 3 };
+        let episodes = rollout.collect(&policy, &prompts, SEED).unwrap();
+        assert_eq!(episodes.len(), 4);
+        for (episode, prompt) in episodes.iter().zip(&prompts) {
+            assert_eq!(&episode.prompt, prompt);
+            assert_eq!(episode.response, tokenizer.decode(&episode.response_ids, true).unwrap());
+            close(
+                &[episode.score],
+                &[(prompt.text.len() + episode.response.len()) as f32],
+                0.0,
+                "prompt and response are scored",
+            );
+            let scores = |model| log_probs_of(model, None, &[episode.sequence()], &sampling.distribution(), 1).unwrap();
+            close(&episode.log_probs, &scores(&policy.gpt2)[0].log_probs, 1e-4, "policy");
+            close(&episode.ref_log_probs, &scores(&reference)[0].log_probs, 1e-4, "reference");
+            let tokens = episode.response_ids.len();
+            assert_eq!([episode.values.len(), episode.entropies.len()], [tokens; 2]);
+        }
+        assert_ne!(episodes[0].response_ids, episodes[2].response_ids, "the same prompt has two streams");
+        assert_eq!(rollout.collect(&policy, &[], SEED).unwrap(), []);
+    }
+
+    #[test]
+    fn a_policy_equal_to_the_reference_has_no_divergence() {
+        let (tokenizer, reference, policy) = (tokenizer(), model(1), policy(1));
+        let prompts = prompts(&tokenizer, &["the cat".to_owned(), "a movie that".to_owned()], 4).unwrap();
+        let rollout = Rollout {
+            tokenizer: &tokenizer,
+            reference: &reference,
+            reward: &Fake(lengths),
+            sampling: sampling(8),
+            batch_size: 2,
+        };
+        for episode in rollout.collect(&policy, &prompts, SEED).unwrap() {
+            close(&episode.log_probs, &episode.ref_log_probs, 1e-4, "log-probabilities");
+        }
+    }
+
+    #[test]
+    fn the_end_token_is_not_part_of_the_text() {
+        let tokenizer = tokenizer();
+        let end = tokenizer.token_to_id("<|endoftext|>").unwrap();
+        let ids = tokenizer.encode_fast("so good", false).unwrap().get_ids().to_vec();
+        let generation = Generation { response_ids: [ids.as_slice(), &[end]].concat(), ..Generation::default() };
+        assert_eq!(responses(&tokenizer, &[generation]).unwrap(), ["so good"]);
+    }
+
+    #[test]
+    fn scores_of_wrong_number_or_without_a_value_are_refused() {
+        let texts = ["a".to_owned(), "b".to_owned()];
+        let refused = |fake: fn(&[String]) -> Vec<f32>| score_texts(&Fake(fake), &texts).unwrap_err().to_string();
+        assert_eq!(refused(|_| vec![1.0]), "the reward model gave 1 scores for 2 texts");
+        assert_eq!(refused(|_| vec![1.0, f32::NAN]), "the reward model scored text 1 with NaN, expected a finite number");
+        assert!(refused(|_| vec![f32::NEG_INFINITY, 0.0]).contains("text 0 with -inf"));
+        assert!(score_texts(&Fake(lengths), &[]).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,107 @@
+//! What can go wrong between a prompt and its scored episode.
+
+use tailguard_gpt2::Gpt2Error;
+use tailguard_reward::RewardError;
+
+/// Errors of sampling and scoring. Rows are counted from 0, in the order in which the caller gave them.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RolloutError {
+    /// A sampling setting outside its range.
+    #[error("sampling setting {key} is {found}, expected {expected}")]
+    Setting {
+        /// The setting's name.
+        key: &'static str,
+        /// The value found.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A prompt without tokens: there is nothing to continue.
+    #[error("prompt {row} has no tokens, expected at least one")]
+    EmptyPrompt {
+        /// The prompt.
+        row: usize,
+    },
+    /// A prompt and its response exceed the model's context.
+    #[error("row {row}: {prompt} prompt tokens and {response} response tokens do not fit the context of {limit} tokens")]
+    TooLong {
+        /// The row.
+        row: usize,
+        /// Tokens of the prompt.
+        prompt: usize,
+        /// Tokens of the response, or the most that may be sampled.
+        response: usize,
+        /// The model's `n_positions`.
+        limit: usize,
+    },
+    /// A response holds the token whose probability is 0 under the distribution that it is to be scored by.
+    #[error("row {row}: response token {position} is {id}, which the distribution suppresses: its log-probability is not finite")]
+    Suppressed {
+        /// The row.
+        row: usize,
+        /// Index in the response.
+        position: usize,
+        /// The suppressed token.
+        id: u32,
+    },
+    /// NaN or infinity where a number is needed: the model has diverged or its weights are damaged.
+    #[error("row {row}: {what} at response token {position} are not finite; the model has diverged or its weights are damaged")]
+    NotFinite {
+        /// Which numbers.
+        what: &'static str,
+        /// The row.
+        row: usize,
+        /// Index in the response.
+        position: usize,
+    },
+    /// Logits that do not make a distribution.
+    #[error("cannot draw from {count} logits: the largest is not finite or one of them is NaN")]
+    Logits {
+        /// Number of logits.
+        count: usize,
+    },
+    /// The reward model gave another number of scores than it was given texts.
+    #[error("the reward model gave {found} scores for {expected} texts")]
+    ScoreCount {
+        /// Number of texts.
+        expected: usize,
+        /// Number of scores.
+        found: usize,
+    },
+    /// The reward model gave NaN or infinity.
+    #[error("the reward model scored text {row} with {score}, expected a finite number")]
+    Score {
+        /// The text.
+        row: usize,
+        /// Its score.
+        score: f32,
+    },
+    /// A model that records every operation for a backward pass that never comes would fill the memory.
+    #[error("the model is on a training device; sample and score with its inference copy (`valid()`)")]
+    Trainable,
+    /// The reward model failed.
+    #[error("failed to score texts")]
+    Reward(#[from] RewardError),
+    /// The language model refused its input.
+    #[error(transparent)]
+    Gpt2(#[from] Gpt2Error),
+    /// The tokenizer failed.
+    #[error("failed to {action} text {row}")]
+    Tokenizer {
+        /// What was being done.
+        action: &'static str,
+        /// The text.
+        row: usize,
+        /// The tokenizer's own error.
+        source: tokenizers::Error,
+    },
+    /// Results could not be copied from the device.
+    #[error("failed to read {what} from the device")]
+    Read {
+        /// Which numbers.
+        what: &'static str,
+        /// The device's own error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
