@@ -1,2 +1,48 @@
-//! xtask
-fn main() {}
+//! The command line of tailguard: `cargo xtask reproduce imdb`, `cargo xtask ci` and their siblings.
+//!
+//! Results go to standard output, progress and logs to standard error. Exit code 0: done; 1: failed; 2: called wrongly.
+
+mod args;
+mod ci;
+mod config;
+mod device;
+mod failure;
+mod interrupt;
+mod models;
+mod pretrain;
+mod progress;
+mod reproduce;
+mod run;
+mod task;
+mod tidy;
+mod train;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => error.exit(), // prints help (0) or the mistake (2)
+    };
+    progress::init_logging();
+    let outcome = match &cli.command {
+        Command::Reproduce(args) => reproduce::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Pretrain(command) => pretrain::run(command),
+        Command::Ci(args) => ci::run(args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if failure::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // nowhere is left to complain if standard error is gone too
+            let _ = write!(std::io::stderr().lock(), "{}", failure::message(&error));
+            ExitCode::from(failure::exit_code(&error))
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! The directory of a run: the unit of resuming and of reporting.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ReportError;
+use crate::files;
+use crate::results::Method;
+
+const CONFIG: &str = "config.toml";
+const LOCK: &str = "lock";
+
+/// What made a run; `run.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// Version of the program.
+    pub version: String,
+    /// Commit of its source, with a `+` if the source had changes; nothing outside git.
+    pub commit: Option<String>,
+    /// The device, as it was asked for.
+    pub device: String,
+    /// The seeds.
+    pub seeds: Vec<u64>,
+    /// The words of the command.
+    pub command: Vec<String>,
+}
+
+/// A run directory that this process, and no other, works in.
+///
+/// | file | holds |
+/// |---|---|
+/// | `config.toml` | every setting; reads back to the same configuration |
+/// | `run.json` | [`About`] |
+/// | `logs/seed-1-rlhf.jsonl` | one row per iteration ([`TrainingLog`](crate::TrainingLog)), written as it happens |
+/// | `metrics.parquet` | all logs in one table |
+/// | `generations/seed-1-rlhf.parquet` | the evaluated texts of one method and seed |
+/// | `generations.parquet` | all of them |
+/// | `evaluation/seed-1-rlhf.json` | the figures of one method and seed, in the caller's form |
+/// | `checkpoints/seed-1-rlhf/` | Hugging Face directories and what resuming needs |
+/// | `results.json` | [`Results`](crate::Results) |
+/// | `lock` | held while a process works here |
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    /// The operating system frees it when the process ends, however it ends.
+    _lock: File,
+}
+
+impl RunDir {
+    /// Makes the directory of a new run and writes its configuration.
+    ///
+    /// # Errors
+    /// [`ReportError::HoldsARun`] or [`ReportError::NotEmpty`] if something is there, and then nothing is changed;
+    /// [`ReportError::Unwritable`] if the directory cannot be made or written.
+    pub fn create(path: &Path, config: &str, about: &About) -> Result<Self, ReportError> {
+        refuse_contents(path)?;
+        fs::create_dir_all(path).map_err(unwritable(path))?;
+        Self::begin(path.to_owned(), config, about)
+    }
+
+    /// [`create`](Self::create) in the first `parent/name-1`, `parent/name-2`, ... that does not exist.
+    ///
+    /// # Errors
+    /// [`ReportError::Unwritable`] if the directory cannot be made or written.
+    pub fn create_numbered(parent: &Path, name: &str, config: &str, about: &About) -> Result<Self, ReportError> {
+        fs::create_dir_all(parent).map_err(unwritable(parent))?;
+        let mut number = 1_u64;
+        loop {
+            let path = parent.join(format!("{name}-{number}"));
+            match fs::create_dir(&path) {
+                Ok(()) => return Self::begin(path, config, about),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(unwritable(&path)(error)),
+            }
+        }
+    }
+
+    /// Takes the directory of a run that an earlier process has begun.
+    ///
+    /// # Errors
+    /// [`ReportError::NoRun`], [`ReportError::InUse`], or [`ReportError::Unwritable`].
+    pub fn open(path: &Path) -> Result<Self, ReportError> {
+        if !path.join(CONFIG).is_file() {
+            return Err(ReportError::NoRun { path: path.to_owned() });
+        }
+        let lock = lock(path)?;
+        probe(path)?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    fn begin(path: PathBuf, config: &str, about: &About) -> Result<Self, ReportError> {
+        let lock = lock(&path)?;
+        // two processes that were given the same new directory: the second one finds it taken
+        refuse_contents(&path)?;
+        probe(&path)?;
+        let run = Self { path, _lock: lock };
+        for folder in ["logs", "generations", "evaluation", "checkpoints"] {
+            let folder = run.path.join(folder);
+            fs::create_dir_all(&folder).map_err(unwritable(&folder))?;
+        }
+        files::write(&run.path.join("run.json"), json(about).as_bytes())?;
+        // last: a directory with a configuration is a run
+        files::write(&run.config_path(), config.as_bytes())?;
+        Ok(run)
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `config.toml`.
+    #[must_use]
+    pub fn config_path(&self) -> PathBuf {
+        self.path.join(CONFIG)
+    }
+
+    /// The text of `config.toml`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn config(&self) -> Result<String, ReportError> {
+        files::read(&self.config_path())
+    }
+
+    /// `results.json`.
+    #[must_use]
+    pub fn results_path(&self) -> PathBuf {
+        self.path.join("results.json")
+    }
+
+    /// `metrics.parquet`: one row per iteration of every method and seed.
+    #[must_use]
+    pub fn metrics_path(&self) -> PathBuf {
+        self.path.join("metrics.parquet")
+    }
+
+    /// `generations.parquet`: the evaluated texts of every method and seed.
+    #[must_use]
+    pub fn generations_path(&self) -> PathBuf {
+        self.path.join("generations.parquet")
+    }
+
+    /// The log of one training.
+    #[must_use]
+    pub fn log_path(&self, method: Method, seed: u64) -> PathBuf {
+        self.path.join("logs").join(format!("{}.jsonl", stem(method, seed)))
+    }
+
+    /// The logs that there are, by name.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn log_paths(&self) -> Result<Vec<PathBuf>, ReportError> {
+        let folder = self.path.join("logs");
+        let read = |error| ReportError::io(&folder, "read")(error);
+        let entries: Result<Vec<_>, _> = fs::read_dir(&folder).map_err(read)?.collect();
+        let mut paths: Vec<_> = entries.map_err(read)?.into_iter().map(|entry| entry.path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// The evaluated texts of one method and seed.
+    #[must_use]
+    pub fn method_generations_path(&self, method: Method, seed: u64) -> PathBuf {
+        self.path.join("generations").join(format!("{}.parquet", stem(method, seed)))
+    }
+
+    /// The figures of one method and seed.
+    #[must_use]
+    pub fn evaluation_path(&self, method: Method, seed: u64) -> PathBuf {
+        self.path.join("evaluation").join(format!("{}.json", stem(method, seed)))
+    }
+
+    /// The folder for the checkpoints of one training.
+    #[must_use]
+    pub fn checkpoint_path(&self, method: Method, seed: u64) -> PathBuf {
+        self.path.join("checkpoints").join(stem(method, seed))
+    }
+
+    /// Writes a small text of the caller's as a whole, or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_text(&self, path: &Path, text: &str) -> Result<(), ReportError> {
+        files::write(path, text.as_bytes())
+    }
+
+    /// Reads what [`write_text`](Self::write_text) wrote, or nothing if it has not.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read_text(&self, path: &Path) -> Result<Option<String>, ReportError> {
+        files::read_if_there(path)
+    }
+}
+
+fn stem(method: Method, seed: u64) -> String {
+    format!("seed-{seed}-{}", method.name().replace('_', "-"))
+}
+
+/// A new run wants a directory that is empty or is not there. A lock alone is what a process left that died at once.
+fn refuse_contents(path: &Path) -> Result<(), ReportError> {
+    if path.join(CONFIG).exists() {
+        return Err(ReportError::HoldsARun { path: path.to_owned() });
+    }
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(unwritable(path)(error)),
+    };
+    for entry in entries {
+        let name = entry.map_err(unwritable(path))?.file_name();
+        if name != LOCK {
+            return Err(ReportError::NotEmpty { path: path.to_owned(), found: name.to_string_lossy().into_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// Takes the lock, without waiting.
+fn lock(path: &Path) -> Result<File, ReportError> {
+    let file = File::options().create(true).append(true).open(path.join(LOCK)).map_err(unwritable(path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(ReportError::InUse { path: path.to_owned() }),
+        // a file system without locks: the run is the user's to guard
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
+        Err(TryLockError::Error(error)) => Err(unwritable(path)(error)),
+    }
+}
+
+/// Writes and removes a file: a full or read-only directory is found out before hours of work, not after.
+fn probe(path: &Path) -> Result<(), ReportError> {
+    let file = path.join("probe");
+    let outcome =
+        files::write(&file, &[0; 65_536]).and_then(|()| fs::remove_file(&file).map_err(ReportError::io(&file, "write")));
+    outcome.map_err(|error| match error {
+        ReportError::Io { source, .. } => unwritable(path)(source),
+        other => other,
+    })
+}
+
+fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> ReportError {
+    move |source| ReportError::Unwritable { path: path.to_owned(), source }
+}
+
+fn json(about: &About) -> String {
+    // strings and numbers always serialise
+    serde_json::to_string_pretty(about).unwrap_or_default() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about() -> About {
+        About { version: "0.1.0".into(), commit: None, device: "flex".into(), seeds: vec![1], command: vec![] }
+    }
+
+    fn create(path: &Path) -> Result<RunDir, ReportError> {
+        RunDir::create(path, "task = \"t\"\n", &about())
+    }
+
+    #[test]
+    fn a_new_directory_is_made_with_its_parents() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = create(&folder.path().join("a/b")).unwrap();
+        assert_eq!(run.config().unwrap(), "task = \"t\"\n");
+        let read: About = serde_json::from_str(&files::read(&run.path().join("run.json")).unwrap()).unwrap();
+        assert_eq!(read, about());
+        assert!(run.checkpoint_path(Method::RaRlhf, 3).ends_with("checkpoints/seed-3-ra-rlhf"));
+    }
+
+    #[test]
+    fn a_directory_that_holds_a_run_is_refused_and_unchanged() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(create(folder.path()).unwrap());
+        let refused = RunDir::create(folder.path(), "other", &about()).unwrap_err();
+        assert!(matches!(refused, ReportError::HoldsARun { .. }) && refused.is_usage());
+        assert_eq!(RunDir::open(folder.path()).unwrap().config().unwrap(), "task = \"t\"\n");
+    }
+
+    #[test]
+    fn a_directory_with_other_files_is_refused_and_unchanged() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("thesis.tex"), "years").unwrap();
+        let message = create(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("thesis.tex"), "{message}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn two_processes_do_not_share_a_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = create(folder.path()).unwrap();
+        assert!(matches!(RunDir::open(folder.path()), Err(ReportError::InUse { .. })));
+        drop(run);
+        assert!(RunDir::open(folder.path()).is_ok());
+    }
+
+    #[test]
+    fn resuming_nothing_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(RunDir::open(folder.path()), Err(ReportError::NoRun { .. })));
+        assert!(matches!(RunDir::open(&folder.path().join("no")), Err(ReportError::NoRun { .. })));
+    }
+
+    #[test]
+    fn a_path_below_a_file_cannot_be_a_run_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        let refused = create(&folder.path().join("file/run")).unwrap_err();
+        assert!(matches!(refused, ReportError::Unwritable { .. }), "{refused:?}");
+    }
+
+    #[test]
+    fn numbered_directories_count_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = || RunDir::create_numbered(&folder.path().join("runs"), "imdb-smoke", "", &about()).unwrap();
+        let (first, second) = (make(), make());
+        assert!(first.path().ends_with("runs/imdb-smoke-1") && second.path().ends_with("runs/imdb-smoke-2"));
+    }
+}

@@ -1,0 +1,45 @@
+//! The program under test.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// What a call came to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs `cargo xtask WORDS` in a folder, with no data and no models but the embedded ones in sight.
+pub(crate) fn run(folder: &Path, words: &[&str]) -> Outcome {
+    outcome(command(folder).args(words))
+}
+
+/// The program, about to be run in a folder.
+pub(crate) fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.current_dir(folder).env_remove("TAILGUARD_DATA").env_remove("HF_HUB_CACHE").env_remove("RUST_LOG");
+    command.env("HF_HOME", folder.join("no-hugging-face-cache"));
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn outcome(command: &mut Command) -> Outcome {
+    let Output { status, stdout, stderr } = command.output().expect("the program starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
+    Outcome { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+impl Outcome {
+    /// Asserts an exit code, one `error:` line that names all of `words`, and no panic.
+    #[track_caller]
+    pub(crate) fn refused(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        assert_eq!(self.stderr.matches("error:").count(), 1, "{}", self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in: {}", self.stderr);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! `cargo xtask ci`: every check that a change has to pass, cheapest first.
+//!
+//! All steps build with `--release` and one feature set, so that Burn and Polars compile once for building and once for
+//! checking. Only the step `features` needs them a third time.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use tailguard_report::{Method, Results};
+
+use crate::args::CiArgs;
+use crate::failure::{Failure, say};
+use crate::models::workspace;
+use crate::tidy;
+
+/// What a step came to.
+enum Outcome {
+    Passed,
+    /// The tool is not installed.
+    Skipped(&'static str),
+}
+
+type Step = (&'static str, &'static str, fn() -> Result<Outcome>);
+
+const STEPS: &[Step] = &[
+    ("fmt", "rustfmt would change nothing", || cargo(&["fmt", "--all", "--", "--check"], &[])),
+    ("tidy", "the invariants of ARCHITECTURE.md hold", || tidy::check(workspace()).map(|()| Outcome::Passed)),
+    ("deny", "licences, bans and sources of all dependencies", deny),
+    ("clippy", "no warning", || cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])),
+    ("docs", "cargo doc without warnings", || {
+        cargo(
+            &["doc", "--release", "--workspace", "--no-deps", "--document-private-items"],
+            &[("RUSTDOCFLAGS", "--deny warnings")],
+        )
+    }),
+    ("tests", "unit, property, golden and end-to-end tests", tests),
+    ("doctests", "examples in the documentation", || cargo(&["test", "--release", "--workspace", "--doc", "--quiet"], &[])),
+    ("smoke", "a tiny reproduction, and what it leaves behind", smoke),
+    ("features", "wgpu and cuda type-check", || {
+        // the build script of the CUDA runtime leaves its download out when it believes that documentation is built
+        cargo(&["check", "--release", "--package", "xtask", "--features", "wgpu,cuda"], &[("DOCS_RS", "1")])
+    }),
+];
+
+/// Runs the command.
+///
+/// # Errors
+/// The first step that fails; a name that is no step.
+pub(crate) fn run(args: &CiArgs) -> Result<()> {
+    if args.only.iter().any(|name| name == "help") {
+        for (name, what, _) in STEPS {
+            say(format_args!("{name:10} {what}"))?;
+        }
+        return Ok(());
+    }
+    for name in args.only.iter().chain(&args.skip) {
+        if !STEPS.iter().any(|(step, _, _)| step == name) {
+            let steps: Vec<_> = STEPS.iter().map(|(step, _, _)| *step).collect();
+            return Err(Failure::usage(format!("no step `{name}`: expected one of {}", steps.join(", "))).into());
+        }
+    }
+    let chosen = |name: &str| {
+        (args.only.is_empty() || args.only.iter().any(|only| only == name)) && !args.skip.iter().any(|skip| skip == name)
+    };
+    let mut lines = Vec::new();
+    for (name, what, check) in STEPS.iter().filter(|(name, _, _)| chosen(name)) {
+        tracing::info!("ci: {name}: {what}");
+        let begun = Instant::now();
+        let outcome = check().with_context(|| format!("ci: {name} failed ({what})"));
+        let seconds = begun.elapsed().as_secs_f64();
+        match outcome? {
+            Outcome::Passed => lines.push(format!("{name:10} passed  {seconds:7.1} s")),
+            Outcome::Skipped(reason) => lines.push(format!("{name:10} skipped: {reason}")),
+        }
+    }
+    say(lines.join("\n"))?;
+    Ok(())
+}
+
+/// Runs cargo at the root of the workspace.
+fn cargo(words: &[&str], variables: &[(&str, &str)]) -> Result<Outcome> {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(workspace()).args(words).envs(variables.iter().copied());
+    let status = command.status().with_context(|| format!("cannot run cargo {}", words.join(" ")))?;
+    ensure!(status.success(), "cargo {}: {status}", words.join(" "));
+    Ok(Outcome::Passed)
+}
+
+fn has(subcommand: &str) -> bool {
+    let mut command = Command::new(env!("CARGO"));
+    let quiet = command.args([subcommand, "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
+}
+
+fn deny() -> Result<Outcome> {
+    if !has("deny") {
+        return Ok(Outcome::Skipped("cargo-deny is not installed"));
+    }
+    // not the advisories, which need a network
+    cargo(&["deny", "--offline", "check", "licenses", "bans", "sources"], &[])
+}
+
+fn tests() -> Result<Outcome> {
+    if has("nextest") {
+        return cargo(&["nextest", "run", "--release", "--workspace"], &[]);
+    }
+    cargo(&["test", "--release", "--workspace", "--lib", "--bins", "--tests", "--examples", "--quiet"], &[])
+}
+
+/// Runs the smoke preset and looks at what it wrote.
+fn smoke() -> Result<Outcome> {
+    let folder = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let out = folder.path().join("smoke");
+    let shown = out.display().to_string();
+    let program = ["run", "--quiet", "--release", "--package", "xtask", "--"];
+    cargo(&[&program[..], &["reproduce", "imdb", "--preset", "smoke", "--out", &shown]].concat(), &[])?;
+    check_smoke(&out)?;
+    Ok(Outcome::Passed)
+}
+
+fn check_smoke(out: &Path) -> Result<()> {
+    for file in ["config.toml", "run.json", "results.json", "metrics.parquet", "generations.parquet"] {
+        ensure!(out.join(file).metadata().is_ok_and(|metadata| metadata.len() > 0), "{file} is missing or empty");
+    }
+    let results = Results::read(&out.join("results.json"))?;
+    ensure!(results.preset == "smoke" && results.seeds == [1, 2], "results.json is of another run: {results:?}");
+    for method in Method::ALL {
+        let figures = results.methods.get(&method).with_context(|| format!("results.json lacks {method}"))?;
+        ensure!(figures.perplexity_human.mean > 1.0, "{method}: human perplexity {:?}", figures.perplexity_human);
+        ensure!(figures.perplexity_generated.mean > 1.0, "{method}: generated perplexity {:?}", figures.perplexity_generated);
+        ensure!(figures.length.mean >= 1.0, "{method}: length {:?}", figures.length);
+        ensure!((0.0..=1.0).contains(&figures.distinct_2.mean), "{method}: distinct-2 {:?}", figures.distinct_2);
+        ensure!(
+            figures.reward.ci95[0] <= figures.reward.mean && figures.reward.mean <= figures.reward.ci95[1],
+            "{method}: reward {:?}",
+            figures.reward
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests_of_ci {
+    use super::*;
+
+    #[test]
+    fn an_unknown_step_is_answered_with_the_steps() {
+        let error = run(&CiArgs { only: vec!["lint".to_owned()], skip: Vec::new() }).unwrap_err();
+        assert!(error.to_string().contains("fmt, tidy"), "{error}");
+    }
+}

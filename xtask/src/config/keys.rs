@@ -1,0 +1,207 @@
+//! Every key of a configuration, with its type and its range.
+
+use std::fmt;
+
+use toml::Value;
+
+/// What a key holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// Any string.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number of at least this.
+    Count(i64),
+    /// A finite number of an interval.
+    Number(Interval),
+    /// One of these strings.
+    Choice(&'static [&'static str]),
+    /// A list of some of these strings, at least one.
+    Choices(&'static [&'static str]),
+}
+
+/// Finite numbers between two bounds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Interval {
+    low: f64,
+    low_is_in: bool,
+    high: f64,
+    high_is_in: bool,
+}
+
+const ANY: Interval = Interval { low: f64::NEG_INFINITY, low_is_in: false, high: f64::INFINITY, high_is_in: false };
+const POSITIVE: Interval = Interval { low: 0.0, ..ANY };
+const NOT_NEGATIVE: Interval = Interval { low: 0.0, low_is_in: true, ..ANY };
+const SHARE: Interval = Interval { low: 0.0, low_is_in: true, high: 1.0, high_is_in: true };
+const POSITIVE_SHARE: Interval = Interval { low_is_in: false, ..SHARE };
+const BELOW_ONE: Interval = Interval { low: 0.0, low_is_in: false, high: 1.0, high_is_in: false };
+
+impl Interval {
+    fn contains(self, number: f64) -> bool {
+        let above = number > self.low || (self.low_is_in && number >= self.low);
+        let below = number < self.high || (self.high_is_in && number <= self.high);
+        number.is_finite() && above && below
+    }
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.low.is_finite(), self.high.is_finite()) {
+            (false, _) => write!(f, "a finite number"),
+            (true, false) if self.low_is_in => write!(f, "a finite number of at least {}", self.low),
+            (true, false) => write!(f, "a finite number above {}", self.low),
+            (true, true) => {
+                let (open, close) = (if self.low_is_in { '[' } else { '(' }, if self.high_is_in { ']' } else { ')' });
+                write!(f, "a number in {open}{}, {}{close}", self.low, self.high)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |choices: &[&str]| choices.iter().map(|choice| format!("\"{choice}\"")).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Text => write!(f, "a string"),
+            Self::Flag => write!(f, "true or false"),
+            Self::Count(least) => write!(f, "a whole number of at least {least}"),
+            Self::Number(interval) => interval.fmt(f),
+            Self::Choice(choices) => write!(f, "one of {}", quoted(choices)),
+            Self::Choices(choices) => write!(f, "a list of some of {}", quoted(choices)),
+        }
+    }
+}
+
+impl Kind {
+    /// The value in the form that is stored (a whole number for a `Number` becomes a float), or nothing if it is of another
+    /// type or out of range.
+    pub(super) fn admit(self, value: &Value) -> Option<Value> {
+        let admitted = match (self, value) {
+            (Self::Text, Value::String(_)) | (Self::Flag, Value::Boolean(_)) => true,
+            (Self::Count(least), Value::Integer(count)) => *count >= least,
+            (Self::Number(interval), Value::Float(number)) => interval.contains(*number),
+            (Self::Number(interval), Value::Integer(whole)) => {
+                let number = *whole as f64;
+                return interval.contains(number).then_some(Value::Float(number));
+            }
+            (Self::Choice(choices), Value::String(choice)) => choices.contains(&choice.as_str()),
+            (Self::Choices(choices), Value::Array(list)) => {
+                !list.is_empty() && list.iter().all(|entry| entry.as_str().is_some_and(|entry| choices.contains(&entry)))
+            }
+            _ => false,
+        };
+        admitted.then(|| value.clone())
+    }
+}
+
+/// The kind of a key, or nothing if there is no such key.
+pub(super) fn kind(key: &str) -> Option<Kind> {
+    KEYS.iter().find(|(name, _)| *name == key).map(|(_, kind)| *kind)
+}
+
+/// Whether keys of this section exist.
+pub(super) fn is_section(name: &str) -> bool {
+    KEYS.iter().any(|(key, _)| key.split_once('.').is_some_and(|(section, _)| section == name))
+}
+
+/// The known keys that a mistyped one may have meant, nearest first: those of the same name in another section, or else the
+/// one that is spelt most alike, if any is.
+pub(super) fn nearest(key: &str) -> Vec<&'static str> {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
+    let same_name: Vec<_> = KEYS.iter().map(|(name, _)| *name).filter(|name| last(name) == last(key)).collect();
+    if !same_name.is_empty() {
+        return same_name;
+    }
+    let likeness = |name: &str| {
+        let whole = strsim::jaro_winkler(name, key);
+        if key.contains('.') { whole } else { whole.max(strsim::jaro_winkler(&last(name), key)) }
+    };
+    let best = KEYS.iter().map(|(name, _)| (likeness(name), *name)).max_by(|a, b| a.0.total_cmp(&b.0));
+    best.filter(|(likeness, _)| *likeness > 0.8).map(|(_, name)| name).into_iter().collect()
+}
+
+/// The keys in the order of the sections.
+pub(super) const KEYS: &[(&str, Kind)] = &[
+    ("task", Kind::Text),
+    ("preset", Kind::Text),
+    ("run.seed", Kind::Count(0)),
+    ("run.seeds", Kind::Count(1)),
+    ("run.threads", Kind::Count(0)),
+    ("run.device", Kind::Text),
+    ("data.dir", Kind::Text),
+    ("data.places", Kind::Choices(&["data-dir", "env", "cache", "embedded"])),
+    ("data.min_chars", Kind::Count(0)),
+    ("data.prompt_tokens", Kind::Count(1)),
+    ("policy.dir", Kind::Text),
+    ("reward.dir", Kind::Text),
+    ("reward.label", Kind::Count(0)),
+    ("reward.negate", Kind::Flag),
+    ("reward.max_length", Kind::Count(3)),
+    ("reward.batch_tokens", Kind::Count(1)),
+    ("sampling.temperature", Kind::Number(POSITIVE)),
+    ("sampling.top_k", Kind::Count(0)),
+    ("sampling.top_p", Kind::Number(POSITIVE_SHARE)),
+    ("sampling.max_new_tokens", Kind::Count(1)),
+    ("sampling.min_new_tokens", Kind::Count(0)),
+    ("sampling.end_of_text", Kind::Choice(&["stop", "mask"])),
+    ("sampling.batch_size", Kind::Count(1)),
+    ("sft.steps", Kind::Count(0)),
+    ("sft.batch_size", Kind::Count(1)),
+    ("sft.learning_rate", Kind::Number(POSITIVE)),
+    ("sft.weight_decay", Kind::Number(NOT_NEGATIVE)),
+    ("sft.text_tokens", Kind::Count(2)),
+    ("ppo.iterations", Kind::Count(1)),
+    ("ppo.batch_size", Kind::Count(1)),
+    ("ppo.minibatch_size", Kind::Count(1)),
+    ("ppo.epochs", Kind::Count(1)),
+    ("ppo.learning_rate", Kind::Number(POSITIVE)),
+    ("ppo.gamma", Kind::Number(SHARE)),
+    ("ppo.lambda", Kind::Number(SHARE)),
+    ("ppo.clip", Kind::Number(BELOW_ONE)),
+    ("ppo.value_clip", Kind::Number(POSITIVE)),
+    ("ppo.value_coef", Kind::Number(NOT_NEGATIVE)),
+    ("ppo.kl_coef", Kind::Number(NOT_NEGATIVE)),
+    ("ppo.kl_target", Kind::Number(POSITIVE)),
+    ("ppo.kl_horizon", Kind::Number(NOT_NEGATIVE)),
+    ("ppo.ratio_threshold", Kind::Number(POSITIVE)),
+    ("ppo.value_warmup", Kind::Count(0)),
+    ("risk.alpha", Kind::Number(POSITIVE_SHARE)),
+    ("risk.warmup", Kind::Count(0)),
+    ("risk.rho", Kind::Number(SHARE)),
+    ("evaluation.split", Kind::Choice(&["test", "validation"])),
+    ("evaluation.prompts", Kind::Count(1)),
+    ("evaluation.tail_threshold", Kind::Number(ANY)),
+    ("evaluation.perplexity_texts", Kind::Count(1)),
+    ("evaluation.perplexity_chars", Kind::Count(1)),
+    ("evaluation.batch_size", Kind::Count(1)),
+    ("evaluation.shown_samples", Kind::Count(0)),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_say_what_they_contain() {
+        assert_eq!(POSITIVE_SHARE.to_string(), "a number in (0, 1]");
+        assert!(!POSITIVE_SHARE.contains(0.0) && POSITIVE_SHARE.contains(1.0) && !POSITIVE_SHARE.contains(1.1));
+        assert_eq!(SHARE.to_string(), "a number in [0, 1]");
+        assert!(SHARE.contains(0.0));
+        assert_eq!(POSITIVE.to_string(), "a finite number above 0");
+        assert_eq!(NOT_NEGATIVE.to_string(), "a finite number of at least 0");
+        assert_eq!(ANY.to_string(), "a finite number");
+        for interval in [ANY, POSITIVE, NOT_NEGATIVE, SHARE, POSITIVE_SHARE, BELOW_ONE] {
+            assert!(!interval.contains(f64::NAN) && !interval.contains(f64::INFINITY));
+        }
+    }
+
+    #[test]
+    fn a_mistyped_key_finds_its_neighbour() {
+        assert_eq!(nearest("ppo.learnin_rate"), ["ppo.learning_rate"]);
+        assert_eq!(nearest("ppo.alpha"), ["risk.alpha"]);
+        assert_eq!(nearest("learning_rate"), ["sft.learning_rate", "ppo.learning_rate"]);
+        assert_eq!(nearest("alhpa"), ["risk.alpha"]);
+        assert_eq!(nearest("zzzzzz"), Vec::<&str>::new());
+    }
+}

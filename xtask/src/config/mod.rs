@@ -1,0 +1,157 @@
+//! Settings: a preset, over it `--config FILE`, over that `--set KEY=VALUE`, over that the dedicated flags.
+//!
+//! Every layer is checked key by key, so a message names the layer, the key, the value and what was expected. What comes
+//! out is a [`RunConfig`] in which every key has a value in its range.
+
+mod error;
+mod keys;
+mod layers;
+mod sections;
+
+use std::path::Path;
+
+use toml::Value;
+
+pub(crate) use error::ConfigError;
+pub(crate) use sections::{DataPlace, EndToken, EvaluationSplit, RunConfig};
+
+use crate::args::{PresetName, RunArgs};
+use crate::task::Task;
+use layers::Layers;
+
+/// Resolves what was typed to the settings of a run.
+///
+/// `recorded` is the text of the configuration of the run to resume, if there is one: it stands for the preset unless one
+/// was named, and settings that differ from it are refused.
+///
+/// # Errors
+/// Unknown keys, wrong types, values out of range, settings that contradict each other, a file that cannot be read.
+pub(crate) fn resolve(
+    task: Task,
+    preset: Option<PresetName>,
+    args: &RunArgs,
+    recorded: Option<(&Path, &str)>,
+) -> Result<RunConfig, ConfigError> {
+    let file = args.config.as_deref().map(|path| Ok((path.display().to_string(), layers::read(path)?))).transpose()?;
+    let named_in_file = file.as_ref().and_then(|(_, table)| table.get("preset")).and_then(Value::as_str);
+    let mut layers = Layers::default();
+    match (preset, recorded) {
+        (None, Some((path, text))) => {
+            layers.put(&path.display().to_string(), &layers::parse(&path.display().to_string(), text)?)?
+        }
+        _ => {
+            let base = preset.or_else(|| named(named_in_file?)).unwrap_or(PresetName::Embedded);
+            let origin = format!("preset {}-{}", task.name(), base.name());
+            layers.put(&origin, &layers::parse(&origin, task.preset(base))?)?;
+        }
+    }
+    if let Some((origin, table)) = &file {
+        layers.put(origin, table)?;
+    }
+    for text in &args.set {
+        layers.put_assignment(text)?;
+    }
+    if let Some(preset) = preset {
+        layers.put_value("--preset", "preset", &Value::String(preset.name().to_owned()))?;
+    }
+    put_flags(&mut layers, args)?;
+    let config = checked(task, &layers)?;
+    if let Some((path, text)) = recorded {
+        let differences = differences(&read_back(path, text)?, &config)?;
+        if !differences.is_empty() {
+            return Err(ConfigError::Differs { path: path.to_owned(), differences });
+        }
+    }
+    Ok(config)
+}
+
+/// The text of a configuration file that reads back to the same settings.
+pub(crate) fn to_toml(config: &RunConfig) -> Result<String, ConfigError> {
+    toml::to_string(config).map_err(|error| ConfigError::Incomplete(error.to_string()))
+}
+
+/// Reads what [`to_toml`] wrote.
+pub(crate) fn read_back(path: &Path, text: &str) -> Result<RunConfig, ConfigError> {
+    let origin = path.display().to_string();
+    toml::from_str(text).map_err(|error| ConfigError::Syntax { origin, detail: error.message().to_owned() })
+}
+
+fn named(name: &str) -> Option<PresetName> {
+    [PresetName::Embedded, PresetName::Smoke, PresetName::Paper].into_iter().find(|preset| preset.name() == name)
+}
+
+/// The dedicated flags, each of which is a key.
+fn put_flags(layers: &mut Layers, args: &RunArgs) -> Result<(), ConfigError> {
+    // a count that TOML cannot hold is out of every range, as a negative one is
+    let count = |count: u64| Value::Integer(i64::try_from(count).unwrap_or(-1));
+    let path = |path: &Path| Value::String(path.display().to_string());
+    let flags = [
+        ("--seed", "run.seed", args.seed.map(count)),
+        ("--seeds", "run.seeds", args.seeds.map(count)),
+        ("--threads", "run.threads", args.threads.map(count)),
+        ("--device", "run.device", args.device.clone().map(Value::String)),
+        ("--policy", "policy.dir", args.policy.as_deref().map(path)),
+        ("--reward", "reward.dir", args.reward.as_deref().map(path)),
+        ("--data-dir", "data.dir", args.data_dir.as_deref().map(path)),
+    ];
+    for (flag, key, value) in flags {
+        if let Some(value) = value {
+            layers.put_value(flag, key, &value)?;
+        }
+    }
+    Ok(())
+}
+
+/// The settings, if they suit each other.
+fn checked(task: Task, layers: &Layers) -> Result<RunConfig, ConfigError> {
+    let config: RunConfig =
+        layers.table().try_into().map_err(|error: toml::de::Error| ConfigError::Incomplete(error.message().to_owned()))?;
+    if config.task != task.name() {
+        let (origin, found) = (layers.origin("task"), config.task);
+        return Err(ConfigError::OtherRun { origin, key: "task", found, expected: format!("{:?}", task.name()) });
+    }
+    if let Some(found) = layers.text("preset").filter(|name| named(name).is_none()) {
+        let (origin, found) = (layers.origin("preset"), format!("{found:?}"));
+        let expected = "\"embedded\", \"smoke\" or \"paper\"".to_owned();
+        return Err(ConfigError::Value { origin, key: "preset".to_owned(), found, expected });
+    }
+    let (ppo, sampling) = (&config.ppo, &config.sampling);
+    let at_most = [
+        ("ppo.minibatch_size", ppo.minibatch_size, "ppo.batch_size", ppo.batch_size),
+        ("sampling.min_new_tokens", sampling.min_new_tokens, "sampling.max_new_tokens", sampling.max_new_tokens),
+        ("ppo.value_warmup", ppo.value_warmup, "ppo.iterations", ppo.iterations),
+        ("evaluation.shown_samples", config.evaluation.shown_samples, "evaluation.prompts", config.evaluation.prompts),
+    ];
+    for (key, found, other, most) in at_most {
+        if found > most {
+            let detail = format!("{other} is {most}: expected at most that");
+            return Err(ConfigError::Conflict { origin: layers.origin(key), key, found, detail });
+        }
+    }
+    Ok(config)
+}
+
+/// The settings that a resumed run may not change, one line each; the number of threads changes no result.
+fn differences(recorded: &RunConfig, asked: &RunConfig) -> Result<Vec<String>, ConfigError> {
+    let values = |config: &RunConfig| {
+        let mut config = config.clone();
+        config.run.threads = 0;
+        let mut layers = Layers::default();
+        let text = to_toml(&config)?;
+        layers.put("", &layers::parse("", &text)?)?;
+        Ok(layers.table())
+    };
+    let (recorded, asked): (toml::Table, toml::Table) = (values(recorded)?, values(asked)?);
+    let shown = |table: &toml::Table, key: &str| match key.split_once('.') {
+        Some((section, key)) => table.get(section).and_then(|section| section.get(key)).map(ToString::to_string),
+        None => table.get(key).map(ToString::to_string),
+    };
+    let differs = |key: &str| {
+        let (old, new) = (shown(&recorded, key)?, shown(&asked, key)?);
+        (old != new).then(|| format!("  {key} is {old} there, {new} was asked for"))
+    };
+    Ok(keys::KEYS.iter().filter_map(|(key, _)| differs(key)).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! The settings of a run, section by section. Ranges stand in `keys`, explanations in the presets.
+
+use serde::{Deserialize, Serialize};
+
+/// All settings of a run: every key has a value, in its range.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunConfig {
+    /// Name of the task.
+    pub(crate) task: String,
+    /// Name of the preset that the settings started from.
+    pub(crate) preset: String,
+    pub(crate) run: RunSection,
+    pub(crate) data: DataSection,
+    pub(crate) policy: PolicySection,
+    pub(crate) reward: RewardSection,
+    pub(crate) sampling: SamplingSection,
+    pub(crate) sft: SftSection,
+    pub(crate) ppo: PpoSection,
+    pub(crate) risk: RiskSection,
+    pub(crate) evaluation: EvaluationSection,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunSection {
+    pub(crate) seed: u64,
+    /// How many: `seed`, `seed + 1`, ...
+    pub(crate) seeds: u64,
+    /// 0: one per core.
+    pub(crate) threads: usize,
+    pub(crate) device: String,
+}
+
+/// A place to look for data, in the order of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum DataPlace {
+    /// `data.dir`.
+    DataDir,
+    /// The environment variable `TAILGUARD_DATA`.
+    Env,
+    /// The Hugging Face cache.
+    Cache,
+    /// `datasets/` of this repository.
+    Embedded,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DataSection {
+    /// Empty: none.
+    pub(crate) dir: String,
+    pub(crate) places: Vec<DataPlace>,
+    /// Shorter texts are left out.
+    pub(crate) min_chars: usize,
+    pub(crate) prompt_tokens: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PolicySection {
+    /// See [`crate::models::ModelPlace`].
+    pub(crate) dir: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RewardSection {
+    /// See [`crate::models::ModelPlace`].
+    pub(crate) dir: String,
+    pub(crate) label: usize,
+    pub(crate) negate: bool,
+    /// Tokens, the special ones included.
+    pub(crate) max_length: usize,
+    /// Tokens of a batch, padding included.
+    pub(crate) batch_tokens: usize,
+}
+
+/// What the end token does in sampling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EndToken {
+    /// It ends the response.
+    Stop,
+    /// It has probability 0, in sampling and in scoring.
+    Mask,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SamplingSection {
+    pub(crate) temperature: f64,
+    /// 0: off.
+    pub(crate) top_k: usize,
+    /// 1: off.
+    pub(crate) top_p: f64,
+    pub(crate) max_new_tokens: usize,
+    pub(crate) min_new_tokens: usize,
+    pub(crate) end_of_text: EndToken,
+    /// Episodes sampled side by side.
+    pub(crate) batch_size: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SftSection {
+    pub(crate) steps: usize,
+    pub(crate) batch_size: usize,
+    pub(crate) learning_rate: f64,
+    pub(crate) weight_decay: f64,
+    /// Texts are cut to this many tokens.
+    pub(crate) text_tokens: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PpoSection {
+    /// M of Algorithm 1.
+    pub(crate) iterations: usize,
+    /// B of Algorithm 1: episodes of an iteration.
+    pub(crate) batch_size: usize,
+    /// Episodes of an optimizer step.
+    pub(crate) minibatch_size: usize,
+    /// Passes over the kept episodes.
+    pub(crate) epochs: usize,
+    pub(crate) learning_rate: f64,
+    pub(crate) gamma: f64,
+    pub(crate) lambda: f64,
+    pub(crate) clip: f64,
+    pub(crate) value_clip: f64,
+    pub(crate) value_coef: f64,
+    /// Initial beta of Eq. 5.
+    pub(crate) kl_coef: f64,
+    /// KL target of Eq. 4, nats per episode.
+    pub(crate) kl_target: f64,
+    /// `K_beta` of Eq. 4 is `batch_size / kl_horizon`; 0 keeps beta as it is.
+    pub(crate) kl_horizon: f64,
+    /// A minibatch whose mean ratio exceeds this is skipped.
+    pub(crate) ratio_threshold: f64,
+    /// First iterations in which the value head alone learns.
+    pub(crate) value_warmup: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RiskSection {
+    /// Risk level, Eq. 6.
+    pub(crate) alpha: f64,
+    /// n of Eqs. 8-10: iterations that keep all episodes.
+    pub(crate) warmup: usize,
+    /// rho of Eqs. 8-10: share of the iterations after which alpha is reached.
+    pub(crate) rho: f64,
+}
+
+/// Which held-out prompts the policies are compared on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EvaluationSplit {
+    /// Held-out texts: what is reported.
+    Test,
+    /// A part of the training texts that training leaves out: to choose settings on.
+    Validation,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EvaluationSection {
+    pub(crate) split: EvaluationSplit,
+    pub(crate) prompts: usize,
+    /// A prompt whose own score is at most this is in the tail.
+    pub(crate) tail_threshold: f64,
+    /// Human texts of the good class.
+    pub(crate) perplexity_texts: usize,
+    /// They are cut to this many characters.
+    pub(crate) perplexity_chars: usize,
+    pub(crate) batch_size: usize,
+    /// Prompts of the tail shown with all continuations.
+    pub(crate) shown_samples: usize,
+}
+
+impl RunConfig {
+    /// The seeds of the run: `seed`, `seed + 1`, ...
+    pub(crate) fn seed_list(&self) -> Vec<u64> {
+        (0..self.run.seeds).map(|offset| self.run.seed.saturating_add(offset)).collect()
+    }
+
+    /// Tokens that the policy's context must hold: a prompt and its response.
+    pub(crate) fn episode_tokens(&self) -> usize {
+        self.data.prompt_tokens.saturating_add(self.sampling.max_new_tokens)
+    }
+}

@@ -1,0 +1,154 @@
+//! Claims about settings: what is refused, and in which words.
+
+use std::fs;
+
+use super::*;
+
+const TASK: Task = Task::Imdb;
+const PRESETS: [PresetName; 3] = [PresetName::Embedded, PresetName::Smoke, PresetName::Paper];
+
+fn set(assignments: &[&str]) -> RunArgs {
+    RunArgs { set: assignments.iter().map(ToString::to_string).collect(), ..RunArgs::default() }
+}
+
+fn refused(assignments: &[&str]) -> String {
+    resolve(TASK, None, &set(assignments), None).unwrap_err().to_string()
+}
+
+fn resolve_file(text: &str) -> Result<RunConfig, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.toml");
+    fs::write(&path, text).unwrap();
+    resolve(TASK, None, &RunArgs { config: Some(path), ..RunArgs::default() }, None)
+}
+
+#[test]
+fn every_preset_has_exactly_the_known_keys_and_explains_each() {
+    for preset in PRESETS {
+        let text = TASK.preset(preset);
+        let mut layers = Layers::default();
+        layers.put("preset", &layers::parse("preset", text).unwrap()).unwrap();
+        for (key, _) in keys::KEYS {
+            assert_ne!(layers.origin(key), "the preset", "{} lacks {key}", preset.name());
+        }
+        let config = resolve(TASK, Some(preset), &RunArgs::default(), None).unwrap();
+        assert_eq!((config.task.as_str(), config.preset.as_str()), (TASK.name(), preset.name()));
+        let settings = text.lines().skip_while(|line| !line.starts_with("[run]")).filter(|line| line.contains(" = "));
+        for line in settings {
+            assert!(line.contains('#'), "{}: no comment: {line}", preset.name());
+        }
+    }
+}
+
+#[test]
+fn the_written_configuration_reads_back_to_the_same_settings() {
+    for preset in PRESETS {
+        let config = resolve(TASK, Some(preset), &set(&["ppo.learning_rate=1.41e-5", "run.device=cuda:1"]), None).unwrap();
+        let text = to_toml(&config).unwrap();
+        assert_eq!(read_back(Path::new("config.toml"), &text).unwrap(), config);
+        // also as a --config file
+        assert_eq!(resolve_file(&text).unwrap(), config);
+    }
+}
+
+#[test]
+fn later_layers_win() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.toml");
+    fs::write(&path, "[run]\nseed = 5\nseeds = 6\nthreads = 7\n").unwrap();
+    let args = RunArgs { config: Some(path), seed: Some(9), ..set(&["run.seed=8", "run.seeds=8"]) };
+    let config = resolve(TASK, None, &args, None).unwrap();
+    assert_eq!((config.run.seed, config.run.seeds, config.run.threads), (9, 8, 7));
+}
+
+#[test]
+fn a_file_may_name_the_preset_it_starts_from() {
+    assert_eq!(resolve_file("preset = \"smoke\"").unwrap().ppo.batch_size, 8);
+    let message = resolve_file("preset = \"smok\"").unwrap_err().to_string();
+    assert!(message.contains("preset = \"smok\", expected \"embedded\", \"smoke\" or \"paper\""), "{message}");
+    let message = resolve_file("task = \"chess\"").unwrap_err().to_string();
+    assert!(message.contains("task = \"chess\""), "{message}");
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_origin_and_neighbour() {
+    assert_eq!(refused(&["ppo.learnin_rate=1"]), "--set: unknown key `ppo.learnin_rate`; did you mean `ppo.learning_rate`?");
+    let message = resolve_file("[ppo]\nlearning_rat = 1e-4\n").unwrap_err().to_string();
+    assert!(message.ends_with("run.toml: unknown key `ppo.learning_rat`; did you mean `ppo.learning_rate`?"), "{message}");
+    let message = resolve_file("[ppoo]\nclip = 0.1\n").unwrap_err().to_string();
+    assert!(message.contains("unknown key `ppoo`"), "{message}");
+    assert_eq!(refused(&["ppo=3"]), "--set: `ppo` is a section, expected its keys, as in [ppo]");
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_named_with_what_was_expected() {
+    assert_eq!(refused(&["ppo.batch_size=1.5"]), "--set: ppo.batch_size = 1.5, expected a whole number of at least 1");
+    assert_eq!(refused(&["ppo.clip=much"]), "--set: ppo.clip = \"much\", expected a number in (0, 1)");
+    assert_eq!(refused(&["reward.negate=1"]), "--set: reward.negate = 1, expected true or false");
+    assert_eq!(
+        refused(&["sampling.end_of_text=halt"]),
+        "--set: sampling.end_of_text = \"halt\", expected one of \"stop\", \"mask\""
+    );
+    assert!(refused(&["data.places=[\"moon\"]"]).contains("\"data-dir\""));
+    assert_eq!(refused(&["ppo.clip"]), "--set ppo.clip: expected KEY=VALUE, as in --set ppo.learning_rate=3e-5");
+}
+
+#[test]
+fn values_out_of_range_are_refused() {
+    let cases = [
+        ("risk.alpha=0", "(0, 1]"),
+        ("risk.alpha=1.01", "(0, 1]"),
+        ("risk.alpha=nan", "(0, 1]"),
+        ("risk.rho=-0.1", "[0, 1]"),
+        ("ppo.batch_size=0", "at least 1"),
+        ("ppo.batch_size=-3", "at least 1"),
+        ("ppo.learning_rate=0", "above 0"),
+        ("ppo.learning_rate=inf", "above 0"),
+        ("sft.learning_rate=-1", "above 0"),
+        ("sampling.temperature=0", "above 0"),
+        ("sampling.top_p=0", "(0, 1]"),
+        ("run.seeds=0", "at least 1"),
+        ("data.places=[]", "a list of some of"),
+    ];
+    for (assignment, range) in cases {
+        let message = refused(&[assignment]);
+        let key = assignment.split('=').next().unwrap();
+        assert!(message.contains(key) && message.contains(range), "{assignment}: {message}");
+    }
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    let message = refused(&["ppo.batch_size=16", "ppo.minibatch_size=32"]);
+    assert_eq!(message, "--set: ppo.minibatch_size = 32, but ppo.batch_size is 16: expected at most that");
+    assert!(refused(&["sampling.min_new_tokens=900"]).contains("sampling.max_new_tokens"));
+}
+
+#[test]
+fn broken_toml_names_file_and_line() {
+    let message = resolve_file("[ppo]\nclip = = 2\n").unwrap_err().to_string();
+    assert!(message.contains("run.toml: not TOML: line 2"), "{message}");
+}
+
+#[test]
+fn resuming_takes_the_recorded_settings_and_lists_what_differs() {
+    let config = resolve(TASK, Some(PresetName::Smoke), &set(&["risk.alpha=0.3"]), None).unwrap();
+    let (path, text) = (Path::new("runs/1/config.toml"), to_toml(&config).unwrap());
+    let recorded = Some((path, text.as_str()));
+    assert_eq!(resolve(TASK, None, &RunArgs::default(), recorded).unwrap(), config);
+    let more_threads = RunArgs { threads: Some(7), ..RunArgs::default() };
+    assert_eq!(resolve(TASK, None, &more_threads, recorded).unwrap().run.threads, 7);
+
+    let message = resolve(TASK, None, &set(&["risk.alpha=0.2", "ppo.epochs=9"]), recorded).unwrap_err().to_string();
+    assert!(message.contains("runs/1/config.toml holds a run with other settings"), "{message}");
+    assert!(message.contains("risk.alpha is 0.3 there, 0.2 was asked for"), "{message}");
+    assert!(message.contains("ppo.epochs is 2 there, 9 was asked for"), "{message}");
+    let message = resolve(TASK, Some(PresetName::Smoke), &RunArgs::default(), recorded).unwrap_err().to_string();
+    assert_eq!(message.lines().count(), 2, "{message}");
+}
+
+#[test]
+fn seeds_count_up() {
+    let config = resolve(TASK, None, &set(&["run.seed=4", "run.seeds=3"]), None).unwrap();
+    assert_eq!(config.seed_list(), [4, 5, 6]);
+}

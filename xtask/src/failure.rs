@@ -1,0 +1,102 @@
+//! Errors as the user sees them: an `error:` line, its causes, a hint; exit code 1 or 2.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use tailguard_report::ReportError;
+
+use crate::config::ConfigError;
+
+/// Exit code of a run that failed.
+pub(crate) const FAILED: u8 = 1;
+/// Exit code of a call that made no sense.
+pub(crate) const USAGE: u8 = 2;
+
+/// A failure that knows its way out, and whether the call itself was wrong.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    hint: Option<String>,
+    usage: bool,
+}
+
+impl Failure {
+    /// Something went wrong.
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, usage: false }
+    }
+
+    /// The program was called wrongly.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { usage: true, ..Self::new(message) }
+    }
+
+    /// What the user can do about it.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The exit code for an error: [`USAGE`] if any of its causes says that the call was wrong.
+pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
+    let usage = error.chain().any(|cause| {
+        cause.downcast_ref::<Failure>().is_some_and(|failure| failure.usage)
+            || cause.is::<ConfigError>()
+            || cause.downcast_ref::<ReportError>().is_some_and(ReportError::is_usage)
+    });
+    if usage { USAGE } else { FAILED }
+}
+
+/// Whether the reader of standard output has gone, as in `| head`.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe))
+}
+
+/// The whole message.
+pub(crate) fn message(error: &anyhow::Error) -> String {
+    let mut text = format!("error: {error}\n");
+    for cause in error.chain().skip(1) {
+        text += &format!("  because: {cause}\n");
+    }
+    for hint in error.chain().filter_map(|cause| cause.downcast_ref::<Failure>()?.hint.as_ref()) {
+        text += &format!("  hint: {hint}\n");
+    }
+    text
+}
+
+/// Writes a line of results to standard output.
+///
+/// # Errors
+/// When standard output is gone; `main` takes that for a quiet end.
+pub(crate) fn say(line: impl fmt::Display) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{line}")
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn the_message_has_error_causes_and_hint() {
+        let failure = Failure::new("no model in m/").hint("pass --policy DIR");
+        let error = Err::<(), _>(failure).context("cannot begin").unwrap_err();
+        assert_eq!(message(&error), "error: cannot begin\n  because: no model in m/\n  hint: pass --policy DIR\n");
+        assert_eq!(exit_code(&error), FAILED);
+    }
+
+    #[test]
+    fn usage_is_found_under_context() {
+        let error = Err::<(), _>(Failure::usage("alpha")).context("settings").unwrap_err();
+        assert_eq!(exit_code(&error), USAGE);
+    }
+}

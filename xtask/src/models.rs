@@ -1,0 +1,173 @@
+//! Where the models of a configuration are: embedded, in a directory, or in the Hugging Face cache.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::config::RunConfig;
+use crate::failure::Failure;
+
+/// What `policy.dir` and `reward.dir` may say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ModelPlace {
+    /// `"embedded"`: the model in `datasets/`.
+    Embedded,
+    /// `"hub:owner/name"`: a model of the Hugging Face hub that is in its cache on this machine.
+    Cache(String),
+    /// Anything else: a Hugging Face directory.
+    Directory(PathBuf),
+}
+
+impl ModelPlace {
+    /// Reads the value of a key.
+    pub(crate) fn parse(text: &str) -> Self {
+        match text.strip_prefix("hub:") {
+            Some(repository) => Self::Cache(repository.to_owned()),
+            None if text == "embedded" => Self::Embedded,
+            None => Self::Directory(PathBuf::from(text)),
+        }
+    }
+}
+
+/// The directories of the models of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ModelDirs {
+    pub(crate) policy: PathBuf,
+    pub(crate) reward: PathBuf,
+}
+
+/// The repository's folder of embedded data and models.
+pub(crate) fn datasets() -> PathBuf {
+    workspace().join("datasets")
+}
+
+/// The root of the repository that this program was built from.
+pub(crate) fn workspace() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest)
+}
+
+/// Finds both models of a configuration.
+///
+/// # Errors
+/// One message for all that is missing: what, where it was looked for, how to get it.
+pub(crate) fn locate(config: &RunConfig) -> Result<ModelDirs, Failure> {
+    let caches = hub_caches(&|name| env::var_os(name).map(PathBuf::from));
+    let policy = find(&config.policy.dir, "gpt2-reviews", &caches);
+    let reward = find(&config.reward.dir, "distilbert-reviews", &caches);
+    match (policy, reward) {
+        (Ok(policy), Ok(reward)) => Ok(ModelDirs { policy, reward }),
+        (policy, reward) => {
+            let line = |what: &str, flag: &str, found: Result<_, Missing>| {
+                found.err().map(|missing| missing.lines(what, flag)).unwrap_or_default()
+            };
+            let missing = line("policy", "--policy", policy) + &line("reward model", "--reward", reward);
+            let flags = "pass --policy DIR and --reward DIR: directories with config.json, model.safetensors and tokenizer.json";
+            Err(Failure::new(format!("a model is missing{missing}")).hint(flags))
+        }
+    }
+}
+
+/// A model that was not found, and the places looked at.
+struct Missing {
+    wanted: String,
+    looked: Vec<PathBuf>,
+    download: Option<String>,
+}
+
+impl Missing {
+    fn lines(&self, what: &str, flag: &str) -> String {
+        let mut text = format!("\n  {what} {} ({flag})", self.wanted);
+        for place in &self.looked {
+            text += &format!("\n    not in {}", place.display());
+        }
+        if let Some(repository) = &self.download {
+            text += &format!("\n    to get it, where there is a network: hf download {repository}");
+        }
+        text
+    }
+}
+
+fn find(setting: &str, embedded: &str, caches: &[PathBuf]) -> Result<PathBuf, Missing> {
+    let is_model = |path: &Path| path.join("config.json").is_file();
+    match ModelPlace::parse(setting) {
+        ModelPlace::Embedded => found_at(datasets().join(embedded), is_model, "\"embedded\""),
+        ModelPlace::Directory(path) => found_at(path, is_model, &format!("{setting:?}")),
+        ModelPlace::Cache(repository) => {
+            let mut looked = Vec::new();
+            for cache in caches {
+                for folder in cache_names(&repository) {
+                    let model = cache.join(folder);
+                    let snapshots = model.join("snapshots");
+                    let revision = fs::read_to_string(model.join("refs/main")).unwrap_or_default();
+                    let current = snapshots.join(revision.trim());
+                    if !revision.trim().is_empty() && is_model(&current) {
+                        return Ok(current);
+                    }
+                    looked.push(snapshots);
+                }
+            }
+            let wanted = format!("\"hub:{repository}\"");
+            Err(Missing { wanted, looked, download: Some(repository) })
+        }
+    }
+}
+
+fn found_at(path: PathBuf, is_model: impl Fn(&Path) -> bool, wanted: &str) -> Result<PathBuf, Missing> {
+    if is_model(&path) { Ok(path) } else { Err(Missing { wanted: wanted.to_owned(), looked: vec![path], download: None }) }
+}
+
+/// Folder names of a repository in the cache: with its owner, and without, as older downloads of `gpt2` have it.
+fn cache_names(repository: &str) -> Vec<String> {
+    let mut names = vec![format!("models--{}", repository.replace('/', "--"))];
+    names.extend(repository.rsplit_once('/').map(|(_, name)| format!("models--{name}")));
+    names
+}
+
+/// Where the Hugging Face cache is, by its own rules.
+fn hub_caches(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
+    let home = || variable("HF_HOME").map(|home| home.join("hub"));
+    let default = || variable("HOME").or_else(|| variable("USERPROFILE")).map(|home| home.join(".cache/huggingface/hub"));
+    variable("HF_HUB_CACHE").or_else(home).or_else(default).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_told_apart() {
+        assert_eq!(ModelPlace::parse("embedded"), ModelPlace::Embedded);
+        assert_eq!(ModelPlace::parse("hub:openai-community/gpt2"), ModelPlace::Cache("openai-community/gpt2".into()));
+        assert_eq!(ModelPlace::parse("models/mine"), ModelPlace::Directory("models/mine".into()));
+    }
+
+    #[test]
+    fn the_cache_is_read_at_its_main_revision() {
+        let cache = tempfile::tempdir().unwrap();
+        let model = cache.path().join("models--gpt2");
+        fs::create_dir_all(model.join("snapshots/abc")).unwrap();
+        fs::create_dir_all(model.join("refs")).unwrap();
+        fs::write(model.join("refs/main"), "abc").unwrap();
+        fs::write(model.join("snapshots/abc/config.json"), "{}").unwrap();
+        let found = find("hub:openai-community/gpt2", "", &[cache.path().to_owned()]).ok();
+        assert_eq!(found, Some(model.join("snapshots/abc")));
+    }
+
+    #[test]
+    fn a_missing_model_names_the_places_and_the_way_to_get_it() {
+        let missing = find("hub:a/b", "", &["/nowhere".into()]).err().unwrap().lines("policy", "--policy");
+        assert!(missing.contains("/nowhere/models--a--b") && missing.contains("hf download a/b"), "{missing}");
+    }
+
+    #[test]
+    fn the_cache_follows_its_variables() {
+        let from = |set: &'static [(&str, &str)]| {
+            hub_caches(&move |name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| PathBuf::from(value)))
+        };
+        assert_eq!(from(&[("HF_HUB_CACHE", "/c"), ("HF_HOME", "/h")]), [PathBuf::from("/c")]);
+        assert_eq!(from(&[("HF_HOME", "/h"), ("HOME", "/u")]), [PathBuf::from("/h/hub")]);
+        assert_eq!(from(&[("HOME", "/u")]), [PathBuf::from("/u/.cache/huggingface/hub")]);
+        assert!(from(&[]).is_empty());
+    }
+}

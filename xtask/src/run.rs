@@ -1,0 +1,122 @@
+//! From the command line to an open run: settings, run directory, threads, device.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use burn::tensor::Device;
+use tailguard_report::{About, ReportError, RunDir};
+
+use crate::args::{PresetName, RunArgs};
+use crate::config::{self, RunConfig};
+use crate::failure::Failure;
+use crate::models::{self, ModelDirs, workspace};
+use crate::task::Task;
+use crate::{device, interrupt};
+
+/// Where runs go when `--out` is not given.
+const RUNS: &str = "runs";
+
+/// A run whose settings are sound: everything but its directory.
+pub(crate) struct Prepared {
+    pub(crate) config: RunConfig,
+    pub(crate) models: ModelDirs,
+    pub(crate) device: Device,
+    resumed: Option<RunDir>,
+    out: Option<PathBuf>,
+}
+
+/// A run that may begin, or go on.
+pub(crate) struct Run {
+    pub(crate) config: RunConfig,
+    pub(crate) models: ModelDirs,
+    pub(crate) device: Device,
+    pub(crate) dir: RunDir,
+    /// Whether an earlier process has begun it.
+    pub(crate) resumed: bool,
+}
+
+/// Resolves the settings, fixes the number of threads, finds models and device. Writes nothing.
+///
+/// # Errors
+/// Settings that make no sense, a device or a model that is not there, a directory that holds no run to resume.
+pub(crate) fn prepare(task: Task, preset: Option<PresetName>, args: &RunArgs) -> Result<Prepared> {
+    let out = args.out.clone();
+    let resumed = out.as_ref().filter(|_| args.resume).map(|out| RunDir::open(out)).transpose()?;
+    let recorded = resumed.as_ref().map(|dir| Ok::<_, ReportError>((dir.config_path(), dir.config()?))).transpose()?;
+    let recorded = recorded.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
+    let config = config::resolve(task, preset, args, recorded)?;
+    device::set_threads(config.run.threads)?;
+    let device = device::select(&config.run.device)?;
+    let models = models::locate(&config)?;
+    Ok(Prepared { config, models, device, resumed, out })
+}
+
+impl Prepared {
+    /// Makes the run directory (or takes the one to resume) and listens for Ctrl-C.
+    ///
+    /// # Errors
+    /// A directory that cannot be written, or that holds something already.
+    pub(crate) fn open(self) -> Result<Run> {
+        let Self { config, models, device, resumed, out } = self;
+        let is_resumed = resumed.is_some();
+        let dir = match (resumed, out) {
+            (Some(dir), _) => dir,
+            (None, out) => {
+                let (text, about) = (config::to_toml(&config)?, about(&config));
+                match out {
+                    Some(out) => RunDir::create(&out, &text, &about)?,
+                    None => {
+                        RunDir::create_numbered(Path::new(RUNS), &format!("{}-{}", config.task, config.preset), &text, &about)?
+                    }
+                }
+            }
+        };
+        interrupt::listen()?;
+        tracing::info!("run directory: {}", dir.path().display());
+        Ok(Run { config, models, device, dir, resumed: is_resumed })
+    }
+}
+
+/// Refuses episodes that do not fit into the policy's context.
+///
+/// # Errors
+/// Names both lengths and the context.
+pub(crate) fn check_context(config: &RunConfig, n_positions: usize) -> Result<(), Failure> {
+    let (prompt, response) = (config.data.prompt_tokens, config.sampling.max_new_tokens);
+    if config.episode_tokens() <= n_positions {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "data.prompt_tokens = {prompt} and sampling.max_new_tokens = {response} need {} positions, but the policy's context has {n_positions}",
+        config.episode_tokens()
+    ))
+    .hint("shorten one of them, as in --set data.prompt_tokens=32"))
+}
+
+/// The line that continues a run.
+pub(crate) fn resume_command(config: &RunConfig, dir: &Path) -> String {
+    format!("cargo xtask reproduce {} --out {} --resume", config.task, dir.display())
+}
+
+fn about(config: &RunConfig) -> About {
+    About {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: commit(),
+        device: config.run.device.clone(),
+        seeds: config.seed_list(),
+        command: env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
+    }
+}
+
+/// The commit of the source tree, with `+` if it has changes; `None` outside git.
+fn commit() -> Option<String> {
+    let git = |words: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(workspace()).args(words).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "HEAD"])?;
+    let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty());
+    Some(if changed { commit + "+" } else { commit })
+}

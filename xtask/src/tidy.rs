@@ -1,0 +1,223 @@
+//! The invariants of ARCHITECTURE.md, held over `cargo metadata` and the text of every source file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+/// Lines of a source file.
+const MOST_LINES: usize = 500;
+/// Bytes of any file.
+const MOST_BYTES: u64 = 25 * 1024 * 1024;
+
+/// What a crate must not have below it, however deep, but for its tests.
+const NOT_BELOW: &[(&str, &[&str])] = &[
+    ("tailguard-risk", &["burn", "tailguard-"]),
+    ("tailguard-metrics", &["burn", "tailguard-"]),
+    ("tailguard-data", &["burn", "tailguard-"]),
+    ("tailguard-checkpoint", &["tailguard-"]),
+    ("tailguard-gpt2", &["tailguard-reward", "tailguard-rollout", "tailguard-ppo", "tailguard-data", "tailguard-report"]),
+    ("tailguard-reward", &["tailguard-gpt2", "tailguard-rollout", "tailguard-ppo", "tailguard-data", "tailguard-report"]),
+    ("tailguard-rollout", &["tailguard-ppo", "tailguard-data", "tailguard-report", "tailguard-risk"]),
+    ("tailguard-ppo", &["tailguard-data", "tailguard-report", "tailguard-metrics"]),
+    ("tailguard-report", &["burn", "tailguard-gpt2", "tailguard-reward", "tailguard-rollout", "tailguard-ppo", "tailguard-data"]),
+];
+
+/// Words that may stand in some files alone (outside tests): word, where it may stand, why nowhere else.
+const ONLY_IN: &[(&str, &[&str], &str)] = &[
+    (
+        "std::fs",
+        &["crates/data/", "crates/checkpoint/", "crates/report/", "crates/ppo/src/checkpoint", "xtask/", "tests/"],
+        "only data, checkpoint, report, ppo/checkpoint and xtask open files",
+    ),
+    ("env::var", &["crates/data/src/source.rs", "xtask/", "tests/"], "only xtask and data/source.rs read variables"),
+    ("process::exit", &["xtask/"], "only xtask exits"),
+    ("println!", &["xtask/", "/examples/", "/benches/"], "only xtask prints"),
+    ("Device::default()", &[], "it may take a device that is not there: name the device"),
+    ("std::net", &["crates/data/src/hub.rs"], "only data/hub.rs knows the network"),
+];
+
+/// Checks everything.
+///
+/// # Errors
+/// One line for each thing that is not as it should be.
+pub(crate) fn check(root: &Path) -> Result<()> {
+    let mut problems = dependencies(root)?;
+    for file in tracked(root)? {
+        problems.extend(check_file(root, &file)?);
+    }
+    if problems.is_empty() { Ok(()) } else { bail!("{}", problems.join("\n")) }
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    resolve: Resolve,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    id: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Resolve {
+    nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    id: String,
+    deps: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    pkg: String,
+    dep_kinds: Vec<DependencyKind>,
+}
+
+#[derive(Deserialize)]
+struct DependencyKind {
+    kind: Option<String>,
+}
+
+fn dependencies(root: &Path) -> Result<Vec<String>> {
+    let words = ["metadata", "--format-version", "1", "--offline", "--locked"];
+    let output = Command::new(env!("CARGO")).current_dir(root).args(words).output().context("cannot run cargo metadata")?;
+    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cannot read cargo metadata")?;
+    let names: BTreeMap<_, _> = metadata.packages.iter().map(|package| (package.id.as_str(), package.name.as_str())).collect();
+    let below: BTreeMap<_, Vec<_>> = metadata.resolve.nodes.iter().map(|node| (node.id.as_str(), normal(node))).collect();
+    let mut problems = Vec::new();
+    for (name, forbidden) in NOT_BELOW {
+        let Some(package) = metadata.packages.iter().find(|package| package.name == *name) else {
+            problems.push(format!("{name}: no such crate"));
+            continue;
+        };
+        for found in everything_below(&package.id, &below, &names) {
+            // "burn" is also burn-core and its kind; "tailguard-" is all of ours
+            let is = |word: &&&str| found == **word || found.starts_with(&format!("{}-", word.trim_end_matches('-')));
+            if let Some(word) = forbidden.iter().find(is) {
+                problems.push(format!("{name} depends on {found}: it must not know {word}"));
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// Dependencies that are not for tests or build scripts.
+fn normal(node: &Node) -> Vec<&str> {
+    let is_normal = |dependency: &&Dependency| dependency.dep_kinds.iter().any(|kind| kind.kind.is_none());
+    node.deps.iter().filter(is_normal).map(|dependency| dependency.pkg.as_str()).collect()
+}
+
+fn everything_below<'a>(
+    start: &str,
+    below: &BTreeMap<&'a str, Vec<&'a str>>,
+    names: &BTreeMap<&'a str, &'a str>,
+) -> BTreeSet<&'a str> {
+    let (mut seen, mut open) = (BTreeSet::new(), below.get(start).cloned().unwrap_or_default());
+    while let Some(id) = open.pop() {
+        if seen.insert(id) {
+            open.extend(below.get(id).into_iter().flatten());
+        }
+    }
+    seen.into_iter().filter_map(|id| names.get(id).copied()).collect()
+}
+
+/// The files of the repository: what git tracks, or, without git, what is not hidden or built.
+fn tracked(root: &Path) -> Result<Vec<PathBuf>> {
+    let git = Command::new("git").arg("-C").arg(root).args(["ls-files", "-z"]).output();
+    if let Some(output) = git.ok().filter(|output| output.status.success()) {
+        let names = String::from_utf8(output.stdout).context("a file name is not UTF-8")?;
+        let files = names.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from);
+        return Ok(files.filter(|file| root.join(file).is_file()).collect());
+    }
+    let (mut files, mut folders) = (Vec::new(), vec![root.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() && !name.starts_with('.') && name != "target" && name != "runs" {
+                folders.push(path);
+            } else if path.is_file() {
+                files.push(path.strip_prefix(root).unwrap_or(&path).to_owned());
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn check_file(root: &Path, file: &Path) -> Result<Vec<String>> {
+    let (path, shown) = (root.join(file), file.display().to_string());
+    let bytes = path.metadata().with_context(|| format!("cannot read {shown}"))?.len();
+    let mut problems = Vec::new();
+    if bytes > MOST_BYTES {
+        problems.push(format!("{shown}: {bytes} bytes, at most {MOST_BYTES}"));
+    }
+    if file.extension().is_some_and(|extension| extension == "rs") {
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {shown}"))?;
+        problems.extend(check_source(&shown, &text));
+    }
+    Ok(problems)
+}
+
+/// The claims about one source file.
+fn check_source(file: &str, text: &str) -> Vec<String> {
+    let mut problems = Vec::new();
+    if !text.starts_with("//!") && !text.starts_with("#![doc") {
+        problems.push(format!("{file}: opens without a `//!` line that says what it is"));
+    }
+    let lines = text.lines().count();
+    if lines > MOST_LINES {
+        problems.push(format!("{file}: {lines} lines, at most {MOST_LINES}"));
+    }
+    let is_test =
+        file.contains("/tests/") || file.ends_with("tests.rs") || file.starts_with("tests/") || file.ends_with("tidy.rs");
+    let program = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let code: Vec<_> = program.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")).collect();
+    for (word, places, why) in ONLY_IN.iter().filter(|_| !is_test) {
+        let allowed = places.iter().any(|place| file.starts_with(place) || (place.starts_with('/') && file.contains(place)));
+        if let Some((index, _)) = code.iter().find(|(_, line)| !allowed && line.contains(word)) {
+            problems.push(format!("{file}:{}: `{word}`: {why}", index + 1));
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_repository_is_tidy() {
+        check(crate::models::workspace()).unwrap();
+    }
+
+    #[test]
+    fn a_file_says_what_it_is() {
+        assert_eq!(check_source("crates/risk/src/a.rs", "//! About.\n"), Vec::<String>::new());
+        assert!(check_source("crates/risk/src/a.rs", "fn f() {}\n")[0].contains("opens without"));
+    }
+
+    #[test]
+    fn words_are_found_in_code_but_not_in_comments_or_tests() {
+        let bad = "//! About.\nuse std::fs;\n";
+        assert_eq!(check_source("crates/risk/src/a.rs", bad).len(), 1);
+        assert_eq!(check_source("crates/report/src/a.rs", bad).len(), 0);
+        let fine = "//! About.\n// std::fs\n#[cfg(test)]\nmod tests { use std::fs; }\n";
+        assert_eq!(check_source("crates/risk/src/a.rs", fine).len(), 0);
+    }
+
+    #[test]
+    fn long_files_are_found() {
+        let text = "//! Long.\n".repeat(MOST_LINES + 1);
+        assert!(check_source("crates/risk/src/a.rs", &text)[0].contains("501 lines"));
+    }
+}
