@@ -1,0 +1,269 @@
+//! Distinct-n: how many of the n-grams differ. Three definitions are in use, and all three are here.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
+
+use crate::{MetricsError, error::check_range, moments::mean_of};
+
+/// How many n-grams differ, out of how many n-grams (or words).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Distinct {
+    /// Different n-grams.
+    pub unique: usize,
+    /// What they are set against: all n-grams, or for [`distinct_per_word`] all words.
+    pub total: usize,
+}
+
+impl Distinct {
+    /// `unique / total`; 0 where there is nothing.
+    pub fn ratio(self) -> f64 {
+        if self.total == 0 { 0.0 } else { self.unique as f64 / self.total as f64 }
+    }
+}
+
+/// The share of different n-grams inside each text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PerText {
+    /// One ratio per text; `None` for a text shorter than n words.
+    pub ratios: Vec<Option<f64>>,
+}
+
+impl PerText {
+    /// The mean over the texts that have an n-gram; 0 if none has.
+    pub fn mean_skipping_empty(&self) -> f64 {
+        let ratios: Vec<f64> = self.ratios.iter().copied().flatten().collect();
+        if ratios.is_empty() { 0.0 } else { mean_of(&ratios) }
+    }
+
+    /// The mean over all texts, those without an n-gram counted as 0.
+    pub fn mean_empty_as_zero(&self) -> f64 {
+        mean_of(&self.ratios.iter().map(|ratio| ratio.unwrap_or(0.0)).collect::<Vec<_>>())
+    }
+}
+
+/// Distinct-n of a corpus: different n-grams over all n-grams of all texts.
+///
+/// Words are what white space parts, with case and punctuation kept; n-grams never cross from one text to the next.
+///
+/// # Errors
+/// [`MetricsError::TooFew`] for no texts; [`MetricsError::OutOfRange`] if `n` is 0.
+///
+/// # Example
+/// ```
+/// # use tailguard_metrics::distinct;
+/// let distinct = distinct(&["so very very good", "very good"], 2)?;
+/// assert_eq!((distinct.unique, distinct.total), (3, 4)); // "very good" is in both
+/// # Ok::<(), tailguard_metrics::MetricsError>(())
+/// ```
+pub fn distinct<T: AsRef<str>>(texts: &[T], n: usize) -> Result<Distinct, MetricsError> {
+    check_texts(texts.len(), n)?;
+    let ngrams = NGrams::count(texts.iter().map(|text| words(text.as_ref())), n);
+    Ok(Distinct { unique: ngrams.unique, total: ngrams.total })
+}
+
+/// Distinct-n inside each text by itself.
+///
+/// Words and n-grams are those of [`distinct`].
+///
+/// # Errors
+/// [`MetricsError::TooFew`] for no texts; [`MetricsError::OutOfRange`] if `n` is 0.
+pub fn distinct_per_text<T: AsRef<str>>(texts: &[T], n: usize) -> Result<PerText, MetricsError> {
+    check_texts(texts.len(), n)?;
+    let ratio = |text: &T| {
+        let words: Vec<&str> = words(text.as_ref()).collect();
+        let mut ngrams: Vec<&[&str]> = words.windows(n).collect();
+        let total = ngrams.len();
+        ngrams.sort_unstable();
+        ngrams.dedup();
+        (total > 0).then(|| ngrams.len() as f64 / total as f64)
+    };
+    Ok(PerText { ratios: texts.iter().map(ratio).collect() })
+}
+
+/// Distinct-n as `DExperts` and Quark report it: different n-grams over the number of *words*, for one prompt's texts.
+///
+/// Words are what single spaces part, as there: two spaces in a row have an empty word between them. The figure of a
+/// method is the mean over prompts. (Liu et al., arXiv 2105.03023; Lu et al., arXiv 2205.13636.)
+///
+/// # Errors
+/// [`MetricsError::TooFew`] for no texts; [`MetricsError::OutOfRange`] if `n` is 0.
+///
+/// ```
+/// # use tailguard_metrics::distinct_per_word;
+/// let distinct = distinct_per_word(&["a good film", "a good cast"], 2)?;
+/// assert_eq!((distinct.unique, distinct.total), (3, 6));
+/// # Ok::<(), tailguard_metrics::MetricsError>(())
+/// ```
+pub fn distinct_per_word<T: AsRef<str>>(texts: &[T], n: usize) -> Result<Distinct, MetricsError> {
+    check_texts(texts.len(), n)?;
+    let ngrams = NGrams::count(texts.iter().map(|text| text.as_ref().split(' ')), n);
+    Ok(Distinct { unique: ngrams.unique, total: ngrams.words })
+}
+
+fn check_texts(texts: usize, n: usize) -> Result<(), MetricsError> {
+    if texts == 0 {
+        return Err(MetricsError::TooFew { what: "texts", needed: 1, found: 0 });
+    }
+    check_range("n", n, 1, usize::MAX)
+}
+
+/// The words of a text as Python's `str.split()` gives them: it also parts at the four ASCII separators 1C to 1F.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)).filter(|word| !word.is_empty())
+}
+
+/// Counts over a corpus.
+struct NGrams {
+    unique: usize,
+    total: usize,
+    words: usize,
+}
+
+impl NGrams {
+    /// Numbers the words once, then builds k-grams from pairs (number of the (k-1)-gram, number of the last word).
+    ///
+    /// No n-gram is ever joined to a string, and each step hashes two integers only.
+    fn count<'text, W: Iterator<Item = &'text str>>(texts: impl Iterator<Item = W>, n: usize) -> Self {
+        let mut vocabulary: HashMap<&str, usize> = HashMap::new();
+        let (mut words, mut ends): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
+        for text in texts {
+            for word in text {
+                let next = vocabulary.len();
+                words.push(*vocabulary.entry(word).or_insert(next));
+            }
+            ends.push(words.len());
+        }
+
+        // grams[i] is the number of the k-gram that ends with word i, in place where it exists.
+        let mut grams = words.clone();
+        let mut counts = Self { unique: vocabulary.len(), total: words.len(), words: words.len() };
+        for k in 2..=n {
+            let mut numbers: HashMap<(usize, usize), usize, BuildHasherDefault<PairHasher>> = HashMap::default();
+            counts.total = 0;
+            let mut start = 0_usize;
+            for &end in &ends {
+                // Backwards, so that the (k-1)-gram one place earlier is still the old one.
+                for last in (start.saturating_add(k - 1)..end).rev() {
+                    let next = numbers.len();
+                    grams[last] = *numbers.entry((grams[last - 1], words[last])).or_insert(next);
+                    counts.total += 1;
+                }
+                start = end;
+            }
+            counts.unique = numbers.len();
+            if counts.total == 0 {
+                break; // no text is that long, so none has longer n-grams
+            }
+        }
+        counts
+    }
+}
+
+/// A hasher for pairs of consecutive numbers: one wide multiplication each, its halves folded together.
+///
+/// The numbers come from counting, not from outside, so nobody can choose colliding ones.
+#[derive(Default)]
+struct PairHasher(u64);
+
+impl Hasher for PairHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        // The golden ratio and sqrt(3) - 1 as 64-bit fractions: odd constants without a pattern.
+        const SEED: u64 = 0xbb67_ae85_84ca_a73b;
+        const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+        let product = u128::from(self.0.rotate_left(23) ^ value ^ SEED) * u128::from(FACTOR);
+        #[expect(clippy::cast_possible_truncation, reason = "the two halves of a 128-bit product")]
+        let (high, low) = ((product >> 64) as u64, product as u64);
+        self.0 = high ^ low;
+    }
+
+    fn write_usize(&mut self, value: usize) {
+        self.write_u64(value as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{collection::vec, prelude::*};
+    use std::collections::HashSet;
+
+    /// The plain way: n-grams joined to strings, in a set.
+    fn by_joining(texts: &[String], n: usize) -> Distinct {
+        let ngrams: Vec<String> = texts
+            .iter()
+            .flat_map(|text| {
+                text.split_whitespace().collect::<Vec<_>>().windows(n).map(|ngram| ngram.join(" ")).collect::<Vec<_>>()
+            })
+            .collect();
+        Distinct { unique: ngrams.iter().collect::<HashSet<_>>().len(), total: ngrams.len() }
+    }
+
+    #[test]
+    fn words_part_where_python_parts_them() {
+        let text = " a\u{1c}b\u{a0}c\u{2003}d\n\ne\t\u{1f}";
+        assert_eq!(words(text).collect::<Vec<_>>(), ["a", "b", "c", "d", "e"]);
+    }
+
+    #[test]
+    fn ngrams_never_cross_texts() {
+        assert_eq!(distinct(&["a b", "c"], 2), Ok(Distinct { unique: 1, total: 1 }));
+    }
+
+    #[test]
+    fn no_ngram_gives_zero_or_none() {
+        assert_eq!(distinct(&["", "one"], 2).map(Distinct::ratio), Ok(0.0));
+        let per_text = distinct_per_text(&["", "one"], 2).unwrap();
+        assert_eq!(per_text.ratios, [None, None]);
+        assert!(per_text.mean_skipping_empty().abs() < f64::MIN_POSITIVE);
+        assert_eq!(distinct(&["a b c"], usize::MAX), Ok(Distinct { unique: 0, total: 0 }));
+    }
+
+    #[test]
+    fn empty_words_between_spaces_count_per_word() {
+        assert_eq!(distinct_per_word(&["a  b"], 1), Ok(Distinct { unique: 3, total: 3 }));
+    }
+
+    #[test]
+    fn no_texts_and_n_of_zero_are_refused() {
+        let none: [&str; 0] = [];
+        assert_eq!(distinct(&none, 1).unwrap_err().to_string(), "texts: found 0, expected at least 1");
+        assert!(matches!(distinct(&["a"], 0), Err(MetricsError::OutOfRange { name: "n", .. })));
+        assert!(distinct_per_text(&none, 1).is_err() && distinct_per_text(&["a"], 0).is_err());
+        assert!(distinct_per_word(&none, 1).is_err() && distinct_per_word(&["a"], 0).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn counts_agree_with_joined_strings(texts in vec("[abc ]{0,30}", 1..12), n in 1_usize..6) {
+            prop_assert_eq!(distinct(&texts, n).unwrap(), by_joining(&texts, n));
+        }
+
+        #[test]
+        fn per_text_is_the_corpus_figure_of_each_text_alone(texts in vec("[abc ]{0,30}", 1..12), n in 1_usize..5) {
+            let alone = texts.iter().map(|text| {
+                let alone = distinct(&[text], n).unwrap();
+                (alone.total > 0).then(|| alone.ratio())
+            });
+            prop_assert_eq!(distinct_per_text(&texts, n).unwrap().ratios, alone.collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn a_repeated_corpus_is_half_as_distinct(texts in vec("[a-z ]{0,30}", 1..12), n in 1_usize..5) {
+            let twice: Vec<String> = [texts.clone(), texts.clone()].concat();
+            let (once, twice) = (distinct(&texts, n).unwrap(), distinct(&twice, n).unwrap());
+            prop_assert_eq!((once.unique, 2 * once.total), (twice.unique, twice.total));
+        }
+    }
+}
