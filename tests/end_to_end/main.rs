@@ -1,4 +1,6 @@
 //! Tests of the whole program: one file per subject, one binary.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
+
 mod command_line;
 mod program;

@@ -1,12 +1,12 @@
 //! From the command line to an open run: settings, run directory, threads, device.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 use burn::tensor::Device;
-use tailguard_report::{About, ReportError, RunDir};
+use tailguard_report::{About, NewRunDir, ReportError, RunDir};
 
 use crate::args::{PresetName, RunArgs};
 use crate::config::{self, RunConfig};
@@ -18,13 +18,17 @@ use crate::{device, interrupt};
 /// Where runs go when `--out` is not given.
 const RUNS: &str = "runs";
 
-/// A run whose settings are sound: everything but its directory.
+/// A run whose settings are sound and whose directory is reserved. Dropped, it leaves nothing behind.
 pub(crate) struct Prepared {
     pub(crate) config: RunConfig,
     pub(crate) models: ModelDirs,
     pub(crate) device: Device,
-    resumed: Option<RunDir>,
-    out: Option<PathBuf>,
+    dir: Dir,
+}
+
+enum Dir {
+    New(NewRunDir),
+    Resumed(RunDir),
 }
 
 /// A run that may begin, or go on.
@@ -37,45 +41,41 @@ pub(crate) struct Run {
     pub(crate) resumed: bool,
 }
 
-/// Resolves the settings, fixes the number of threads, finds models and device. Writes nothing.
+/// Resolves the settings, fixes the number of threads, reserves the run directory, finds device and models.
 ///
 /// # Errors
-/// Settings that make no sense, a device or a model that is not there, a directory that holds no run to resume.
+/// Settings that make no sense, a device or a model that is not there, a directory that cannot be written, that holds
+/// something already, or that holds no run to resume.
 pub(crate) fn prepare(task: Task, preset: Option<PresetName>, args: &RunArgs) -> Result<Prepared> {
-    let out = args.out.clone();
-    let resumed = out.as_ref().filter(|_| args.resume).map(|out| RunDir::open(out)).transpose()?;
+    let resumed = args.out.as_ref().filter(|_| args.resume).map(|out| RunDir::open(out)).transpose()?;
     let recorded = resumed.as_ref().map(|dir| Ok::<_, ReportError>((dir.config_path(), dir.config()?))).transpose()?;
     let recorded = recorded.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
     let config = config::resolve(task, preset, args, recorded)?;
     device::set_threads(config.run.threads)?;
     let device = device::select(&config.run.device)?;
+    let dir = match (resumed, &args.out) {
+        (Some(dir), _) => Dir::Resumed(dir),
+        (None, Some(out)) => Dir::New(NewRunDir::reserve(out)?),
+        (None, None) => Dir::New(NewRunDir::reserve_numbered(Path::new(RUNS), &format!("{}-{}", config.task, config.preset))?),
+    };
     let models = models::locate(&config)?;
-    Ok(Prepared { config, models, device, resumed, out })
+    Ok(Prepared { config, models, device, dir })
 }
 
 impl Prepared {
-    /// Makes the run directory (or takes the one to resume) and listens for Ctrl-C.
+    /// Begins the run, or goes on with it, and listens for Ctrl-C.
     ///
     /// # Errors
-    /// A directory that cannot be written, or that holds something already.
+    /// A directory that cannot be written.
     pub(crate) fn open(self) -> Result<Run> {
-        let Self { config, models, device, resumed, out } = self;
-        let is_resumed = resumed.is_some();
-        let dir = match (resumed, out) {
-            (Some(dir), _) => dir,
-            (None, out) => {
-                let (text, about) = (config::to_toml(&config)?, about(&config));
-                match out {
-                    Some(out) => RunDir::create(&out, &text, &about)?,
-                    None => {
-                        RunDir::create_numbered(Path::new(RUNS), &format!("{}-{}", config.task, config.preset), &text, &about)?
-                    }
-                }
-            }
+        let Self { config, models, device, dir } = self;
+        let (dir, resumed) = match dir {
+            Dir::Resumed(dir) => (dir, true),
+            Dir::New(dir) => (dir.begin(&config::to_toml(&config)?, &about(&config))?, false),
         };
         interrupt::listen()?;
         tracing::info!("run directory: {}", dir.path().display());
-        Ok(Run { config, models, device, dir, resumed: is_resumed })
+        Ok(Run { config, models, device, dir, resumed })
     }
 }
 

@@ -5,19 +5,19 @@
 //! model or a tensor: a run can be reported on another machine than the one it was made on.
 //!
 //! ```
-//! use tailguard_report::{About, Results, RunDir, Style, table};
+//! use tailguard_report::{About, NewRunDir, Results, Style, table};
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let path = folder.path().join("run");
 //! let about = About { version: "0.1.0".into(), commit: None, device: "flex".into(), seeds: vec![1], command: vec![] };
-//! let run = RunDir::create(&path, "task = \"imdb\"\n", &about)?;
+//! let run = NewRunDir::reserve(&path)?.begin("task = \"imdb\"\n", &about)?;
 //! let results =
 //!     Results { task: "imdb".into(), preset: "smoke".into(), seeds: vec![1], device: "flex".into(), methods: [].into() };
 //! results.write(&run.results_path())?;
 //! print!("{}", table(&Results::read(&run.results_path())?, Style::Plain));
 //!
 //! // a second run is not written over the first
-//! assert!(RunDir::create(&path, "", &about).is_err());
+//! assert!(NewRunDir::reserve(&path).is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -33,5 +33,5 @@ pub use error::ReportError;
 pub use generations::{Generation, read_generations, write_generations};
 pub use log::{LogRow, TrainingLog, read_log, write_metrics};
 pub use results::{Figure, Method, MethodResults, Results};
-pub use run_dir::{About, RunDir};
+pub use run_dir::{About, NewRunDir, RunDir};
 pub use table::{Style, table};

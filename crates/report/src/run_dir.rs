@@ -12,6 +12,7 @@ use crate::results::Method;
 
 const CONFIG: &str = "config.toml";
 const LOCK: &str = "lock";
+const FOLDERS: [&str; 4] = ["logs", "generations", "evaluation", "checkpoints"];
 
 /// What made a run; `run.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,100 @@ pub struct About {
     pub seeds: Vec<u64>,
     /// The words of the command.
     pub command: Vec<String>,
+}
+
+/// A directory that is reserved for a run and has no configuration yet. Dropped, it leaves nothing behind.
+///
+/// It is taken before models and data are read, so that a directory that cannot be written, or is taken, is found out first.
+#[derive(Debug)]
+pub struct NewRunDir {
+    path: PathBuf,
+    /// `None` once the run has begun.
+    lock: Option<File>,
+    /// Directories made on the way, outermost first.
+    made: Vec<PathBuf>,
+}
+
+impl NewRunDir {
+    /// Makes and locks the directory of a new run.
+    ///
+    /// # Errors
+    /// [`ReportError::HoldsARun`] or [`ReportError::NotEmpty`] if something is there, and then nothing is changed;
+    /// [`ReportError::InUse`]; [`ReportError::Unwritable`] if the directory cannot be made or written.
+    pub fn reserve(path: &Path) -> Result<Self, ReportError> {
+        refuse_contents(path)?;
+        let mut made: Vec<_> = path.ancestors().take_while(|path| !path.exists()).map(Path::to_owned).collect();
+        made.reverse();
+        fs::create_dir_all(path).map_err(unwritable(path))?;
+        Self::take(path.to_owned(), made)
+    }
+
+    /// [`reserve`](Self::reserve) the first `parent/name-1`, `parent/name-2`, ... that does not exist.
+    ///
+    /// # Errors
+    /// [`ReportError::Unwritable`] if the directory cannot be made or written.
+    pub fn reserve_numbered(parent: &Path, name: &str) -> Result<Self, ReportError> {
+        let parent_is_new = !parent.exists();
+        fs::create_dir_all(parent).map_err(unwritable(parent))?;
+        let mut number = 1_u64;
+        loop {
+            let path = parent.join(format!("{name}-{number}"));
+            match fs::create_dir(&path) {
+                Ok(()) => {
+                    let made = parent_is_new.then(|| parent.to_owned()).into_iter().chain([path.clone()]);
+                    return Self::take(path, made.collect());
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                Err(error) => return Err(unwritable(&path)(error)),
+            }
+        }
+    }
+
+    fn take(path: PathBuf, made: Vec<PathBuf>) -> Result<Self, ReportError> {
+        let lock = lock(&path)?;
+        let taken = Self { path, lock: Some(lock), made };
+        // two processes that were given the same new directory: the second one finds it begun
+        refuse_contents(&taken.path)?;
+        probe(&taken.path)?;
+        Ok(taken)
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Begins the run: from here on the directory stays.
+    ///
+    /// # Errors
+    /// [`ReportError::Unwritable`] or [`ReportError::Io`] if the directory cannot be written.
+    pub fn begin(mut self, config: &str, about: &About) -> Result<RunDir, ReportError> {
+        for folder in FOLDERS {
+            let folder = self.path.join(folder);
+            fs::create_dir_all(&folder).map_err(unwritable(&folder))?;
+        }
+        files::write(&self.path.join("run.json"), json(about).as_bytes())?;
+        // last: a directory with a configuration is a run
+        files::write(&self.path.join(CONFIG), config.as_bytes())?;
+        Ok(RunDir { path: std::mem::take(&mut self.path), _lock: self.lock.take() })
+    }
+}
+
+impl Drop for NewRunDir {
+    fn drop(&mut self) {
+        if let Some(lock) = self.lock.take() {
+            drop(lock);
+            // What cannot be removed stays; the error that led here is the one to tell.
+            let _ = fs::remove_file(self.path.join(LOCK));
+            for folder in FOLDERS {
+                let _ = fs::remove_dir(self.path.join(folder));
+            }
+            for folder in self.made.iter().rev() {
+                let _ = fs::remove_dir(folder);
+            }
+        }
+    }
 }
 
 /// A run directory that this process, and no other, works in.
@@ -46,38 +141,10 @@ pub struct About {
 pub struct RunDir {
     path: PathBuf,
     /// The operating system frees it when the process ends, however it ends.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl RunDir {
-    /// Makes the directory of a new run and writes its configuration.
-    ///
-    /// # Errors
-    /// [`ReportError::HoldsARun`] or [`ReportError::NotEmpty`] if something is there, and then nothing is changed;
-    /// [`ReportError::Unwritable`] if the directory cannot be made or written.
-    pub fn create(path: &Path, config: &str, about: &About) -> Result<Self, ReportError> {
-        refuse_contents(path)?;
-        fs::create_dir_all(path).map_err(unwritable(path))?;
-        Self::begin(path.to_owned(), config, about)
-    }
-
-    /// [`create`](Self::create) in the first `parent/name-1`, `parent/name-2`, ... that does not exist.
-    ///
-    /// # Errors
-    /// [`ReportError::Unwritable`] if the directory cannot be made or written.
-    pub fn create_numbered(parent: &Path, name: &str, config: &str, about: &About) -> Result<Self, ReportError> {
-        fs::create_dir_all(parent).map_err(unwritable(parent))?;
-        let mut number = 1_u64;
-        loop {
-            let path = parent.join(format!("{name}-{number}"));
-            match fs::create_dir(&path) {
-                Ok(()) => return Self::begin(path, config, about),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-                Err(error) => return Err(unwritable(&path)(error)),
-            }
-        }
-    }
-
     /// Takes the directory of a run that an earlier process has begun.
     ///
     /// # Errors
@@ -88,23 +155,7 @@ impl RunDir {
         }
         let lock = lock(path)?;
         probe(path)?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
-    }
-
-    fn begin(path: PathBuf, config: &str, about: &About) -> Result<Self, ReportError> {
-        let lock = lock(&path)?;
-        // two processes that were given the same new directory: the second one finds it taken
-        refuse_contents(&path)?;
-        probe(&path)?;
-        let run = Self { path, _lock: lock };
-        for folder in ["logs", "generations", "evaluation", "checkpoints"] {
-            let folder = run.path.join(folder);
-            fs::create_dir_all(&folder).map_err(unwritable(&folder))?;
-        }
-        files::write(&run.path.join("run.json"), json(about).as_bytes())?;
-        // last: a directory with a configuration is a run
-        files::write(&run.config_path(), config.as_bytes())?;
-        Ok(run)
+        Ok(Self { path: path.to_owned(), _lock: Some(lock) })
     }
 
     /// The directory.
@@ -264,7 +315,7 @@ mod tests {
     }
 
     fn create(path: &Path) -> Result<RunDir, ReportError> {
-        RunDir::create(path, "task = \"t\"\n", &about())
+        NewRunDir::reserve(path)?.begin("task = \"t\"\n", &about())
     }
 
     #[test]
@@ -281,7 +332,7 @@ mod tests {
     fn a_directory_that_holds_a_run_is_refused_and_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         drop(create(folder.path()).unwrap());
-        let refused = RunDir::create(folder.path(), "other", &about()).unwrap_err();
+        let refused = NewRunDir::reserve(folder.path()).unwrap_err();
         assert!(matches!(refused, ReportError::HoldsARun { .. }) && refused.is_usage());
         assert_eq!(RunDir::open(folder.path()).unwrap().config().unwrap(), "task = \"t\"\n");
     }
@@ -322,8 +373,27 @@ mod tests {
     #[test]
     fn numbered_directories_count_up() {
         let folder = tempfile::tempdir().unwrap();
-        let make = || RunDir::create_numbered(&folder.path().join("runs"), "imdb-smoke", "", &about()).unwrap();
+        let make =
+            || NewRunDir::reserve_numbered(&folder.path().join("runs"), "imdb-smoke").unwrap().begin("", &about()).unwrap();
         let (first, second) = (make(), make());
         assert!(first.path().ends_with("runs/imdb-smoke-1") && second.path().ends_with("runs/imdb-smoke-2"));
+    }
+
+    #[test]
+    fn a_run_that_never_begins_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(NewRunDir::reserve(&folder.path().join("a/b")).unwrap());
+        drop(NewRunDir::reserve_numbered(&folder.path().join("runs"), "imdb-smoke").unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        // a directory of the user's stays
+        drop(NewRunDir::reserve(folder.path()).unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_reserved_directory_is_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let _reserved = NewRunDir::reserve(folder.path()).unwrap();
+        assert!(matches!(NewRunDir::reserve(folder.path()), Err(ReportError::InUse { .. })));
     }
 }
