@@ -1,9 +1,6 @@
 //! Distinct-n: how many of the n-grams differ. Three definitions are in use, and all three are here.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
-};
+use std::collections::HashMap;
 
 use crate::{MetricsError, error::check_range, moments::mean_of};
 
@@ -122,9 +119,9 @@ struct NGrams {
 }
 
 impl NGrams {
-    /// Numbers the words once, then builds k-grams from pairs (number of the (k-1)-gram, number of the last word).
+    /// Numbers the words once, then spells each n-gram as a number in base `vocabulary.len()`, sorts and counts.
     ///
-    /// No n-gram is ever joined to a string, and each step hashes two integers only.
+    /// No n-gram is ever joined to a string or hashed, and there is no chance of a collision.
     fn count<'text, W: Iterator<Item = &'text str>>(texts: impl Iterator<Item = W>, n: usize) -> Self {
         let mut vocabulary: HashMap<&str, usize> = HashMap::new();
         let (mut words, mut ends): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
@@ -135,62 +132,53 @@ impl NGrams {
             }
             ends.push(words.len());
         }
-
-        // grams[i] is the number of the k-gram that ends with word i, in place where it exists.
-        let mut grams = words.clone();
-        let mut counts = Self { unique: vocabulary.len(), total: words.len(), words: words.len() };
-        for k in 2..=n {
-            let mut numbers: HashMap<(usize, usize), usize, BuildHasherDefault<PairHasher>> = HashMap::default();
-            counts.total = 0;
-            let mut start = 0_usize;
-            for &end in &ends {
-                // Backwards, so that the (k-1)-gram one place earlier is still the old one.
-                for last in (start.saturating_add(k - 1)..end).rev() {
-                    let next = numbers.len();
-                    grams[last] = *numbers.entry((grams[last - 1], words[last])).or_insert(next);
-                    counts.total += 1;
-                }
-                start = end;
-            }
-            counts.unique = numbers.len();
-            if counts.total == 0 {
-                break; // no text is that long, so none has longer n-grams
-            }
+        let longest = ends.iter().zip([0].iter().chain(&ends)).map(|(end, start)| end - start).max().unwrap_or(0);
+        if n > longest {
+            return Self { unique: 0, total: 0, words: words.len() };
         }
-        counts
+
+        // After step k, the k-gram that ends with word i is grams[i], below `span`; shorter texts keep stale numbers.
+        let base = vocabulary.len() as u128;
+        let mut grams: Vec<u128> = words.iter().map(|&word| word as u128).collect();
+        let mut span = base;
+        for k in 2..=n {
+            if span.checked_mul(base).is_none() {
+                span = renumber(&mut grams, &ends, k - 1);
+            }
+            // Backwards, so that the (k-1)-gram one place earlier is still the old one.
+            for last in ends_of_ngrams(&ends, k).rev() {
+                grams[last] = grams[last - 1] * base + words[last] as u128;
+            }
+            span *= base;
+        }
+        let total = ends_of_ngrams(&ends, n).count();
+        Self { unique: sorted_unique(&grams, &ends, n).len(), total, words: words.len() }
     }
 }
 
-/// A hasher for pairs of consecutive numbers: one wide multiplication each, its halves folded together.
-///
-/// The numbers come from counting, not from outside, so nobody can choose colliding ones.
-#[derive(Default)]
-struct PairHasher(u64);
+/// Places of the words that end an n-gram within their text; `ends` has the end of each text.
+fn ends_of_ngrams(ends: &[usize], n: usize) -> impl DoubleEndedIterator<Item = usize> {
+    (0..ends.len()).flat_map(move |text| {
+        let start = text.checked_sub(1).map_or(0, |before| ends[before]);
+        start + n - 1..ends[text]
+    })
+}
 
-impl Hasher for PairHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(u64::from(byte));
-        }
-    }
+/// The different n-grams, ascending.
+fn sorted_unique(grams: &[u128], ends: &[usize], n: usize) -> Vec<u128> {
+    let mut unique: Vec<u128> = ends_of_ngrams(ends, n).map(|last| grams[last]).collect();
+    unique.sort_unstable();
+    unique.dedup();
+    unique
+}
 
-    fn write_u64(&mut self, value: u64) {
-        // The golden ratio and sqrt(3) - 1 as 64-bit fractions: odd constants without a pattern.
-        const SEED: u64 = 0xbb67_ae85_84ca_a73b;
-        const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-        let product = u128::from(self.0.rotate_left(23) ^ value ^ SEED) * u128::from(FACTOR);
-        #[expect(clippy::cast_possible_truncation, reason = "the two halves of a 128-bit product")]
-        let (high, low) = ((product >> 64) as u64, product as u64);
-        self.0 = high ^ low;
+/// Replaces each n-gram by its rank, so that longer ones fit again; gives the number of ranks.
+fn renumber(grams: &mut [u128], ends: &[usize], n: usize) -> u128 {
+    let unique = sorted_unique(grams, ends, n);
+    for last in ends_of_ngrams(ends, n) {
+        grams[last] = unique.partition_point(|&lower| lower < grams[last]) as u128;
     }
-
-    fn write_usize(&mut self, value: usize) {
-        self.write_u64(value as u64);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+    unique.len() as u128
 }
 
 #[cfg(test)]
@@ -242,6 +230,18 @@ mod tests {
         assert!(matches!(distinct(&["a"], 0), Err(MetricsError::OutOfRange { name: "n", .. })));
         assert!(distinct_per_text(&none, 1).is_err() && distinct_per_text(&["a"], 0).is_err());
         assert!(distinct_per_word(&none, 1).is_err() && distinct_per_word(&["a"], 0).is_err());
+    }
+
+    #[test]
+    fn ngrams_too_long_for_one_number_are_still_exact() {
+        // Words in base 51 overflow 128 bits at 23; the two texts differ in their first word only.
+        let words: Vec<String> = (0..50).map(|word| word.to_string()).collect();
+        let (one, other) = (words.join(" "), ["x", &words[1..].join(" ")].join(" "));
+        for n in [22, 23, 24, 45, 46, 50] {
+            let expected = by_joining(&[one.clone(), other.clone()], n);
+            assert_eq!(expected, Distinct { unique: 51 - n + 1, total: 2 * (50 - n + 1) });
+            assert_eq!(distinct(&[&one, &other], n), Ok(expected), "n = {n}");
+        }
     }
 
     proptest! {
