@@ -30,10 +30,7 @@ const STEPS: &[Step] = &[
     ("deny", "licences, bans and sources of all dependencies", deny),
     ("clippy", "no warning", || cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])),
     ("docs", "cargo doc without warnings", || {
-        cargo(
-            &["doc", "--release", "--workspace", "--no-deps", "--document-private-items"],
-            &[("RUSTDOCFLAGS", "--deny warnings")],
-        )
+        cargo(&["doc", "--release", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "--deny warnings")])
     }),
     ("tests", "unit, property, golden and end-to-end tests", tests),
     ("doctests", "examples in the documentation", || cargo(&["test", "--release", "--workspace", "--doc", "--quiet"], &[])),
