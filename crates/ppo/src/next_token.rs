@@ -5,7 +5,7 @@ use burn::optim::ModuleOptimizer;
 use burn::tensor::Tensor;
 use tailguard_gpt2::{Gpt2, Gpt2Error, Predictions, TokenDistribution};
 
-use crate::gradients::{shards, sharded_gradients};
+use crate::gradients::{sharded_gradients, shards};
 use crate::optimizer::clip_global_norm;
 
 /// Mean negative log-likelihood in nats of every token but the first of each row.

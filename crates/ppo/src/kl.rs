@@ -1,0 +1,99 @@
+//! The KL coefficient and its controller: Eqs. 4 and 12 of arXiv 2501.06911.
+
+use crate::error::PpoError;
+
+/// KL of one episode to the reference, in nats: the sum of `log pi - log pi_ref` over its tokens. An estimate; it may be
+/// negative.
+#[must_use]
+pub fn episode_kl(log_probs: &[f32], ref_log_probs: &[f32]) -> f64 {
+    log_probs.iter().zip(ref_log_probs).map(|(&new, &reference)| f64::from(new) - f64::from(reference)).sum()
+}
+
+/// Holds the KL near a target: `beta <- beta (1 + gain e)` with `e = clip(KL / target - 1, -0.2, 0.2)`.
+///
+/// # Example
+/// ```
+/// let mut kl = tailguard_ppo::KlController::adaptive(0.2, 6.0, 128.0 / 10_000.0)?;
+/// kl.update(12.0); // twice the target: the error is cut at 0.2
+/// assert!((kl.coef() - 0.2 * (1.0 + 0.0128 * 0.2)).abs() < 1e-12);
+/// # Ok::<(), tailguard_ppo::PpoError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KlController {
+    coef: f64,
+    target: f64,
+    gain: f64,
+}
+
+impl KlController {
+    /// A controller that starts at `coef`; `gain` is the paper's `K_beta`, batch / horizon in its Table 5.
+    ///
+    /// # Errors
+    /// [`PpoError::Setting`] unless `coef` and `gain` are at least 0, `target` is positive, and all are finite.
+    pub fn adaptive(coef: f64, target: f64, gain: f64) -> Result<Self, PpoError> {
+        let refuse = |key, found: f64, expected| Err(PpoError::Setting { key, found: found.to_string(), expected });
+        if !(coef.is_finite() && coef >= 0.0) {
+            return refuse("kl_coef", coef, "0 or more");
+        }
+        if !(target.is_finite() && target > 0.0) {
+            return refuse("kl_target", target, "a positive number");
+        }
+        if !(gain.is_finite() && gain >= 0.0) {
+            return refuse("the KL controller's gain", gain, "0 or more");
+        }
+        Ok(Self { coef, target, gain })
+    }
+
+    /// A coefficient that never changes.
+    ///
+    /// # Errors
+    /// As [`KlController::adaptive`].
+    pub fn fixed(coef: f64) -> Result<Self, PpoError> {
+        Self::adaptive(coef, 1.0, 0.0)
+    }
+
+    /// The coefficient, beta.
+    #[must_use]
+    pub fn coef(&self) -> f64 {
+        self.coef
+    }
+
+    /// Moves the coefficient, given the mean KL per kept episode in nats (Eq. 12).
+    pub fn update(&mut self, mean_kl: f64) {
+        let error = (mean_kl / self.target - 1.0).clamp(-0.2, 0.2);
+        self.coef *= 1.0 + self.gain * error;
+    }
+
+    /// The same controller with another coefficient, as a resumed run has it.
+    #[must_use]
+    pub fn with_coef(self, coef: f64) -> Self {
+        Self { coef, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_coefficient_moves_towards_the_target_by_a_bounded_step(kl in -5.0f64..50.0, coef in 0.01f64..1.0, gain in 0.0f64..0.5) {
+            let mut controller = KlController::adaptive(coef, 6.0, gain).unwrap();
+            controller.update(kl);
+            let change = controller.coef() / coef - 1.0;
+            prop_assert!(change.abs() <= 0.2 * gain + 1e-12);
+            prop_assert!(change * (kl - 6.0) >= 0.0);
+        }
+    }
+
+    #[test]
+    fn a_fixed_coefficient_stays_and_bad_settings_are_refused() {
+        let mut fixed = KlController::fixed(0.3).unwrap();
+        fixed.update(100.0);
+        assert!((fixed.coef() - 0.3).abs() < f64::EPSILON);
+        assert!(KlController::adaptive(-0.1, 6.0, 0.1).is_err());
+        assert!(KlController::adaptive(0.1, 0.0, 0.1).is_err());
+        assert!(KlController::adaptive(0.1, 6.0, f64::NAN).is_err());
+    }
+}

@@ -1,0 +1,64 @@
+//! Cheap checks before the first update, of what has silently gone wrong in other PPO implementations.
+
+use tailguard_gpt2::Policy;
+use tailguard_rollout::{Episode, Rollout, log_probs_of};
+
+use crate::config::PpoConfig;
+use crate::error::PpoError;
+use crate::rewards::shaped_rewards;
+use crate::update::KeptBatch;
+
+/// Largest difference of two log-probabilities that should be the same, in nats: kernels sum in different orders.
+const LIMIT: f64 = 5e-3;
+
+/// Checks a first batch, sampled by a policy that still is the reference:
+///
+/// 1. the KL to the reference is 0,
+/// 2. the log-probabilities noted while sampling are those of a pass over the whole sequence: the ratio will be 1, and
+///    sampling and scoring use the same distribution,
+/// 3. a row scored alone is a row scored in a padded batch,
+/// 4. the score lands on the last response token,
+/// 5. one kept episode gives finite advantages.
+///
+/// # Errors
+/// [`PpoError::SelfCheck`] says which of them failed, by how much.
+pub(crate) fn self_check(
+    policy: &Policy,
+    rollout: &Rollout<'_>,
+    episodes: &[Episode],
+    config: &PpoConfig,
+) -> Result<(), PpoError> {
+    let Some(shortest) = episodes.iter().min_by_key(|episode| episode.prompt.ids.len() + episode.response_ids.len()) else {
+        return Ok(());
+    };
+    for episode in episodes {
+        let gap = largest_gap(&episode.log_probs, &episode.ref_log_probs);
+        check("the KL to the reference is not 0 before the first update", gap, LIMIT)?;
+    }
+    let distribution = rollout.sampling.distribution();
+    let sample: Vec<&Episode> = episodes.iter().take(8).chain([shortest]).collect();
+    let sequences: Vec<_> = sample.iter().map(|episode| episode.sequence()).collect();
+    let together = log_probs_of(&policy.gpt2, Some(&policy.value_head), &sequences, &distribution, sequences.len())?;
+    for (episode, scores) in sample.iter().zip(&together) {
+        let gap = largest_gap(&episode.log_probs, &scores.log_probs).max(largest_gap(&episode.values, &scores.values));
+        check("sampling and scoring give different log-probabilities or values", gap, LIMIT)?;
+    }
+    let alone = log_probs_of(&policy.gpt2, None, &[shortest.sequence()], &distribution, 1)?;
+    let gap = largest_gap(&alone[0].log_probs, &together[sample.len() - 1].log_probs);
+    check("a row in a padded batch differs from the row alone", gap, LIMIT)?;
+    let rewards = shaped_rewards(&shortest.log_probs, &shortest.log_probs, shortest.score, config.kl_coef)?;
+    let gap = rewards.last().map_or(f64::NAN, |&last| f64::from(last) - f64::from(shortest.score));
+    check("the score does not land on the last response token", gap.abs(), 0.0)?;
+    KeptBatch::new(&episodes[..1], &[vec![0.0; episodes[0].log_probs.len()]], &[0], config)?;
+    Ok(())
+}
+
+fn check(what: &'static str, found: f64, limit: f64) -> Result<(), PpoError> {
+    // NaN is not within any limit
+    if found <= limit { Ok(()) } else { Err(PpoError::SelfCheck { what, found, limit }) }
+}
+
+fn largest_gap(a: &[f32], b: &[f32]) -> f64 {
+    let gaps = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
+    if a.len() == b.len() { gaps.fold(0.0, |most, gap| if gap <= most { most } else { gap }) } else { f64::NAN }
+}

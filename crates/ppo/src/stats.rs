@@ -1,0 +1,127 @@
+//! What is known after an iteration: a row of the training log.
+
+use tailguard_risk::cvar;
+use tailguard_rollout::Episode;
+
+use crate::error::PpoError;
+use crate::kl::{KlController, episode_kl};
+use crate::trainer::Trainer;
+use crate::update::UpdateStats;
+
+/// Figures of one iteration. Means are over all sampled episodes unless the name says `kept`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct IterationStats {
+    /// The iteration, counted from 1.
+    pub iteration: usize,
+    /// Iterations of the whole run.
+    pub iterations: usize,
+    /// Episodes sampled.
+    pub episodes: usize,
+    /// Episodes that entered the update.
+    pub kept: usize,
+    /// Mean score of the reward model, raw logits.
+    pub reward: f64,
+    /// Sample standard deviation of the scores.
+    pub reward_std: f64,
+    /// CVaR of the scores at the run's reported level.
+    pub reward_tail: f64,
+    /// Mean return: score minus KL penalty.
+    pub episode_return: f64,
+    /// The same over the kept episodes.
+    pub return_kept: f64,
+    /// Mean KL to the reference per episode, in nats; an estimate that may be negative.
+    pub kl: f64,
+    /// The same over the kept episodes: what the controller sees (Eq. 12).
+    pub kl_kept: f64,
+    /// KL coefficient used in this iteration.
+    pub kl_coef: f64,
+    /// Mean entropy of the policy per token, in nats.
+    pub entropy: f64,
+    /// Mean length of the responses in tokens.
+    pub length: f64,
+    /// Correlation of the value of the first state with the return, over all episodes.
+    pub value_correlation: f64,
+    /// What the update did.
+    pub update: UpdateStats,
+    /// Seconds of sampling and scoring.
+    pub rollout_s: f64,
+    /// Seconds of the update.
+    pub update_s: f64,
+}
+
+impl IterationStats {
+    pub(crate) fn new(
+        iteration: usize,
+        trainer: &Trainer<'_>,
+        episodes: &[Episode],
+        returns: &[f64],
+        keep: &[usize],
+        kl: &KlController,
+        update: UpdateStats,
+    ) -> Result<Self, PpoError> {
+        let scores: Vec<f64> = episodes.iter().map(|episode| f64::from(episode.score)).collect();
+        let kls: Vec<f64> = episodes.iter().map(|episode| episode_kl(&episode.log_probs, &episode.ref_log_probs)).collect();
+        let kept = |of: &[f64]| mean(keep.iter().map(|&index| of[index]));
+        let first_values: Vec<f64> =
+            episodes.iter().map(|episode| episode.values.first().map_or(0.0, |&v| f64::from(v))).collect();
+        let entropies = episodes.iter().flat_map(|episode| &episode.entropies).map(|&entropy| f64::from(entropy));
+        #[expect(clippy::cast_precision_loss, reason = "responses are short")]
+        let lengths = episodes.iter().map(|episode| episode.response_ids.len() as f64);
+        Ok(Self {
+            iteration,
+            iterations: trainer.config.iterations,
+            episodes: episodes.len(),
+            kept: keep.len(),
+            reward: mean(scores.iter().copied()),
+            reward_std: covariance(&scores, &scores).sqrt(),
+            reward_tail: cvar(&scores, trainer.reported_level)?,
+            episode_return: mean(returns.iter().copied()),
+            return_kept: kept(returns),
+            kl: mean(kls.iter().copied()),
+            kl_kept: kept(&kls),
+            kl_coef: kl.coef(),
+            entropy: mean(entropies),
+            length: mean(lengths),
+            value_correlation: correlation(&first_values, returns),
+            update,
+            rollout_s: 0.0,
+            update_s: 0.0,
+        })
+    }
+}
+
+/// Mean, 0 of nothing.
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (count, sum) = values.fold((0u32, 0.0), |(count, sum), value| (count + 1, sum + value));
+    if count == 0 { 0.0 } else { sum / f64::from(count) }
+}
+
+/// Sample covariance, 0 of fewer than two.
+fn covariance(a: &[f64], b: &[f64]) -> f64 {
+    if a.len() < 2 {
+        return 0.0;
+    }
+    let (mean_a, mean_b) = (mean(a.iter().copied()), mean(b.iter().copied()));
+    #[expect(clippy::cast_precision_loss, reason = "batches are small")]
+    let degrees = (a.len() - 1) as f64;
+    a.iter().zip(b).map(|(a, b)| (a - mean_a) * (b - mean_b)).sum::<f64>() / degrees
+}
+
+/// Correlation, 0 where one of the two does not vary.
+fn correlation(a: &[f64], b: &[f64]) -> f64 {
+    let scale = (covariance(a, a) * covariance(b, b)).sqrt();
+    if scale > 0.0 { covariance(a, b) / scale } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn correlation_is_one_for_a_line_and_zero_for_a_constant() {
+        assert!((correlation(&[1.0, 2.0, 4.0], &[3.0, 5.0, 9.0]) - 1.0).abs() < 1e-12);
+        assert!((correlation(&[1.0, 2.0, 4.0], &[-3.0, -5.0, -9.0]) + 1.0).abs() < 1e-12);
+        assert!(correlation(&[1.0, 2.0], &[5.0, 5.0]).abs() < 1e-12);
+        assert!(correlation(&[1.0], &[5.0]).abs() < 1e-12);
+    }
+}

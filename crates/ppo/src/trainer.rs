@@ -1,0 +1,134 @@
+//! Algorithm 1 of arXiv 2501.06911: PPO that ends on the worst episodes of each batch. RLHF is the same loop with a schedule
+//! that keeps all of them.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+use burn::tensor::Device;
+use tailguard_gpt2::{Gpt2, Policy};
+use tailguard_risk::{RiskLevel, SoftRiskSchedule, lowest};
+use tailguard_rollout::{DrawSeed, Episode, Prompt, Rollout};
+
+use crate::batches::{batch, streams};
+use crate::config::PpoConfig;
+use crate::error::PpoError;
+use crate::kl::KlController;
+use crate::optimizer::adam;
+use crate::rewards::{episode_return, shaped_rewards};
+use crate::self_check::self_check;
+use crate::stats::IterationStats;
+use crate::update::{KeptBatch, Train, update};
+
+/// What does not change during a run.
+pub struct Trainer<'a> {
+    /// Settings of PPO.
+    pub config: &'a PpoConfig,
+    /// How many episodes count at each iteration; [`SoftRiskSchedule::keep_all`] makes this RLHF.
+    pub schedule: SoftRiskSchedule,
+    /// The level whose CVaR of the rewards is reported; it does not enter training.
+    pub reported_level: RiskLevel,
+    /// Sampling, scoring, reference.
+    pub rollout: &'a Rollout<'a>,
+    /// Training prompts, at least `batch_size`.
+    pub prompts: &'a [Prompt],
+    /// Decides prompts, draws and minibatches.
+    pub seed: u64,
+}
+
+/// What changes, and therefore what a resumed run needs.
+pub struct TrainingState {
+    /// On the autodiff device.
+    pub policy: Policy,
+    /// Adam's moments.
+    pub optimizer: ModuleOptimizer,
+    /// The KL coefficient.
+    pub kl: KlController,
+    /// Iterations done.
+    pub iteration: usize,
+}
+
+impl TrainingState {
+    /// Algorithm 1, line 1: the policy starts from the supervised model, with a fresh value head.
+    ///
+    /// # Errors
+    /// [`PpoError::Setting`] for a setting out of range.
+    pub fn new(supervised: &Gpt2, config: &PpoConfig, device: &Device) -> Result<Self, PpoError> {
+        config.validate()?;
+        let policy = Policy::new(supervised.clone().fork(&device.clone().autodiff()));
+        #[expect(clippy::cast_precision_loss, reason = "batch sizes are small")]
+        let gain = config.batch_size as f64 / config.kl_horizon;
+        let kl = KlController::adaptive(config.kl_coef, config.kl_target, gain)?;
+        Ok(Self { policy, optimizer: adam(), kl, iteration: 0 })
+    }
+}
+
+/// What is told after each iteration; breaking ends the run there.
+pub type Observer<'a> = dyn FnMut(&IterationStats, &TrainingState) -> Result<ControlFlow<()>, PpoError> + 'a;
+
+impl Trainer<'_> {
+    /// Runs the iterations that are left in `state`.
+    ///
+    /// # Errors
+    /// Settings out of range, too few prompts, a failed self-check, numbers that are not finite, or what the observer returns.
+    pub fn run(&self, state: TrainingState, observe: &mut Observer<'_>) -> Result<TrainingState, PpoError> {
+        self.config.validate()?;
+        self.rollout.sampling.validate()?;
+        let batch_size = self.config.batch_size;
+        if self.prompts.len() < batch_size {
+            return Err(PpoError::TooFewPrompts { needed: batch_size, found: self.prompts.len() });
+        }
+        let TrainingState { mut policy, mut optimizer, mut kl, iteration: done } = state;
+        let distribution = self.rollout.sampling.distribution();
+        for iteration in done + 1..=self.config.iterations {
+            let begun = Instant::now();
+            // 2  sample B prompts, generate, score
+            let (prompts, draws) = (self.prompt_batch(iteration), self.draws(iteration));
+            let episodes = self.rollout.collect(&policy.valid(), &prompts, draws)?;
+            if iteration == 1 {
+                self_check(&policy.valid(), self.rollout, &episodes, self.config)?;
+            }
+            let sampled = begun.elapsed();
+            // 3  shaped rewards (Eq. 5)
+            let rewards = episodes.iter().map(|episode| shape(episode, kl.coef())).collect::<Result<Vec<_>, _>>()?;
+            let returns: Vec<f64> = rewards.iter().map(|rewards| episode_return(rewards)).collect();
+            // 4  keep the lowest returns (Eqs. 8-10); advantages and whitening see nothing else
+            let keep = lowest(&returns, self.schedule.keep(iteration))?;
+            let kept = KeptBatch::new(&episodes, &rewards, &keep, self.config)?;
+            // 5  update value and policy on the kept episodes (Eqs. 11 and 13), then beta (Eqs. 4 and 12)
+            let train = if iteration <= self.config.value_warmup { Train::ValueHead } else { Train::All };
+            let step = (self.seed, iteration);
+            let updated;
+            (policy, updated) = update(policy, &mut optimizer, &kept, self.config, &distribution, train, step)?;
+            let mut stats = IterationStats::new(iteration, self, &episodes, &returns, &keep, &kl, updated)?;
+            kl.update(stats.kl_kept);
+            stats.rollout_s = sampled.as_secs_f64();
+            stats.update_s = begun.elapsed().as_secs_f64() - stats.rollout_s;
+
+            let state = TrainingState { policy, optimizer, kl, iteration };
+            let flow = observe(&stats, &state)?;
+            TrainingState { policy, optimizer, kl, .. } = state;
+            if flow.is_break() {
+                return Ok(TrainingState { policy, optimizer, kl, iteration });
+            }
+        }
+        let iteration = done.max(self.config.iterations);
+        Ok(TrainingState { policy, optimizer, kl, iteration })
+    }
+
+    /// The prompts of an iteration; two methods with the same seed see the same ones.
+    fn prompt_batch(&self, iteration: usize) -> Vec<Prompt> {
+        let batch = batch(self.prompts.len(), self.config.batch_size, iteration - 1, self.seed, streams::PROMPTS);
+        batch.into_iter().map(|prompt| self.prompts[prompt].clone()).collect()
+    }
+
+    /// Streams of an iteration's draws: one per episode, none of them used by another iteration.
+    fn draws(&self, iteration: usize) -> DrawSeed {
+        DrawSeed { seed: self.seed, stream: streams::EPISODES + (iteration * self.config.batch_size) as u64 }
+    }
+}
+
+fn shape(episode: &Episode, kl_coef: f64) -> Result<Vec<f32>, PpoError> {
+    shaped_rewards(&episode.log_probs, &episode.ref_log_probs, episode.score, kl_coef)
+}

@@ -1,0 +1,253 @@
+//! Algorithm 1, line 5: PPO on the kept episodes.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor, TensorData};
+use tailguard_gpt2::{Policy, Predictions, TokenDistribution};
+use tailguard_rollout::Episode;
+
+use crate::batches::{shuffled, streams};
+use crate::config::PpoConfig;
+use crate::error::PpoError;
+use crate::gae::{gae, whiten};
+use crate::gradients::{sharded_gradients, shards};
+use crate::losses::{policy_loss, value_loss};
+
+/// The kept episodes with what the losses need of each; nothing of a dropped episode is left.
+#[derive(Clone, Debug)]
+pub struct KeptBatch {
+    rows: Vec<Row>,
+}
+
+/// One episode; the vectors have one entry per response token.
+#[derive(Clone, Debug)]
+struct Row {
+    ids: Vec<u32>,
+    prompt_len: usize,
+    old_log_probs: Vec<f32>,
+    old_values: Vec<f32>,
+    advantages: Vec<f32>,
+    returns: Vec<f32>,
+}
+
+impl KeptBatch {
+    /// Advantages and returns of the episodes `keep`, whitened over their tokens alone (Algorithm 1, lines 3 and 4).
+    ///
+    /// # Errors
+    /// [`PpoError`] for numbers that are not finite.
+    pub fn new(episodes: &[Episode], rewards: &[Vec<f32>], keep: &[usize], config: &PpoConfig) -> Result<Self, PpoError> {
+        let mut rows = Vec::with_capacity(keep.len());
+        for &index in keep {
+            let (episode, rewards) = (&episodes[index], &rewards[index]);
+            let estimate = gae(rewards, &episode.values, config.gamma, config.lambda)?;
+            rows.push(Row {
+                ids: [episode.prompt.ids.as_slice(), &episode.response_ids].concat(),
+                prompt_len: episode.prompt.ids.len(),
+                old_log_probs: episode.log_probs.clone(),
+                old_values: episode.values.clone(),
+                advantages: estimate.advantages,
+                returns: estimate.returns,
+            });
+        }
+        let mut advantages: Vec<Vec<f32>> = rows.iter_mut().map(|row| std::mem::take(&mut row.advantages)).collect();
+        whiten(&mut advantages)?;
+        for (row, advantages) in rows.iter_mut().zip(advantages) {
+            row.advantages = advantages;
+        }
+        Ok(Self { rows })
+    }
+}
+
+/// What happened in one update, as means over its optimiser steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct UpdateStats {
+    /// Policy loss before the value loss is added.
+    pub policy_loss: f64,
+    /// Value loss before its weight.
+    pub value_loss: f64,
+    /// Half the mean squared difference of new and old log-probabilities.
+    pub approx_kl: f64,
+    /// Share of tokens at which the clipped policy term is the larger one.
+    pub clip_fraction: f64,
+    /// Mean ratio of new to old probabilities.
+    pub ratio: f64,
+    /// Largest distance of the ratio from 1 in the first minibatch of the update, which sees the policy that sampled.
+    pub first_ratio_gap: f64,
+    /// Minibatches skipped because their mean ratio was above the threshold.
+    pub skipped: usize,
+    /// Optimiser steps taken.
+    pub steps: usize,
+}
+
+/// Which parts of the policy an update moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Train {
+    /// Trunk and value head.
+    All,
+    /// The value head alone, while it learns what returns to expect.
+    ValueHead,
+}
+
+/// `epochs` passes of PPO over the kept episodes in shuffled minibatches (Eqs. 11 and 13). The order depends on `seed` and
+/// `iteration` alone.
+///
+/// # Errors
+/// [`PpoError`] if losses are not finite: the policy is then lost, so nothing is returned.
+#[tracing::instrument(name = "update", skip_all, fields(episodes = batch.rows.len()))]
+pub fn update(
+    mut policy: Policy,
+    optimizer: &mut ModuleOptimizer,
+    batch: &KeptBatch,
+    config: &PpoConfig,
+    distribution: &TokenDistribution,
+    train: Train,
+    (seed, iteration): (u64, usize),
+) -> Result<(Policy, UpdateStats), PpoError> {
+    let mut stats = UpdateStats::default();
+    let mut seen = 0usize;
+    for epoch in 0..config.epochs {
+        let order = shuffled(batch.rows.len(), seed, streams::MINIBATCHES + (iteration * config.epochs + epoch) as u64);
+        for minibatch in order.chunks(config.minibatch_size) {
+            // rows of like length share a shard, so that padding is rare
+            let mut rows: Vec<&Row> = minibatch.iter().map(|&row| &batch.rows[row]).collect();
+            rows.sort_by_key(|row| row.ids.len());
+            let (mut grads, step) = gradients(&policy, &rows, config, distribution, train)?;
+            if !(step.policy_loss + step.value_loss).is_finite() {
+                return Err(PpoError::Diverged { iteration, epoch, policy_loss: step.policy_loss, value_loss: step.value_loss });
+            }
+            if seen == 0 {
+                stats.first_ratio_gap = step.ratio_gap;
+            }
+            stats.add(&step, &mut seen);
+            if step.ratio > config.ratio_threshold {
+                stats.skipped += 1;
+                continue;
+            }
+            policy = step_both(policy, optimizer, &mut grads, config);
+            stats.steps += 1;
+        }
+    }
+    Ok((policy, stats))
+}
+
+/// One optimiser step: the value head at its own rate, all else at the policy's.
+fn step_both(policy: Policy, optimizer: &mut ModuleOptimizer, grads: &mut GradientsParams, config: &PpoConfig) -> Policy {
+    let mut head = Take { from: grads, taken: GradientsParams::new() };
+    policy.value_head.visit(&mut head);
+    let head = head.taken;
+    let rest = std::mem::take(grads);
+    let policy = if rest.is_empty() { policy } else { optimizer.step(config.learning_rate, policy, rest) };
+    optimizer.step(config.value_learning_rate, policy, head)
+}
+
+/// Takes the gradients of the parameters it visits.
+struct Take<'a> {
+    from: &'a mut GradientsParams,
+    taken: GradientsParams,
+}
+
+impl ModuleVisitor for Take<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(grad) = self.from.remove::<D>(param.id) {
+            self.taken.register(param.id, grad);
+        }
+    }
+}
+
+/// Losses and statistics of one minibatch.
+#[derive(Clone, Copy, Debug, Default)]
+struct StepStats {
+    policy_loss: f64,
+    value_loss: f64,
+    approx_kl: f64,
+    clip_fraction: f64,
+    ratio: f64,
+    ratio_gap: f64,
+}
+
+impl UpdateStats {
+    /// Takes one minibatch into the running means.
+    fn add(&mut self, step: &StepStats, seen: &mut usize) {
+        *seen += 1;
+        #[expect(clippy::cast_precision_loss, reason = "an update has few minibatches")]
+        let share = 1.0 / *seen as f64;
+        for (mean, value) in [
+            (&mut self.policy_loss, step.policy_loss),
+            (&mut self.value_loss, step.value_loss),
+            (&mut self.approx_kl, step.approx_kl),
+            (&mut self.clip_fraction, step.clip_fraction),
+            (&mut self.ratio, step.ratio),
+        ] {
+            *mean += (value - *mean) * share;
+        }
+    }
+}
+
+fn gradients(
+    policy: &Policy,
+    rows: &[&Row],
+    config: &PpoConfig,
+    distribution: &TokenDistribution,
+    train: Train,
+) -> Result<(GradientsParams, StepStats), PpoError> {
+    let tokens: usize = rows.iter().map(|row| row.advantages.len()).sum();
+    let longest = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
+    let parts: Vec<&[&Row]> = shards(rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
+    let device = policy.gpt2.device();
+    let (grads, parts) = sharded_gradients(policy, &parts, |policy, rows| {
+        let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
+        let first: Vec<usize> = rows.iter().map(|row| row.prompt_len).collect();
+        let batch = Predictions::new(&ids, &first, 0, &device)?;
+        let flat = |of: fn(&Row) -> &Vec<f32>| flat(rows, of, &device);
+        let states = batch.states(policy.gpt2.hidden(&batch.tokens));
+        let log_probs = policy.gpt2.token_stats(states.clone(), batch.targets, distribution).log_probs;
+        let states = if train == Train::ValueHead { states.detach() } else { states };
+        let values = policy.value_head.forward(states);
+        let old_log_probs = flat(|row| &row.old_log_probs);
+        let policy_part = policy_loss(log_probs.clone(), old_log_probs, flat(|row| &row.advantages), config.clip);
+        let value_part = value_loss(values, flat(|row| &row.old_values), flat(|row| &row.returns), config.value_clip);
+        #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+        let share = rows.iter().map(|row| row.advantages.len()).sum::<usize>() as f64 / tokens as f64;
+        let losses = (policy_part.clone().inner() * share, value_part.clone().inner() * share);
+        let value_part = value_part * config.value_coef;
+        let loss = if train == Train::ValueHead { value_part } else { policy_part + value_part };
+        let new_log_probs = log_probs.inner().into_data().iter::<f32>().collect::<Vec<f32>>();
+        Ok::<_, PpoError>((loss * share, (losses, new_log_probs)))
+    })?;
+    let mut stats = StepStats::default();
+    let mut new_log_probs = Vec::with_capacity(tokens);
+    for ((policy_part, value_part), log_probs) in parts {
+        stats.policy_loss += f64::from(policy_part.into_scalar::<f32>());
+        stats.value_loss += f64::from(value_part.into_scalar::<f32>());
+        new_log_probs.extend(log_probs);
+    }
+    stats.compare(rows, &new_log_probs, config.clip);
+    Ok((grads, stats))
+}
+
+impl StepStats {
+    /// Ratio statistics of the new policy against the one that sampled.
+    fn compare(&mut self, rows: &[&Row], new_log_probs: &[f32], clip: f64) {
+        let old = rows.iter().flat_map(|row| row.old_log_probs.iter().zip(&row.advantages));
+        #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+        let share = 1.0 / new_log_probs.len() as f64;
+        for (&new, (&old, &advantage)) in new_log_probs.iter().zip(old) {
+            let difference = f64::from(new) - f64::from(old);
+            let ratio = difference.exp();
+            let advantage = f64::from(advantage);
+            self.ratio += ratio * share;
+            self.ratio_gap = self.ratio_gap.max((ratio - 1.0).abs());
+            self.approx_kl += 0.5 * difference * difference * share;
+            if -advantage * ratio.clamp(1.0 - clip, 1.0 + clip) > -advantage * ratio {
+                self.clip_fraction += share;
+            }
+        }
+    }
+}
+
+/// One number per response token of all rows, `[n]`.
+fn flat(rows: &[&Row], of: fn(&Row) -> &Vec<f32>, device: &Device) -> Tensor<1> {
+    let values: Vec<f32> = rows.iter().flat_map(|row| of(row)).copied().collect();
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), &device.clone().inner())
+}
