@@ -6,6 +6,7 @@ mod args;
 mod ci;
 mod config;
 mod device;
+mod experiment;
 mod failure;
 mod interrupt;
 mod models;

@@ -3,14 +3,12 @@
 use anyhow::Result;
 
 use crate::args::ReproduceArgs;
-use crate::run;
+use crate::{experiment, run};
 
 /// Runs the command.
 ///
 /// # Errors
 /// What `run::prepare` refuses, and whatever goes wrong on the way.
 pub(crate) fn run(args: &ReproduceArgs) -> Result<()> {
-    let prepared = run::prepare(args.task, args.preset, &args.run)?;
-    let _run = prepared.open()?;
-    Err(crate::failure::Failure::new("reproduce is being written").into())
+    experiment::run(&run::prepare(args.task, args.preset, &args.run)?.open()?)
 }

@@ -37,8 +37,6 @@ pub(crate) struct Run {
     pub(crate) models: ModelDirs,
     pub(crate) device: Device,
     pub(crate) dir: RunDir,
-    /// Whether an earlier process has begun it.
-    pub(crate) resumed: bool,
 }
 
 /// Resolves the settings, fixes the number of threads, reserves the run directory, finds device and models.
@@ -69,13 +67,13 @@ impl Prepared {
     /// A directory that cannot be written.
     pub(crate) fn open(self) -> Result<Run> {
         let Self { config, models, device, dir } = self;
-        let (dir, resumed) = match dir {
-            Dir::Resumed(dir) => (dir, true),
-            Dir::New(dir) => (dir.begin(&config::to_toml(&config)?, &about(&config))?, false),
+        let dir = match dir {
+            Dir::Resumed(dir) => dir,
+            Dir::New(dir) => dir.begin(&config::to_toml(&config)?, &about(&config))?,
         };
         interrupt::listen()?;
         tracing::info!("run directory: {}", dir.path().display());
-        Ok(Run { config, models, device, dir, resumed })
+        Ok(Run { config, models, device, dir })
     }
 }
 

@@ -4,8 +4,8 @@ use anyhow::Result;
 
 use crate::args::TrainArgs;
 use crate::failure::Failure;
-use crate::run;
 use crate::task::Task;
+use crate::{experiment, run};
 
 /// Runs the command.
 ///
@@ -15,6 +15,5 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     if args.run.config.is_none() {
         return Err(Failure::usage("train needs --config FILE").hint("a preset of xtask/presets is a file to start from").into());
     }
-    let _run = run::prepare(Task::Imdb, None, &args.run)?.open()?;
-    Err(Failure::new("train is being written").into())
+    experiment::run(&run::prepare(Task::Imdb, None, &args.run)?.open()?)
 }

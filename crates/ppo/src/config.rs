@@ -31,7 +31,7 @@ pub struct PpoConfig {
     pub kl_coef: f64,
     /// KL per episode that the controller aims at, in nats.
     pub kl_target: f64,
-    /// The controller's gain is `batch_size / kl_horizon` (`K_beta` in Table 5).
+    /// The controller's gain is `batch_size / kl_horizon` (`K_beta` in Table 5); 0 for a coefficient that stays.
     pub kl_horizon: f64,
     /// A minibatch whose mean ratio is above this is skipped.
     pub ratio_threshold: f64,
@@ -72,7 +72,7 @@ impl PpoConfig {
             ("value_coef", self.value_coef.to_string(), not_negative(self.value_coef), "0 or more"),
             ("kl_coef", self.kl_coef.to_string(), not_negative(self.kl_coef), "0 or more"),
             ("kl_target", self.kl_target.to_string(), positive(self.kl_target), "a positive number"),
-            ("kl_horizon", self.kl_horizon.to_string(), positive(self.kl_horizon), "a positive number"),
+            ("kl_horizon", self.kl_horizon.to_string(), not_negative(self.kl_horizon), "0 or more"),
             ("ratio_threshold", self.ratio_threshold.to_string(), self.ratio_threshold > 1.0, "above 1"),
         ];
         match checks.into_iter().find(|(_, _, valid, _)| !valid) {

@@ -1,6 +1,6 @@
 //! Generalised advantage estimation (Schulman et al., arXiv 1506.02438) and whitening.
 
-use crate::error::{PpoError, finite, same_length};
+use crate::error::{PpoError, finite, finite_setting, same_length};
 
 /// Advantages and returns of one episode, one entry per response token.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,8 +13,12 @@ pub struct Gae {
 
 /// Advantages of one finished episode: the value after its last token is 0.
 ///
+/// # Shapes
+/// `rewards`, `values` and both results have one entry per response token, in units of the reward.
+///
 /// # Errors
-/// [`PpoError::Length`] for rows of different length, [`PpoError::NotFinite`] for NaN or infinity.
+/// [`PpoError::Length`] for rows of different length, [`PpoError::NotFinite`] for NaN or infinity, [`PpoError::Setting`]
+/// for such a `gamma` or `lambda`.
 ///
 /// # Example
 /// ```
@@ -25,6 +29,8 @@ pub struct Gae {
 /// ```
 pub fn gae(rewards: &[f32], values: &[f32], gamma: f64, lambda: f64) -> Result<Gae, PpoError> {
     same_length("values", values.len(), rewards.len())?;
+    finite_setting("gamma", gamma)?;
+    finite_setting("lambda", lambda)?;
     finite("rewards", rewards)?;
     finite("values", values)?;
     let mut advantages = vec![0.0; rewards.len()];
@@ -50,6 +56,18 @@ pub fn gae(rewards: &[f32], values: &[f32], gamma: f64, lambda: f64) -> Result<G
 /// # Errors
 /// [`PpoError::NotFinite`] for NaN or infinity.
 pub fn whiten(advantages: &mut [Vec<f32>]) -> Result<(), PpoError> {
+    rescale(advantages, false)
+}
+
+/// [`whiten`] that leaves the mean where it was: `(A - mean) / sqrt(var + 1e-8) + mean`.
+///
+/// # Errors
+/// [`PpoError::NotFinite`] for NaN or infinity.
+pub fn whiten_keep_mean(advantages: &mut [Vec<f32>]) -> Result<(), PpoError> {
+    rescale(advantages, true)
+}
+
+fn rescale(advantages: &mut [Vec<f32>], keep_mean: bool) -> Result<(), PpoError> {
     for row in advantages.iter() {
         finite("advantages", row)?;
     }
@@ -59,10 +77,11 @@ pub fn whiten(advantages: &mut [Vec<f32>]) -> Result<(), PpoError> {
     let mean = all().sum::<f64>() / count.max(1.0);
     let variance = all().map(|advantage| (advantage - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
     let scale = (variance + 1e-8).sqrt().recip();
+    let centre = if keep_mean { mean } else { 0.0 };
     for advantage in advantages.iter_mut().flatten() {
         #[expect(clippy::cast_possible_truncation, reason = "the losses are single precision")]
         {
-            *advantage = ((f64::from(*advantage) - mean) * scale) as f32;
+            *advantage = ((f64::from(*advantage) - mean) * scale + centre) as f32;
         }
     }
     Ok(())
@@ -105,6 +124,18 @@ mod tests {
         }
 
         #[test]
+        fn keeping_the_mean_only_shifts_the_whitened_advantages(rows in prop::collection::vec(prop::collection::vec(-9.0f32..9.0, 1..9), 1..9)) {
+            let (mut whitened, mut kept) = (rows.clone(), rows.clone());
+            whiten(&mut whitened).unwrap();
+            whiten_keep_mean(&mut kept).unwrap();
+            let all = rows.concat();
+            let mean = all.iter().sum::<f32>() / all.len() as f32;
+            for (whitened, kept) in whitened.concat().into_iter().zip(kept.concat()) {
+                prop_assert!((kept - whitened - mean).abs() < 1e-4);
+            }
+        }
+
+        #[test]
         fn whitened_advantages_have_mean_zero_and_variance_one(rows in prop::collection::vec(prop::collection::vec(-9.0f32..9.0, 1..9), 2..9)) {
             let mut rows = rows;
             rows[0][0] = 10.0; // never all the same
@@ -128,6 +159,7 @@ mod tests {
     fn rows_that_do_not_fit_and_numbers_that_are_none_are_refused() {
         assert!(gae(&[1.0], &[1.0, 2.0], 1.0, 1.0).is_err());
         assert!(gae(&[f32::NAN], &[1.0], 1.0, 1.0).is_err());
+        assert!(gae(&[1.0], &[1.0], 1.0, f64::NAN).is_err());
         assert!(whiten(&mut [vec![1.0, f32::INFINITY]]).is_err());
     }
 }

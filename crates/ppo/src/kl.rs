@@ -1,12 +1,53 @@
 //! The KL coefficient and its controller: Eqs. 4 and 12 of arXiv 2501.06911.
 
-use crate::error::PpoError;
+use crate::error::{PpoError, finite, same_length};
 
 /// KL of one episode to the reference, in nats: the sum of `log pi - log pi_ref` over its tokens. An estimate; it may be
 /// negative.
 #[must_use]
 pub fn episode_kl(log_probs: &[f32], ref_log_probs: &[f32]) -> f64 {
     log_probs.iter().zip(ref_log_probs).map(|(&new, &reference)| f64::from(new) - f64::from(reference)).sum()
+}
+
+/// How the KL to the reference is estimated from one sampled token. Training uses [`KlEstimator::LogRatio`] alone (Eq. 5);
+/// the others are there for reports, since they are never negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KlEstimator {
+    /// `log pi - log pi_ref`: unbiased, may be negative.
+    LogRatio,
+    /// Its absolute value.
+    Absolute,
+    /// Half its square: right for small differences, and of low variance.
+    HalfSquare,
+}
+
+impl KlEstimator {
+    /// The estimate at every token of one episode, in nats, before any coefficient.
+    ///
+    /// # Errors
+    /// [`PpoError::Length`] for rows of different length, [`PpoError::NotFinite`] for NaN or infinity.
+    ///
+    /// # Example
+    /// ```
+    /// use tailguard_ppo::KlEstimator;
+    /// assert_eq!(KlEstimator::LogRatio.per_token(&[-2.0, -1.0], &[-1.5, -2.0])?, [-0.5, 1.0]);
+    /// assert_eq!(KlEstimator::HalfSquare.per_token(&[-2.0, -1.0], &[-1.5, -2.0])?, [0.125, 0.5]);
+    /// # Ok::<(), tailguard_ppo::PpoError>(())
+    /// ```
+    pub fn per_token(self, log_probs: &[f32], ref_log_probs: &[f32]) -> Result<Vec<f64>, PpoError> {
+        same_length("reference log-probabilities", ref_log_probs.len(), log_probs.len())?;
+        finite("log-probabilities", log_probs)?;
+        finite("reference log-probabilities", ref_log_probs)?;
+        let differences = log_probs.iter().zip(ref_log_probs).map(|(&new, &reference)| f64::from(new) - f64::from(reference));
+        Ok(differences
+            .map(|difference| match self {
+                Self::LogRatio => difference,
+                Self::Absolute => difference.abs(),
+                Self::HalfSquare => 0.5 * difference * difference,
+            })
+            .collect())
+    }
 }
 
 /// Holds the KL near a target: `beta <- beta (1 + gain e)` with `e = clip(KL / target - 1, -0.2, 0.2)`.

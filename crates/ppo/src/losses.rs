@@ -7,7 +7,16 @@ use burn::tensor::Tensor;
 /// Mean of `max(-A rho, -A clip(rho, 1 - clip, 1 + clip))` with `rho = exp(log_probs - old_log_probs)`.
 ///
 /// # Shapes
-/// All `[tokens]`; the result is `[1]` and differentiable with respect to `log_probs`.
+/// All `[tokens]`; the result is `[1]` and differentiable with respect to `log_probs`. Natural logarithms.
+///
+/// # Example
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// let tensor = |values: [f32; 2]| Tensor::<1>::from_floats(values, &Device::flex());
+/// // unchanged probabilities: the loss is minus the mean advantage
+/// let loss = tailguard_ppo::policy_loss(tensor([-1.0, -2.0]), tensor([-1.0, -2.0]), tensor([0.5, 1.5]), 0.2);
+/// assert_eq!(loss.into_scalar::<f32>(), -1.0);
+/// ```
 #[must_use]
 pub fn policy_loss(log_probs: Tensor<1>, old_log_probs: Tensor<1>, advantages: Tensor<1>, clip: f64) -> Tensor<1> {
     let ratio = (log_probs - old_log_probs).exp();

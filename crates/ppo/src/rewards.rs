@@ -1,6 +1,6 @@
 //! Shaped rewards: Eq. 5 of arXiv 2501.06911.
 
-use crate::error::{PpoError, finite, same_length};
+use crate::error::{PpoError, finite, finite_setting, same_length};
 
 /// Per-token rewards of one episode: `-kl_coef (log pi - log pi_ref)`, and the score on the last response token.
 ///
@@ -8,7 +8,8 @@ use crate::error::{PpoError, finite, same_length};
 /// `log_probs`, `ref_log_probs` and the result have one entry per response token, in nats and units of the reward.
 ///
 /// # Errors
-/// [`PpoError::Length`] for rows of different length or none, [`PpoError::NotFinite`] for NaN or infinity.
+/// [`PpoError::Length`] for rows of different length or none, [`PpoError::NotFinite`] for NaN or infinity,
+/// [`PpoError::Setting`] for such a coefficient.
 ///
 /// # Example
 /// ```
@@ -21,6 +22,7 @@ pub fn shaped_rewards(log_probs: &[f32], ref_log_probs: &[f32], score: f32, kl_c
     if log_probs.is_empty() {
         return Err(PpoError::Length { what: "log-probabilities", found: 0, expected: 1 });
     }
+    finite_setting("kl_coef", kl_coef)?;
     finite("log-probabilities", log_probs)?;
     finite("reference log-probabilities", ref_log_probs)?;
     finite("scores", &[score])?;
@@ -65,5 +67,6 @@ mod tests {
         assert!(shaped_rewards(&[-1.0], &[-1.0, -2.0], 0.0, 0.1).is_err());
         assert!(shaped_rewards(&[-1.0], &[f32::NAN], 0.0, 0.1).is_err());
         assert!(shaped_rewards(&[-1.0], &[-1.0], f32::INFINITY, 0.1).is_err());
+        assert!(shaped_rewards(&[-1.0], &[-1.0], 0.0, f64::NAN).is_err());
     }
 }

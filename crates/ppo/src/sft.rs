@@ -73,7 +73,7 @@ pub fn supervised(
         return Err(PpoError::NoTexts { found: 0 });
     }
     let size = config.batch_size.min(texts.len());
-    let mut model = model.clone().fork(&model.device().autodiff());
+    let mut model = model.clone().train();
     #[expect(clippy::cast_possible_truncation, reason = "Burn takes weight decay in single precision")]
     let mut optimizer = adam_w(config.weight_decay as f32);
     for step in 0..config.steps {

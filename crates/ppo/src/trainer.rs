@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
-use burn::tensor::Device;
 use tailguard_gpt2::{Gpt2, Policy};
 use tailguard_risk::{RiskLevel, SoftRiskSchedule, lowest};
 use tailguard_rollout::{DrawSeed, Episode, Prompt, Rollout};
@@ -54,11 +53,11 @@ impl TrainingState {
     ///
     /// # Errors
     /// [`PpoError::Setting`] for a setting out of range.
-    pub fn new(supervised: &Gpt2, config: &PpoConfig, device: &Device) -> Result<Self, PpoError> {
+    pub fn new(supervised: &Gpt2, config: &PpoConfig) -> Result<Self, PpoError> {
         config.validate()?;
-        let policy = Policy::new(supervised.clone().fork(&device.clone().autodiff()));
+        let policy = Policy::new(supervised.clone().train());
         #[expect(clippy::cast_precision_loss, reason = "batch sizes are small")]
-        let gain = config.batch_size as f64 / config.kl_horizon;
+        let gain = if config.kl_horizon > 0.0 { config.batch_size as f64 / config.kl_horizon } else { 0.0 };
         let kl = KlController::adaptive(config.kl_coef, config.kl_target, gain)?;
         Ok(Self { policy, optimizer: adam(), kl, iteration: 0 })
     }

@@ -156,6 +156,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("ppo.minibatch_size", Kind::Count(1)),
     ("ppo.epochs", Kind::Count(1)),
     ("ppo.learning_rate", Kind::Number(POSITIVE)),
+    ("ppo.value_learning_rate", Kind::Number(POSITIVE)),
     ("ppo.gamma", Kind::Number(SHARE)),
     ("ppo.lambda", Kind::Number(SHARE)),
     ("ppo.clip", Kind::Number(BELOW_ONE)),

@@ -125,6 +125,8 @@ pub(crate) struct PpoSection {
     /// Passes over the kept episodes.
     pub(crate) epochs: usize,
     pub(crate) learning_rate: f64,
+    /// Of the value head.
+    pub(crate) value_learning_rate: f64,
     pub(crate) gamma: f64,
     pub(crate) lambda: f64,
     pub(crate) clip: f64,

@@ -1,0 +1,52 @@
+//! An experiment from prompts to the table: for each seed, supervised fine-tuning, RLHF, RA-RLHF, and the evaluation of all
+//! four policies. Every phase leaves its result in the run directory, and a resumed run skips the phases that are there.
+
+mod evaluate;
+mod inputs;
+mod phases;
+mod summary;
+
+use anyhow::Result;
+use tailguard_report::{Method, Style, table};
+
+use crate::failure::{Failure, say};
+use crate::run::{Run, resume_command};
+use inputs::Inputs;
+use phases::Stop;
+
+/// Runs all seeds, writes the results, prints table and samples.
+///
+/// # Errors
+/// Whatever goes wrong on the way; a run that was asked to stop says how to go on.
+pub(crate) fn run(run: &Run) -> Result<()> {
+    let inputs = Inputs::load(&run.config, &run.models, &run.device)?;
+    for seed in run.config.seed_list() {
+        if let Err(error) = one_seed(run, &inputs, seed) {
+            return Err(match error.downcast::<Stop>() {
+                Ok(Stop) => Failure::new("stopped").hint(resume_command(&run.config, run.dir.path())).into(),
+                Err(error) => error,
+            });
+        }
+    }
+    let results = summary::collect(run)?;
+    results.write(&run.dir.results_path())?;
+    summary::write_tables(run)?;
+    say(table(&results, Style::Plain))?;
+    summary::show_samples(run, &inputs)?;
+    say(format_args!("run directory: {}", run.dir.path().display()))?;
+    Ok(())
+}
+
+fn one_seed(run: &Run, inputs: &Inputs, seed: u64) -> Result<()> {
+    if Method::ALL.iter().all(|&method| run.dir.evaluation_path(method, seed).is_file()) {
+        return Ok(());
+    }
+    let supervised = phases::supervised(run, inputs, seed)?;
+    phases::evaluated(run, inputs, (Method::Gpt2, seed), &inputs.base, &supervised)?;
+    phases::evaluated(run, inputs, (Method::Sft, seed), &supervised, &supervised)?;
+    for method in [Method::Rlhf, Method::RaRlhf] {
+        let policy = phases::reinforced(run, inputs, (method, seed), &supervised)?;
+        phases::evaluated(run, inputs, (method, seed), &policy, &supervised)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! From the figures of each seed to the results of the run, and the samples that people look at.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use tailguard_metrics::over_seeds;
+use tailguard_report::{
+    Figure, Generation, Method, MethodResults, Results, read_generations, read_log, write_generations, write_metrics,
+};
+
+use super::inputs::Inputs;
+use crate::failure::say;
+use crate::run::Run;
+
+/// The results over all seeds: with one seed the intervals are over prompts, with several the spread is over seeds.
+pub(crate) fn collect(run: &Run) -> Result<Results> {
+    let seeds = run.config.seed_list();
+    let mut methods = BTreeMap::new();
+    for method in Method::ALL {
+        let evaluations = seeds.iter().map(|&seed| evaluation(run, method, seed)).collect::<Result<Vec<_>>>()?;
+        methods.insert(method, combine(&evaluations)?);
+    }
+    let (task, preset, device) = (run.config.task.clone(), run.config.preset.clone(), run.config.run.device.clone());
+    Ok(Results { task, preset, seeds, device, methods })
+}
+
+fn evaluation(run: &Run, method: Method, seed: u64) -> Result<MethodResults> {
+    let path = run.dir.evaluation_path(method, seed);
+    let text = run.dir.read_text(&path)?.with_context(|| format!("{} is missing", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
+}
+
+fn combine(seeds: &[MethodResults]) -> Result<MethodResults> {
+    if let [one] = seeds {
+        return Ok(one.clone());
+    }
+    let over = |figure: fn(&MethodResults) -> Figure| -> Result<Figure> {
+        let means: Vec<f64> = seeds.iter().map(|seed| figure(seed).mean).collect();
+        Ok(over_seeds(&means)?.into())
+    };
+    Ok(MethodResults {
+        reward: over(|seed| seed.reward)?,
+        tail: over(|seed| seed.tail)?,
+        perplexity_human: over(|seed| seed.perplexity_human)?,
+        perplexity_generated: over(|seed| seed.perplexity_generated)?,
+        distinct_1: over(|seed| seed.distinct_1)?,
+        distinct_2: over(|seed| seed.distinct_2)?,
+        distinct_3: over(|seed| seed.distinct_3)?,
+        length: over(|seed| seed.length)?,
+        kl: over(|seed| seed.kl)?,
+    })
+}
+
+/// Writes `metrics.parquet` and `generations.parquet` from the parts that the phases left.
+pub(crate) fn write_tables(run: &Run) -> Result<()> {
+    let mut rows = Vec::new();
+    for path in run.dir.log_paths()? {
+        rows.extend(read_log(&path)?);
+    }
+    write_metrics(&run.dir.metrics_path(), &rows)?;
+    let mut texts = Vec::new();
+    for seed in run.config.seed_list() {
+        for method in Method::ALL {
+            texts.extend(read_generations(&run.dir.method_generations_path(method, seed))?);
+        }
+    }
+    Ok(write_generations(&run.dir.generations_path(), &texts)?)
+}
+
+/// Prints a few prompts of the tail, the worst first, with what the four policies of the first seed made of them.
+pub(crate) fn show_samples(run: &Run, inputs: &Inputs) -> Result<()> {
+    let mut tail = inputs.tail(&run.config);
+    tail.sort_by(|&a, &b| inputs.prompt_scores[a].total_cmp(&inputs.prompt_scores[b]));
+    let by_method = Method::ALL.map(|method| read_generations(&run.dir.method_generations_path(method, run.config.run.seed)));
+    let by_method: Vec<Vec<Generation>> = by_method.into_iter().collect::<Result<_, _>>()?;
+    for prompt in tail.into_iter().take(run.config.evaluation.shown_samples) {
+        say(format_args!("\nprompt ({:+.2}): {}", inputs.prompt_scores[prompt], one_line(&inputs.prompts[prompt].text)))?;
+        for (method, rows) in Method::ALL.iter().zip(&by_method) {
+            if let Some(row) = rows.get(prompt) {
+                say(format_args!("  {:8} ({:+.2}): {}", method.to_string(), row.reward, one_line(&row.response)))?;
+            }
+        }
+    }
+    say("")?;
+    Ok(())
+}
+
+/// Text as one line that leaves a terminal as it was.
+fn one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}

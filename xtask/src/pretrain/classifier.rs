@@ -1,0 +1,313 @@
+//! Pretraining of the embedded reward model: a small classifier in the shape of `DistilBERT`, on movie reviews.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::store::ModuleRecord;
+use burn::tensor::{Bool, Bytes, Device, Int, Tensor, TensorData, activation};
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use tailguard_checkpoint::{ModelDir, TOKENIZER_FILE, WeightType, write_dir, write_file};
+use tailguard_reward::{Activation, Classifier, DistilBert, DistilBertConfig, ScoreSettings};
+use tokenizers::Tokenizer;
+use tracing::info;
+
+use super::word_piece::{self, CLS, PAD, SEP};
+
+/// Positions of the model: the longest text, special tokens included.
+const POSITIONS: usize = 512;
+const VOCABULARY: usize = 8192;
+const WIDTH: usize = 128;
+const BATCH: usize = 64;
+/// Rates of Adam at the top of the schedule. Most of what a review says is in its words, so their embeddings learn fast.
+const EMBEDDING_RATE: f64 = 3e-3;
+const RATE: f64 = 5e-4;
+const WEIGHT_DECAY: f32 = 0.01;
+/// Share of the steps in which the rates rise; then they fall to 0 in a straight line.
+const WARM_UP: f64 = 0.05;
+/// Share of the windows that begin where the review begins, as the texts do that will be scored.
+const STARTS: f64 = 0.5;
+/// Share of the tokens that are left out of a training window, so that no single word decides.
+const DROPPED: f64 = 0.1;
+/// Tokens per window: the length is the same for a batch, within one of these ranges, drawn with these weights.
+const LENGTHS: [(f64, usize, usize); 3] = [(0.7, 24, 96), (0.22, 96, 256), (0.08, 256, POSITIONS - 2)];
+
+/// A text and whether it is positive.
+pub(crate) type Labelled = (String, bool);
+
+/// What `cargo xtask pretrain classifier` is asked to do.
+#[derive(Clone, Debug)]
+pub(crate) struct ClassifierOptions {
+    /// Reviews to learn from; the tokenizer learns from them too.
+    pub(crate) train: Vec<Labelled>,
+    /// Reviews to measure the accuracy on.
+    pub(crate) test: Vec<Labelled>,
+    /// The Hugging Face directory to be written.
+    pub(crate) out: PathBuf,
+    /// Where to keep what is needed to go on after an interruption; the same directory goes on with the same training.
+    pub(crate) checkpoint: PathBuf,
+    /// Passes over the training reviews, one window of each per pass.
+    pub(crate) epochs: usize,
+    /// Decides the initial weights, the order of the reviews and the windows.
+    pub(crate) seed: u64,
+    /// Where to compute.
+    pub(crate) device: Device,
+}
+
+/// Trains, or goes on training, and writes the classifier.
+pub(crate) fn run(options: &ClassifierOptions) -> Result<()> {
+    ensure!(options.epochs > 0, "--epochs is 0, expected at least 1");
+    fs::create_dir_all(&options.checkpoint).with_context(|| format!("cannot make {}", options.checkpoint.display()))?;
+    let tokenizer = tokenizer(options)?;
+    let reviews = encode(&tokenizer, &options.train)?;
+    let tokens: usize = reviews.iter().map(|review| review.ids.len()).sum();
+    info!("{} training reviews, {tokens} tokens, vocabulary of {}", reviews.len(), tokenizer.get_vocab_size(true));
+
+    let mut training = Training::start(options, &tokenizer)?;
+    while training.state.epoch < options.epochs {
+        let loss = training.epoch(&reviews, options)?;
+        training.save(&options.checkpoint.join("last"))?;
+        write(&training.model.valid(), &tokenizer, &options.out)?;
+        let accuracy = accuracy(&options.out, &options.test, 64, &options.device)?;
+        let epoch = training.state.epoch;
+        info!("epoch {epoch}/{}  loss {loss:.4}  accuracy on the first 64 tokens {accuracy:.4}", options.epochs);
+    }
+    write(&training.model.valid(), &tokenizer, &options.out)?;
+    for length in [48, 64, 256, POSITIONS] {
+        let accuracy = accuracy(&options.out, &options.test, length, &options.device)?;
+        info!("accuracy on the first {length} tokens of {} held-out reviews: {accuracy:.4}", options.test.len());
+    }
+    Ok(())
+}
+
+/// The tokenizer kept with the checkpoint, or a new one.
+fn tokenizer(options: &ClassifierOptions) -> Result<Tokenizer> {
+    let path = options.checkpoint.join(TOKENIZER_FILE);
+    if !path.is_file() {
+        let texts = options.train.iter().map(|(text, _)| text.as_str());
+        write_file(&path, word_piece::train(texts, VOCABULARY)?.as_bytes())?;
+    }
+    Tokenizer::from_file(&path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))
+}
+
+/// A review as token ids, without special tokens.
+struct Review {
+    ids: Vec<u32>,
+    positive: bool,
+}
+
+fn encode(tokenizer: &Tokenizer, texts: &[Labelled]) -> Result<Vec<Review>> {
+    let encodings = tokenizer
+        .encode_batch_fast(texts.iter().map(|(text, _)| text.as_str()).collect(), false)
+        .map_err(|error| anyhow!("cannot cut the reviews into tokens: {error}"))?;
+    let reviews = encodings.iter().zip(texts);
+    Ok(reviews.map(|(encoding, &(_, positive))| Review { ids: encoding.get_ids().to_vec(), positive }).collect())
+}
+
+/// What is known about a training besides its tensors; it goes on only if all but `epoch` agrees.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct State {
+    /// Epochs done.
+    epoch: usize,
+    epochs: usize,
+    seed: u64,
+    reviews: usize,
+}
+
+/// A model on its way.
+struct Training {
+    model: DistilBert,
+    embeddings: Part,
+    rest: Part,
+    state: State,
+    special: Special,
+}
+
+/// Some of the parameters, with an optimizer of their own.
+struct Part {
+    ids: Vec<ParamId>,
+    optimizer: ModuleOptimizer,
+    rate: f64,
+}
+
+/// Ids of the tokens around a text and behind it.
+#[derive(Clone, Copy)]
+struct Special {
+    cls: u32,
+    sep: u32,
+    pad: u32,
+}
+
+impl Training {
+    /// A new training, or the one that the checkpoint holds.
+    fn start(options: &ClassifierOptions, tokenizer: &Tokenizer) -> Result<Self> {
+        let id = |token: &str| tokenizer.token_to_id(token).with_context(|| format!("the tokenizer has no {token}"));
+        let special = Special { cls: id(CLS)?, sep: id(SEP)?, pad: id(PAD)? };
+        let config = DistilBertConfig {
+            vocab_size: tokenizer.get_vocab_size(true),
+            max_position_embeddings: POSITIONS,
+            n_layers: 2,
+            n_heads: 4,
+            dim: WIDTH,
+            hidden_dim: 2 * WIDTH,
+            activation: Activation::GeluNew,
+            pad_token_id: special.pad,
+            id2label: [(0, "NEGATIVE".to_owned()), (1, "POSITIVE".to_owned())].into(),
+        };
+        let mut model = config.init(options.seed, &options.device.clone().autodiff())?.start_with_means();
+        let mut state = State { epoch: 0, epochs: options.epochs, seed: options.seed, reviews: options.train.len() };
+        let adam = || AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(WEIGHT_DECAY).init();
+        let (mut embedding_optimizer, mut optimizer) = (adam(), adam());
+        let last = options.checkpoint.join("last");
+        if last.is_dir() {
+            let read =
+                |name: &str| fs::read(last.join(name)).with_context(|| format!("cannot read {name} in {}", last.display()));
+            let saved: State = serde_json::from_slice(&read("state.json")?)?;
+            let expected = State { epoch: saved.epoch, ..state };
+            ensure!(saved == expected, "{} belongs to another training: {saved:?}, expected {expected:?}", last.display());
+            model = model.load_record(ModuleRecord::from_bytes(Bytes::from_bytes_vec(read("model.bpk")?))?);
+            embedding_optimizer = embedding_optimizer.from_bytes(Bytes::from_bytes_vec(read("embeddings.bpk")?))?;
+            optimizer = optimizer.from_bytes(Bytes::from_bytes_vec(read("rest.bpk")?))?;
+            info!("going on after epoch {} of {}", saved.epoch, saved.epochs);
+            state = saved;
+        }
+        let mut ids = Ids::default();
+        model.visit(&mut ids);
+        let embeddings = Part { ids: ids.embeddings, optimizer: embedding_optimizer, rate: EMBEDDING_RATE };
+        let rest = Part { ids: ids.rest, optimizer, rate: RATE };
+        Ok(Self { model, embeddings, rest, state, special })
+    }
+
+    /// One pass over the reviews; gives the mean loss. It depends on the seed and the epoch, not on what was drawn before.
+    fn epoch(&mut self, reviews: &[Review], options: &ClassifierOptions) -> Result<f64> {
+        let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+        rng.set_stream(self.state.epoch as u64 + 1);
+        let mut order: Vec<&Review> = reviews.iter().collect();
+        order.shuffle(&mut rng);
+        let steps = order.len().div_ceil(BATCH);
+        let (mut sum, begun) = (0.0, std::time::Instant::now());
+        for (step, batch) in order.chunks(BATCH).enumerate() {
+            let done = (self.state.epoch * steps + step) as f64 / (options.epochs * steps) as f64;
+            let loss = self.step(batch, schedule(done), &mut rng, &options.device);
+            ensure!(loss.is_finite(), "the loss is {loss} at step {step} of epoch {}", self.state.epoch + 1);
+            sum += f64::from(loss);
+            if (step + 1) % 50 == 0 {
+                let (mean, seconds) = (sum / (step + 1) as f64, begun.elapsed().as_secs_f64());
+                info!("epoch {}  step {}/{steps}  loss {mean:.4}  {seconds:.0} s", self.state.epoch + 1, step + 1);
+            }
+        }
+        self.state.epoch += 1;
+        Ok(sum / steps as f64)
+    }
+
+    fn step(&mut self, batch: &[&Review], factor: f64, rng: &mut ChaCha8Rng, device: &Device) -> f32 {
+        let length = window_length(rng);
+        let rows: Vec<Vec<u32>> = batch.iter().map(|review| window(&review.ids, length, self.special, rng)).collect();
+        let labels: Vec<i64> = batch.iter().map(|review| i64::from(review.positive)).collect();
+        let (input_ids, padding) = tensors(&rows, self.special.pad, device);
+        let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [rows.len(), 1]), device);
+        let logits = self.model.forward(input_ids, padding); // [batch, 2]
+        let loss = activation::log_softmax(logits, 1).gather(1, labels).mean().neg();
+        let mut grads = loss.backward();
+        for part in [&mut self.embeddings, &mut self.rest] {
+            let grads = GradientsParams::from_params(&mut grads, &self.model, &part.ids);
+            self.model = part.optimizer.step(part.rate * factor, self.model.clone(), grads);
+        }
+        loss.into_scalar::<f32>()
+    }
+
+    fn save(&self, path: &Path) -> Result<()> {
+        write_dir(path, |dir| {
+            write_file(&dir.join("model.bpk"), &self.model.clone().into_record().into_bytes()?)?;
+            write_file(&dir.join("embeddings.bpk"), &self.embeddings.optimizer.into_bytes()?)?;
+            write_file(&dir.join("rest.bpk"), &self.rest.optimizer.into_bytes()?)?;
+            write_file(&dir.join("state.json"), &serde_json::to_vec_pretty(&self.state)?)?;
+            Ok(())
+        })
+    }
+}
+
+/// The ids of the word embeddings, and those of everything else.
+#[derive(Default)]
+struct Ids {
+    path: Vec<String>,
+    embeddings: Vec<ParamId>,
+    rest: Vec<ParamId>,
+}
+
+impl ModuleVisitor for Ids {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let is_embedding = self.path.iter().any(|name| name == "word_embeddings");
+        if is_embedding { &mut self.embeddings } else { &mut self.rest }.push(param.id);
+    }
+}
+
+/// The factor on the rates after a share `done` of all steps.
+fn schedule(done: f64) -> f64 {
+    if done < WARM_UP { done / WARM_UP } else { (1.0 - done) / (1.0 - WARM_UP) }
+}
+
+fn window_length(rng: &mut ChaCha8Rng) -> usize {
+    let mut at = rng.random::<f64>();
+    for (weight, shortest, longest) in LENGTHS {
+        if at < weight {
+            return rng.random_range(shortest..=longest);
+        }
+        at -= weight;
+    }
+    LENGTHS[0].2
+}
+
+/// `[CLS]`, at most `length` tokens of the review less some that are dropped, `[SEP]`.
+fn window(ids: &[u32], length: usize, special: Special, rng: &mut ChaCha8Rng) -> Vec<u32> {
+    let last = ids.len().saturating_sub(length);
+    let begin = if last == 0 || rng.random_bool(STARTS) { 0 } else { rng.random_range(0..=last) };
+    let mut row = vec![special.cls];
+    row.extend(ids[begin..ids.len().min(begin + length)].iter().filter(|_| !rng.random_bool(DROPPED)));
+    row.push(special.sep);
+    row
+}
+
+/// Rows padded on the right to the longest, `[batch, seq]`, and where the padding is.
+fn tensors(rows: &[Vec<u32>], pad: u32, device: &Device) -> (Tensor<2, Int>, Option<Tensor<2, Bool>>) {
+    let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let shape = [rows.len(), longest];
+    let at = |row: &[u32], column: usize| i64::from(row.get(column).copied().unwrap_or(pad));
+    let ids: Vec<i64> = rows.iter().flat_map(|row| (0..longest).map(|column| at(row, column))).collect();
+    let padding: Vec<bool> = rows.iter().flat_map(|row| (0..longest).map(|column| column >= row.len())).collect();
+    let any = padding.contains(&true);
+    let padding = any.then(|| Tensor::from_data(TensorData::new(padding, shape), device));
+    (Tensor::from_data(TensorData::new(ids, shape), device), padding)
+}
+
+/// Writes the Hugging Face directory, in half precision.
+fn write(model: &DistilBert, tokenizer: &Tokenizer, out: &Path) -> Result<()> {
+    let json = tokenizer.to_string(false).map_err(|error| anyhow!("cannot write the tokenizer: {error}"))?;
+    // What stands beside the model's files, such as a README.md, stays.
+    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    write_file(&out.join(TOKENIZER_FILE), json.as_bytes())?;
+    Ok(model.save(out, WeightType::F16)?)
+}
+
+/// Share of the reviews that the written classifier gets right from their first `length` tokens.
+fn accuracy(dir: &Path, reviews: &[Labelled], length: usize, device: &Device) -> Result<f64> {
+    let settings = ScoreSettings { max_length: length, ..Default::default() };
+    let classifier = Classifier::load(&ModelDir::open(dir)?, settings, device)?;
+    let texts: Vec<String> = reviews.iter().map(|(text, _)| text.clone()).collect();
+    let logits = classifier.logits(&texts)?;
+    let right = logits.iter().zip(reviews).filter(|(row, (_, positive))| (row[1] > row[0]) == *positive).count();
+    Ok(right as f64 / reviews.len() as f64)
+}
