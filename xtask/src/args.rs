@@ -155,6 +155,9 @@ pub(crate) struct LmArgs {
     /// More texts to learn from: a Parquet, CSV or JSONL file with a column `text`
     #[arg(long, value_name = "FILE")]
     pub(crate) extra: Option<PathBuf>,
+    /// A model to start from, with its tokenizer.json in the directory to write
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Option<PathBuf>,
     /// Entries of the vocabulary, where the tokenizer has to be trained first
     #[arg(long, value_name = "N", default_value_t = 4096)]
     pub(crate) vocab_size: usize,

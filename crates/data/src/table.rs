@@ -29,24 +29,37 @@ impl Default for Columns {
 /// A [`DataError`] that names the file, and the column and row where there are any: unknown ending, damaged file, invalid
 /// UTF-8, missing column, wrong type, missing text, label other than 0 or 1, no rows.
 pub fn read(path: &Path, columns: &Columns) -> Result<Vec<Record>, DataError> {
+    let frame = select(path, &[&columns.text, &columns.label])?;
+    let texts = texts(path, &columns.text, &frame[0])?;
+    let labels = labels(path, &columns.label, &frame[1])?;
+    Ok(texts.into_iter().zip(labels).map(|(text, label)| Record { text, label }).collect())
+}
+
+/// Reads one column of texts; whatever else the table holds.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_texts(path: &Path, column: &str) -> Result<Vec<String>, DataError> {
+    texts(path, column, &select(path, &[column])?[0])
+}
+
+/// The columns of these names, in this order, of a table that has rows.
+fn select(path: &Path, columns: &[&str]) -> Result<Vec<Column>, DataError> {
     let (frame, kind) = scan(path)?;
     let unreadable =
         |error: polars::error::PolarsError| DataError::Unreadable { path: path.into(), kind, reason: first_line(&error) };
     let schema = frame.clone().collect_schema().map_err(unreadable)?;
-    for column in [&columns.text, &columns.label] {
+    for column in columns {
         if schema.get(column).is_none() {
             let found = schema.iter_names().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            return Err(DataError::MissingColumn { path: path.into(), column: column.clone(), found });
+            return Err(DataError::MissingColumn { path: path.into(), column: (*column).to_owned(), found });
         }
     }
-    let frame = frame.select([col(columns.text.as_str()), col(columns.label.as_str())]).collect().map_err(unreadable)?;
+    let frame = frame.select(columns.iter().map(|&name| col(name)).collect::<Vec<_>>()).collect().map_err(unreadable)?;
     if frame.height() == 0 {
         return Err(DataError::Empty { path: path.into() });
     }
-    let column = |name: &str| frame.column(name).map_err(unreadable);
-    let texts = texts(path, &columns.text, column(&columns.text)?)?;
-    let labels = labels(path, &columns.label, column(&columns.label)?)?;
-    Ok(texts.into_iter().zip(labels).map(|(text, label)| Record { text, label }).collect())
+    columns.iter().map(|name| frame.column(name).cloned().map_err(unreadable)).collect()
 }
 
 fn scan(path: &Path) -> Result<(LazyFrame, &'static str), DataError> {

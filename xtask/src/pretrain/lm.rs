@@ -8,9 +8,9 @@ use burn::module::Module;
 use burn::tensor::Device;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tailguard_checkpoint::{WeightType, write_dir};
+use tailguard_checkpoint::{ModelDir, WeightType};
 use tailguard_gpt2::{Gpt2, Gpt2Config};
-use tailguard_ppo::{adam_w, next_token_step, validation_loss};
+use tailguard_ppo::{adam_w, load_state, next_token_step, save_state, validation_loss};
 use tokenizers::Tokenizer;
 use tracing::info;
 
@@ -22,6 +22,8 @@ pub(crate) struct LmOptions {
     pub(crate) train: Vec<String>,
     pub(crate) held_out: Vec<String>,
     pub(crate) out: PathBuf,
+    /// A model to start from; its sizes are then those of the model, and its tokenizer must be in `out`.
+    pub(crate) from: Option<PathBuf>,
     pub(crate) vocab_size: usize,
     pub(crate) layers: usize,
     pub(crate) width: usize,
@@ -40,6 +42,7 @@ pub(crate) struct LmOptions {
 const STARTS: f64 = 0.6;
 /// Steps over which the rate rises.
 const WARM_UP: u64 = 200;
+const WEIGHT_DECAY: f32 = 0.01;
 
 pub(crate) fn run(options: &LmOptions) -> Result<()> {
     std::fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
@@ -54,17 +57,24 @@ pub(crate) fn run(options: &LmOptions) -> Result<()> {
     let validation: Vec<Vec<u32>> = held_out.starts(options.context).collect();
     info!("{} training tokens, {} held-out windows", corpus.ids.len(), validation.len());
 
-    let mut config = Gpt2Config::new(tokenizer.get_vocab_size(true), options.context, options.width, options.layers, options.heads);
+    let mut config =
+        Gpt2Config::new(tokenizer.get_vocab_size(true), options.context, options.width, options.layers, options.heads);
     config.eos_token_id = tokenizer.token_to_id(END_OF_TEXT);
     config.bos_token_id = config.eos_token_id;
     let device = options.device.clone().autodiff();
-    let mut model = match tailguard_checkpoint::ModelDir::open(options.out.join("last")) {
-        Ok(dir) => Gpt2::load(&dir, &device)?,
-        Err(_) => config.init(options.seed, &device)?,
+    let mut model = match &options.from {
+        Some(from) => Gpt2::load(&ModelDir::open(from)?, &device)?,
+        None => config.init(options.seed, &device)?,
     };
-    let mut optimizer = adam_w(0.01);
+    let mut optimizer = adam_w(WEIGHT_DECAY);
+    let checkpoint = options.out.join("checkpoint");
+    let mut done = 0;
+    if checkpoint.is_dir() {
+        (model, optimizer, done) = load_state(&checkpoint, model, optimizer)?;
+        info!("going on after step {done}");
+    }
     let (mut mean_loss, begun) = (0.0, Instant::now());
-    for step in 0..options.steps {
+    for step in done..options.steps {
         let rows = corpus.windows(options.batch_size, options.context, options.seed, step);
         let views: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let rate = learning_rate(options, step);
@@ -73,16 +83,16 @@ pub(crate) fn run(options: &LmOptions) -> Result<()> {
         if !loss.is_finite() {
             bail!("the loss is {loss} at step {step}: lower --learning-rate");
         }
-        mean_loss += (loss - mean_loss) / if step < 50 { (step + 1) as f64 } else { 50.0 };
+        mean_loss += (loss - mean_loss) / ((step - done + 1).min(50) as f64);
         if (step + 1) % 50 == 0 {
-            let tokens = (step + 1) * (options.batch_size * options.context) as u64;
+            let tokens = (step + 1 - done) * (options.batch_size * options.context) as u64;
             let speed = tokens as f64 / begun.elapsed().as_secs_f64();
             info!("step {}/{}  loss {mean_loss:.3}  rate {rate:.2e}  {speed:.0} tokens/s", step + 1, options.steps);
         }
         if (step + 1) % options.save_every == 0 || step + 1 == options.steps {
             let loss = validation_loss(&model.valid(), &validation[..validation.len().min(500)], 32)?;
             info!("step {}: held-out perplexity {:.2} on the first {} tokens", step + 1, loss.exp(), options.context);
-            write_dir(&options.out.join("last"), |dir| model.valid().save(dir, WeightType::F32))?;
+            save_state(&checkpoint, &model, &optimizer, &(step + 1))?;
         }
     }
     let loss = validation_loss(&model.valid(), &validation, 32)?;
@@ -125,7 +135,11 @@ impl Corpus {
     /// The first `length` tokens of every text, without the end token.
     fn starts(&self, length: usize) -> impl Iterator<Item = Vec<u32>> {
         let ends = self.begins.iter().skip(1).copied().chain([self.ids.len()]);
-        self.begins.iter().zip(ends).map(move |(&begin, end)| self.ids[begin + 1..end.min(begin + 1 + length)].to_vec()).filter(|row| row.len() > 1)
+        self.begins
+            .iter()
+            .zip(ends)
+            .map(move |(&begin, end)| self.ids[begin + 1..end.min(begin + 1 + length)].to_vec())
+            .filter(|row| row.len() > 1)
     }
 
     /// The training windows of one step; they depend on the seed and the step alone.
@@ -134,7 +148,11 @@ impl Corpus {
         rng.set_stream(step);
         let last = self.ids.len().saturating_sub(length);
         let mut window = || {
-            let begin = if rng.random_bool(STARTS) { self.begins[rng.random_range(0..self.begins.len())] } else { rng.random_range(0..=last) };
+            let begin = if rng.random_bool(STARTS) {
+                self.begins[rng.random_range(0..self.begins.len())]
+            } else {
+                rng.random_range(0..=last)
+            };
             let begin = (begin + usize::from(rng.random_bool(0.5))).min(last); // with and without the end token in front
             self.ids[begin..begin + length].to_vec()
         };
