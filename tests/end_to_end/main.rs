@@ -3,4 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
 
 mod command_line;
+mod damaged_input;
+mod imdb;
 mod program;

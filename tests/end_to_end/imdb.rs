@@ -1,0 +1,72 @@
+//! The smoke preset from end to end: what it leaves behind, and that it gives the same numbers again.
+
+use std::fs;
+use std::path::Path;
+
+use tailguard_report::{Method, Results, read_generations};
+
+use crate::program::run;
+
+fn reproduce(folder: &Path, out: &str, words: &[&str]) -> String {
+    let small = ["--set", "run.seeds=1", "--set", "ppo.iterations=3", "--set", "evaluation.prompts=32"];
+    let outcome = run(folder, &[&["reproduce", "imdb", "--preset", "smoke", "--out", out], &small[..], words].concat());
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    outcome.stdout
+}
+
+#[test]
+fn a_run_prints_the_table_and_leaves_results_texts_logs_and_models() {
+    let folder = tempfile::tempdir().unwrap();
+    let stdout = reproduce(folder.path(), "run", &[]);
+    for word in ["GPT-2", "SFT", "RLHF", "RA-RLHF", "reward", "tail", "distinct-2", "prompt (", "run directory:"] {
+        assert!(stdout.contains(word), "no {word:?} in {stdout}");
+    }
+    let dir = folder.path().join("run");
+    let results = Results::read(&dir.join("results.json")).unwrap();
+    assert_eq!((results.task.as_str(), results.preset.as_str(), results.seeds.as_slice()), ("imdb", "smoke", &[1][..]));
+    let rows = read_generations(&dir.join("generations.parquet")).unwrap();
+    assert_eq!(rows.len(), 4 * 32);
+    for method in Method::ALL {
+        let rewards: Vec<f64> = rows.iter().filter(|row| row.method == method).map(|row| f64::from(row.reward)).collect();
+        let mean = rewards.iter().sum::<f64>() / rewards.len() as f64;
+        let figures = &results.methods[&method];
+        assert!((figures.reward.mean - mean).abs() < 1e-9, "{method}: the table's reward is the mean over the texts");
+        assert!((figures.length.mean - 8.0).abs() < 1e-9, "{method}: the end token is masked, so lengths are fixed");
+        assert!(figures.perplexity_human.mean > 1.0 && figures.perplexity_generated.mean > 1.0);
+    }
+    assert!(results.methods[&Method::Sft].kl.mean.abs() < 1e-3, "the reference has no KL to itself");
+    assert!(fs::metadata(dir.join("metrics.parquet")).unwrap().len() > 0);
+    for model in ["seed-1-sft", "seed-1-rlhf", "seed-1-ra-rlhf"] {
+        for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+            assert!(dir.join("checkpoints").join(model).join("model").join(file).is_file(), "{model}/{file}");
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_whatever_the_threads_and_another_seed_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = |out: &str, words: &[&str]| {
+        reproduce(folder.path(), out, words);
+        fs::read_to_string(folder.path().join(out).join("results.json")).unwrap()
+    };
+    let first = results("a", &["--threads", "2"]);
+    assert_eq!(first, results("b", &["--threads", "2"]));
+    assert_eq!(first, results("c", &["--threads", "1"]));
+    assert_ne!(first, results("d", &["--seed", "2"]).replace("\"seeds\": [\n    2", "\"seeds\": [\n    1"));
+}
+
+#[test]
+fn a_finished_run_that_is_resumed_says_the_same_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = reproduce(folder.path(), "run", &[]);
+    let dir = folder.path().join("run");
+    let results = fs::read_to_string(dir.join("results.json")).unwrap();
+    // as if the last phase had not been reached
+    fs::remove_file(dir.join("results.json")).unwrap();
+    fs::remove_file(dir.join("evaluation/seed-1-ra-rlhf.json")).unwrap();
+    let outcome = run(folder.path(), &["reproduce", "imdb", "--out", "run", "--resume"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert_eq!(outcome.stdout, first);
+    assert_eq!(fs::read_to_string(dir.join("results.json")).unwrap(), results);
+}
