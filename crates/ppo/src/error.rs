@@ -113,11 +113,7 @@ pub(crate) fn finite(what: &'static str, values: &[f32]) -> Result<(), PpoError>
 
 /// Checks that a setting is a number.
 pub(crate) fn finite_setting(key: &'static str, value: f64) -> Result<(), PpoError> {
-    if value.is_finite() {
-        Ok(())
-    } else {
-        Err(PpoError::Setting { key, found: value.to_string(), expected: "a finite number" })
-    }
+    if value.is_finite() { Ok(()) } else { Err(PpoError::Setting { key, found: value.to_string(), expected: "a finite number" }) }
 }
 
 /// Checks that a row has one entry per response token.

@@ -1,5 +1,7 @@
 //! Parity with the reference numbers in tests/golden/ppo.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its files has failed")]
+
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -17,12 +19,18 @@ const TOLERANCE: f64 = 1e-5;
 
 type Rows = Vec<Vec<f32>>;
 
+/// A number of the fixtures as the single-precision number it was written from.
+#[expect(clippy::cast_possible_truncation, reason = "the fixtures' decimals read back to the same f32")]
+fn single(number: f64) -> f32 {
+    number as f32
+}
+
 /// The response tokens of a `[B, T]` array, one row per episode.
 fn responses(array: &Value, mask: &Value) -> Rows {
     let rows = list(array).iter().zip(list(mask));
     rows.map(|(row, mask)| {
         let tokens = floats(row).into_iter().zip(counts(mask));
-        tokens.filter(|&(_, inside)| inside == 1).map(|(number, _)| number as f32).collect()
+        tokens.filter(|&(_, inside)| inside == 1).map(|(number, _)| single(number)).collect()
     })
     .collect()
 }
@@ -80,7 +88,7 @@ impl<'a> Case<'a> {
 
     fn rewards(&self) -> Rows {
         let shaped = |index: usize| {
-            let score = self.scores[index] as f32;
+            let score = single(self.scores[index]);
             shaped_rewards(&self.old_log_probs[index], &self.ref_log_probs[index], score, self.setting("kl_coef")).unwrap()
         };
         (0..self.episodes()).map(shaped).collect()
@@ -158,7 +166,7 @@ impl<'a> Case<'a> {
         for (key, found) in found {
             close_scaled(&[found], &[float(&expected[key])], TOLERANCE, &format!("{}, {key}", name(self.file)));
         }
-        let scaled = |grad: Vec<f32>| grad.into_iter().map(|grad| grad * factor as f32).collect::<Vec<f32>>();
+        let scaled = |grad: Vec<f32>| grad.into_iter().map(|grad| grad * single(factor)).collect::<Vec<f32>>();
         let gradient = |key: &str| at_mask(&expected[key], mask);
         self.near("gradient of log-probabilities", &scaled(grad), &gradient("total_loss_grad_wrt_new_logprobs"));
         self.near("gradient of values", &scaled(value_grad), &gradient("total_loss_grad_wrt_vpreds"));
@@ -271,7 +279,7 @@ fn golden_log_probabilities_and_entropy() {
         for ((tokens, logits), mask) in tokens.iter().zip(logits).zip(list(case.mask())) {
             let (tokens, mask) = (counts(tokens), counts(mask));
             for t in (0..tokens.len()).filter(|&t| mask[t] == 1) {
-                states.extend(floats(&logits[t]).into_iter().map(|logit| logit as f32));
+                states.extend(floats(&logits[t]).into_iter().map(single));
                 targets.push(i32::try_from(tokens[t]).unwrap());
             }
         }
