@@ -7,14 +7,16 @@ use std::fs;
 use std::path::Path;
 
 use burn::module::Module;
+use burn::optim::ModuleOptimizer;
 use burn::store::ModuleRecord;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::{write_dir, write_file};
 
 use crate::error::PpoError;
 use crate::trainer::TrainingState;
 
-const POLICY: &str = "policy.bpk";
+const MODEL: &str = "model.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
 const PROGRESS: &str = "progress.json";
 
@@ -22,36 +24,80 @@ const PROGRESS: &str = "progress.json";
 #[serde(deny_unknown_fields)]
 struct Progress {
     iteration: usize,
+    #[serde(with = "exact")]
     kl_coef: f64,
 }
 
+/// A number as the text of its shortest decimal: `serde_json` without its `float_roundtrip` feature may read numbers one bit
+/// off, and a resumed run would drift.
+mod exact {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let value = text.parse().ok().filter(|value: &f64| value.is_finite());
+        value.ok_or_else(|| D::Error::custom(format!("kl_coef is {text:?}, expected a finite number")))
+    }
+}
+
+/// Writes a model, its optimiser's moments and what else is needed to go on into a directory, whole or not at all; what was
+/// there is replaced.
+///
+/// # Errors
+/// [`PpoError::State`] or [`PpoError::Checkpoint`] with the path.
+pub fn save_state<M: Module>(
+    path: &Path,
+    model: &M,
+    optimizer: &ModuleOptimizer,
+    progress: &impl Serialize,
+) -> Result<(), PpoError> {
+    let failed = |reason: String| PpoError::State { action: "write", path: path.into(), reason };
+    write_dir(path, |dir| {
+        model.clone().into_record().save(dir.join(MODEL)).map_err(|error| failed(error.to_string()))?;
+        optimizer.save(dir.join(OPTIMIZER)).map_err(|error| failed(error.to_string()))?;
+        let text = serde_json::to_vec(progress).map_err(|error| failed(error.to_string()))?;
+        Ok(write_file(&dir.join(PROGRESS), &text)?)
+    })
+}
+
+/// Reads what [`save_state`] wrote, into a model of the same shape and an optimiser of the same settings.
+///
+/// # Errors
+/// [`PpoError::State`] if a file is missing, damaged, or of another model.
+pub fn load_state<M: Module, P: DeserializeOwned>(
+    path: &Path,
+    model: M,
+    optimizer: ModuleOptimizer,
+) -> Result<(M, ModuleOptimizer, P), PpoError> {
+    let failed = |reason: String| PpoError::State { action: "read", path: path.into(), reason };
+    let text = fs::read(path.join(PROGRESS)).map_err(|error| failed(format!("{PROGRESS}: {error}")))?;
+    let progress = serde_json::from_slice(&text).map_err(|error| failed(format!("{PROGRESS}: {error}")))?;
+    let record = ModuleRecord::load(path.join(MODEL)).map_err(|error| failed(format!("{MODEL}: {error}")))?;
+    let model = model.try_load_record(record).map_err(|error| failed(format!("{MODEL}: {error}")))?;
+    let optimizer = optimizer.load(path.join(OPTIMIZER)).map_err(|error| failed(format!("{OPTIMIZER}: {error}")))?;
+    Ok((model, optimizer, progress))
+}
+
 impl TrainingState {
-    /// Writes the state into a directory, whole or not at all; what was there is replaced.
+    /// [`save_state`] of a PPO run.
     ///
     /// # Errors
-    /// [`PpoError::State`] or [`PpoError::Checkpoint`] with the path.
+    /// As [`save_state`].
     pub fn save(&self, path: &Path) -> Result<(), PpoError> {
-        let failed = |reason: String| PpoError::State { action: "write", path: path.into(), reason };
-        write_dir(path, |dir| {
-            self.policy.clone().into_record().save(dir.join(POLICY)).map_err(|error| failed(error.to_string()))?;
-            self.optimizer.save(dir.join(OPTIMIZER)).map_err(|error| failed(error.to_string()))?;
-            let progress = Progress { iteration: self.iteration, kl_coef: self.kl.coef() };
-            let text = serde_json::to_vec(&progress).map_err(|error| failed(error.to_string()))?;
-            Ok(write_file(&dir.join(PROGRESS), &text)?)
-        })
+        let progress = Progress { iteration: self.iteration, kl_coef: self.kl.coef() };
+        save_state(path, &self.policy, &self.optimizer, &progress)
     }
 
     /// Reads a state that [`TrainingState::save`] wrote, into a fresh state of the same model and settings.
     ///
     /// # Errors
-    /// [`PpoError::State`] if a file is missing, damaged, or of another model.
+    /// As [`load_state`].
     pub fn load(self, path: &Path) -> Result<Self, PpoError> {
-        let failed = |reason: String| PpoError::State { action: "read", path: path.into(), reason };
-        let text = fs::read(path.join(PROGRESS)).map_err(|error| failed(format!("{PROGRESS}: {error}")))?;
-        let progress: Progress = serde_json::from_slice(&text).map_err(|error| failed(format!("{PROGRESS}: {error}")))?;
-        let record = ModuleRecord::load(path.join(POLICY)).map_err(|error| failed(format!("{POLICY}: {error}")))?;
-        let policy = self.policy.try_load_record(record).map_err(|error| failed(format!("{POLICY}: {error}")))?;
-        let optimizer = self.optimizer.load(path.join(OPTIMIZER)).map_err(|error| failed(format!("{OPTIMIZER}: {error}")))?;
-        Ok(Self { policy, optimizer, kl: self.kl.with_coef(progress.kl_coef), iteration: progress.iteration })
+        let (policy, optimizer, Progress { iteration, kl_coef }) = load_state(path, self.policy, self.optimizer)?;
+        Ok(Self { policy, optimizer, kl: self.kl.with_coef(kl_coef), iteration })
     }
 }

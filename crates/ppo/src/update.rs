@@ -11,6 +11,7 @@ use crate::config::PpoConfig;
 use crate::error::PpoError;
 use crate::gae::{gae, whiten};
 use crate::gradients::{sharded_gradients, shards};
+use crate::loss_stats::{PolicyStats, policy_stats};
 use crate::losses::{policy_loss, value_loss};
 
 /// The kept episodes with what the losses need of each; nothing of a dropped episode is left.
@@ -116,10 +117,10 @@ pub fn update(
                 return Err(PpoError::Diverged { iteration, epoch, policy_loss: step.policy_loss, value_loss: step.value_loss });
             }
             if seen == 0 {
-                stats.first_ratio_gap = step.ratio_gap;
+                stats.first_ratio_gap = step.policy.ratio_gap;
             }
             stats.add(&step, &mut seen);
-            if step.ratio > config.ratio_threshold {
+            if step.policy.ratio > config.ratio_threshold {
                 stats.skipped += 1;
                 continue;
             }
@@ -159,10 +160,7 @@ impl ModuleVisitor for Take<'_> {
 struct StepStats {
     policy_loss: f64,
     value_loss: f64,
-    approx_kl: f64,
-    clip_fraction: f64,
-    ratio: f64,
-    ratio_gap: f64,
+    policy: PolicyStats,
 }
 
 impl UpdateStats {
@@ -174,9 +172,9 @@ impl UpdateStats {
         for (mean, value) in [
             (&mut self.policy_loss, step.policy_loss),
             (&mut self.value_loss, step.value_loss),
-            (&mut self.approx_kl, step.approx_kl),
-            (&mut self.clip_fraction, step.clip_fraction),
-            (&mut self.ratio, step.ratio),
+            (&mut self.approx_kl, step.policy.approx_kl),
+            (&mut self.clip_fraction, step.policy.clip_fraction),
+            (&mut self.ratio, step.policy.ratio),
         ] {
             *mean += (value - *mean) * share;
         }
@@ -221,28 +219,13 @@ fn gradients(
         stats.value_loss += f64::from(value_part.into_scalar::<f32>());
         new_log_probs.extend(log_probs);
     }
-    stats.compare(rows, &new_log_probs, config.clip);
-    Ok((grads, stats))
-}
-
-impl StepStats {
-    /// Ratio statistics of the new policy against the one that sampled.
-    fn compare(&mut self, rows: &[&Row], new_log_probs: &[f32], clip: f64) {
-        let old = rows.iter().flat_map(|row| row.old_log_probs.iter().zip(&row.advantages));
-        #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
-        let share = 1.0 / new_log_probs.len() as f64;
-        for (&new, (&old, &advantage)) in new_log_probs.iter().zip(old) {
-            let difference = f64::from(new) - f64::from(old);
-            let ratio = difference.exp();
-            let advantage = f64::from(advantage);
-            self.ratio += ratio * share;
-            self.ratio_gap = self.ratio_gap.max((ratio - 1.0).abs());
-            self.approx_kl += 0.5 * difference * difference * share;
-            if -advantage * ratio.clamp(1.0 - clip, 1.0 + clip) > -advantage * ratio {
-                self.clip_fraction += share;
-            }
-        }
+    let host = |of: fn(&Row) -> &Vec<f32>| rows.iter().flat_map(|row| of(row)).copied().collect::<Vec<f32>>();
+    // a diverged minibatch has no statistics; the caller says that it diverged
+    if (stats.policy_loss + stats.value_loss).is_finite() {
+        let (old, advantages) = (host(|row| &row.old_log_probs), host(|row| &row.advantages));
+        stats.policy = policy_stats(&new_log_probs, &old, &advantages, config.clip)?;
     }
+    Ok((grads, stats))
 }
 
 /// One number per response token of all rows, `[n]`.

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
+use proptest::prelude::*;
 use tailguard_gpt2::{Gpt2, Gpt2Config, TokenDistribution};
-use tailguard_ppo::{KeptBatch, PpoConfig, PpoError, Train, TrainingState, update};
+use tailguard_ppo::{KeptBatch, KlController, PpoConfig, PpoError, Train, TrainingState, update};
 use tailguard_rollout::{Episode, Prompt};
 
 fn config() -> PpoConfig {
@@ -170,4 +171,16 @@ fn the_state_of_another_model_is_refused() {
         assert!(matches!(fresh.load(&path), Err(PpoError::State { .. })), "{other:?}");
     }
     assert!(matches!(state().load(Path::new("no/such/place")), Err(PpoError::State { .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn every_coefficient_comes_back_to_the_last_bit(coef in 1e-6f64..10.0) {
+        // it is written as text: a reader that rounds would make a resumed run drift
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        TrainingState { kl: KlController::fixed(coef).unwrap(), ..state() }.save(&path).unwrap();
+        prop_assert_eq!(state().load(&path).unwrap().kl.coef().to_bits(), coef.to_bits());
+    }
 }

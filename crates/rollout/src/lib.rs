@@ -43,6 +43,6 @@ pub use draws::DrawSeed;
 pub use engine::{Generation, generate};
 pub use episodes::{Episode, Rollout, responses, score_texts, scored_text};
 pub use error::RolloutError;
-pub use prompt::{Prompt, prompts};
+pub use prompt::{Prompt, encode, prompts};
 pub use sampler::probabilities;
 pub use score::{Sequence, TokenScores, log_probs_of, token_nlls};

@@ -24,8 +24,7 @@ pub fn prompts(tokenizer: &Tokenizer, texts: &[String], tokens: usize) -> Result
         return Err(RolloutError::Setting { key: "prompt_tokens", found: "0".into(), expected: "at least 1" });
     }
     let prompt = |(row, text): (usize, &String)| {
-        let ids = encode(tokenizer, row, text)?;
-        let ids = ids[..tokens.min(ids.len())].to_vec();
+        let ids = first_ids(tokenizer, row, text, tokens)?;
         if ids.is_empty() {
             return Err(RolloutError::EmptyPrompt { row });
         }
@@ -35,11 +34,34 @@ pub fn prompts(tokenizer: &Tokenizer, texts: &[String], tokens: usize) -> Result
     texts.par_iter().enumerate().map(prompt).collect()
 }
 
-/// Token ids of a whole text, without any that a model would want around it.
-fn encode(tokenizer: &Tokenizer, row: usize, text: &str) -> Result<Vec<u32>, RolloutError> {
-    let encoding = tokenizer.encode_fast(text, false);
-    let encoding = encoding.map_err(|source| RolloutError::Tokenizer { action: "encode", row, source })?;
-    Ok(encoding.get_ids().to_vec())
+/// The first `tokens` token ids of each text, or all of them where the text is shorter.
+///
+/// # Errors
+/// [`RolloutError::Tokenizer`] if the tokenizer refuses a text.
+pub fn encode(tokenizer: &Tokenizer, texts: &[String], tokens: usize) -> Result<Vec<Vec<u32>>, RolloutError> {
+    texts.par_iter().enumerate().map(|(row, text)| first_ids(tokenizer, row, text, tokens)).collect()
+}
+
+/// Bytes per token that a first try reads; English has four or five.
+const BYTES_PER_TOKEN: usize = 12;
+/// Tokens that are read beyond those asked for: tokenizers look at a word and what follows it, and not further.
+const MARGIN: usize = 16;
+
+/// Reads no more of a long text than is needed: a prompt is a small part of a review.
+fn first_ids(tokenizer: &Tokenizer, row: usize, text: &str, tokens: usize) -> Result<Vec<u32>, RolloutError> {
+    let mut bytes = tokens.saturating_add(MARGIN).saturating_mul(BYTES_PER_TOKEN);
+    loop {
+        // a cut between words leaves all words before it as they were
+        let cut = text.floor_char_boundary(bytes);
+        let start = if cut < text.len() { text[..cut].rfind(' ').unwrap_or(0) } else { cut };
+        let encoding = tokenizer.encode_fast(&text[..start], false);
+        let encoding = encoding.map_err(|source| RolloutError::Tokenizer { action: "encode", row, source })?;
+        let ids = encoding.get_ids();
+        if start == text.len() || ids.len() >= tokens.saturating_add(MARGIN) {
+            return Ok(ids[..tokens.min(ids.len())].to_vec());
+        }
+        bytes = bytes.saturating_mul(4);
+    }
 }
 
 /// The text of token ids, with or without special tokens such as the end of text.
@@ -64,6 +86,16 @@ mod tests {
         assert_eq!(cut[0].ids.len(), 3);
         assert!(texts[0].starts_with(&cut[0].text) && cut[0].text.len() < texts[0].len());
         assert_eq!(cut[1].text, "so");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn reading_a_part_gives_the_first_tokens_of_the_whole(words in proptest::collection::vec("[a-z'.,]{1,9}|[ ]{1,3}|é+|[0-9]{1,30}", 0..200), tokens in 1usize..40) {
+            let text = words.join(" ");
+            let whole = tokenizer().encode_fast(text.as_str(), false).unwrap();
+            let whole = &whole.get_ids()[..tokens.min(whole.get_ids().len())];
+            proptest::prop_assert_eq!(encode(&tokenizer(), &[text], tokens).unwrap(), [whole]);
+        }
     }
 
     #[test]

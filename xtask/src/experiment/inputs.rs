@@ -8,7 +8,7 @@ use tailguard_checkpoint::ModelDir;
 use tailguard_data::{Lookup, Place, Record, Split, at_least, imdb, require, shuffled};
 use tailguard_gpt2::Gpt2;
 use tailguard_reward::{Classifier, ScoreSettings};
-use tailguard_rollout::{EndOfText, Prompt, SamplingConfig, prompts, score_texts};
+use tailguard_rollout::{EndOfText, Prompt, SamplingConfig, encode, prompts, score_texts};
 use tokenizers::Tokenizer;
 
 use crate::config::{DataPlace, EndToken, EvaluationSplit, RunConfig};
@@ -60,13 +60,12 @@ impl Inputs {
         };
         let reward = Classifier::load(&ModelDir::open(&models.reward)?, settings, device)?;
         let (train, evaluation) = texts(config)?;
-        let ids = |records: &[&Record], tokens: usize| encode(&tokenizer, records, tokens);
-        let good = |records: &[Record]| -> Vec<Record> { records.iter().filter(|record| record.label == 1).cloned().collect() };
 
         let train_texts: Vec<String> = train.iter().map(|record| record.text.clone()).collect();
         require("training prompts", train_texts.len(), config.ppo.batch_size)?;
-        let good_train = good(&train);
-        let sft_texts = ids(&good_train.iter().collect::<Vec<_>>(), config.sft.text_tokens.min(base.config().n_positions))?;
+        let good = |record: &&Record| record.label == 1;
+        let good_texts: Vec<String> = train.iter().filter(good).map(|record| record.text.clone()).collect();
+        let sft_texts = encode(&tokenizer, &good_texts, config.sft.text_tokens.min(base.config().n_positions))?;
 
         let order = shuffled(evaluation.len(), EVALUATION_ORDER);
         require("evaluation prompts", evaluation.len(), config.evaluation.prompts)?;
@@ -75,11 +74,12 @@ impl Inputs {
         let prompt_texts: Vec<String> = evaluation_prompts.iter().map(|prompt| prompt.text.clone()).collect();
         let prompt_scores = score_texts(&reward, &prompt_texts)?;
 
-        let human: Vec<Record> = order.iter().map(|&row| &evaluation[row]).filter(|record| record.label == 1).cloned().collect();
+        let human = order.iter().map(|&row| &evaluation[row]).filter(good).take(config.evaluation.perplexity_texts);
+        let human: Vec<String> =
+            human.map(|record| record.text.chars().take(config.evaluation.perplexity_chars).collect()).collect();
         require("human texts for perplexity", human.len(), config.evaluation.perplexity_texts)?;
-        let cut: Vec<Record> = human.iter().take(config.evaluation.perplexity_texts).map(|record| cut(record, config)).collect();
         // one position is for the token in front
-        let human_texts = ids(&cut.iter().collect::<Vec<_>>(), base.config().n_positions - 1)?;
+        let human_texts = encode(&tokenizer, &human, base.config().n_positions - 1)?;
 
         let train_prompts = prompts(&tokenizer, &train_texts, config.data.prompt_tokens)?;
         let sampling = sampling(config, &base)?;
@@ -145,17 +145,6 @@ fn texts(config: &RunConfig) -> Result<(Vec<Record>, Vec<Record>)> {
             Ok((take(order), take(held_out)))
         }
     }
-}
-
-fn cut(record: &Record, config: &RunConfig) -> Record {
-    Record { text: record.text.chars().take(config.evaluation.perplexity_chars).collect(), label: record.label }
-}
-
-/// The first `tokens` ids of each text.
-fn encode(tokenizer: &Tokenizer, records: &[&Record], tokens: usize) -> Result<Vec<Vec<u32>>> {
-    let texts: Vec<&str> = records.iter().map(|record| record.text.as_str()).collect();
-    let encodings = tokenizer.encode_batch_fast(texts, false).map_err(|error| anyhow!("cannot tokenize a text: {error}"))?;
-    Ok(encodings.iter().map(|encoding| encoding.get_ids().iter().take(tokens).copied().collect()).collect())
 }
 
 fn sampling(config: &RunConfig, base: &Gpt2) -> Result<SamplingConfig> {
