@@ -8,14 +8,19 @@ use crate::table::{Columns, read};
 /// Reviews and where they came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// In the order of the file.
+    /// In the order of the file. The embedded reviews come as all negative ones, then all positive ones: shuffle them, see
+    /// [`shuffled`](crate::shuffled).
     pub records: Vec<Record>,
     /// The file.
     pub source: Source,
 }
 
-const NAMES: Names =
-    Names { what: "IMDB reviews", folder: "imdb", repository: "datasets--stanfordnlp--imdb", snapshot_folder: "plain_text" };
+const NAMES: Names = Names {
+    what: "IMDB reviews",
+    folder: "imdb",
+    repositories: ["datasets--stanfordnlp--imdb", "datasets--imdb"],
+    snapshot_folder: "plain_text",
+};
 
 /// Reads a split from the first place of `lookup` that has it: `train` or `test` with columns `text` and `label`, as Parquet,
 /// CSV or JSONL, in the place itself or in its folder `imdb`.

@@ -9,7 +9,7 @@
 //! let path = dir.path().join("mine.csv");
 //! std::fs::write(&path, "text,label\n\"A film, a film!\",1\nDull.,2\n").unwrap();
 //! let error = read(&path, &Columns::default()).unwrap_err().to_string();
-//! assert!(error.ends_with("column \"label\", row 2: found 2, expected 0 or 1"));
+//! assert!(error.ends_with("column \"label\", row 2: found \"2\", expected 0 or 1"));
 //! ```
 
 mod error;

@@ -39,11 +39,16 @@ impl Lookup {
     /// `HF_HOME/hub`, then `~/.cache/huggingface/hub`).
     #[must_use]
     pub fn from_environment(data_dir: Option<PathBuf>, embedded_dir: Option<PathBuf>, places: Vec<Place>) -> Self {
-        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let lookup = Self::from_variables(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from));
+        Self { data_dir, embedded_dir, places, ..lookup }
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<PathBuf>) -> Self {
         let home = || variable("HF_HOME").map(|home| home.join("hub"));
-        let default = || variable("HOME").map(|home| home.join(".cache/huggingface/hub"));
+        let user = || variable("HOME").or_else(|| variable("USERPROFILE"));
+        let default = || user().map(|home| home.join(".cache/huggingface/hub"));
         let hf_cache = variable("HF_HUB_CACHE").or_else(home).or_else(default);
-        Self { data_dir, env_dir: variable("TAILGUARD_DATA"), hf_cache, embedded_dir, places }
+        Self { env_dir: variable("TAILGUARD_DATA"), hf_cache, ..Self::default() }
     }
 }
 
@@ -75,8 +80,8 @@ pub(crate) struct Names {
     pub(crate) what: &'static str,
     /// The task's folder under a data directory.
     pub(crate) folder: &'static str,
-    /// The repository's folder in the Hugging Face cache.
-    pub(crate) repository: &'static str,
+    /// The repository's folder in the Hugging Face cache, and the one that it had before repositories had owners.
+    pub(crate) repositories: [&'static str; 2],
     /// The files' folder within a snapshot.
     pub(crate) snapshot_folder: &'static str,
 }
@@ -131,13 +136,39 @@ fn in_dir(dir: &Path, stem: &str) -> Option<PathBuf> {
 }
 
 fn in_cache(cache: &Path, names: Names, stem: &str, looked: &mut String) -> Option<PathBuf> {
-    let repository = cache.join(names.repository);
-    let revision = std::fs::read_to_string(repository.join("refs/main")).unwrap_or_default();
-    let folder = repository.join("snapshots").join(revision.trim()).join(names.snapshot_folder);
-    let path = folder.join(format!("{stem}-00000-of-00001.parquet"));
-    if !revision.trim().is_empty() && path.is_file() {
-        return Some(path);
+    for repository in names.repositories.map(|folder| cache.join(folder)) {
+        let revision = std::fs::read_to_string(repository.join("refs/main")).unwrap_or_default();
+        let folder = repository.join("snapshots").join(revision.trim()).join(names.snapshot_folder);
+        let path = folder.join(format!("{stem}-00000-of-00001.parquet"));
+        if !revision.trim().is_empty() && path.is_file() {
+            return Some(path);
+        }
+        *looked += &format!("\n  {}", repository.display());
     }
-    *looked += &format!("\n  {}", repository.display());
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(set: &'static [(&str, &str)]) -> Lookup {
+        Lookup::from_variables(|name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
+    }
+
+    #[test]
+    fn the_cache_follows_its_variables_in_their_order() {
+        let cache = |set| from(set).hf_cache;
+        assert_eq!(cache(&[("HF_HUB_CACHE", "/c"), ("HF_HOME", "/h"), ("HOME", "/u")]), Some("/c".into()));
+        assert_eq!(cache(&[("HF_HOME", "/h"), ("HOME", "/u")]), Some("/h/hub".into()));
+        assert_eq!(cache(&[("HOME", "/u")]), Some("/u/.cache/huggingface/hub".into()));
+        assert_eq!(cache(&[("USERPROFILE", "/w")]), Some("/w/.cache/huggingface/hub".into()));
+        assert_eq!(cache(&[]), None);
+    }
+
+    #[test]
+    fn the_variable_of_ours_names_a_data_directory() {
+        assert_eq!(from(&[("TAILGUARD_DATA", "/d")]).env_dir, Some("/d".into()));
+        assert_eq!(from(&[]).env_dir, None);
+    }
 }
