@@ -9,7 +9,8 @@ pub struct PpoConfig {
     pub iterations: usize,
     /// B: episodes sampled per iteration.
     pub batch_size: usize,
-    /// Episodes per optimiser step; at most `batch_size`.
+    /// Episodes per optimiser step when all are kept; at most `batch_size`. When fewer are kept, the number of steps stays and
+    /// each sees fewer episodes.
     pub minibatch_size: usize,
     /// Passes over the kept episodes.
     pub epochs: usize,

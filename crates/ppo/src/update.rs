@@ -108,7 +108,7 @@ pub fn update(
     let mut seen = 0usize;
     for epoch in 0..config.epochs {
         let order = shuffled(batch.rows.len(), seed, streams::MINIBATCHES + (iteration * config.epochs + epoch) as u64);
-        for minibatch in order.chunks(config.minibatch_size) {
+        for minibatch in minibatches(&order, (config.batch_size, config.minibatch_size)) {
             // rows of like length share a shard, so that padding is rare
             let mut rows: Vec<&Row> = minibatch.iter().map(|&row| &batch.rows[row]).collect();
             rows.sort_by_key(|row| row.ids.len());
@@ -129,6 +129,13 @@ pub fn update(
         }
     }
     Ok((policy, stats))
+}
+
+/// As many minibatches as the whole batch would have, of nearly equal size: however few episodes are kept, RA-RLHF takes as many
+/// optimiser steps as RLHF does. (TRL masks what it drops, and so takes as many too.)
+fn minibatches(order: &[usize], (batch_size, minibatch_size): (usize, usize)) -> impl Iterator<Item = &[usize]> {
+    let (kept, count) = (order.len(), batch_size.div_ceil(minibatch_size).min(order.len()));
+    (0..count).map(move |at| &order[at * kept / count..(at + 1) * kept / count])
 }
 
 /// One optimiser step: the value head at its own rate, all else at the policy's.
@@ -233,4 +240,31 @@ fn flat(rows: &[&Row], of: fn(&Row) -> &Vec<f32>, device: &Device) -> Tensor<1> 
     let values: Vec<f32> = rows.iter().flat_map(|row| of(row)).copied().collect();
     let count = values.len();
     Tensor::from_data(TensorData::new(values, [count]), &device.clone().inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn minibatches_hold_every_kept_episode_once(batch in 1usize..200, share in 0.0..1.0f64, minibatch in 1usize..200) {
+            let minibatch = minibatch.min(batch);
+            let kept = ((batch as f64 * share) as usize).max(1);
+            let order: Vec<usize> = (0..kept).rev().collect();
+            let parts: Vec<&[usize]> = minibatches(&order, (batch, minibatch)).collect();
+            prop_assert_eq!(&parts.concat(), &order);
+            prop_assert_eq!(parts.len(), batch.div_ceil(minibatch).min(kept));
+            let sizes = || parts.iter().map(|part| part.len());
+            prop_assert!(sizes().max().unwrap_or(0) - sizes().min().unwrap_or(0) <= 1);
+            prop_assert!(sizes().all(|size| (1..=minibatch).contains(&size)));
+        }
+    }
+
+    #[test]
+    fn dropping_episodes_takes_no_optimiser_step_away() {
+        let order: Vec<usize> = (0..52).collect();
+        assert_eq!(minibatches(&order, (128, 32)).map(<[usize]>::len).collect::<Vec<_>>(), [13; 4]);
+    }
 }
