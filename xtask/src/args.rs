@@ -193,7 +193,7 @@ pub(crate) struct ClassifierArgs {
     #[command(flatten)]
     pub(crate) common: PretrainArgs,
     /// Passes over the training reviews
-    #[arg(long, value_name = "N", default_value_t = 6)]
+    #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) epochs: usize,
 }
 
