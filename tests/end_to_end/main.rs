@@ -5,4 +5,5 @@
 mod command_line;
 mod damaged_input;
 mod imdb;
+mod interrupted;
 mod program;

@@ -1,0 +1,68 @@
+//! A run that was interrupted goes on, and comes to the numbers of a run that was not.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::program::{command, run};
+
+const WORDS: [&str; 10] = [
+    "reproduce",
+    "imdb",
+    "--preset",
+    "smoke",
+    "--out",
+    "run",
+    "--set",
+    "run.seeds=1",
+    "--set",
+    "ppo.iterations=24", // one state is saved on the way, at 20
+];
+
+/// Starts the run, sends it a signal once a line begins with `line`, and gives its exit code and what it said.
+fn interrupted(folder: &Path, line: &str, signal: &str) -> (Option<i32>, String) {
+    let mut child = command(folder).args(WORDS).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (id, mut said) = (child.id().to_string(), String::new());
+    let mut sent = false;
+    for next in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let next = next.unwrap();
+        said.push_str(&next);
+        said.push('\n');
+        if !sent && next.starts_with(line) {
+            assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+            sent = true;
+        }
+    }
+    assert!(sent, "no {line:?} in {said}");
+    (child.wait().unwrap().code(), said)
+}
+
+/// The results of the run in a folder, after it has gone on.
+fn resumed(folder: &Path) -> (String, String) {
+    let outcome = run(folder, &[&WORDS[..], &["--resume"]].concat());
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    (fs::read_to_string(folder.join("run/results.json")).unwrap(), outcome.stderr)
+}
+
+#[test]
+fn after_ctrl_c_and_after_a_kill_a_run_goes_on_to_the_same_numbers() {
+    let [whole, stopped, killed] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    assert_eq!(run(whole.path(), &WORDS).code, Some(0));
+    let expected = fs::read_to_string(whole.path().join("run/results.json")).unwrap();
+
+    let says = |said: &str, begin: &str| said.lines().any(|line| line.starts_with(begin));
+    let (code, said) = interrupted(stopped.path(), "ra_rlhf, seed 1 3/24", "-INT");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("--resume") && !says(&said, "ra_rlhf, seed 1 24/24"), "{said}");
+    let (results, said) = resumed(stopped.path());
+    assert!(says(&said, "ra_rlhf, seed 1 24/24"), "{said}");
+    assert!(!says(&said, "rlhf, seed 1") && !says(&said, "ra_rlhf, seed 1 3/24"), "nothing is done twice: {said}");
+    assert_eq!(results, expected);
+
+    let (code, said) = interrupted(killed.path(), "rlhf, seed 1 22/24", "-KILL");
+    assert_eq!(code, None, "{said}");
+    let (results, said) = resumed(killed.path());
+    assert!(says(&said, "rlhf, seed 1 21/24") && !says(&said, "rlhf, seed 1 20/24"), "it goes on after the saved 20: {said}");
+    assert_eq!(results, expected);
+}
