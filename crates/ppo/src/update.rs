@@ -249,9 +249,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn minibatches_hold_every_kept_episode_once(batch in 1usize..200, share in 0.0..1.0f64, minibatch in 1usize..200) {
-            let minibatch = minibatch.min(batch);
-            let kept = ((batch as f64 * share) as usize).max(1);
+        fn minibatches_hold_every_kept_episode_once(batch in 1usize..200, kept in 1usize..200, minibatch in 1usize..200) {
+            let (kept, minibatch) = (kept.min(batch), minibatch.min(batch));
             let order: Vec<usize> = (0..kept).rev().collect();
             let parts: Vec<&[usize]> = minibatches(&order, (batch, minibatch)).collect();
             prop_assert_eq!(&parts.concat(), &order);
