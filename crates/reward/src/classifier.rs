@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
-use serde::Deserialize;
 use tailguard_checkpoint::ModelDir;
 
 use crate::RewardModel;
-use crate::distilbert::{self, DistilBert};
+use crate::architecture::Architecture;
 use crate::error::RewardError;
+use crate::model::SequenceClassifier;
 use crate::text::TextEncoder;
 
 /// How a classifier's logits become scores.
@@ -32,58 +32,11 @@ impl Default for ScoreSettings {
     }
 }
 
-/// The architectures that can be loaded. To add one: a variant, its `model_type` in `load`, its logits.
-enum Architecture {
-    DistilBert(DistilBert),
-}
-
-impl Architecture {
-    fn load(dir: &ModelDir, device: &Device) -> Result<Self, RewardError> {
-        #[derive(Deserialize)]
-        struct Kind {
-            #[serde(default)]
-            model_type: String,
-        }
-        match dir.config::<Kind>()?.model_type {
-            kind if kind == distilbert::MODEL_TYPE => Ok(Self::DistilBert(DistilBert::load(dir, device)?)),
-            found => Err(RewardError::Architecture { path: dir.path().to_owned(), found, expected: "\"distilbert\"" }),
-        }
-    }
-
-    fn logits(&self, input_ids: Tensor<2, Int>, padding: Option<Tensor<2, Bool>>) -> Tensor<2> {
-        match self {
-            Self::DistilBert(model) => model.forward(input_ids, padding),
-        }
-    }
-
-    fn limits(&self) -> Limits {
-        match self {
-            Self::DistilBert(model) => {
-                let config = model.config();
-                Limits {
-                    vocabulary: config.vocab_size,
-                    positions: config.max_position_embeddings,
-                    labels: config.id2label.len(),
-                    pad: config.pad_token_id,
-                }
-            }
-        }
-    }
-}
-
-struct Limits {
-    vocabulary: usize,
-    positions: usize,
-    labels: usize,
-    pad: u32,
-}
-
 /// A sequence classifier with its tokenizer.
 pub struct Classifier {
-    model: Architecture,
+    model: SequenceClassifier,
     text: TextEncoder,
     settings: ScoreSettings,
-    limits: Limits,
     device: Device,
 }
 
@@ -94,22 +47,23 @@ impl Classifier {
     /// # Errors
     /// An unknown architecture, a file or tensor that is missing or damaged, or settings that do not suit the model.
     pub fn load(dir: &ModelDir, settings: ScoreSettings, device: &Device) -> Result<Self, RewardError> {
-        let model = Architecture::load(dir, device)?;
-        let limits = model.limits();
+        let model = SequenceClassifier::load(dir, device)?;
+        let Architecture { sizes, labels, .. } = model.architecture();
+        let (labels, positions) = (labels.len(), sizes.longest_text());
         let setting = |key, found, expected| Err(RewardError::Setting { key, found, expected });
-        if settings.label >= limits.labels {
-            return setting("label", settings.label, format!("less than the model's {} labels", limits.labels));
+        if settings.label >= labels {
+            return setting("label", settings.label, format!("less than the model's {labels} labels"));
         }
         // Two tokens are the special ones around the text.
-        if !(3..=limits.positions).contains(&settings.max_length) {
-            let expected = format!("at least 3 and at most the model's {} positions", limits.positions);
+        if !(3..=positions).contains(&settings.max_length) {
+            let expected = format!("at least 3 and at most the model's {positions} positions");
             return setting("max_length", settings.max_length, expected);
         }
         if settings.batch_tokens == 0 {
             return setting("batch_tokens", 0, "at least 1".to_owned());
         }
-        let text = TextEncoder::load(dir.tokenizer_path()?, settings.max_length, limits.vocabulary)?;
-        Ok(Self { model, text, settings, limits, device: device.clone() })
+        let text = TextEncoder::load(dir.tokenizer_path()?, settings.max_length, sizes.vocabulary)?;
+        Ok(Self { model, text, settings, device: device.clone() })
     }
 
     /// The settings it was loaded with.
@@ -150,7 +104,7 @@ impl Classifier {
             batches.iter().map(score).collect::<Result<_, _>>()?
         };
         let mut logits = vec![Vec::new(); ids.len()];
-        let rows = scored.iter().flat_map(|values| values.chunks(self.limits.labels));
+        let rows = scored.iter().flat_map(|values| values.chunks(self.model.architecture().labels.len()));
         for (&index, row) in order.iter().zip(rows) {
             if let Some(&found) = row.iter().find(|value| !value.is_finite()) {
                 return Err(RewardError::NotFinite { index, found });
@@ -164,9 +118,10 @@ impl Classifier {
     fn forward(&self, rows: &[&[u32]]) -> Result<Vec<f32>, RewardError> {
         let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
         let shape = [rows.len(), longest];
+        let pad = self.model.architecture().pad;
         let padded = |row: &[u32]| {
             let missing = longest - row.len();
-            row.iter().copied().chain(std::iter::repeat_n(self.limits.pad, missing)).map(i64::from).collect::<Vec<_>>()
+            row.iter().copied().chain(std::iter::repeat_n(pad, missing)).map(i64::from).collect::<Vec<_>>()
         };
         let ids: Vec<i64> = rows.iter().flat_map(|row| padded(row)).collect();
         let input_ids = Tensor::from_data(TensorData::new(ids, shape), &self.device);
@@ -174,7 +129,7 @@ impl Classifier {
             let mask: Vec<bool> = rows.iter().flat_map(|row| (0..longest).map(|column| column >= row.len())).collect();
             Tensor::from_data(TensorData::new(mask, shape), &self.device)
         });
-        let logits = self.model.logits(input_ids, padding).into_data();
+        let logits = self.model.forward(input_ids, padding).into_data();
         logits.try_to_vec::<f32>().map_err(|error| RewardError::Device { reason: format!("{error:?}") })
     }
 }

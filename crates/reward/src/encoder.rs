@@ -1,4 +1,4 @@
-//! The Transformer encoder that DistilBERT and BERT share: post-layer-norm blocks over learned positions.
+//! The Transformer encoder that DistilBERT, BERT and RoBERTa share: post-layer-norm blocks over learned positions.
 //!
 //! A classifier looks at the first token only. So the last block computes its output there and nowhere else, which for
 //! two blocks saves almost half of the work.
@@ -35,10 +35,33 @@ impl Activation {
     }
 }
 
+/// How the tokens of a row are numbered, for their position embeddings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Numbering {
+    /// 0, 1, 2, ...
+    FromZero,
+    /// From the number behind this token's id on. The token itself has its id as number and is not counted, wherever it stands.
+    AfterPadding(u32),
+}
+
+impl Numbering {
+    /// The number of the first token.
+    pub(crate) fn first(self) -> usize {
+        match self {
+            Self::FromZero => 0,
+            Self::AfterPadding(pad) => pad as usize + 1,
+        }
+    }
+}
+
 /// Sizes of an encoder.
+#[derive(Debug, Clone)]
 pub(crate) struct Sizes {
     pub(crate) vocabulary: usize,
     pub(crate) positions: usize,
+    pub(crate) numbering: Numbering,
+    /// Number of token types, if there are any; all tokens are of the first.
+    pub(crate) token_types: Option<usize>,
     pub(crate) layers: usize,
     pub(crate) heads: usize,
     pub(crate) width: usize,
@@ -47,13 +70,23 @@ pub(crate) struct Sizes {
     pub(crate) epsilon: f64,
 }
 
+impl Sizes {
+    /// Tokens of the longest text that there are positions for.
+    pub(crate) fn longest_text(&self) -> usize {
+        self.positions.saturating_sub(self.numbering.first())
+    }
+}
+
 /// Token and position embeddings, then blocks.
 #[derive(Module, Debug)]
 pub(crate) struct Encoder {
     word_embeddings: Embedding,
     position_embeddings: Embedding,
+    token_type_embeddings: Option<Embedding>,
     embedding_norm: LayerNorm,
     layers: Vec<Block>,
+    #[module(skip)]
+    numbering: Numbering,
 }
 
 impl Encoder {
@@ -78,22 +111,22 @@ impl Encoder {
         Self {
             word_embeddings: embedding(sizes.vocabulary, sizes.width, device),
             position_embeddings: embedding(sizes.positions, sizes.width, device),
+            token_type_embeddings: sizes.token_types.map(|types| embedding(types, sizes.width, device)),
             embedding_norm: LayerNorm::zeros(sizes, device),
             layers: (0..sizes.layers).map(block).collect(),
+            numbering: sizes.numbering,
         }
     }
 
     /// The last hidden state of the first token.
     ///
     /// # Shapes
-    /// - `input_ids`: `[batch, seq]`, `seq` at most the number of positions
+    /// - `input_ids`: `[batch, seq]`, `seq` at most [`Sizes::longest_text`]
     /// - `padding`: `[batch, seq]`, true where there is no token; never the first column
     /// - result: `[batch, width]`
     pub(crate) fn first(&self, input_ids: Tensor<2, Int>, padding: Option<Tensor<2, Bool>>) -> Tensor<2> {
         let [batch, seq] = input_ids.dims();
-        let positions = self.position_embeddings.weight.val().slice(s![0..seq, ..]);
-        let words = self.word_embeddings.forward(input_ids); // [batch, seq, width]
-        let mut x = self.embedding_norm.forward(words + positions.unsqueeze());
+        let mut x = self.embed(input_ids);
         let padding = padding.map(|padding| padding.reshape([batch, 1, 1, seq]));
         for (index, layer) in self.layers.iter().enumerate() {
             let queries = if index + 1 == self.layers.len() { x.clone().slice(s![.., 0..1, ..]) } else { x.clone() };
@@ -101,6 +134,23 @@ impl Encoder {
         }
         let width = x.dims()[2];
         x.slice(s![.., 0..1, ..]).reshape([batch, width])
+    }
+
+    /// The sum of a token's embeddings, normalised: `[batch, seq, width]`.
+    fn embed(&self, input_ids: Tensor<2, Int>) -> Tensor<3> {
+        let positions = match self.numbering {
+            Numbering::FromZero => self.position_embeddings.weight.val().slice(s![0..input_ids.dims()[1], ..]).unsqueeze(),
+            Numbering::AfterPadding(pad) => {
+                let pad = i64::from(pad);
+                let counted = input_ids.clone().not_equal_elem(pad).int();
+                self.position_embeddings.forward(counted.clone().cumsum(1) * counted + pad)
+            }
+        };
+        let mut x = self.word_embeddings.forward(input_ids) + positions;
+        if let Some(types) = &self.token_type_embeddings {
+            x = x + types.weight.val().slice(s![0..1, ..]).unsqueeze();
+        }
+        self.embedding_norm.forward(x)
     }
 
     /// Makes attention begin as a plain mean: queries and keys of 0, value and output the identity.

@@ -12,14 +12,14 @@ pub enum RewardError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// A model of another architecture than those here.
-    #[error("{}: config.json has model_type {found:?}, expected {expected}", path.display())]
+    #[error("{}: config.json has model_type {found:?}, expected one of {expected:?}", path.display())]
     Architecture {
         /// The model directory.
         path: PathBuf,
         /// The `model_type` found; empty if there is none.
         found: String,
         /// The architectures that are known.
-        expected: &'static str,
+        expected: Vec<&'static str>,
     },
     /// A setting of `config.json` that this model does not have.
     #[error("the classifier's configuration has {key} {found}, expected {expected}")]

@@ -2,8 +2,9 @@
 //!
 //! The rest of tailguard sees rewards only through the trait [`RewardModel`], so a reward can be anything that scores
 //! texts. The one that comes with it is [`Classifier`]: a sequence classifier from a Hugging Face directory, of which one
-//! label's raw logit is the score, without softmax. DistilBERT is there; another architecture is one file like
-//! `distilbert.rs` (a table of names and a head over the shared encoder) and one line in `classifier.rs`.
+//! label's raw logit is the score, without softmax. It may be a DistilBERT, a BERT or a RoBERTa; another architecture is one file
+//! like `distilbert.rs` (what `config.json` says, and a table of names, for the shared encoder and head) and one line in
+//! `architecture.rs`.
 //!
 //! Texts are cut into tokens by the model's own `tokenizer.json`, sorted by length and scored in batches with little
 //! padding; the order of the scores is that of the texts, and a score does not depend on the other texts of its batch.
@@ -36,17 +37,24 @@
 //! # }
 //! ```
 
+mod architecture;
+mod bert;
 mod classifier;
 mod distilbert;
 mod encoder;
 mod error;
+mod model;
 mod parameters;
+mod roberta;
 mod text;
 
+pub use bert::BertConfig;
 pub use classifier::{Classifier, ScoreSettings};
-pub use distilbert::{DistilBert, DistilBertConfig};
+pub use distilbert::DistilBertConfig;
 pub use encoder::Activation;
 pub use error::RewardError;
+pub use model::SequenceClassifier;
+pub use roberta::RobertaConfig;
 
 /// Something that scores texts.
 pub trait RewardModel: Send + Sync {

@@ -11,8 +11,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use tailguard_checkpoint::{CheckpointError, Weights, WeightsWriter};
 
-/// Pairs of (piece of a path, piece of a checkpoint's name); each is replaced once, in order.
-pub(crate) type Names = [(&'static str, &'static str)];
+/// A piece of a path, and what a checkpoint's name has in its place.
+pub(crate) type Rename = (&'static str, &'static str);
+
+/// The layer norms' names in checkpoints that were made from TensorFlow's, as the first ones of BERT were.
+const OLD: &[Rename] = &[(".LayerNorm.weight", ".LayerNorm.gamma"), (".LayerNorm.bias", ".LayerNorm.beta")];
 
 /// Burn's `Linear` is `[in, out]`, PyTorch's `[out, in]`: its weight is transposed on the way.
 const TRANSPOSED: &str = "Struct:Linear";
@@ -38,8 +41,8 @@ impl Place {
         self.containers.pop();
     }
 
-    fn name(&self, names: &Names) -> String {
-        names.iter().fold(self.path.join("."), |name, (ours, theirs)| name.replacen(ours, theirs, 1))
+    fn name(&self, names: &[Rename]) -> String {
+        rename(self.path.join("."), names)
     }
 
     fn is_transposed(&self, rank: usize) -> bool {
@@ -47,8 +50,13 @@ impl Place {
     }
 }
 
+/// Each piece is replaced once, in order.
+fn rename(name: String, names: &[Rename]) -> String {
+    names.iter().fold(name, |name, (ours, theirs)| name.replacen(ours, theirs, 1))
+}
+
 /// Replaces every parameter by the checkpoint's tensor of its name.
-pub(crate) fn load<M: Module>(model: M, weights: &mut Weights, names: &Names, device: &Device) -> Result<M, CheckpointError> {
+pub(crate) fn load<M: Module>(model: M, weights: &mut Weights, names: &[Rename], device: &Device) -> Result<M, CheckpointError> {
     let mut loader = Loader { place: Place::default(), names, weights, device, error: None };
     let model = model.map(&mut loader);
     loader.error.map_or(Ok(model), Err)
@@ -56,7 +64,7 @@ pub(crate) fn load<M: Module>(model: M, weights: &mut Weights, names: &Names, de
 
 struct Loader<'a> {
     place: Place,
-    names: &'a Names,
+    names: &'a [Rename],
     weights: &'a mut Weights,
     device: &'a Device,
     /// The first thing that went wrong; the walk itself cannot stop.
@@ -81,7 +89,10 @@ impl ModuleMapper for Loader<'_> {
         if transposed {
             shape.reverse();
         }
-        match self.weights.tensor(&self.place.name(self.names), shape, self.device) {
+        let name = self.place.name(self.names);
+        let old = rename(name.clone(), OLD);
+        let name = if self.weights.contains(&old) { old } else { name };
+        match self.weights.tensor(&name, shape, self.device) {
             Ok(tensor) if transposed => Param::from_tensor(tensor.swap_dims(0, 1)),
             Ok(tensor) => Param::from_tensor(tensor),
             Err(error) => {
@@ -93,13 +104,13 @@ impl ModuleMapper for Loader<'_> {
 }
 
 /// Adds every parameter to a checkpoint under its name.
-pub(crate) fn store<M: Module>(model: &M, writer: &mut WeightsWriter, names: &Names) {
+pub(crate) fn store<M: Module>(model: &M, writer: &mut WeightsWriter, names: &[Rename]) {
     model.visit(&mut Storer { place: Place::default(), names, writer });
 }
 
 struct Storer<'a> {
     place: Place,
-    names: &'a Names,
+    names: &'a [Rename],
     writer: &'a mut WeightsWriter,
 }
 

@@ -2,13 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall say where")]
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::path::Path;
 
 use burn::tensor::Device;
+use serde_json::{Value, json};
 use tailguard_checkpoint::{CheckpointError, ModelDir, WeightType};
-use tailguard_reward::{Activation, Classifier, DistilBert, DistilBertConfig, RewardError, RewardModel, ScoreSettings};
+use tailguard_reward::{
+    Activation, BertConfig, Classifier, DistilBertConfig, RewardError, RewardModel, RobertaConfig, ScoreSettings,
+    SequenceClassifier,
+};
 use tokenizers::Tokenizer;
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::pre_tokenizers::whitespace::Whitespace;
@@ -24,6 +29,75 @@ fn config() -> DistilBertConfig {
         activation: Activation::GeluNew,
         ..Default::default()
     }
+}
+
+fn bert() -> BertConfig {
+    BertConfig {
+        vocab_size: 8,
+        max_position_embeddings: 16,
+        num_hidden_layers: 2,
+        num_attention_heads: 2,
+        hidden_size: 8,
+        intermediate_size: 12,
+        hidden_act: Activation::GeluNew,
+        layer_norm_eps: 1e-5,
+        ..Default::default()
+    }
+}
+
+fn roberta() -> RobertaConfig {
+    RobertaConfig(BertConfig { type_vocab_size: 1, pad_token_id: 1, ..bert() })
+}
+
+/// A model of each architecture.
+fn models() -> [SequenceClassifier; 3] {
+    let device = Device::flex();
+    [config().init(7, &device).unwrap(), bert().init(7, &device).unwrap(), roberta().init(7, &device).unwrap()]
+}
+
+fn save(model: &SequenceClassifier, home: &tempfile::TempDir) -> ModelDir {
+    model.save(home.path(), WeightType::F32).unwrap();
+    ModelDir::open(home.path()).unwrap()
+}
+
+fn load(dir: &ModelDir) -> Result<SequenceClassifier, RewardError> {
+    SequenceClassifier::load(dir, &Device::flex())
+}
+
+/// The error of a checkpoint that does not hold what its configuration says.
+fn misfit(dir: &ModelDir) -> CheckpointError {
+    match load(dir).unwrap_err() {
+        RewardError::Checkpoint(error) => error,
+        other => panic!("{other}"),
+    }
+}
+
+/// Changes a directory's `config.json`.
+fn edit_config(dir: &ModelDir, edit: impl Fn(&mut serde_json::Map<String, Value>)) {
+    let mut config = dir.config().unwrap();
+    edit(&mut config);
+    fs::write(dir.path().join("config.json"), Value::Object(config).to_string()).unwrap();
+}
+
+/// A tensor's name, type, shape and bytes.
+type Stored<'a> = (&'a str, &'a str, &'a [usize], &'a [u8]);
+
+/// Changes the names in a directory's `model.safetensors`, and puts more tensors behind.
+fn edit_weights(dir: &ModelDir, rename: impl Fn(&str) -> String, more: &[Stored]) {
+    let path = dir.path().join("model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let (length, rest) = bytes.split_first_chunk().unwrap();
+    let (header, data) = rest.split_at(usize::try_from(u64::from_le_bytes(*length)).unwrap());
+    let header: BTreeMap<String, Value> = serde_json::from_slice(header).unwrap();
+    let mut header: BTreeMap<String, Value> = header.into_iter().map(|(name, entry)| (rename(&name), entry)).collect();
+    let mut data = data.to_vec();
+    for &(name, dtype, shape, values) in more {
+        let offsets = [data.len(), data.len() + values.len()];
+        header.insert(name.to_owned(), json!({ "dtype": dtype, "shape": shape, "data_offsets": offsets }));
+        data.extend(values);
+    }
+    let header = serde_json::to_vec(&header).unwrap();
+    fs::write(path, [&(header.len() as u64).to_le_bytes(), header.as_slice(), &data].concat()).unwrap();
 }
 
 fn settings() -> ScoreSettings {
@@ -56,12 +130,13 @@ fn texts(texts: &[&str]) -> Vec<String> {
 
 #[test]
 fn what_is_saved_is_loaded() {
-    let home = tempfile::tempdir().unwrap();
-    let dir = model_dir(&home);
-    let again = tempfile::tempdir().unwrap();
-    DistilBert::load(&dir, &Device::flex()).unwrap().save(again.path(), WeightType::F32).unwrap();
-    for file in ["config.json", "model.safetensors"] {
-        assert_eq!(fs::read(dir.path().join(file)).unwrap(), fs::read(again.path().join(file)).unwrap(), "{file}");
+    for model in models() {
+        let (home, again) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let dir = save(&model, &home);
+        save(&load(&dir).unwrap(), &again);
+        for file in ["config.json", "model.safetensors"] {
+            assert_eq!(fs::read(dir.path().join(file)).unwrap(), fs::read(again.path().join(file)).unwrap(), "{file}");
+        }
     }
 }
 
@@ -137,23 +212,129 @@ fn settings_must_suit_the_model() {
 fn another_architecture_is_named() {
     let home = tempfile::tempdir().unwrap();
     let dir = model_dir(&home);
-    for (json, found) in [(r#"{"model_type": "roberta"}"#, "\"roberta\""), ("{}", "\"\"")] {
+    for (json, found) in [(r#"{"model_type": "xlnet"}"#, "xlnet"), ("{}", "")] {
         fs::write(dir.path().join("config.json"), json).unwrap();
         let message = refused(&dir, settings()).to_string();
-        assert!(message.ends_with(&format!("config.json has model_type {found}, expected \"distilbert\"")), "{message}");
+        let expected = format!(r#"has model_type "{found}", expected one of ["distilbert", "bert", "roberta"]"#);
+        assert!(message.ends_with(&expected), "{message}");
     }
 }
 
 #[test]
 fn a_configuration_that_fits_no_model_is_refused() {
+    let device = Device::flex();
     let cases = [
-        (DistilBertConfig { n_heads: 3, ..config() }, "dim 8, expected a multiple of n_heads 3"),
-        (DistilBertConfig { n_layers: 0, ..config() }, "n_layers 0, expected at least 1"),
+        (DistilBertConfig { n_heads: 3, ..config() }.init(0, &device), "dim 8, expected a multiple of n_heads 3"),
+        (DistilBertConfig { n_layers: 0, ..config() }.init(0, &device), "n_layers 0, expected at least 1"),
+        (
+            BertConfig { num_attention_heads: 5, ..bert() }.init(0, &device),
+            "hidden_size 8, expected a multiple of num_attention_heads 5",
+        ),
+        (BertConfig { type_vocab_size: 0, ..bert() }.init(0, &device), "type_vocab_size 0, expected at least 1"),
+        (BertConfig { id2label: BTreeMap::new(), ..bert() }.init(0, &device), "number of labels 0, expected at least 1"),
+        (BertConfig { max_position_embeddings: 0, ..bert() }.init(0, &device), "max_position_embeddings 0, expected at least 1"),
+        (BertConfig { pad_token_id: 8, ..bert() }.init(0, &device), "pad_token_id 8, expected less than vocab_size 8"),
+        (
+            RobertaConfig(BertConfig { max_position_embeddings: 2, ..roberta().0 }).init(0, &device),
+            "max_position_embeddings 2, expected at least 3",
+        ),
     ];
-    for (config, message) in cases {
-        let error = config.init(0, &Device::flex()).unwrap_err().to_string();
+    for (model, message) in cases {
+        let error = model.unwrap_err().to_string();
         assert!(error.ends_with(message), "{error}");
     }
+}
+
+#[test]
+fn there_are_as_many_labels_as_names_or_as_num_labels_says_or_two() {
+    let labels = (0..5).map(|index| (index, format!("label {index}"))).collect();
+    let home = tempfile::tempdir().unwrap();
+    let dir = save(&BertConfig { id2label: labels, ..bert() }.init(7, &Device::flex()).unwrap(), &home);
+    edit_config(&dir, |config| {
+        config.insert("num_labels".to_owned(), json!(3));
+    });
+    assert!(load(&dir).is_ok(), "names come first");
+    edit_config(&dir, |config| {
+        config.remove("id2label");
+        config.insert("num_labels".to_owned(), json!(5));
+    });
+    assert!(load(&dir).is_ok());
+    edit_config(&dir, |config| {
+        config.remove("num_labels");
+    });
+    let error = misfit(&dir);
+    assert!(matches!(&error, CheckpointError::Shape { expected, .. } if expected == &[2, 8]), "{error}");
+    edit_config(&dir, |config| {
+        config.insert("num_labels".to_owned(), json!(1_u64 << 40));
+    });
+    let message = load(&dir).unwrap_err().to_string();
+    assert!(message.ends_with("num_labels 1099511627776, expected at most 65536"), "{message}");
+}
+
+#[test]
+fn roberta_has_fewer_positions_than_embeddings_of_them() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = save(&roberta().init(7, &Device::flex()).unwrap(), &home);
+    write_tokenizer(dir.path(), &["[UNK]", "<pad>", "film"]);
+    let settings = |max_length| ScoreSettings { max_length, ..Default::default() };
+    let message = refused(&dir, settings(15)).to_string();
+    assert_eq!(message, "max_length is 15, expected at least 3 and at most the model's 14 positions");
+    let classifier = Classifier::load(&dir, settings(14), &Device::flex()).unwrap();
+    assert_eq!(classifier.score(&["film ".repeat(20), "film".to_owned()]).unwrap().len(), 2);
+}
+
+#[test]
+fn what_roberta_leaves_out_is_not_as_in_bert() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = save(&roberta().init(7, &Device::flex()).unwrap(), &home);
+    edit_config(&dir, |config| {
+        config.remove("vocab_size");
+    });
+    let error = misfit(&dir);
+    assert!(matches!(&error, CheckpointError::Shape { expected, .. } if expected == &[50_265, 8]), "{error}");
+    edit_config(&dir, |config| {
+        config.insert("vocab_size".to_owned(), json!(8));
+        config.remove("pad_token_id");
+    });
+    let again = tempfile::tempdir().unwrap();
+    let saved: Value = save(&load(&dir).unwrap(), &again).config().unwrap();
+    assert_eq!(saved["pad_token_id"], 1);
+}
+
+#[test]
+fn what_old_checkpoints_hold_besides_is_ignored() {
+    let positions: Vec<u8> = (0..16_i64).flat_map(i64::to_le_bytes).collect();
+    let square = [0; 4 * 8 * 8];
+    let more: [&[Stored]; 3] = [
+        &[("distilbert.embeddings.position_ids", "I64", &[1, 16], &positions)],
+        &[("bert.embeddings.position_ids", "I64", &[1, 16], &positions)],
+        &[
+            ("roberta.embeddings.position_ids", "I64", &[1, 16], &positions),
+            ("roberta.pooler.dense.weight", "F32", &[8, 8], &square),
+            ("roberta.pooler.dense.bias", "F32", &[8], &square[..4 * 8]),
+        ],
+    ];
+    for (model, more) in models().iter().zip(more) {
+        let home = tempfile::tempdir().unwrap();
+        let dir = save(model, &home);
+        edit_weights(&dir, str::to_owned, more);
+        load(&dir).unwrap();
+        edit_weights(&dir, str::to_owned, &[("lm_head.bias", "F32", &[1], &[0; 4])]);
+        let error = misfit(&dir);
+        assert!(matches!(&error, CheckpointError::Unused { names, .. } if names == &["lm_head.bias"]), "{error}");
+    }
+}
+
+#[test]
+fn layer_norms_may_have_their_old_names() {
+    let (home, again) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let dir = save(&models()[1], &home);
+    let weights = fs::read(dir.path().join("model.safetensors")).unwrap();
+    let old = |name: &str| name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+    edit_weights(&dir, old, &[]);
+    assert!(dir.weights().unwrap().contains("bert.encoder.layer.1.output.LayerNorm.gamma"));
+    let dir = save(&load(&dir).unwrap(), &again);
+    assert!(fs::read(dir.path().join("model.safetensors")).unwrap() == weights);
 }
 
 #[test]
@@ -195,25 +376,40 @@ fn a_tokenizer_of_another_model_is_refused() {
 
 #[test]
 fn weights_of_another_configuration_are_refused() {
-    let home = tempfile::tempdir().unwrap();
-    let dir = model_dir(&home);
-    let text = fs::read_to_string(dir.path().join("config.json")).unwrap();
-    let changed = |from: &str, to: &str| {
-        assert!(text.contains(from));
-        fs::write(dir.path().join("config.json"), text.replace(from, to)).unwrap();
-        match refused(&dir, settings()) {
-            RewardError::Checkpoint(error) => error,
-            other => panic!("{other}"),
-        }
-    };
-    let fewer = changed("\"n_layers\": 2", "\"n_layers\": 1");
-    assert!(matches!(&fewer, CheckpointError::Unused { names, .. } if names.len() == 16), "{fewer}");
-    let more = changed("\"n_layers\": 2", "\"n_layers\": 3");
-    let expected = "distilbert.transformer.layer.2.attention.q_lin.weight";
-    assert!(matches!(&more, CheckpointError::MissingTensor { name, .. } if name == expected), "{more}");
-    let wider = changed("\"hidden_dim\": 12", "\"hidden_dim\": 10");
-    assert!(
-        matches!(&wider, CheckpointError::Shape { found, expected, .. } if found == &[12, 8] && expected == &[10, 8]),
-        "{wider}"
-    );
+    let keys = [
+        ("n_layers", "hidden_dim", "distilbert.transformer.layer.2.attention.q_lin.weight"),
+        ("num_hidden_layers", "intermediate_size", "bert.encoder.layer.2.attention.self.query.weight"),
+        ("num_hidden_layers", "intermediate_size", "roberta.encoder.layer.2.attention.self.query.weight"),
+    ];
+    for (model, (layers, inner, missing)) in models().iter().zip(keys) {
+        let changed = |key: &str, value: usize| {
+            let home = tempfile::tempdir().unwrap();
+            let dir = save(model, &home);
+            edit_config(&dir, |config| {
+                assert!(config.insert(key.to_owned(), json!(value)).is_some(), "{key}");
+            });
+            misfit(&dir)
+        };
+        let fewer = changed(layers, 1);
+        assert!(matches!(&fewer, CheckpointError::Unused { names, .. } if names.len() == 16), "{fewer}");
+        let more = changed(layers, 3);
+        assert!(matches!(&more, CheckpointError::MissingTensor { name, .. } if name == missing), "{more}");
+        let wider = changed(inner, 10);
+        assert!(
+            matches!(&wider, CheckpointError::Shape { found, expected, .. } if found == &[12, 8] && expected == &[10, 8]),
+            "{wider}"
+        );
+    }
+}
+
+#[test]
+fn a_missing_tensor_of_the_head_is_named() {
+    let names = ["pre_classifier.weight", "bert.pooler.dense.weight", "classifier.dense.weight"];
+    for (model, missing) in models().iter().zip(names) {
+        let home = tempfile::tempdir().unwrap();
+        let dir = save(model, &home);
+        edit_weights(&dir, |name| if name == missing { "lost".to_owned() } else { name.to_owned() }, &[]);
+        let error = misfit(&dir);
+        assert!(matches!(&error, CheckpointError::MissingTensor { name, .. } if name == missing), "{error}");
+    }
 }

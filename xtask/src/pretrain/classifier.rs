@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::{ModelDir, TOKENIZER_FILE, WeightType, write_dir, write_file};
-use tailguard_reward::{Activation, Classifier, DistilBert, DistilBertConfig, ScoreSettings};
+use tailguard_reward::{Activation, Classifier, DistilBertConfig, ScoreSettings, SequenceClassifier};
 use tokenizers::Tokenizer;
 use tracing::info;
 
@@ -123,7 +123,7 @@ struct State {
 
 /// A model on its way.
 struct Training {
-    model: DistilBert,
+    model: SequenceClassifier,
     embeddings: Part,
     rest: Part,
     state: State,
@@ -296,7 +296,7 @@ fn tensors(rows: &[Vec<u32>], pad: u32, device: &Device) -> (Tensor<2, Int>, Opt
 }
 
 /// Writes the Hugging Face directory, in half precision.
-fn write(model: &DistilBert, tokenizer: &Tokenizer, out: &Path) -> Result<()> {
+fn write(model: &SequenceClassifier, tokenizer: &Tokenizer, out: &Path) -> Result<()> {
     let json = tokenizer.to_string(false).map_err(|error| anyhow!("cannot write the tokenizer: {error}"))?;
     // What stands beside the model's files, such as a README.md, stays.
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
