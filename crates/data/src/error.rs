@@ -1,30 +1,54 @@
 //! What can be wrong with a data file. Every message names the file, and the column and row where there are any.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Errors of finding and reading texts. Rows are counted from 1, the header of a CSV file not included.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
+    /// A layout that makes no sense.
+    #[error("{name}: found {found}, expected {expected}")]
+    Setting {
+        /// The part of the layout.
+        name: &'static str,
+        /// The value.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
     /// The task's files are nowhere.
-    #[error("found no {what}; looked in{looked}")]
+    #[error("found no {folder} data ({stem} or prompts); looked in{looked}")]
     NotFound {
-        /// What was looked for.
-        what: &'static str,
+        /// The task's own folder.
+        folder: String,
+        /// The file's name without its ending.
+        stem: &'static str,
         /// The places, one a line.
         looked: String,
     },
     /// A place that was named by the user does not hold the file: never passed over in silence.
-    #[error("{place} is {path}, which has no {file} (nor {folder}/{file})")]
+    #[error("{place} is {path}, which has no {stem} or prompts table (.parquet, .csv, .jsonl), nor has its folder {folder:?}")]
     NotThere {
         /// Who named it.
         place: &'static str,
         /// The directory.
         path: PathBuf,
-        /// The file looked for.
-        file: String,
+        /// The name of the file looked for, without its ending.
+        stem: &'static str,
         /// The task's own folder.
-        folder: &'static str,
+        folder: String,
+    },
+    /// A table in parts is not whole.
+    #[error("{folder} has {found} files of {stem} in {total} parts, expected each part once")]
+    Parts {
+        /// The parts' folder.
+        folder: PathBuf,
+        /// The table.
+        stem: &'static str,
+        /// Files found.
+        found: usize,
+        /// Parts, by the name of the first.
+        total: usize,
     },
     /// The name does not say what kind of table it is.
     #[error("{path}: unknown kind of table, expected .parquet, .csv, .jsonl or .ndjson")]
@@ -61,14 +85,44 @@ pub enum DataError {
         reason: String,
     },
     /// A column is not there.
-    #[error("{path} has no column {column:?}; its columns are {found}")]
+    #[error("{path} has no column {column}; its columns are {found}")]
     MissingColumn {
         /// The file.
         path: PathBuf,
-        /// The column asked for.
+        /// The column asked for, quoted, or several that would do.
         column: String,
         /// Those there.
         found: String,
+    },
+    /// Texts without scores.
+    #[error("{path} has no column of scores ({columns}), its columns are {found}; and there is no {labels} with them beside it")]
+    NoScore {
+        /// The file.
+        path: PathBuf,
+        /// The columns that would do.
+        columns: String,
+        /// Those there.
+        found: String,
+        /// The file that could hold the scores.
+        labels: String,
+    },
+    /// A text that the file of scores does not know.
+    #[error("{path}: row {row} has the id {id:?}, which {labels} has not")]
+    NoScoreForId {
+        /// The file of texts.
+        path: PathBuf,
+        /// The row, from 1.
+        row: usize,
+        /// The text's id.
+        id: String,
+        /// The file of scores.
+        labels: PathBuf,
+    },
+    /// No share of the good class can be made of one class.
+    #[error("{files}: all texts are of one class, expected good and bad ones; check score, threshold and good side")]
+    OneClass {
+        /// Which they are, and where.
+        files: String,
     },
     /// A column holds something else.
     #[error("{path}: column {column:?} holds {found}, expected {expected}")]
@@ -112,4 +166,10 @@ pub enum DataError {
         /// Rows needed.
         needed: usize,
     },
+}
+
+impl DataError {
+    pub(crate) fn unreadable(path: &Path, kind: &'static str, reason: impl ToString) -> Self {
+        Self::Unreadable { path: path.into(), kind, reason: reason.to_string() }
+    }
 }

@@ -1,23 +1,32 @@
-//! Prompts and reviews from Parquet, CSV and JSONL.
+//! Labelled texts from Parquet, CSV and JSONL.
 //!
-//! [`imdb`] knows one task's columns and places, [`table`] reads any table of labelled texts, [`Lookup`] says where to look and
-//! [`Source`] which place it was. No tokenizer, no tensor.
+//! A [`Layout`] describes a task: its columns, its places and what makes a text good. [`load`] reads a split of it, [`Lookup`] says
+//! where to look and [`Source`] which files it was; [`table`] reads any one table. No tokenizer, no tensor.
 //!
 //! ```
-//! use tailguard_data::table::{Columns, read};
+//! use tailguard_data::{Good, Layout, table::read};
 //! let dir = tempfile::tempdir().unwrap();
 //! let path = dir.path().join("mine.csv");
-//! std::fs::write(&path, "text,label\n\"A film, a film!\",1\nDull.,2\n").unwrap();
-//! let error = read(&path, &Columns::default()).unwrap_err().to_string();
-//! assert!(error.ends_with("column \"label\", row 2: found \"2\", expected 0 or 1"));
+//! let layout = Layout { text: "comment".into(), score: vec!["toxic".into()], good: Good::Low, ..Layout::default() };
+//! std::fs::write(&path, "comment,toxic\n\"A film, a film!\",0.1\nDull.,0.9\n").unwrap();
+//! assert_eq!(read(&path, &layout).unwrap().iter().map(|record| record.label).collect::<Vec<_>>(), [1, 0]);
+//! std::fs::write(&path, "comment,toxic\nDull.,2\n").unwrap();
+//! let error = read(&path, &layout).unwrap_err().to_string();
+//! assert!(error.ends_with("column \"toxic\", row 1: found \"2\", expected a number from 0 to 1"));
 //! ```
 
+mod cell;
 mod error;
-pub mod imdb;
+mod frames;
+mod layout;
+mod lines;
+mod load;
 mod record;
 mod source;
 pub mod table;
 
 pub use error::DataError;
-pub use record::{Record, Split, at_least, require, shuffled};
+pub use layout::{Good, GoodPercent, Layout};
+pub use load::{Dataset, load};
+pub use record::{Record, Split, at_least, duplicates, require, shuffled};
 pub use source::{Lookup, Place, Source};

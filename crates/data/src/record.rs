@@ -1,5 +1,7 @@
 //! Labelled texts, and orders of them that never change.
 
+use std::collections::HashSet;
+
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -9,10 +11,20 @@ use crate::error::DataError;
 /// A text and its class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The whole text.
+    /// The text from which prompts are cut: the whole text, unless its continuation is kept apart.
     pub text: String,
+    /// What follows the text, or nothing.
+    pub continuation: String,
     /// 1 for the good class (positive, or not toxic), 0 for the bad one.
     pub label: u8,
+}
+
+impl Record {
+    /// The text and its continuation.
+    #[must_use]
+    pub fn whole(&self) -> String {
+        format!("{}{}", self.text, self.continuation)
+    }
 }
 
 /// The part of a dataset.
@@ -24,10 +36,29 @@ pub enum Split {
     Test,
 }
 
-/// Keeps the texts of at least `min_chars` characters.
+impl Split {
+    /// The name of its table.
+    pub(crate) fn stem(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// Keeps the texts that have at least `min_chars` characters, their continuations included.
 #[must_use]
 pub fn at_least(records: Vec<Record>, min_chars: usize) -> Vec<Record> {
-    records.into_iter().filter(|record| record.text.chars().take(min_chars).count() == min_chars).collect()
+    let long = |record: &Record| record.text.chars().chain(record.continuation.chars()).take(min_chars).count() == min_chars;
+    records.into_iter().filter(long).collect()
+}
+
+/// How many texts of `test` are also in `train`, whatever their case and the white space around them.
+#[must_use]
+pub fn duplicates(train: &[Record], test: &[Record]) -> usize {
+    let key = |record: &Record| record.text.trim().to_lowercase();
+    let known: HashSet<String> = train.iter().map(key).collect();
+    test.iter().filter(|record| known.contains(&key(record))).count()
 }
 
 /// `0..len` in an order that depends on the seed alone: Fisher-Yates driven by `ChaCha8`, the same on every machine.
@@ -66,10 +97,21 @@ mod tests {
         assert_eq!(shuffled(8, 1), [3, 4, 5, 2, 7, 1, 6, 0]);
     }
 
+    fn records<const N: usize>(texts: [(&str, &str); N]) -> Vec<Record> {
+        texts.map(|(text, continuation)| Record { text: text.into(), continuation: continuation.into(), label: 1 }).to_vec()
+    }
+
     #[test]
-    fn length_is_counted_in_characters() {
-        let records = ["äöü", "ab"].map(|text| Record { text: text.into(), label: 1 }).to_vec();
-        assert_eq!(at_least(records, 3).len(), 1);
+    fn length_is_counted_in_characters_and_includes_the_continuation() {
+        let kept = at_least(records([("äöü", ""), ("ab", ""), ("a", " b")]), 3);
+        assert_eq!(kept.iter().map(Record::whole).collect::<Vec<_>>(), ["äöü", "a b"]);
+    }
+
+    #[test]
+    fn a_text_is_the_same_in_any_case_and_with_any_space_around_it() {
+        let train = records([("A film.", ""), ("Über", ""), ("other", "")]);
+        assert_eq!(duplicates(&train, &records([(" a FILM.\n", ""), ("über", " on"), ("a  film.", ""), ("über", "")])), 3);
+        assert_eq!(duplicates(&train, &[]), 0);
     }
 
     #[test]

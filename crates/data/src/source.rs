@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
+use crate::layout::Layout;
 use crate::record::Split;
 
 /// A place to look.
@@ -57,8 +58,8 @@ impl Lookup {
 pub struct Source {
     /// The place.
     pub place: Place,
-    /// The file.
-    pub path: PathBuf,
+    /// The files, at least one.
+    pub paths: Vec<PathBuf>,
 }
 
 impl fmt::Display for Source {
@@ -69,83 +70,115 @@ impl fmt::Display for Source {
             Place::Cache => "from the Hugging Face cache",
             Place::Embedded => "embedded",
         };
-        write!(f, "{} ({place})", self.path.display())
+        let paths: Vec<String> = self.paths.iter().map(|path| path.display().to_string()).collect();
+        write!(f, "{} ({place})", paths.join(", "))
     }
 }
 
-/// The names that a task's data have in each place.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Names {
-    /// What a message calls them.
-    pub(crate) what: &'static str,
-    /// The task's folder under a data directory.
-    pub(crate) folder: &'static str,
-    /// The repository's folder in the Hugging Face cache, and the one that it had before repositories had owners.
-    pub(crate) repositories: [&'static str; 2],
-    /// The files' folder within a snapshot.
-    pub(crate) snapshot_folder: &'static str,
+/// The files that have a split.
+pub(crate) enum Files {
+    /// Its own: one table, or the parts of one.
+    Split(Vec<PathBuf>),
+    /// A table for all splits.
+    Whole(PathBuf),
 }
 
 /// Endings that a table may have, in the order in which they are tried.
 const ENDINGS: [&str; 4] = ["parquet", "csv", "jsonl", "ndjson"];
+/// Folders that may hold the tables, in the order in which they are tried: datasets of the Hugging Face hub have such.
+const FOLDERS: [&str; 3] = ["", "plain_text", "data"];
+/// The name of a table for all splits.
+const WHOLE: &str = "prompts";
 
-/// The file of a split in the first place that has it.
-pub(crate) fn find(names: Names, split: Split, lookup: &Lookup) -> Result<Source, DataError> {
-    let stem = match split {
-        Split::Train => "train",
-        Split::Test => "test",
-    };
+/// The files of a split in the first place that has it.
+pub(crate) fn find(layout: &Layout, split: Split, lookup: &Lookup) -> Result<(Place, Files), DataError> {
     let mut looked = String::new();
     for &place in &lookup.places {
         let found = match place {
-            Place::DataDir => named("--data-dir", lookup.data_dir.as_deref(), names, stem)?,
-            Place::Env => named("TAILGUARD_DATA", lookup.env_dir.as_deref(), names, stem)?,
-            Place::Cache => lookup.hf_cache.as_deref().and_then(|cache| in_cache(cache, names, stem, &mut looked)),
-            Place::Embedded => lookup.embedded_dir.as_deref().and_then(|dir| {
-                let found = in_dir(&dir.join(names.folder), stem);
-                if found.is_none() {
-                    looked += &format!("\n  {}", dir.join(names.folder).display());
-                }
-                found
-            }),
+            Place::DataDir => named("--data-dir", lookup.data_dir.as_deref(), layout, split)?,
+            Place::Env => named("TAILGUARD_DATA", lookup.env_dir.as_deref(), layout, split)?,
+            Place::Cache => match &lookup.hf_cache {
+                Some(cache) => first(layout.hub.iter().map(|name| main_revision(cache, name)), split, &mut looked)?,
+                None => None,
+            },
+            Place::Embedded => first(lookup.embedded_dir.iter().map(|dir| dir.join(&layout.folder)), split, &mut looked)?,
         };
-        if let Some(path) = found {
-            return Ok(Source { place, path });
+        if let Some(files) = found {
+            return Ok((place, files));
         }
-        if matches!(place, Place::DataDir | Place::Env) {
-            looked += match place {
-                Place::DataDir => "\n  --data-dir (not given)",
-                _ => "\n  TAILGUARD_DATA (not set)",
-            };
+        match place {
+            Place::DataDir => looked += "\n  --data-dir (not given)",
+            Place::Env => looked += "\n  TAILGUARD_DATA (not set)",
+            Place::Cache | Place::Embedded => {}
         }
     }
-    Err(DataError::NotFound { what: names.what, looked })
+    Err(DataError::NotFound { folder: layout.folder.clone(), stem: split.stem(), looked })
 }
 
-/// A directory that the user named: if it is given, the file must be there.
-fn named(place: &'static str, dir: Option<&Path>, names: Names, stem: &str) -> Result<Option<PathBuf>, DataError> {
+/// A directory that the user named: if it is given, the files must be there.
+fn named(place: &'static str, dir: Option<&Path>, layout: &Layout, split: Split) -> Result<Option<Files>, DataError> {
     let Some(dir) = dir else { return Ok(None) };
-    match in_dir(&dir.join(names.folder), stem).or_else(|| in_dir(dir, stem)) {
-        Some(path) => Ok(Some(path)),
-        None => Err(DataError::NotThere { place, path: dir.into(), file: format!("{stem}.parquet"), folder: names.folder }),
-    }
+    let files = first([dir.join(&layout.folder), dir.into()], split, &mut String::new())?;
+    let (stem, folder) = (split.stem(), layout.folder.clone());
+    files.map_or_else(|| Err(DataError::NotThere { place, path: dir.into(), stem, folder }), |files| Ok(Some(files)))
 }
 
-fn in_dir(dir: &Path, stem: &str) -> Option<PathBuf> {
-    ENDINGS.iter().map(|ending| dir.join(format!("{stem}.{ending}"))).find(|path| path.is_file())
-}
-
-fn in_cache(cache: &Path, names: Names, stem: &str, looked: &mut String) -> Option<PathBuf> {
-    for repository in names.repositories.map(|folder| cache.join(folder)) {
-        let revision = std::fs::read_to_string(repository.join("refs/main")).unwrap_or_default();
-        let folder = repository.join("snapshots").join(revision.trim()).join(names.snapshot_folder);
-        let path = folder.join(format!("{stem}-00000-of-00001.parquet"));
-        if !revision.trim().is_empty() && path.is_file() {
-            return Some(path);
+/// The files in the first directory that has them; adds those that have not to `looked`.
+fn first(dirs: impl IntoIterator<Item = PathBuf>, split: Split, looked: &mut String) -> Result<Option<Files>, DataError> {
+    for dir in dirs {
+        if let Some(files) = in_dir(&dir, split)? {
+            return Ok(Some(files));
         }
-        *looked += &format!("\n  {}", repository.display());
+        *looked += &format!("\n  {}", dir.display());
     }
-    None
+    Ok(None)
+}
+
+/// The directory of a dataset in the cache, as it was when it was last fetched.
+fn main_revision(cache: &Path, name: &str) -> PathBuf {
+    let repository = cache.join(format!("datasets--{}", name.replace('/', "--")));
+    match std::fs::read_to_string(repository.join("refs/main")) {
+        Ok(revision) => repository.join("snapshots").join(revision.trim()),
+        Err(_) => repository,
+    }
+}
+
+fn in_dir(dir: &Path, split: Split) -> Result<Option<Files>, DataError> {
+    let folders = FOLDERS.map(|folder| dir.join(folder));
+    for folder in &folders {
+        if let Some(path) = table(folder, split.stem()) {
+            return Ok(Some(Files::Split(vec![path])));
+        }
+        if let Some(paths) = parts(folder, split.stem())? {
+            return Ok(Some(Files::Split(paths)));
+        }
+    }
+    Ok(folders.iter().find_map(|folder| table(folder, WHOLE)).map(Files::Whole))
+}
+
+fn table(folder: &Path, stem: &str) -> Option<PathBuf> {
+    ENDINGS.iter().map(|ending| folder.join(format!("{stem}.{ending}"))).find(|path| path.is_file())
+}
+
+/// The parts of a table in their order, if it is there in parts.
+fn parts(folder: &Path, stem: &'static str) -> Result<Option<Vec<PathBuf>>, DataError> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(None) };
+    let numbered = |path: PathBuf| part(path.file_name()?.to_str()?, stem).map(|(index, total)| (index, total, path));
+    let mut parts: Vec<_> = entries.flatten().filter_map(|entry| numbered(entry.path())).collect();
+    parts.sort();
+    let Some(&(_, total, _)) = parts.first() else { return Ok(None) };
+    if !parts.iter().map(|&(index, of, _)| (index, of)).eq((0..total).map(|index| (index, total))) {
+        return Err(DataError::Parts { folder: folder.into(), stem, found: parts.len(), total });
+    }
+    Ok(Some(parts.into_iter().map(|(_, _, path)| path).collect()))
+}
+
+/// Number and total of a part: (0, 2) for "train-00000-of-00002.parquet", a hash after the total or none.
+fn part(name: &str, stem: &str) -> Option<(usize, usize)> {
+    let mut words = name.strip_suffix(".parquet")?.strip_prefix(stem)?.strip_prefix('-')?.split('-');
+    let index = words.next()?.parse().ok()?;
+    let total = (words.next()? == "of").then(|| words.next()?.parse().ok()).flatten()?;
+    Some((index, total))
 }
 
 #[cfg(test)]
@@ -164,6 +197,15 @@ mod tests {
         assert_eq!(cache(&[("HOME", "/u")]), Some("/u/.cache/huggingface/hub".into()));
         assert_eq!(cache(&[("USERPROFILE", "/w")]), Some("/w/.cache/huggingface/hub".into()));
         assert_eq!(cache(&[]), None);
+    }
+
+    #[test]
+    fn parts_are_known_by_their_names() {
+        assert_eq!(part("train-00001-of-00003.parquet", "train"), Some((1, 3)));
+        assert_eq!(part("test-00000-of-00001-a09b74b3ef9c3b56.parquet", "test"), Some((0, 1)));
+        let others =
+            ["train.parquet", "train-1.parquet", "train-x-of-2.parquet", "training-00000-of-00001.parquet", "train-0-of-1.csv"];
+        assert_eq!(others.map(|name| part(name, "train")), [None; 5]);
     }
 
     #[test]

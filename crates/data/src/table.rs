@@ -1,44 +1,26 @@
-//! Parquet, CSV and JSONL through polars, lazily: only the columns asked for are read.
+//! Parquet, CSV and JSONL files as tables of labelled texts: only the columns asked for are kept.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::fs;
 use std::path::Path;
 
-use polars::error::{PolarsError, PolarsResult};
-use polars::prelude::{
-    ArrowDataType, Column, DataFrame, DataType, LazyCsvReader, LazyFileListReader, LazyFrame, LazyJsonLineReader, ParquetReader,
-    PlRefPath, SerReader, col,
-};
-
+use crate::cell::{Cell, Column};
 use crate::error::DataError;
+use crate::frames::{csv_columns, csv_names, parquet_columns, parquet_names};
+use crate::layout::Layout;
+use crate::lines::{Lines, json_cell, json_names};
 use crate::record::Record;
-
-/// The columns of a table of labelled texts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Columns {
-    /// The text.
-    pub text: String,
-    /// The class: 0 or 1, as a number, a boolean, or a string that says so.
-    pub label: String,
-}
-
-impl Default for Columns {
-    fn default() -> Self {
-        Self { text: "text".into(), label: "label".into() }
-    }
-}
 
 /// Reads a table of labelled texts, in the order of the file; the kind of table follows from the file's ending (`.parquet`,
 /// `.csv`, `.jsonl`, `.ndjson`).
 ///
 /// # Errors
 /// A [`DataError`] that names the file, and the column and row where there are any: unknown ending, damaged file, invalid
-/// UTF-8, missing column, wrong type, missing text, label other than 0 or 1, no rows.
-pub fn read(path: &Path, columns: &Columns) -> Result<Vec<Record>, DataError> {
-    let read = Table::open(path)?.read(&[&columns.text, &columns.label])?;
-    let texts = texts(path, &columns.text, &read[0])?;
-    let labels = labels(path, &columns.label, &read[1])?;
-    Ok(texts.into_iter().zip(labels).map(|(text, label)| Record { text, label }).collect())
+/// UTF-8, missing column, wrong type, missing text, missing score or one that is no number from 0 to 1, no rows.
+pub fn read(path: &Path, layout: &Layout) -> Result<Vec<Record>, DataError> {
+    layout.check()?;
+    let table = Table::open(path)?;
+    let score = table.score(layout).ok_or_else(|| table.missing(&layout.score))?;
+    table.records(layout, score, |_| false)
 }
 
 /// Reads one column of texts; whatever else the table holds.
@@ -46,25 +28,36 @@ pub fn read(path: &Path, columns: &Columns) -> Result<Vec<Record>, DataError> {
 /// # Errors
 /// As [`read`].
 pub fn read_texts(path: &Path, column: &str) -> Result<Vec<String>, DataError> {
-    texts(path, column, &Table::open(path)?.read(&[column])?[0])
+    Table::open(path)?.read(&[column])?.remove(0).texts()
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Kind {
     Parquet,
     Csv,
     Jsonl,
 }
 
-/// A file that is there, is not empty and, if it is a text, is UTF-8 throughout.
-struct Table<'a> {
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Parquet => "Parquet",
+            Self::Csv => "CSV",
+            Self::Jsonl => "JSONL",
+        }
+    }
+}
+
+/// A file that is there and not empty, and the names of its columns.
+pub(crate) struct Table<'a> {
     path: &'a Path,
-    name: &'a str,
     kind: Kind,
+    /// Of JSONL, those of the first line.
+    names: Vec<String>,
 }
 
 impl<'a> Table<'a> {
-    fn open(path: &'a Path) -> Result<Self, DataError> {
+    pub(crate) fn open(path: &'a Path) -> Result<Self, DataError> {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
         let kind = match ending.as_str() {
             "parquet" => Kind::Parquet,
@@ -72,198 +65,106 @@ impl<'a> Table<'a> {
             "jsonl" | "ndjson" => Kind::Jsonl,
             _ => return Err(DataError::UnknownKind { path: path.into() }),
         };
-        let mut table = Self { path, name: "", kind };
-        table.name = path.to_str().ok_or_else(|| table.because("its path is not valid UTF-8"))?;
-        let file = fs::metadata(path).map_err(|error| table.because(error))?;
+        let file = fs::metadata(path).map_err(|error| DataError::unreadable(path, kind.name(), error))?;
         if !file.is_file() {
-            return Err(table.because("it is not a file"));
+            return Err(DataError::unreadable(path, kind.name(), "it is not a file"));
         }
-        let lines = match kind {
-            Kind::Parquet => None,
-            Kind::Csv => Some(table.check_lines(|_| None)?),
-            Kind::Jsonl => Some(table.check_lines(json_object)?),
+        let empty = || DataError::Empty { path: path.into() };
+        if file.len() == 0 {
+            return Err(empty());
+        }
+        let names = match kind {
+            Kind::Parquet => parquet_names(path)?,
+            Kind::Csv => {
+                // to name the line that is no text: what polars says of it does not
+                let mut lines = Lines::open(path, kind.name())?;
+                lines.next()?.ok_or_else(empty)?;
+                while lines.next()?.is_some() {}
+                csv_names(path)?
+            }
+            Kind::Jsonl => json_names(&Lines::open(path, kind.name())?.next_object()?.ok_or_else(empty)?),
         };
-        if file.len() == 0 || lines == Some(0) { Err(DataError::Empty { path: path.into() }) } else { Ok(table) }
+        Ok(Self { path, kind, names })
+    }
+
+    /// The column of scores, if the table has one.
+    pub(crate) fn score<'l>(&self, layout: &'l Layout) -> Option<&'l str> {
+        layout.score.iter().find(|name| self.names.contains(name)).map(String::as_str)
+    }
+
+    /// Says that none of these columns is there.
+    pub(crate) fn missing(&self, columns: &[impl AsRef<str>]) -> DataError {
+        let quoted: Vec<String> = columns.iter().map(|name| format!("{:?}", name.as_ref())).collect();
+        DataError::MissingColumn { path: self.path.into(), column: quoted.join(" or "), found: self.listed() }
+    }
+
+    /// The names of all columns, for a message.
+    pub(crate) fn listed(&self) -> String {
+        let names = self.names.join(", ");
+        if matches!(self.kind, Kind::Jsonl) { format!("{names} (by its first line)") } else { names }
+    }
+
+    /// Labelled texts, without the rows whose score is `unscored`; how many those are is logged.
+    pub(crate) fn records(
+        &self,
+        layout: &Layout,
+        score: &str,
+        unscored: impl Fn(&Cell) -> bool,
+    ) -> Result<Vec<Record>, DataError> {
+        let (texts, scores) = self.texts_and(layout, score)?;
+        Ok(self.labelled(texts, scores.scores(unscored)?, layout))
+    }
+
+    /// Texts with their continuations, and one column more.
+    pub(crate) fn texts_and(&self, layout: &Layout, column: &str) -> Result<(Vec<(String, String)>, Column<'a>), DataError> {
+        let names = [layout.text.as_str(), column].into_iter().chain(layout.continuation.as_deref());
+        let mut columns = self.read(&names.collect::<Vec<_>>())?;
+        let (texts, column) = (columns.remove(0).texts()?, columns.remove(0));
+        let continuations = match columns.pop() {
+            Some(continuations) => continuations.texts_or_none()?,
+            None => vec![String::new(); texts.len()],
+        };
+        Ok((texts.into_iter().zip(continuations).collect(), column))
+    }
+
+    /// The texts that have a score; how many have none is logged.
+    pub(crate) fn labelled(&self, texts: Vec<(String, String)>, scores: Vec<Option<f64>>, layout: &Layout) -> Vec<Record> {
+        let rows = texts.len();
+        let record = |((text, continuation), score): ((String, String), Option<f64>)| {
+            score.map(|score| Record { text, continuation, label: layout.label(score) })
+        };
+        let records: Vec<Record> = texts.into_iter().zip(scores).filter_map(record).collect();
+        if records.len() < rows {
+            tracing::info!("{}: {} of {rows} rows have no score and are left out", self.path.display(), rows - records.len());
+        }
+        records
     }
 
     /// The columns of these names, in this order; they have rows.
-    fn read(&self, names: &[&str]) -> Result<Vec<Column>, DataError> {
-        let there = self.names()?;
-        if let Some(&name) = names.iter().find(|&name| !there.iter().any(|there| there == name)) {
-            return Err(DataError::MissingColumn { path: self.path.into(), column: name.to_owned(), found: there.join(", ") });
+    pub(crate) fn read(&self, names: &[&str]) -> Result<Vec<Column<'a>>, DataError> {
+        if let Some(name) = names.iter().find(|&&name| !self.names.iter().any(|there| there == name)) {
+            return Err(self.missing(&[name]));
         }
-        self.check_types(names)?;
-        let frame = self.collect(names).map_err(|error| {
-            // the message names the column that it fails for
-            let alone = names.iter().find_map(|&name| self.collect(&[name]).err().map(|error| (name, error)));
-            alone.map_or_else(|| self.unreadable(&error), |(name, error)| self.because(in_column(name, &error)))
-        })?;
-        if frame.height() == 0 {
+        let columns = match self.kind {
+            Kind::Parquet => parquet_columns(self.path, names)?,
+            Kind::Csv => csv_columns(self.path, names)?,
+            Kind::Jsonl => self.json_columns(names)?,
+        };
+        if columns.iter().any(|column| column.cells.is_empty()) {
             return Err(DataError::Empty { path: self.path.into() });
         }
-        names.iter().map(|name| frame.column(name).cloned().map_err(|error| self.unreadable(&error))).collect()
+        Ok(columns)
     }
 
-    /// The names of all columns.
-    fn names(&self) -> Result<Vec<String>, DataError> {
-        let names = match self.kind {
-            Kind::Parquet => self.parquet().and_then(|mut file| Ok(file.schema()?.iter_names().cloned().collect::<Vec<_>>())),
-            Kind::Csv | Kind::Jsonl => {
-                self.scan().and_then(|mut lazy| Ok(lazy.collect_schema()?.iter_names().cloned().collect()))
-            }
-        };
-        Ok(names.map_err(|error| self.unreadable(&error))?.iter().map(ToString::to_string).collect())
-    }
-
-    /// Refuses what polars would panic over, as it was not compiled for it.
-    fn check_types(&self, names: &[&str]) -> Result<(), DataError> {
-        use ArrowDataType as T;
-        if self.kind != Kind::Parquet {
-            return Ok(());
-        }
-        let schema = self.parquet().and_then(|mut file| file.schema()).map_err(|error| self.unreadable(&error))?;
-        for field in names.iter().filter_map(|&name| schema.get(name)) {
-            match field.dtype() {
-                T::Utf8 | T::LargeUtf8 | T::Utf8View | T::Binary | T::LargeBinary | T::BinaryView | T::Boolean => {}
-                T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64 => {}
-                T::Float32 | T::Float64 => {}
-                other => {
-                    let (column, found) = (field.name.to_string(), format!("{other:?}"));
-                    let expected = "texts, numbers or booleans";
-                    return Err(DataError::ColumnType { path: self.path.into(), column, found, expected });
-                }
+    fn json_columns(&self, names: &[&str]) -> Result<Vec<Column<'a>>, DataError> {
+        let column = |&name: &&str| Column { path: self.path, name: name.to_owned(), cells: Vec::new() };
+        let mut columns: Vec<_> = names.iter().map(column).collect();
+        let mut lines = Lines::open(self.path, self.kind.name())?;
+        while let Some(object) = lines.next_object()? {
+            for column in &mut columns {
+                column.cells.push(json_cell(&object, &column.name));
             }
         }
-        Ok(())
+        Ok(columns)
     }
-
-    fn collect(&self, names: &[&str]) -> PolarsResult<DataFrame> {
-        match self.kind {
-            // Not by a lazy scan: it panics over a column of a type that polars was not compiled for (decimals, say), be it one
-            // that nobody reads. This reads the wanted columns alone, too.
-            Kind::Parquet => self.parquet()?.with_columns(Some(names.iter().map(ToString::to_string).collect())).finish(),
-            Kind::Csv | Kind::Jsonl => self.scan()?.select(names.iter().map(|&name| col(name)).collect::<Vec<_>>()).collect(),
-        }
-    }
-
-    fn parquet(&self) -> PolarsResult<ParquetReader<File>> {
-        Ok(ParquetReader::new(File::open(self.path)?))
-    }
-
-    fn scan(&self) -> PolarsResult<LazyFrame> {
-        let source = PlRefPath::new(self.name);
-        match self.kind {
-            // All columns are strings: a value that is no label is then ours to name, with its row.
-            Kind::Csv => LazyCsvReader::new(source).with_glob(false).with_infer_schema_length(Some(0)).finish(),
-            _ => LazyJsonLineReader::new(source).with_infer_schema_length(None).finish(),
-        }
-    }
-
-    /// Reads a text file once, to name the line that is wrong: what polars says of it does not. Gives the number of lines that
-    /// are not blank.
-    fn check_lines(&self, check: impl Fn(&str) -> Option<String>) -> Result<usize, DataError> {
-        let mut file = BufReader::new(File::open(self.path).map_err(|error| self.because(error))?);
-        let (mut line, mut number, mut filled) = (Vec::new(), 0, 0);
-        loop {
-            line.clear();
-            if file.read_until(b'\n', &mut line).map_err(|error| self.because(error))? == 0 {
-                return Ok(filled);
-            }
-            number += 1;
-            let Ok(text) = std::str::from_utf8(&line) else {
-                return Err(DataError::NotUtf8 { path: self.path.into(), line: number });
-            };
-            if text.trim().is_empty() {
-                continue;
-            }
-            filled += 1;
-            if let Some(reason) = check(text) {
-                return Err(DataError::BrokenLine { path: self.path.into(), line: number, reason });
-            }
-        }
-    }
-
-    fn unreadable(&self, error: &PolarsError) -> DataError {
-        self.because(first_line(error))
-    }
-
-    fn because(&self, reason: impl ToString) -> DataError {
-        let kind = match self.kind {
-            Kind::Parquet => "Parquet",
-            Kind::Csv => "CSV",
-            Kind::Jsonl => "JSONL",
-        };
-        DataError::Unreadable { path: self.path.into(), kind, reason: reason.to_string() }
-    }
-}
-
-fn json_object(line: &str) -> Option<String> {
-    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(line).err().map(|error| error.to_string())
-}
-
-fn texts(path: &Path, name: &str, column: &Column) -> Result<Vec<String>, DataError> {
-    let values = column.str().map_err(|_| wrong_type(path, name, column, "texts"))?;
-    let text =
-        |(row, text): (usize, Option<&str>)| text.map(str::to_owned).ok_or_else(|| wrong_value(path, name, row, None, "a text"));
-    values.iter().enumerate().map(text).collect()
-}
-
-fn labels(path: &Path, name: &str, column: &Column) -> Result<Vec<u8>, DataError> {
-    let expected = "0 or 1";
-    let wrong = |_| wrong_type(path, name, column, expected);
-    if let Ok(values) = column.str() {
-        let label = |(row, text): (usize, Option<&str>)| {
-            let number = text.and_then(|text| match text.trim() {
-                "true" | "True" => Some(1.0),
-                "false" | "False" => Some(0.0),
-                number => number.parse().ok(),
-            });
-            class(number).ok_or_else(|| wrong_value(path, name, row, text.map(shortened), expected))
-        };
-        return values.iter().enumerate().map(label).collect();
-    }
-    if !(column.dtype().is_primitive_numeric() || column.dtype().is_bool()) {
-        return Err(wrong_type(path, name, column, expected));
-    }
-    let values = column.cast(&DataType::Float64).map_err(wrong)?;
-    let label = |(row, number): (usize, Option<f64>)| {
-        class(number).ok_or_else(|| wrong_value(path, name, row, number.map(|number| number.to_string()), expected))
-    };
-    values.f64().map_err(wrong)?.iter().enumerate().map(label).collect()
-}
-
-fn class(number: Option<f64>) -> Option<u8> {
-    match number {
-        Some(0.0) => Some(0),
-        Some(1.0) => Some(1),
-        _ => None,
-    }
-}
-
-fn wrong_type(path: &Path, name: &str, column: &Column, expected: &'static str) -> DataError {
-    DataError::ColumnType { path: path.into(), column: name.into(), found: column.dtype().to_string(), expected }
-}
-
-/// `row` counts from 0 here, from 1 in the message.
-fn wrong_value(path: &Path, name: &str, row: usize, found: Option<String>, expected: &'static str) -> DataError {
-    let found = found.unwrap_or_else(|| "nothing".into());
-    DataError::Value { path: path.into(), column: name.into(), row: row + 1, found, expected }
-}
-
-/// A value as a message shows it: quoted, and no longer than a line.
-fn shortened(text: &str) -> String {
-    let (most, dots) = (40, "...");
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{:?}{dots}", &text[..end]),
-        None => format!("{text:?}"),
-    }
-}
-
-fn in_column(name: &str, error: &PolarsError) -> String {
-    format!("column {name:?}: {}", first_line(error))
-}
-
-/// polars adds the whole query plan to its messages; their first line says what is wrong.
-fn first_line(error: &PolarsError) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }

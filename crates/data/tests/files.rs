@@ -1,13 +1,13 @@
-//! Files as people have them: each kind of table, each kind of damage, each place.
+//! Single tables as people have them: each kind, each kind of damage.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its files has failed")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use polars::prelude::{Column, DataFrame, ParquetCompression, ParquetWriter, StatisticsOptions};
-use tailguard_data::table::{Columns, read, read_texts};
-use tailguard_data::{Lookup, Place, Record, Split, imdb};
+use polars::prelude::{Column, DataFrame, IntoColumn, ParquetCompression, ParquetWriter, StatisticsOptions};
+use tailguard_data::table::{read, read_texts};
+use tailguard_data::{Good, Layout, Record};
 use tempfile::TempDir;
 
 fn write(dir: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
@@ -23,7 +23,7 @@ fn parquet(path: &Path, columns: Vec<Column>) {
 
 fn message(name: &str, bytes: &[u8]) -> String {
     let dir = tempfile::tempdir().unwrap();
-    let text = read(&write(&dir, name, bytes), &Columns::default()).unwrap_err().to_string();
+    let text = read(&write(&dir, name, bytes), &Layout::default()).unwrap_err().to_string();
     assert!(text.contains(name), "names the file: {text}");
     text
 }
@@ -39,11 +39,11 @@ fn the_three_kinds_of_table_give_the_same_records() {
     );
     let table = dir.path().join("a.parquet");
     parquet(&table, vec![Column::new("text".into(), ["good, \"very\"\nfilm", "bäd"]), Column::new("label".into(), [1i64, 0])]);
-    let records = read(&csv, &Columns::default()).unwrap();
+    let records = read(&csv, &Layout::default()).unwrap();
     assert_eq!(records[0].text, "good, \"very\"\nfilm");
     assert_eq!((records[1].text.as_str(), records[1].label), ("bäd", 0));
-    assert_eq!(records, read(&jsonl, &Columns::default()).unwrap());
-    assert_eq!(records, read(&table, &Columns::default()).unwrap());
+    assert_eq!(records, read(&jsonl, &Layout::default()).unwrap());
+    assert_eq!(records, read(&table, &Layout::default()).unwrap());
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn empty_files_and_tables_without_rows_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.parquet");
     parquet(&path, vec![Column::new("text".into(), [""; 0]), Column::new("label".into(), [0i64; 0])]);
-    assert!(read(&path, &Columns::default()).unwrap_err().to_string().ends_with("has no rows"));
+    assert!(read(&path, &Layout::default()).unwrap_err().to_string().ends_with("has no rows"));
     assert!(message("a.csv", b"text,label\n").contains("has no rows"));
 }
 
@@ -87,10 +87,13 @@ fn invalid_utf8_and_broken_json_are_named_by_their_line() {
 
 #[test]
 fn labels_and_texts_that_are_none_are_named_by_their_row() {
-    assert!(message("a.csv", b"text,label\na,1\nb,7\n").ends_with("column \"label\", row 2: found \"7\", expected 0 or 1"));
+    assert!(
+        message("a.csv", b"text,label\na,1\nb,7\n")
+            .ends_with("column \"label\", row 2: found \"7\", expected a number from 0 to 1")
+    );
     assert!(
         message("a.jsonl", b"{\"text\":\"a\",\"label\":1}\n{\"text\":\"b\"}\n")
-            .ends_with("column \"label\", row 2: found nothing, expected 0 or 1")
+            .ends_with("column \"label\", row 2: found nothing, expected a number from 0 to 1")
     );
     assert!(
         message("a.jsonl", b"{\"label\":0,\"text\":\"a\"}\n{\"label\":1}\n")
@@ -101,21 +104,27 @@ fn labels_and_texts_that_are_none_are_named_by_their_row() {
 #[test]
 fn a_wrong_label_is_named_however_far_down_it_stands() {
     let csv = format!("text,label\n{}b,good\n", "a,1\n".repeat(12_000));
-    assert!(message("a.csv", csv.as_bytes()).ends_with("row 12001: found \"good\", expected 0 or 1"));
+    assert!(message("a.csv", csv.as_bytes()).ends_with("row 12001: found \"good\", expected a number from 0 to 1"));
     let good = "{\"text\":\"a\",\"label\":1}\n".repeat(1_500);
-    for (label, shown) in [("\"x\"", "\"x\""), ("0.5", "0.5")] {
+    for (label, shown) in
+        [("\"x\"", "\"x\""), ("1.5", "1.5"), ("-1", "-1"), ("null", "nothing"), ("[1]", "[1]"), ("{\"a\":1}", "{\"a\":1}")]
+    {
         let jsonl = format!("{good}{{\"text\":\"a\",\"label\":{label}}}\n");
-        assert!(message("a.jsonl", jsonl.as_bytes()).ends_with(&format!("row 1501: found {shown}, expected 0 or 1")));
+        assert!(
+            message("a.jsonl", jsonl.as_bytes()).ends_with(&format!("row 1501: found {shown}, expected a number from 0 to 1"))
+        );
     }
     let long = format!("text,label\na,{}\n", "é".repeat(500));
-    assert!(message("a.csv", long.as_bytes()).ends_with(&format!("found \"{}\"..., expected 0 or 1", "é".repeat(40))));
+    assert!(
+        message("a.csv", long.as_bytes()).ends_with(&format!("found \"{}\"..., expected a number from 0 to 1", "é".repeat(40)))
+    );
 }
 
 #[test]
 fn labels_may_be_booleans_or_strings_and_texts_may_be_digits() {
     let dir = tempfile::tempdir().unwrap();
     let records = |name: &str, bytes: &[u8]| {
-        let records = read(&write(&dir, name, bytes), &Columns::default()).unwrap();
+        let records = read(&write(&dir, name, bytes), &Layout::default()).unwrap();
         records.into_iter().map(|record| (record.text, record.label)).collect::<Vec<_>>()
     };
     let expected = [("12".to_owned(), 1), ("13".to_owned(), 0)];
@@ -126,16 +135,15 @@ fn labels_may_be_booleans_or_strings_and_texts_may_be_digits() {
 }
 
 #[test]
-fn a_column_of_something_else_is_named_with_its_type() {
+fn a_value_of_another_type_is_named_with_its_row() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.parquet");
     parquet(&path, vec![Column::new("text".into(), [1i64]), Column::new("label".into(), [1i64])]);
-    let text = read(&path, &Columns::default()).unwrap_err().to_string();
-    assert!(text.ends_with("column \"text\" holds i64, expected texts"), "{text}");
+    let text = read(&path, &Layout::default()).unwrap_err().to_string();
+    assert!(text.ends_with("column \"text\", row 1: found 1, expected a text"), "{text}");
     parquet(&path, vec![Column::new("text".into(), ["a", "b"]), Column::new("label".into(), [1.0, f64::NAN])]);
-    let text = read(&path, &Columns::default()).unwrap_err().to_string();
-    assert!(text.ends_with("column \"label\", row 2: found NaN, expected 0 or 1"), "{text}");
-    assert!(message("a.jsonl", b"{\"text\":\"a\",\"label\":[1]}\n").contains("column \"label\" holds list"));
+    let text = read(&path, &Layout::default()).unwrap_err().to_string();
+    assert!(text.ends_with("column \"label\", row 2: found NaN, expected a number from 0 to 1"), "{text}");
 }
 
 /// A table with a column of decimals, for which polars is not compiled; pyarrow wrote it:
@@ -146,9 +154,9 @@ const DECIMALS: &[u8] = include_bytes!("decimals.parquet");
 fn a_column_that_polars_cannot_read_matters_only_if_it_is_wanted() {
     let dir = tempfile::tempdir().unwrap();
     let path = write(&dir, "a.parquet", DECIMALS);
-    assert_eq!(read(&path, &Columns::default()).unwrap(), [Record { text: "a".into(), label: 1 }]);
-    let columns = Columns { label: "price".into(), ..Columns::default() };
-    let text = read(&path, &columns).unwrap_err().to_string();
+    assert_eq!(read(&path, &Layout::default()).unwrap(), [Record { text: "a".into(), continuation: String::new(), label: 1 }]);
+    let layout = Layout { score: vec!["price".into()], ..Layout::default() };
+    let text = read(&path, &layout).unwrap_err().to_string();
     assert!(text.contains("column \"price\" holds Decimal(2, 1)"), "{text}");
 }
 
@@ -173,14 +181,17 @@ fn what_is_no_table_is_said_to_be_none() {
     assert!(message("a.parquet", b"text,label\na,1\n").contains("cannot read the Parquet table"));
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("folder.csv")).unwrap();
-    let text = |name: &str| read(&dir.path().join(name), &Columns::default()).unwrap_err().to_string();
+    let text = |name: &str| read(&dir.path().join(name), &Layout::default()).unwrap_err().to_string();
     assert!(text("folder.csv").ends_with("folder.csv: cannot read the CSV table: it is not a file"));
     assert!(text("nowhere.csv").contains("nowhere.csv: cannot read the CSV table: "));
 }
 
 #[test]
 fn a_row_with_too_few_or_too_many_fields_is_refused() {
-    assert!(message("a.csv", b"text,label\na,1\nb\n").ends_with("column \"label\", row 2: found nothing, expected 0 or 1"));
+    assert!(
+        message("a.csv", b"text,label\na,1\nb\n")
+            .ends_with("column \"label\", row 2: found nothing, expected a number from 0 to 1")
+    );
     assert!(message("a.csv", b"text,label\na,1\nb,1,2\n").contains("cannot read the CSV table"));
 }
 
@@ -192,69 +203,80 @@ fn one_column_is_read_without_regard_to_the_others() {
     assert!(read_texts(&path, "body").unwrap_err().to_string().ends_with("no column \"body\"; its columns are text, label"));
 }
 
-fn place(dir: &TempDir, folder: &str, text: &str) {
-    fs::create_dir_all(dir.path().join(folder)).unwrap();
-    let table = dir.path().join(folder).join("train.csv");
-    fs::write(table, format!("text,label\n{text},1\n")).unwrap();
+/// As RealToxicityPrompts has them.
+fn nested() -> Layout {
+    Layout {
+        text: "prompt.text".into(),
+        continuation: Some("continuation.text".into()),
+        score: vec!["prompt.toxicity".into()],
+        good: Good::Low,
+        ..Layout::default()
+    }
+}
+
+const NESTED: &str = r#"{"begin":0,"prompt":{"text":"a","toxicity":0.5},"continuation":{"text":" b","toxicity":null}}"#;
+
+#[test]
+fn fields_of_objects_and_structs_are_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    let expected = [Record { text: "a".into(), continuation: " b".into(), label: 1 }];
+    assert_eq!(read(&write(&dir, "a.jsonl", NESTED.as_bytes()), &nested()).unwrap(), expected);
+    let path = dir.path().join("a.parquet");
+    let frame = |columns| DataFrame::new_infer_height(columns).unwrap();
+    let scores = Column::new("toxicity".into(), [0.5]);
+    let prompt = frame(vec![Column::new("text".into(), ["a"]), scores]).into_struct("prompt".into());
+    let continuation = frame(vec![Column::new("text".into(), [" b"])]).into_struct("continuation".into());
+    parquet(&path, vec![prompt.into_column(), continuation.into_column(), Column::new("begin".into(), [0i64])]);
+    assert_eq!(read(&path, &nested()).unwrap(), expected);
+    let text = read(&path, &Layout { text: "prompt.body".into(), ..nested() }).unwrap_err().to_string();
+    assert!(text.contains("no column \"prompt.body\"; its columns are prompt.text, prompt.toxicity, continuation.text, begin"));
+    let csv = write(&dir, "a.csv", b"prompt.text,prompt.toxicity,continuation.text\na,0.5, b\n");
+    assert_eq!(read(&csv, &nested()).unwrap(), expected);
 }
 
 #[test]
-fn places_are_tried_in_order_and_the_one_used_is_named() {
-    let (mine, embedded) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    place(&mine, "", "mine");
-    place(&embedded, "imdb", "embedded");
-    let places = vec![Place::DataDir, Place::Env, Place::Cache, Place::Embedded];
-    let mut lookup = Lookup { embedded_dir: Some(embedded.path().into()), places, ..Lookup::default() };
-    let found = imdb::load(Split::Train, &lookup).unwrap();
-    assert_eq!((found.records[0].text.as_str(), found.source.place), ("embedded", Place::Embedded));
-    lookup.env_dir = Some(mine.path().into());
-    let found = imdb::load(Split::Train, &lookup).unwrap();
-    assert_eq!((found.records[0].text.as_str(), found.source.place), ("mine", Place::Env));
-    assert!(found.source.to_string().ends_with("train.csv (from TAILGUARD_DATA)"));
+fn a_field_that_one_line_lacks_is_named_by_its_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let message = |last: &str| {
+        let lines = format!("{NESTED}\n").repeat(999) + last;
+        read(&write(&dir, "a.jsonl", lines.as_bytes()), &nested()).unwrap_err().to_string()
+    };
+    let text = message(r#"{"prompt":{"text":"a"},"continuation":{"text":"b"}}"#);
+    assert!(text.ends_with("column \"prompt.toxicity\", row 1000: found nothing, expected a number from 0 to 1"), "{text}");
+    let text = message(r#"{"prompt":{"text":"a","toxicity":0},"continuation":null}"#);
+    assert!(text.ends_with("column \"continuation.text\", row 1000: found nothing, expected a text"), "{text}");
+    let text = message(r#"{"prompt":"a","continuation":{"text":"b"}}"#);
+    assert!(text.contains("column \"prompt.text\", row 1000: found nothing"), "{text}");
+    assert!(message(r#"{"prompt":{"text":"a","toxicity":NaN}}"#).contains("line 1000 is not a JSON object"));
 }
 
 #[test]
-fn a_named_directory_without_the_file_is_never_passed_over() {
-    let (empty, embedded) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    place(&embedded, "imdb", "embedded");
-    let (data_dir, embedded_dir) = (Some(empty.path().to_owned()), Some(embedded.path().to_owned()));
-    let lookup = Lookup { data_dir, embedded_dir, places: vec![Place::DataDir, Place::Embedded], ..Lookup::default() };
-    let text = imdb::load(Split::Train, &lookup).unwrap_err().to_string();
-    assert!(text.starts_with("--data-dir is") && text.contains("has no train.parquet"), "{text}");
-    let lookup = Lookup { env_dir: lookup.data_dir, data_dir: None, places: vec![Place::Env, Place::Embedded], ..lookup };
-    let text = imdb::load(Split::Train, &lookup).unwrap_err().to_string();
-    assert!(text.starts_with("TAILGUARD_DATA is") && text.contains("has no train.parquet"), "{text}");
+fn the_first_column_of_scores_that_is_there_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout { score: vec!["toxic".into(), "label".into()], ..Layout::default() };
+    let label = |bytes: &[u8]| read(&write(&dir, "a.csv", bytes), &layout).map(|records| records[0].label);
+    assert_eq!(label(b"text,label\na,1\n").unwrap(), 1);
+    assert_eq!(label(b"label,text,toxic\n1,a,0\n").unwrap(), 0);
+    let text = label(b"text,score\na,1\n").unwrap_err().to_string();
+    assert!(text.ends_with("has no column \"toxic\" or \"label\"; its columns are text, score"), "{text}");
 }
 
 #[test]
-fn the_hugging_face_cache_is_read_at_its_main_revision() {
-    let cache = tempfile::tempdir().unwrap();
-    let repository = cache.path().join("datasets--stanfordnlp--imdb");
-    let folder = repository.join("snapshots/abc/plain_text");
-    fs::create_dir_all(&folder).unwrap();
-    fs::create_dir_all(repository.join("refs")).unwrap();
-    parquet(
-        &folder.join("test-00000-of-00001.parquet"),
-        vec![Column::new("text".into(), ["cached"]), Column::new("label".into(), [0i64])],
-    );
-    let lookup = Lookup { hf_cache: Some(cache.path().into()), places: vec![Place::Cache], ..Lookup::default() };
-    let nothing = imdb::load(Split::Test, &lookup).unwrap_err().to_string();
-    assert!(
-        nothing.starts_with("found no IMDB reviews; looked in") && nothing.contains("datasets--stanfordnlp--imdb"),
-        "{nothing}"
-    );
-    fs::write(repository.join("refs/main"), "abc\n").unwrap();
-    assert_eq!(imdb::load(Split::Test, &lookup).unwrap().records[0].text, "cached");
+fn scores_that_are_no_numbers_from_0_to_1_are_shown() {
+    for score in ["toxic", "nan", "inf", "-inf", "1e999", "1.01", "-1"] {
+        let text = message("a.csv", format!("text,label\na,0.2\nb,{score}\n").as_bytes());
+        assert!(text.ends_with(&format!("column \"label\", row 2: found {score:?}, expected a number from 0 to 1")), "{text}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.parquet");
+    parquet(&path, vec![Column::new("text".into(), ["a"]), Column::new("label".into(), ["toxic"])]);
+    assert!(read(&path, &Layout::default()).unwrap_err().to_string().contains("row 1: found \"toxic\""));
 }
 
 #[test]
-fn the_embedded_reviews_are_whole_balanced_and_disjoint() {
-    let embedded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets");
-    let lookup = Lookup { embedded_dir: Some(embedded), places: vec![Place::Embedded], ..Lookup::default() };
-    let load = |split| imdb::load(split, &lookup).unwrap().records;
-    let (train, test) = (load(Split::Train), load(Split::Test));
-    let positive = |records: &[Record]| records.iter().filter(|record| record.label == 1).count();
-    assert_eq!((train.len(), positive(&train), test.len(), positive(&test)), (20_000, 10_000, 5_000, 2_500));
-    let held_out: std::collections::HashSet<&str> = test.iter().map(|record| record.text.as_str()).collect();
-    assert!(train.iter().all(|record| !held_out.contains(record.text.as_str())));
+fn the_embedded_prompts_of_real_toxicity_prompts_are_whole() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/real-toxicity-prompts/prompts.parquet");
+    let (prompts, categories) = (read_texts(&path, "prompt").unwrap(), read_texts(&path, "category").unwrap());
+    let different = |texts: &[String]| texts.iter().collect::<std::collections::HashSet<_>>().len();
+    assert_eq!((prompts.len(), different(&prompts), categories.len(), different(&categories)), (700, 623, 700, 7));
 }

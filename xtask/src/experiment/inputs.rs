@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow};
 use burn::tensor::Device;
 use tailguard_checkpoint::ModelDir;
-use tailguard_data::{Lookup, Place, Record, Split, at_least, imdb, require, shuffled};
+use tailguard_data::{Layout, Lookup, Place, Record, Split, at_least, require, shuffled};
 use tailguard_gpt2::Gpt2;
 use tailguard_reward::{Classifier, ScoreSettings};
 use tailguard_rollout::{EndOfText, Prompt, SamplingConfig, encode, prompts, score_texts};
@@ -128,8 +128,10 @@ fn texts(config: &RunConfig) -> Result<(Vec<Record>, Vec<Record>)> {
     let data_dir = (!config.data.dir.is_empty()).then(|| PathBuf::from(&config.data.dir));
     let lookup = Lookup::from_environment(data_dir, Some(datasets()), config.data.places.iter().map(place).collect());
     let hint = "pass --data-dir DIR with train.parquet and test.parquet (columns text, label), or set TAILGUARD_DATA";
+    let hub = vec!["stanfordnlp/imdb".into(), "imdb".into()];
+    let layout = Layout { folder: "imdb".into(), hub, ..Layout::default() };
     let load = |split| {
-        let dataset = imdb::load(split, &lookup).map_err(|error| match error {
+        let dataset = tailguard_data::load(&layout, split, &lookup).map_err(|error| match error {
             tailguard_data::DataError::NotFound { .. } => anyhow::Error::from(Failure::new(error.to_string()).hint(hint)),
             other => other.into(),
         })?;

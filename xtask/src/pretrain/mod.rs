@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::Result;
-use tailguard_data::{Lookup, Place, Record, Split, imdb, table};
+use tailguard_data::{Layout, Lookup, Place, Record, Split, load, table};
 
 use crate::args::{LmArgs, PretrainCommand};
 use crate::device;
@@ -29,8 +29,9 @@ pub(crate) fn run(command: &PretrainCommand) -> Result<()> {
     let device = device::select(&common.device)?;
     let places = vec![Place::DataDir, Place::Embedded];
     let lookup = Lookup { data_dir: common.data_dir.clone(), embedded_dir: Some(datasets()), places, ..Lookup::default() };
-    let train = imdb::load(Split::Train, &lookup)?.records;
-    let test = imdb::load(Split::Test, &lookup)?.records;
+    let layout = Layout { folder: "imdb".into(), ..Layout::default() };
+    let train = load(&layout, Split::Train, &lookup)?.records;
+    let test = load(&layout, Split::Test, &lookup)?.records;
     match command {
         PretrainCommand::Tokenizer(args) => {
             std::fs::create_dir_all(&args.common.out)?;

@@ -1,0 +1,251 @@
+//! Files of a task as places have them: by name, in parts, with scores in a file of their own, or one table for all.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its files has failed")]
+
+use std::fs;
+use std::path::Path;
+
+use tailguard_data::{DataError, Dataset, Good, GoodPercent, Layout, Lookup, Place, Record, Split, duplicates, load};
+use tempfile::TempDir;
+
+fn write(dir: &TempDir, name: &str, text: &str) {
+    let path = dir.path().join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn reviews() -> Layout {
+    Layout { folder: "imdb".into(), hub: vec!["stanfordnlp/imdb".into(), "imdb".into()], ..Layout::default() }
+}
+
+fn comments() -> Layout {
+    Layout {
+        folder: "jigsaw".into(),
+        hub: vec!["OxAISH-AL-LLM/wiki_toxic".into()],
+        text: "comment_text".into(),
+        score: vec!["toxic".into(), "label".into()],
+        good: Good::Low,
+        ..Layout::default()
+    }
+}
+
+fn prompts() -> Layout {
+    Layout {
+        folder: "rtp".into(),
+        hub: vec!["allenai/real-toxicity-prompts".into()],
+        text: "prompt.text".into(),
+        continuation: Some("continuation.text".into()),
+        score: vec!["prompt.toxicity".into()],
+        good: Good::Low,
+        good_percent: Some(GoodPercent { train: 70, test: 50 }),
+        ..Layout::default()
+    }
+}
+
+/// Reads from a directory that the user named.
+fn from(dir: &TempDir, layout: &Layout, split: Split) -> Result<Dataset, DataError> {
+    let lookup = Lookup { data_dir: Some(dir.path().into()), places: vec![Place::DataDir], ..Lookup::default() };
+    load(layout, split, &lookup)
+}
+
+fn message(dir: &TempDir, layout: &Layout, split: Split) -> String {
+    from(dir, layout, split).unwrap_err().to_string()
+}
+
+/// Text and label of each record.
+fn pairs(dataset: &Dataset) -> Vec<(&str, u8)> {
+    dataset.records.iter().map(|record| (record.text.as_str(), record.label)).collect()
+}
+
+#[test]
+fn places_are_tried_in_order_and_the_one_used_is_named() {
+    let (mine, embedded) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(&mine, "train.csv", "text,label\nmine,1\n");
+    write(&embedded, "imdb/train.csv", "text,label\nembedded,1\n");
+    let places = vec![Place::DataDir, Place::Env, Place::Cache, Place::Embedded];
+    let mut lookup = Lookup { embedded_dir: Some(embedded.path().into()), places, ..Lookup::default() };
+    let found = load(&reviews(), Split::Train, &lookup).unwrap();
+    assert_eq!((pairs(&found), found.source.place), (vec![("embedded", 1)], Place::Embedded));
+    lookup.env_dir = Some(mine.path().into());
+    let found = load(&reviews(), Split::Train, &lookup).unwrap();
+    assert_eq!((pairs(&found), found.source.place), (vec![("mine", 1)], Place::Env));
+    assert!(found.source.to_string().ends_with("train.csv (from TAILGUARD_DATA)"));
+}
+
+#[test]
+fn a_named_directory_without_the_file_is_never_passed_over() {
+    let (empty, embedded) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(&embedded, "imdb/train.csv", "text,label\nembedded,1\n");
+    let (data_dir, embedded_dir) = (Some(empty.path().to_owned()), Some(embedded.path().to_owned()));
+    let lookup = Lookup { data_dir, embedded_dir, places: vec![Place::DataDir, Place::Embedded], ..Lookup::default() };
+    let text = load(&reviews(), Split::Train, &lookup).unwrap_err().to_string();
+    assert!(text.starts_with("--data-dir is") && text.contains("has no train or prompts table"), "{text}");
+    let lookup = Lookup { env_dir: lookup.data_dir, data_dir: None, places: vec![Place::Env, Place::Embedded], ..lookup };
+    let text = load(&reviews(), Split::Train, &lookup).unwrap_err().to_string();
+    assert!(text.starts_with("TAILGUARD_DATA is") && text.contains("nor has its folder \"imdb\""), "{text}");
+}
+
+#[test]
+fn the_hugging_face_cache_is_read_at_its_main_revision() {
+    let cache = tempfile::tempdir().unwrap();
+    let lookup = Lookup { hf_cache: Some(cache.path().into()), places: vec![Place::Cache], ..Lookup::default() };
+    let snapshot = "datasets--OxAISH-AL-LLM--wiki_toxic/snapshots";
+    write(&cache, &format!("{snapshot}/new/test.csv"), "id,comment_text,label\n1,new,1\n");
+    write(&cache, &format!("{snapshot}/old/test.csv"), "id,comment_text,label\n1,old,0\n");
+    let nothing = load(&comments(), Split::Test, &lookup).unwrap_err().to_string();
+    assert!(nothing.starts_with("found no jigsaw data (test or prompts); looked in\n"), "{nothing}");
+    assert!(nothing.ends_with("datasets--OxAISH-AL-LLM--wiki_toxic"), "{nothing}");
+    write(&cache, "datasets--OxAISH-AL-LLM--wiki_toxic/refs/main", "new\n");
+    assert_eq!(pairs(&load(&comments(), Split::Test, &lookup).unwrap()), [("new", 0)]);
+    let nothing = load(&comments(), Split::Train, &lookup).unwrap_err().to_string();
+    assert!(nothing.ends_with("snapshots/new"), "{nothing}");
+}
+
+/// A Parquet file of one review.
+fn part(dir: &TempDir, name: &str, text: &str) {
+    use polars::prelude::{Column, DataFrame, ParquetWriter};
+    write(dir, name, "");
+    let columns = vec![Column::new("text".into(), [text]), Column::new("label".into(), [1i64])];
+    let file = fs::File::create(dir.path().join(name)).unwrap();
+    ParquetWriter::new(file).finish(&mut DataFrame::new_infer_height(columns).unwrap()).unwrap();
+}
+
+#[test]
+fn a_table_in_parts_is_read_in_their_order_and_whole_or_not_at_all() {
+    for folder in ["", "plain_text/", "data/"] {
+        let cache = tempfile::tempdir().unwrap();
+        let lookup = Lookup { hf_cache: Some(cache.path().into()), places: vec![Place::Cache], ..Lookup::default() };
+        write(&cache, "datasets--imdb/refs/main", "abc");
+        let snapshot = format!("datasets--imdb/snapshots/abc/{folder}");
+        part(&cache, &format!("{snapshot}train-00001-of-00002-5d8b8b8f9c0e.parquet"), "second");
+        part(&cache, &format!("{snapshot}test-00000-of-00001.parquet"), "held out");
+        let text = load(&reviews(), Split::Train, &lookup).unwrap_err().to_string();
+        assert!(text.ends_with("has 1 files of train in 2 parts, expected each part once"), "{text}");
+        part(&cache, &format!("{snapshot}train-00000-of-00002-0a1b2c3d4e5f.parquet"), "first");
+        let train = load(&reviews(), Split::Train, &lookup).unwrap();
+        assert_eq!(pairs(&train), [("first", 1), ("second", 1)]);
+        assert_eq!(train.source.paths.len(), 2);
+        assert_eq!(pairs(&load(&reviews(), Split::Test, &lookup).unwrap()), [("held out", 1)]);
+        part(&cache, &format!("{snapshot}train-00000-of-00003.parquet"), "of another");
+        assert!(load(&reviews(), Split::Train, &lookup).is_err());
+    }
+}
+
+const TEST: &str = "\"id\",\"comment_text\"\n\"a\",\"one\n\nline, \"\"two\"\"\"\n\"b\",\"never scored\"\n\"c\",\"good\"\n";
+
+#[test]
+fn scores_in_a_file_of_their_own_are_joined_by_id() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "jigsaw/train.csv", "id,comment_text,toxic,threat\nx,\"a\nb\",1,0\ny,c,0,0\n");
+    write(&dir, "jigsaw/test.csv", TEST);
+    write(&dir, "jigsaw/test_labels.csv", "id,toxic,threat\nc,0,0\nb,-1,-1\na,1,0\n");
+    assert_eq!(pairs(&from(&dir, &comments(), Split::Train).unwrap()), [("a\nb", 0), ("c", 1)]);
+    let test = from(&dir, &comments(), Split::Test).unwrap();
+    assert_eq!(pairs(&test), [("one\n\nline, \"two\"", 0), ("good", 1)]);
+    assert!(test.source.to_string().ends_with("test_labels.csv (from the data directory)"));
+}
+
+#[test]
+fn scores_that_cannot_be_joined_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "test.csv", TEST);
+    let labels = |text: &str| {
+        write(&dir, "test_labels.csv", text);
+        message(&dir, &comments(), Split::Test)
+    };
+    let text = message(&dir, &comments(), Split::Test);
+    let expected = "test.csv has no column of scores (toxic, label), its columns are id, comment_text; and there is no test_labels.csv \
+                    with them beside it";
+    assert!(text.ends_with(expected), "{text}");
+    let text = labels("id,toxic\na,1\nb,-1\n");
+    assert!(text.contains("test.csv: row 3 has the id \"c\"") && text.ends_with("test_labels.csv has not"), "{text}");
+    let text = labels("id,toxic\na,1\nb,0\nb,-1\nc,0\n");
+    assert!(text.ends_with("test_labels.csv: column \"id\", row 3: found \"b\" again, expected each id once"), "{text}");
+    let text = labels("id,toxic\na,1\nb,-2\nc,0\n");
+    assert!(text.ends_with("column \"toxic\", row 2: found \"-2\", expected a number from 0 to 1"), "{text}");
+    assert!(labels("id,threat\na,1\n").ends_with("has no column \"toxic\" or \"label\"; its columns are id, threat"));
+    assert!(labels("").ends_with("test_labels.csv has no rows"));
+    let text = labels("id,toxic\na,-1\nb,-1\nc,-1\n");
+    assert!(text.starts_with("texts with a score in ") && text.ends_with(": 0 rows, expected at least 1"), "{text}");
+}
+
+/// 50 prompts over the threshold, 250 at it or below, 3 without a score.
+fn toxicity(row: usize) -> &'static str {
+    match row {
+        0..50 => "0.500001",
+        50..100 => "0.5",
+        100..300 => "0.01",
+        _ => "null",
+    }
+}
+
+fn prompt_lines() -> String {
+    let line = |row: usize| {
+        let prompt = format!(r#"{{"text": "prompt {row}", "toxicity": {}, "threat": 0.1}}"#, toxicity(row));
+        format!(
+            "{{\"challenging\": false, \"prompt\": {prompt}, \"continuation\": {{\"text\": \" and {row}\", \"toxicity\": null}}}}\n"
+        )
+    };
+    (0..303).map(line).collect()
+}
+
+#[test]
+fn a_table_for_all_splits_is_split_by_class_and_given_the_asked_share_of_good_texts() {
+    let (dir, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(&dir, "rtp/prompts.jsonl", &prompt_lines());
+    let (train, test) = (from(&dir, &prompts(), Split::Train).unwrap(), from(&dir, &prompts(), Split::Test).unwrap());
+    let classes = |dataset: &Dataset| {
+        let good = dataset.records.iter().filter(|record| record.label == 1).count();
+        (good, dataset.records.len() - good)
+    };
+    assert_eq!((classes(&train), classes(&test)), ((93, 40), (10, 10)));
+    assert_eq!(duplicates(&train.records, &test.records), 0);
+    for Record { text, continuation, label } in train.records.iter().chain(&test.records) {
+        let row = text.strip_prefix("prompt ").unwrap();
+        assert_eq!((continuation, *label), (&format!(" and {row}"), u8::from(row.parse::<usize>().unwrap() >= 50)));
+    }
+    write(&cache, "datasets--allenai--real-toxicity-prompts/refs/main", "abc");
+    write(&cache, "datasets--allenai--real-toxicity-prompts/snapshots/abc/prompts.jsonl", &prompt_lines());
+    let lookup = Lookup { hf_cache: Some(cache.path().into()), places: vec![Place::Cache], ..Lookup::default() };
+    assert_eq!(load(&prompts(), Split::Train, &lookup).unwrap().records, train.records);
+    let all = Layout { good_percent: None, ..prompts() };
+    let both = [Split::Train, Split::Test].map(|split| classes(&from(&dir, &all, split).unwrap()));
+    assert_eq!(both, [(200, 40), (50, 10)]);
+}
+
+#[test]
+fn a_damaged_table_for_all_splits_is_named_with_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = prompt_lines().lines().next().unwrap().to_owned() + "\n";
+    write(&dir, "prompts.jsonl", &(line.repeat(999) + "{\"prompt\": {\"text\": \"cut of"));
+    assert!(message(&dir, &prompts(), Split::Train).contains("prompts.jsonl: line 1000 is not a JSON object"));
+    write(&dir, "prompts.jsonl", &line.repeat(10));
+    assert!(
+        message(&dir, &prompts(), Split::Train).contains("prompts.jsonl (from the data directory): all texts are of one class")
+    );
+    write(&dir, "prompts.jsonl", "");
+    assert!(message(&dir, &prompts(), Split::Test).ends_with("prompts.jsonl has no rows"));
+    write(&dir, "prompts.jsonl", &line.replace("toxicity", "toxic"));
+    let text = message(&dir, &prompts(), Split::Test);
+    assert!(text.contains("no column \"prompt.toxicity\"") && text.ends_with("prompt.toxic (by its first line)"), "{text}");
+}
+
+#[test]
+fn texts_of_both_splits_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir, "train.csv", "text,label\nA film.,1\nno film,0\n");
+    write(&dir, "test.csv", "text,label\n\" a FILM.\n\",1\nno  film,0\n");
+    let [train, test] = [Split::Train, Split::Test].map(|split| from(&dir, &reviews(), split).unwrap().records);
+    assert_eq!(duplicates(&train, &test), 1);
+}
+
+#[test]
+fn the_embedded_reviews_are_whole_balanced_and_disjoint() {
+    let embedded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets");
+    let lookup = Lookup { embedded_dir: Some(embedded), places: vec![Place::Embedded], ..Lookup::default() };
+    let load = |split| load(&reviews(), split, &lookup).unwrap().records;
+    let (train, test) = (load(Split::Train), load(Split::Test));
+    let positive = |records: &[Record]| records.iter().filter(|record| record.label == 1).count();
+    assert_eq!((train.len(), positive(&train), test.len(), positive(&test)), (20_000, 10_000, 5_000, 2_500));
+    assert_eq!(duplicates(&train, &test), 0);
+}
