@@ -2,7 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::{MetricsError, error::check_range, moments::mean_of};
+use crate::{
+    MetricsError,
+    error::{check_range, check_texts},
+    moments::mean_of,
+    words::words,
+};
 
 /// How many n-grams differ, out of how many n-grams (or words).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +60,7 @@ impl PerText {
 /// # Ok::<(), tailguard_metrics::MetricsError>(())
 /// ```
 pub fn distinct<T: AsRef<str>>(texts: &[T], n: usize) -> Result<Distinct, MetricsError> {
-    check_texts(texts.len(), n)?;
+    check_ngrams(texts, n)?;
     let ngrams = NGrams::count(texts.iter().map(|text| words(text.as_ref())), n);
     Ok(Distinct { unique: ngrams.unique, total: ngrams.total })
 }
@@ -67,7 +72,7 @@ pub fn distinct<T: AsRef<str>>(texts: &[T], n: usize) -> Result<Distinct, Metric
 /// # Errors
 /// [`MetricsError::TooFew`] for no texts; [`MetricsError::OutOfRange`] if `n` is 0.
 pub fn distinct_per_text<T: AsRef<str>>(texts: &[T], n: usize) -> Result<PerText, MetricsError> {
-    check_texts(texts.len(), n)?;
+    check_ngrams(texts, n)?;
     let ratio = |text: &T| {
         let words: Vec<&str> = words(text.as_ref()).collect();
         let mut ngrams: Vec<&[&str]> = words.windows(n).collect();
@@ -94,21 +99,14 @@ pub fn distinct_per_text<T: AsRef<str>>(texts: &[T], n: usize) -> Result<PerText
 /// # Ok::<(), tailguard_metrics::MetricsError>(())
 /// ```
 pub fn distinct_per_word<T: AsRef<str>>(texts: &[T], n: usize) -> Result<Distinct, MetricsError> {
-    check_texts(texts.len(), n)?;
+    check_ngrams(texts, n)?;
     let ngrams = NGrams::count(texts.iter().map(|text| text.as_ref().split(' ')), n);
     Ok(Distinct { unique: ngrams.unique, total: ngrams.words })
 }
 
-fn check_texts(texts: usize, n: usize) -> Result<(), MetricsError> {
-    if texts == 0 {
-        return Err(MetricsError::TooFew { what: "texts", needed: 1, found: 0 });
-    }
+fn check_ngrams<T>(texts: &[T], n: usize) -> Result<(), MetricsError> {
+    check_texts(texts)?;
     check_range("n", n, 1, usize::MAX)
-}
-
-/// The words of a text as Python's `str.split()` gives them: it also parts at the four ASCII separators 1C to 1F.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)).filter(|word| !word.is_empty())
 }
 
 /// Counts over a corpus.
@@ -196,12 +194,6 @@ mod tests {
             })
             .collect();
         Distinct { unique: ngrams.iter().collect::<HashSet<_>>().len(), total: ngrams.len() }
-    }
-
-    #[test]
-    fn words_part_where_python_parts_them() {
-        let text = " a\u{1c}b\u{a0}c\u{2003}d\n\ne\t\u{1f}";
-        assert_eq!(words(text).collect::<Vec<_>>(), ["a", "b", "c", "d", "e"]);
     }
 
     #[test]

@@ -66,6 +66,11 @@ pub(crate) fn check(what: &'static str, values: &[f64]) -> Result<(), MetricsErr
     check_finite(what, values.iter().copied())
 }
 
+/// Refuses an empty list of texts.
+pub(crate) fn check_texts<T>(texts: &[T]) -> Result<(), MetricsError> {
+    if texts.is_empty() { Err(MetricsError::TooFew { what: "texts", needed: 1, found: 0 }) } else { Ok(()) }
+}
+
 /// Refuses the first value that is not finite.
 pub(crate) fn check_finite(what: &'static str, values: impl IntoIterator<Item = f64>) -> Result<(), MetricsError> {
     match values.into_iter().enumerate().find(|(_, value)| !value.is_finite()) {

@@ -7,6 +7,7 @@
 //! - [`tail`], [`tail_by_own_reward`], [`mean_of_lowest`]: how the worst prompts and the worst texts fare.
 //! - [`curve`], [`buckets`]: reward against the quantile of the prompt score.
 //! - [`distinct`], [`distinct_per_text`], [`distinct_per_word`]: diversity, in the three definitions in use.
+//! - [`repeating`], [`empty`], [`duplicated`]: degenerate texts, [`Flagged`] one by one.
 //! - [`perplexity`]: from token negative log-likelihoods.
 //! - [`over_seeds`], [`bootstrap`], [`bootstrap_by`]: a [`Summary`] with a 95 % interval.
 //!
@@ -33,14 +34,17 @@
 //! ```
 
 mod curve;
+mod degenerate;
 mod distinct;
 mod error;
 mod moments;
 mod perplexity;
 mod seeds;
 mod tail;
+mod words;
 
 pub use curve::{Bucket, CurvePoint, buckets, curve};
+pub use degenerate::{Flagged, duplicated, empty, repeating};
 pub use distinct::{Distinct, PerText, distinct, distinct_per_text, distinct_per_word};
 pub use error::MetricsError;
 pub use moments::{mean, paired_differences, std_population, std_sample};
