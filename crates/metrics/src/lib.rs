@@ -7,6 +7,7 @@
 //! - [`tail`], [`tail_by_own_reward`], [`mean_of_lowest`]: how the worst prompts and the worst texts fare.
 //! - [`curve`], [`buckets`]: reward against the quantile of the prompt score.
 //! - [`distinct`], [`distinct_per_text`], [`distinct_per_word`]: diversity, in the three definitions in use.
+//! - [`auc`]: how well scores tell two classes apart.
 //! - [`repeating`], [`empty`], [`duplicated`]: degenerate texts, [`Flagged`] one by one.
 //! - [`perplexity`]: from token negative log-likelihoods.
 //! - [`over_seeds`], [`bootstrap`], [`bootstrap_by`]: a [`Summary`] with a 95 % interval.
@@ -33,6 +34,7 @@
 //! # Ok::<(), tailguard_metrics::MetricsError>(())
 //! ```
 
+mod auc;
 mod curve;
 mod degenerate;
 mod distinct;
@@ -43,6 +45,7 @@ mod seeds;
 mod tail;
 mod words;
 
+pub use auc::auc;
 pub use curve::{Bucket, CurvePoint, buckets, curve};
 pub use degenerate::{Flagged, duplicated, empty, repeating};
 pub use distinct::{Distinct, PerText, distinct, distinct_per_text, distinct_per_word};
