@@ -28,5 +28,5 @@ pub mod table;
 pub use error::DataError;
 pub use layout::{Good, GoodPercent, Layout};
 pub use load::{Dataset, load};
-pub use record::{Record, Split, at_least, duplicates, require, shuffled};
+pub use record::{Half, Record, Split, at_least, duplicates, half, require, shuffled, text_hash};
 pub use source::{Lookup, Place, Source};

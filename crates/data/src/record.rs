@@ -1,7 +1,9 @@
 //! Labelled texts, and orders of them that never change.
 
 use std::collections::HashSet;
+use std::hash::Hasher;
 
+use fnv::FnvHasher;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -44,6 +46,29 @@ impl Split {
             Self::Test => "test",
         }
     }
+}
+
+/// One of two halves of a dataset, so that two models can learn from texts that they do not share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// Texts with an even hash.
+    First,
+    /// Texts with an odd hash.
+    Second,
+}
+
+/// The half that a text belongs to, by the parity of its [`text_hash`].
+#[must_use]
+pub fn half(text: &str) -> Half {
+    if text_hash(text).is_multiple_of(2) { Half::First } else { Half::Second }
+}
+
+/// The 64-bit FNV-1a hash of a text's UTF-8: the same on every machine, for copies of the text, and whatever else there is.
+#[must_use]
+pub fn text_hash(text: &str) -> u64 {
+    let mut hasher = FnvHasher::default();
+    hasher.write(text.as_bytes());
+    hasher.finish()
 }
 
 /// Keeps the texts that have at least `min_chars` characters, their continuations included.
@@ -112,6 +137,22 @@ mod tests {
         let train = records([("A film.", ""), ("Über", ""), ("other", "")]);
         assert_eq!(duplicates(&train, &records([(" a FILM.\n", ""), ("über", " on"), ("a  film.", ""), ("über", "")])), 3);
         assert_eq!(duplicates(&train, &[]), 0);
+    }
+
+    #[test]
+    fn the_halves_are_the_same_for_ever() {
+        for text in ["a", "A fine film.", "thank you", "text"] {
+            assert_eq!(half(text), Half::First, "{text}");
+        }
+        for text in ["", "a dull one", "naïve", "first", "second"] {
+            assert_eq!(half(text), Half::Second, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_halves_are_about_even() {
+        let first = (0..10_000).filter(|number| half(&format!("comment {number}")) == Half::First).count();
+        assert!(first.abs_diff(5_000) < 250, "{first}");
     }
 
     #[test]

@@ -79,6 +79,40 @@ pub enum RewardError {
         /// The score.
         found: f32,
     },
+    /// Texts to learn from without one label each.
+    #[error("{texts} texts but {labels} labels, expected one label per text")]
+    Unpaired {
+        /// Number of texts.
+        texts: usize,
+        /// Number of labels.
+        labels: usize,
+    },
+    /// A label to learn from that is no class.
+    #[error("text {index} has label {found}, expected 0 or 1")]
+    Label {
+        /// Index of the text.
+        index: usize,
+        /// Its label.
+        found: u8,
+    },
+    /// Texts to learn from that are all of one class.
+    #[error("none of the {texts} texts has label {missing}, expected texts of both labels")]
+    OneClass {
+        /// Number of texts.
+        texts: usize,
+        /// The label that none of them has.
+        missing: u8,
+    },
+    /// A setting for training that is out of range.
+    #[error("{key} is {found}, expected {expected}")]
+    Training {
+        /// The field of [`TrainSettings`](crate::TrainSettings).
+        key: &'static str,
+        /// The value found.
+        found: f64,
+        /// What it may be.
+        expected: &'static str,
+    },
     /// Logits that the device did not give back.
     #[error("the logits cannot be read from the device ({reason})")]
     Device {

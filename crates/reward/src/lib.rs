@@ -9,6 +9,9 @@
 //! Texts are cut into tokens by the model's own `tokenizer.json`, sorted by length and scored in batches with little
 //! padding; the order of the scores is that of the texts, and a score does not depend on the other texts of its batch.
 //!
+//! [`NgramModel`] is a scorer of another kind: a linear model over hashed n-grams, which learns in seconds, to judge what a
+//! classifier has rewarded. [`load`] reads either.
+//!
 //! ```
 //! use burn::tensor::Device;
 //! use tailguard_checkpoint::{ModelDir, WeightType};
@@ -37,6 +40,10 @@
 //! # }
 //! ```
 
+use burn::tensor::Device;
+use serde::Deserialize;
+use tailguard_checkpoint::ModelDir;
+
 mod architecture;
 mod bert;
 mod classifier;
@@ -44,6 +51,8 @@ mod distilbert;
 mod encoder;
 mod error;
 mod model;
+mod ngram;
+mod ngram_training;
 mod parameters;
 mod roberta;
 mod text;
@@ -54,6 +63,8 @@ pub use distilbert::DistilBertConfig;
 pub use encoder::Activation;
 pub use error::RewardError;
 pub use model::SequenceClassifier;
+pub use ngram::{NgramConfig, NgramModel, NgramUnit};
+pub use ngram_training::TrainSettings;
 pub use roberta::RobertaConfig;
 
 /// Something that scores texts.
@@ -63,4 +74,27 @@ pub trait RewardModel: Send + Sync {
     /// # Errors
     /// If the texts cannot be scored.
     fn score(&self, texts: &[String]) -> Result<Vec<f32>, RewardError>;
+}
+
+/// Reads any scorer's directory: an [`NgramModel`] where `config.json` has the `model_type` "tailguard-ngram", a [`Classifier`]
+/// otherwise.
+///
+/// # Errors
+/// As [`NgramModel::load`] and [`Classifier::load`].
+pub fn load(dir: &ModelDir, settings: ScoreSettings, device: &Device) -> Result<Box<dyn RewardModel>, RewardError> {
+    if model_type(dir)? == ngram::MODEL_TYPE {
+        Ok(Box::new(NgramModel::load(dir, &settings)?))
+    } else {
+        Ok(Box::new(Classifier::load(dir, settings, device)?))
+    }
+}
+
+/// The `model_type` in `config.json`; empty if there is none.
+fn model_type(dir: &ModelDir) -> Result<String, RewardError> {
+    #[derive(Deserialize)]
+    struct Kind {
+        #[serde(default)]
+        model_type: String,
+    }
+    Ok(dir.config::<Kind>()?.model_type)
 }
