@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use polars::error::{PolarsError, PolarsResult};
 use polars::prelude::{
-    ArrowDataType, ArrowField, ArrowSchema, DataType, LazyCsvReader, LazyFileListReader, LazyFrame, ParquetReader, PlRefPath,
-    SerReader, Series, col,
+    ArrowDataType, ArrowField, ArrowSchema, CsvReadOptions, DataFrame, DataType, ParquetReader, PlSmallStr, SerReader, Series,
 };
 
 use crate::cell::{Cell, Column};
@@ -31,9 +30,6 @@ fn leaves(field: &ArrowField) -> Vec<String> {
 }
 
 /// The columns of these names, in this order.
-///
-/// Not by a lazy scan: it panics over a column of a type that polars was not compiled for (decimals, say), be it one that nobody
-/// reads.
 pub(crate) fn parquet_columns<'a>(path: &'a Path, names: &[&str]) -> Result<Vec<Column<'a>>, DataError> {
     let schema = parquet_schema(path)?;
     let outer = |name: &str| match name.split_once('.') {
@@ -99,22 +95,23 @@ fn parquet_schema(path: &Path) -> Result<Arc<ArrowSchema>, DataError> {
 
 /// The names of all columns.
 pub(crate) fn csv_names(path: &Path) -> Result<Vec<String>, DataError> {
-    let schema = scan(path)?.collect_schema().map_err(|error| unreadable(path, CSV, &error))?;
-    Ok(schema.iter_names().map(ToString::to_string).collect())
+    let head = csv(path, |options| options.with_n_rows(Some(0)))?;
+    Ok(head.get_column_names().into_iter().map(ToString::to_string).collect())
 }
 
 /// The columns of these names, in this order.
 pub(crate) fn csv_columns<'a>(path: &'a Path, names: &[&str]) -> Result<Vec<Column<'a>>, DataError> {
-    let wanted: Vec<_> = names.iter().map(|&name| col(name)).collect();
-    let frame = scan(path)?.select(wanted).collect().map_err(|error| unreadable(path, CSV, &error))?;
-    names.iter().zip(frame.columns()).map(|(name, values)| column(path, name, values.as_materialized_series())).collect()
+    let wanted = names.iter().map(|&name| PlSmallStr::from_str(name)).collect();
+    let frame = csv(path, |options| options.with_columns(Some(wanted)))?;
+    let values = |name: &str| frame.column(name).map_err(|error| unreadable(path, CSV, &error));
+    names.iter().map(|&name| column(path, name, values(name)?.as_materialized_series())).collect()
 }
 
-fn scan(path: &Path) -> Result<LazyFrame, DataError> {
-    let name = path.to_str().ok_or_else(|| DataError::unreadable(path, CSV, "its path is not valid UTF-8"))?;
+fn csv(path: &Path, options: impl FnOnce(CsvReadOptions) -> CsvReadOptions) -> Result<DataFrame, DataError> {
     // All columns are strings: a value that is no score is then ours to name, with its row.
-    let reader = LazyCsvReader::new(PlRefPath::new(name)).with_glob(false).with_infer_schema_length(Some(0));
-    reader.finish().map_err(|error| unreadable(path, CSV, &error))
+    let options = options(CsvReadOptions::default().with_infer_schema_length(Some(0)));
+    let frame = options.try_into_reader_with_file_path(Some(path.to_owned())).and_then(SerReader::finish);
+    frame.map_err(|error| unreadable(path, CSV, &error))
 }
 
 fn column<'a>(path: &'a Path, name: &str, series: &Series) -> Result<Column<'a>, DataError> {
