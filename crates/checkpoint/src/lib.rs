@@ -42,6 +42,6 @@ mod writer;
 
 pub use directory::{CONFIG_FILE, ModelDir, TOKENIZER_FILE, WEIGHTS_FILE, write_config};
 pub use error::CheckpointError;
-pub use staging::{write_dir, write_file};
+pub use staging::{recover_dir, write_dir, write_file};
 pub use weights::Weights;
 pub use writer::{WeightType, WeightsWriter};

@@ -73,6 +73,33 @@ fn replace(staged: TempDir, path: &Path) -> std::io::Result<()> {
     renamed
 }
 
+/// Puts right what a process left that was killed within [`write_dir`]: the old directory comes back if its successor had not
+/// taken its place yet, and temporary ones are removed. Only for a path that no other process writes.
+///
+/// # Errors
+/// What the file system says.
+pub fn recover_dir(path: &Path) -> Result<(), CheckpointError> {
+    let failed = || CheckpointError::io(path, "recover");
+    let parent = parent(path);
+    if !parent.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(&parent).map_err(failed())? {
+        let entry = entry.map_err(failed())?;
+        let (name, prefix) = (entry.file_name(), hidden(path));
+        let (name, prefix) = (name.as_encoded_bytes(), prefix.as_encoded_bytes());
+        if !(name.starts_with(prefix) && name.ends_with(b".tmp") && entry.path().is_dir()) {
+            continue;
+        }
+        let old = entry.path().join("old");
+        if path.symlink_metadata().is_err() && old.is_dir() {
+            fs::rename(&old, path).map_err(failed())?;
+        }
+        fs::remove_dir_all(entry.path()).map_err(failed())?;
+    }
+    Ok(())
+}
+
 fn temp_dir(path: &Path) -> std::io::Result<TempDir> {
     tempfile::Builder::new().prefix(&hidden(path)).suffix(".tmp").tempdir_in(parent(path))
 }
@@ -150,6 +177,23 @@ mod tests {
         assert!(result.is_err());
         assert_eq!(names(&path), ["kept"]);
         assert_eq!(names(home.path()), ["model"]);
+    }
+
+    #[test]
+    fn a_kill_between_the_renames_loses_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("state");
+        let kill = |kept: &Path| {
+            fs::create_dir_all(home.path().join(".state.1.tmp")).unwrap(); // the successor, on its way
+            fs::create_dir_all(kept).unwrap();
+            fs::write(kept.join("weights"), "old").unwrap();
+            recover_dir(&path).unwrap();
+            assert_eq!(fs::read_to_string(path.join("weights")).unwrap(), "old");
+            assert_eq!(names(home.path()), ["state"]);
+        };
+        kill(&home.path().join(".state.2.tmp/old"));
+        kill(&path);
+        recover_dir(&home.path().join("not/there")).unwrap();
     }
 
     #[cfg(unix)]

@@ -53,6 +53,15 @@ pub(crate) fn self_check(
     Ok(())
 }
 
+/// Checks that the first minibatch of a run saw the policy that sampled: in the update's own pass, with its padding, shards and
+/// gradients, every ratio is 1.
+///
+/// # Errors
+/// [`PpoError::SelfCheck`] with the distance.
+pub(crate) fn ratio_is_one(gap: f64) -> Result<(), PpoError> {
+    check("the ratio is not 1 before the first update", gap, LIMIT)
+}
+
 fn check(what: &'static str, found: f64, limit: f64) -> Result<(), PpoError> {
     // NaN is not within any limit
     if found <= limit { Ok(()) } else { Err(PpoError::SelfCheck { what, found, limit }) }

@@ -16,7 +16,7 @@ use crate::error::PpoError;
 use crate::kl::KlController;
 use crate::optimizer::adam;
 use crate::rewards::{episode_return, shaped_rewards};
-use crate::self_check::self_check;
+use crate::self_check::{ratio_is_one, self_check};
 use crate::stats::IterationStats;
 use crate::update::{KeptBatch, Train, update};
 
@@ -100,6 +100,9 @@ impl Trainer<'_> {
             let step = (self.seed, iteration);
             let updated;
             (policy, updated) = update(policy, &mut optimizer, &kept, self.config, &distribution, train, step)?;
+            if iteration == 1 {
+                ratio_is_one(updated.first_ratio_gap)?;
+            }
             let mut stats = IterationStats::new(iteration, self, &episodes, &returns, &keep, &kl, updated)?;
             kl.update(stats.kl_kept);
             stats.rollout_s = sampled.as_secs_f64();

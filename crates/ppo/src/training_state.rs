@@ -24,24 +24,7 @@ const PROGRESS: &str = "progress.json";
 #[serde(deny_unknown_fields)]
 struct Progress {
     iteration: usize,
-    #[serde(with = "exact")]
     kl_coef: f64,
-}
-
-/// A number as the text of its shortest decimal: `serde_json` without its `float_roundtrip` feature may read numbers one bit
-/// off, and a resumed run would drift.
-mod exact {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(value)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let value = text.parse().ok().filter(|value: &f64| value.is_finite());
-        value.ok_or_else(|| D::Error::custom(format!("kl_coef is {text:?}, expected a finite number")))
-    }
 }
 
 /// Writes a model, its optimiser's moments and what else is needed to go on into a directory, whole or not at all; what was
