@@ -23,14 +23,20 @@ use std::{env, fs, path::Path, path::PathBuf};
 
 use serde_json::Value;
 
-/// Path of one fixture, such as `golden("gpt2/model.safetensors")`; or of a folder, such as `golden("gpt2")`.
+/// Path of one fixture, such as `golden("gpt2/model.safetensors")`; or of a folder, such as `golden("gpt2")`. A folder that
+/// `TAILGUARD_GOLDEN` does not have at all is ours.
 ///
 /// # Panics
 /// If there is nothing at that path; the message names it.
 pub fn golden(relative: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let topic = relative.split('/').next().unwrap_or(relative);
     // Joining an absolute path replaces the base, so both kinds of TAILGUARD_GOLDEN work.
-    let root = workspace.join(env::var_os("TAILGUARD_GOLDEN").unwrap_or_else(|| "tests/golden".into()));
+    let chosen = env::var_os("TAILGUARD_GOLDEN").map(|root| workspace.join(root));
+    if let Some(root) = &chosen {
+        assert!(root.is_dir(), "TAILGUARD_GOLDEN: {} is not a folder", root.display());
+    }
+    let root = chosen.filter(|root| root.join(topic).exists()).unwrap_or_else(|| workspace.join("tests/golden"));
     let path = root.join(relative);
     assert!(path.exists(), "golden fixture {} does not exist (TAILGUARD_GOLDEN chooses the folder)", path.display());
     path

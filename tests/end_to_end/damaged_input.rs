@@ -24,7 +24,7 @@ fn with_policy(damage: impl FnOnce(&Path)) -> Outcome {
     damage(&model);
     let outcome =
         run(folder.path(), &["reproduce", "imdb", "--preset", "smoke", "--policy", model.to_str().unwrap(), "--out", "run"]);
-    assert!(!folder.path().join("run/results.json").exists());
+    assert!(!folder.path().join("run").exists(), "a run that could not begin leaves nothing");
     outcome
 }
 
@@ -43,6 +43,7 @@ fn a_prompt_longer_than_the_context_is_a_wrong_call() {
     let outcome =
         run(folder.path(), &["reproduce", "imdb", "--preset", "smoke", "--set", "data.prompt_tokens=500", "--out", "run"]);
     outcome.refused(2, &["data.prompt_tokens = 500", "context has 128"]);
+    assert!(!folder.path().join("run").exists());
 }
 
 #[test]
@@ -78,6 +79,28 @@ fn a_missing_or_broken_tokenizer_is_named() {
     with_policy(|dir| fs::remove_file(dir.join("tokenizer.json")).unwrap()).refused(1, &["tokenizer.json", "missing"]);
     with_policy(|dir| fs::write(dir.join("tokenizer.json"), "{}").unwrap())
         .refused(1, &["tokenizer.json", "cannot read the tokenizer"]);
+}
+
+#[test]
+fn a_tokenizer_of_another_model_is_refused() {
+    let outcome = with_policy(|dir| {
+        let path = dir.join("tokenizer.json");
+        let mut tokenizer: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let added = serde_json::json!({
+            "id": 4096, "content": "<one more>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true
+        });
+        tokenizer["added_tokens"].as_array_mut().unwrap().push(added);
+        fs::write(&path, tokenizer.to_string()).unwrap();
+    });
+    outcome.refused(1, &["tokenizer.json", "4097 tokens", "vocab_size is 4096"]);
+}
+
+#[test]
+fn a_tail_without_prompts_is_refused_before_anything_is_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["reproduce", "imdb", "--preset", "smoke", "--set", "evaluation.tail_threshold=-50", "--out", "run"];
+    run(folder.path(), &words).refused(2, &["evaluation.tail_threshold is -50", "lowest score"]);
+    assert!(!folder.path().join("run").exists());
 }
 
 #[test]

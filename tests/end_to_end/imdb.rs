@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use tailguard_report::{Method, Results, read_generations};
+use tailguard_report::{Generation, Method, Results, Tail, read_generations};
 
 use crate::program::run;
 
@@ -18,7 +18,19 @@ fn reproduce(folder: &Path, out: &str, words: &[&str]) -> String {
 fn a_run_prints_the_table_and_leaves_results_texts_logs_and_models() {
     let folder = tempfile::tempdir().unwrap();
     let stdout = reproduce(folder.path(), "run", &[]);
-    for word in ["GPT-2", "SFT", "RLHF", "RA-RLHF", "reward", "tail", "distinct-2", "prompt (", "run directory:"] {
+    for word in [
+        "GPT-2",
+        "SFT",
+        "RLHF",
+        "RA-RLHF",
+        "reward",
+        "tail ≤ 0 (",
+        "judge tail",
+        "distinct-2",
+        "duplicate",
+        "prompt (",
+        "run directory:",
+    ] {
         assert!(stdout.contains(word), "no {word:?} in {stdout}");
     }
     let dir = folder.path().join("run");
@@ -27,12 +39,30 @@ fn a_run_prints_the_table_and_leaves_results_texts_logs_and_models() {
     let rows = read_generations(&dir.join("generations.parquet")).unwrap();
     assert_eq!(rows.len(), 4 * 32);
     for method in Method::ALL {
-        let rewards: Vec<f64> = rows.iter().filter(|row| row.method == method).map(|row| f64::from(row.reward)).collect();
-        let mean = rewards.iter().sum::<f64>() / rewards.len() as f64;
+        let rows: Vec<_> = rows.iter().filter(|row| row.method == method).collect();
+        let mean = |number: &dyn Fn(&Generation) -> f64, of: &[&Generation]| {
+            of.iter().map(|row| number(row)).sum::<f64>() / of.len() as f64
+        };
+        let (reward, judge) = (|row: &Generation| f64::from(row.reward), |row: &Generation| f64::from(row.judge.unwrap()));
+        let tail: Vec<_> = rows.iter().copied().filter(|row| row.prompt_score <= 0.0).collect();
+        let blank = |row: &Generation| f64::from(u8::from(row.response.trim().is_empty()));
         let figures = &results.methods[&method];
-        assert!((figures.reward.mean - mean).abs() < 1e-9, "{method}: the table's reward is the mean over the texts");
+        for (figure, expected) in [
+            (figures.reward, mean(&reward, &rows)),
+            (figures.tail, mean(&reward, &tail)),
+            (figures.judge.unwrap(), mean(&judge, &rows)),
+            (figures.judge_tail.unwrap(), mean(&judge, &tail)),
+            (figures.empty, mean(&blank, &rows)),
+        ] {
+            assert!((figure.mean - expected).abs() < 1e-9, "{method}: {figure:?} is not the mean over the texts, {expected}");
+        }
+        assert_eq!(results.tail, Tail { threshold: 0.0, prompts: tail.len() });
         assert!((figures.length.mean - 8.0).abs() < 1e-9, "{method}: the end token is masked, so lengths are fixed");
         assert!(figures.perplexity_human.mean > 1.0 && figures.perplexity_generated.mean > 1.0);
+        for other in &figures.other_tails {
+            let prompts = rows.iter().filter(|row| f64::from(row.prompt_score) <= other.threshold).count();
+            assert_eq!((other.prompts, other.reward.is_some()), (prompts, prompts > 0), "{method}: {other:?}");
+        }
     }
     assert!(results.methods[&Method::Sft].kl.mean.abs() < 1e-3, "the reference has no KL to itself");
     assert!(fs::metadata(dir.join("metrics.parquet")).unwrap().len() > 0);

@@ -6,4 +6,5 @@ mod command_line;
 mod damaged_input;
 mod imdb;
 mod interrupted;
+mod own_task;
 mod program;

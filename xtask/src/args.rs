@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use tailguard_data::Half;
+use tailguard_reward::NgramUnit;
 
-use crate::task::Task;
+use crate::task::{self, Task};
 
 /// Fine-tunes language models so that their worst outputs get better, not only their average.
 #[derive(Debug, Parser)]
@@ -31,7 +33,8 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct ReproduceArgs {
     /// The experiment
-    pub(crate) task: Task,
+    #[arg(value_parser = task::parser())]
+    pub(crate) task: &'static Task,
     /// The settings to start from [default: embedded]
     #[arg(long)]
     pub(crate) preset: Option<PresetName>,
@@ -73,6 +76,9 @@ pub(crate) struct RunArgs {
     /// Hugging Face directory of the classifier that rewards [reward.dir]
     #[arg(long, value_name = "DIR")]
     pub(crate) reward: Option<PathBuf>,
+    /// Directory of the scorer that judges the policies and trains none of them [judge.dir]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) judge: Option<PathBuf>,
     /// Directory with the task's data [data.dir]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -96,6 +102,11 @@ pub(crate) enum PresetName {
 }
 
 impl PresetName {
+    /// The preset of that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::value_variants().iter().copied().find(|preset| preset.name() == name)
+    }
+
     /// As it is typed.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -113,8 +124,12 @@ pub(crate) enum PretrainCommand {
     Tokenizer(TokenizerArgs),
     /// Train the small GPT-2 on the training reviews
     Lm(LmArgs),
-    /// Train the small DistilBERT sentiment classifier on the training reviews
+    /// Train a small DistilBERT classifier, of sentiment on the training reviews or of any labelled texts
     Classifier(ClassifierArgs),
+    /// Train a linear model over hashed n-grams, to judge texts that a classifier has rewarded
+    Judge(JudgeArgs),
+    /// Draw prompts from a language model, where the texts that it learned from may not be passed on
+    Prompts(PromptsArgs),
 }
 
 /// What all of `pretrain` share.
@@ -152,6 +167,15 @@ pub(crate) struct TokenizerArgs {
 pub(crate) struct LmArgs {
     #[command(flatten)]
     pub(crate) common: PretrainArgs,
+    /// Parquet, CSV or JSONL file of texts to learn from; without it, the reviews
+    #[arg(long, value_name = "FILE", requires = "test")]
+    pub(crate) train: Option<PathBuf>,
+    /// File of texts to measure on
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub(crate) test: Option<PathBuf>,
+    /// Column of the texts in both files
+    #[arg(long, value_name = "COLUMN", default_value = "text")]
+    pub(crate) text_column: String,
     /// More texts to learn from: a Parquet, CSV or JSONL file with a column `text`
     #[arg(long, value_name = "FILE")]
     pub(crate) extra: Option<PathBuf>,
@@ -187,14 +211,160 @@ pub(crate) struct LmArgs {
     pub(crate) save_every: u64,
 }
 
+/// `pretrain prompts`.
+#[derive(Debug, Args)]
+pub(crate) struct PromptsArgs {
+    #[command(flatten)]
+    pub(crate) common: PretrainArgs,
+    /// Hugging Face directory of the language model
+    #[arg(long, value_name = "DIR")]
+    pub(crate) policy: PathBuf,
+    /// Directory of the scorer that tells good texts (above 0) from bad ones
+    #[arg(long, value_name = "DIR")]
+    pub(crate) reward: PathBuf,
+    /// The label whose logit is the score
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) label: usize,
+    /// Take minus the logit, for a label of something bad
+    #[arg(long)]
+    pub(crate) negate: bool,
+    /// File of texts of which no eight tokens in a row may be repeated; may be repeated itself
+    #[arg(long, value_name = "FILE")]
+    pub(crate) forbid: Vec<PathBuf>,
+    /// Column of the forbidden texts, and of the texts that are written
+    #[arg(long, value_name = "COLUMN", default_value = "text")]
+    pub(crate) text_column: String,
+    /// Column of the labels that are written: 1 for bad texts
+    #[arg(long, value_name = "COLUMN", default_value = "label")]
+    pub(crate) label_column: String,
+    /// Good and bad texts for training
+    #[arg(long, value_names = ["GOOD", "BAD"], num_args = 2, default_values_t = [5_600, 2_400])]
+    pub(crate) train: Vec<usize>,
+    /// Good and bad texts for evaluation
+    #[arg(long, value_names = ["GOOD", "BAD"], num_args = 2, default_values_t = [1_000, 1_000])]
+    pub(crate) test: Vec<usize>,
+    /// Longest text, in tokens
+    #[arg(long, value_name = "N", default_value_t = 48)]
+    pub(crate) tokens: usize,
+    /// Shortest text, in tokens
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub(crate) min_tokens: usize,
+}
+
+/// The labelled texts of `pretrain classifier` and `pretrain judge`.
+#[derive(Debug, Args)]
+pub(crate) struct LabelledArgs {
+    /// Parquet, CSV or JSONL file of texts to learn from; without it, the reviews
+    #[arg(long, value_name = "FILE", requires = "test")]
+    pub(crate) train: Option<PathBuf>,
+    /// File of texts to measure on
+    #[arg(long, value_name = "FILE", requires = "train")]
+    pub(crate) test: Option<PathBuf>,
+    /// Column of the texts in both files
+    #[arg(long, value_name = "COLUMN", default_value = "text")]
+    pub(crate) text_column: String,
+    /// Column of the labels in both files: 0 or 1
+    #[arg(long, value_name = "COLUMN", default_value = "label")]
+    pub(crate) label_column: String,
+    /// Names of the labels 0 and 1
+    #[arg(long, value_name = "NAME", num_args = 2, action = ArgAction::Set, default_values = ["NEGATIVE", "POSITIVE"])]
+    pub(crate) label_names: Vec<String>,
+    /// Learn from this half of the training texts alone; which half a text is in depends on the text alone
+    #[arg(long, value_name = "HALF")]
+    pub(crate) half: Option<HalfName>,
+}
+
+/// The halves of the training texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HalfName {
+    /// Texts with an even FNV-1a hash
+    First,
+    /// Texts with an odd FNV-1a hash
+    Second,
+}
+
+impl From<HalfName> for Half {
+    fn from(name: HalfName) -> Self {
+        match name {
+            HalfName::First => Self::First,
+            HalfName::Second => Self::Second,
+        }
+    }
+}
+
 /// `pretrain classifier`.
 #[derive(Debug, Args)]
 pub(crate) struct ClassifierArgs {
     #[command(flatten)]
     pub(crate) common: PretrainArgs,
-    /// Passes over the training reviews
+    #[command(flatten)]
+    pub(crate) labelled: LabelledArgs,
+    /// Shape of the model
+    #[arg(long, value_name = "NAME", default_value = "distilbert")]
+    pub(crate) architecture: ArchitectureName,
+    /// Passes over the training texts
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) epochs: usize,
+}
+
+/// Shapes of a classifier that can be trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ArchitectureName {
+    /// DistilBERT
+    Distilbert,
+    /// BERT
+    Bert,
+}
+
+/// `pretrain judge`.
+#[derive(Debug, Args)]
+pub(crate) struct JudgeArgs {
+    #[command(flatten)]
+    pub(crate) common: PretrainArgs,
+    #[command(flatten)]
+    pub(crate) labelled: LabelledArgs,
+    /// What n-grams are made of
+    #[arg(long, value_name = "UNIT", default_value = "word")]
+    pub(crate) unit: UnitName,
+    /// Pieces of the shortest n-grams
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) min_n: usize,
+    /// Pieces of the longest n-grams
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) max_n: usize,
+    /// Weights; a power of two
+    #[arg(long, value_name = "N", default_value_t = 1 << 18)]
+    pub(crate) buckets: usize,
+    /// Passes over the training texts
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) epochs: usize,
+    /// Length of a weight's first step
+    #[arg(long, value_name = "RATE", default_value_t = 0.5)]
+    pub(crate) learning_rate: f64,
+    /// Share of a weight that is added to its gradient
+    #[arg(long, value_name = "SHARE", default_value_t = 1e-5)]
+    pub(crate) l2: f64,
+    /// Measure also on this many characters of each test text; may be repeated
+    #[arg(long = "cut", value_name = "N")]
+    pub(crate) cuts: Vec<usize>,
+}
+
+/// What n-grams are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UnitName {
+    /// Words, without punctuation
+    Word,
+    /// Characters, punctuation and single spaces included
+    Character,
+}
+
+impl From<UnitName> for NgramUnit {
+    fn from(name: UnitName) -> Self {
+        match name {
+            UnitName::Word => Self::Word,
+            UnitName::Character => Self::Character,
+        }
+    }
 }
 
 /// `ci`.
@@ -223,6 +393,22 @@ mod tests {
     fn resume_needs_the_directory_to_resume() {
         assert!(Cli::try_parse_from(["xtask", "reproduce", "imdb", "--resume"]).is_err());
         assert!(Cli::try_parse_from(["xtask", "reproduce", "imdb", "--resume", "--out", "runs/1"]).is_ok());
+    }
+
+    #[test]
+    fn texts_to_learn_from_need_texts_to_measure_on() {
+        let judge = |words: &[&str]| Cli::try_parse_from([&["xtask", "pretrain", "judge", "--out", "judge"], words].concat());
+        assert!(judge(&[]).is_ok());
+        assert!(judge(&["--train", "a.csv", "--test", "b.csv", "--label-names", "CLEAN", "TOXIC", "--half", "second"]).is_ok());
+        for words in [
+            &["--train", "a.csv"][..],
+            &["--test", "b.csv"],
+            &["--half", "third"],
+            &["--label-names", "ONE"],
+            &["--label-names", "A", "B", "C"],
+        ] {
+            assert!(judge(words).is_err(), "{words:?}");
+        }
     }
 
     #[test]

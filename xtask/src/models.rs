@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::config::RunConfig;
 use crate::failure::Failure;
 
-/// What `policy.dir` and `reward.dir` may say.
+/// What `policy.dir`, `reward.dir` and `judge.dir` may say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ModelPlace {
-    /// `"embedded"`: the model in `datasets/`.
-    Embedded,
+    /// `"embedded:name"`: a model in `datasets/`.
+    Embedded(String),
     /// `"hub:owner/name"`: a model of the Hugging Face hub that is in its cache on this machine.
     Cache(String),
     /// Anything else: a Hugging Face directory.
@@ -21,10 +21,10 @@ pub(crate) enum ModelPlace {
 impl ModelPlace {
     /// Reads the value of a key.
     pub(crate) fn parse(text: &str) -> Self {
-        match text.strip_prefix("hub:") {
-            Some(repository) => Self::Cache(repository.to_owned()),
-            None if text == "embedded" => Self::Embedded,
-            None => Self::Directory(PathBuf::from(text)),
+        match text.split_once(':') {
+            Some(("embedded", name)) => Self::Embedded(name.to_owned()),
+            Some(("hub", repository)) => Self::Cache(repository.to_owned()),
+            _ => Self::Directory(PathBuf::from(text)),
         }
     }
 }
@@ -34,6 +34,8 @@ impl ModelPlace {
 pub(crate) struct ModelDirs {
     pub(crate) policy: PathBuf,
     pub(crate) reward: PathBuf,
+    /// None where the settings name none.
+    pub(crate) judge: Option<PathBuf>,
 }
 
 /// The repository's folder of embedded data and models.
@@ -47,22 +49,29 @@ pub(crate) fn workspace() -> &'static Path {
     manifest.parent().unwrap_or(manifest)
 }
 
-/// Finds both models of a configuration.
+/// Finds the models of a configuration.
 ///
 /// # Errors
 /// One message for all that is missing: what, where it was looked for, how to get it.
 pub(crate) fn locate(config: &RunConfig) -> Result<ModelDirs, Failure> {
     let caches = hub_caches(&|name| env::var_os(name).map(PathBuf::from));
-    let policy = find(&config.policy.dir, "gpt2-reviews", &caches);
-    let reward = find(&config.reward.dir, "distilbert-reviews", &caches);
+    let mut missing = String::new();
+    let mut found = |what: &str, flag: &str, setting: &str| match find(setting, &caches) {
+        Ok(path) => Some(path),
+        Err(error) => {
+            missing += &error.lines(what, flag);
+            None
+        }
+    };
+    let policy = found("policy", "--policy", &config.policy.dir);
+    let reward = found("reward model", "--reward", &config.reward.dir);
+    let has_judge = !config.judge.dir.is_empty();
+    let judge = if has_judge { found("judge", "--judge", &config.judge.dir) } else { None };
     match (policy, reward) {
-        (Ok(policy), Ok(reward)) => Ok(ModelDirs { policy, reward }),
-        (policy, reward) => {
-            let line = |what: &str, flag: &str, found: Result<_, Missing>| {
-                found.err().map(|missing| missing.lines(what, flag)).unwrap_or_default()
-            };
-            let missing = line("policy", "--policy", policy) + &line("reward model", "--reward", reward);
-            let flags = "pass --policy DIR and --reward DIR: directories with config.json, model.safetensors and tokenizer.json";
+        (Some(policy), Some(reward)) if judge.is_some() == has_judge => Ok(ModelDirs { policy, reward, judge }),
+        _ => {
+            let flags = "pass --policy DIR, --reward DIR, --judge DIR: directories with config.json, model.safetensors and \
+                         tokenizer.json; --set judge.dir= does without a judge";
             Err(Failure::new(format!("a model is missing{missing}")).hint(flags))
         }
     }
@@ -88,10 +97,10 @@ impl Missing {
     }
 }
 
-fn find(setting: &str, embedded: &str, caches: &[PathBuf]) -> Result<PathBuf, Missing> {
+fn find(setting: &str, caches: &[PathBuf]) -> Result<PathBuf, Missing> {
     let is_model = |path: &Path| path.join("config.json").is_file();
     match ModelPlace::parse(setting) {
-        ModelPlace::Embedded => found_at(datasets().join(embedded), is_model, "\"embedded\""),
+        ModelPlace::Embedded(name) => found_at(datasets().join(name), is_model, &format!("{setting:?}")),
         ModelPlace::Directory(path) => found_at(path, is_model, &format!("{setting:?}")),
         ModelPlace::Cache(repository) => {
             let mut looked = Vec::new();
@@ -137,7 +146,7 @@ mod tests {
 
     #[test]
     fn places_are_told_apart() {
-        assert_eq!(ModelPlace::parse("embedded"), ModelPlace::Embedded);
+        assert_eq!(ModelPlace::parse("embedded:gpt2-reviews"), ModelPlace::Embedded("gpt2-reviews".into()));
         assert_eq!(ModelPlace::parse("hub:openai-community/gpt2"), ModelPlace::Cache("openai-community/gpt2".into()));
         assert_eq!(ModelPlace::parse("models/mine"), ModelPlace::Directory("models/mine".into()));
     }
@@ -150,13 +159,13 @@ mod tests {
         fs::create_dir_all(model.join("refs")).unwrap();
         fs::write(model.join("refs/main"), "abc").unwrap();
         fs::write(model.join("snapshots/abc/config.json"), "{}").unwrap();
-        let found = find("hub:openai-community/gpt2", "", &[cache.path().to_owned()]).ok();
+        let found = find("hub:openai-community/gpt2", &[cache.path().to_owned()]).ok();
         assert_eq!(found, Some(model.join("snapshots/abc")));
     }
 
     #[test]
     fn a_missing_model_names_the_places_and_the_way_to_get_it() {
-        let missing = find("hub:a/b", "", &["/nowhere".into()]).err().unwrap().lines("policy", "--policy");
+        let missing = find("hub:a/b", &["/nowhere".into()]).err().unwrap().lines("policy", "--policy");
         assert!(missing.contains("/nowhere/models--a--b") && missing.contains("hf download a/b"), "{missing}");
     }
 

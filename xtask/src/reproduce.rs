@@ -10,5 +10,5 @@ use crate::{experiment, run};
 /// # Errors
 /// What `run::prepare` refuses, and whatever goes wrong on the way.
 pub(crate) fn run(args: &ReproduceArgs) -> Result<()> {
-    experiment::run(&run::prepare(args.task, args.preset, &args.run)?.open()?)
+    experiment::run(run::prepare(Some(args.task), args.preset, &args.run)?)
 }

@@ -1,5 +1,6 @@
 //! From the command line to an open run: settings, run directory, threads, device.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::path::Path;
 use std::process::Command;
@@ -34,7 +35,6 @@ enum Dir {
 /// A run that may begin, or go on.
 pub(crate) struct Run {
     pub(crate) config: RunConfig,
-    pub(crate) models: ModelDirs,
     pub(crate) device: Device,
     pub(crate) dir: RunDir,
 }
@@ -44,7 +44,7 @@ pub(crate) struct Run {
 /// # Errors
 /// Settings that make no sense, a device or a model that is not there, a directory that cannot be written, that holds
 /// something already, or that holds no run to resume.
-pub(crate) fn prepare(task: Task, preset: Option<PresetName>, args: &RunArgs) -> Result<Prepared> {
+pub(crate) fn prepare(task: Option<&'static Task>, preset: Option<PresetName>, args: &RunArgs) -> Result<Prepared> {
     let resumed = args.out.as_ref().filter(|_| args.resume).map(|out| RunDir::open(out)).transpose()?;
     let recorded = resumed.as_ref().map(|dir| Ok::<_, ReportError>((dir.config_path(), dir.config()?))).transpose()?;
     let recorded = recorded.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
@@ -61,19 +61,22 @@ pub(crate) fn prepare(task: Task, preset: Option<PresetName>, args: &RunArgs) ->
 }
 
 impl Prepared {
-    /// Begins the run, or goes on with it, and listens for Ctrl-C.
+    /// Begins the run, or goes on with it, and listens for Ctrl-C. `inputs` are the names and digests of what it has read.
     ///
     /// # Errors
-    /// A directory that cannot be written.
-    pub(crate) fn open(self) -> Result<Run> {
-        let Self { config, models, device, dir } = self;
+    /// A directory that cannot be written, or a run that was begun with other models or texts.
+    pub(crate) fn open(self, inputs: BTreeMap<String, String>) -> Result<Run> {
+        let Self { config, device, dir, .. } = self;
         let dir = match dir {
-            Dir::Resumed(dir) => dir,
-            Dir::New(dir) => dir.begin(&config::to_toml(&config)?, &about(&config))?,
+            Dir::Resumed(dir) => {
+                check_resumed(&dir, &inputs)?;
+                dir
+            }
+            Dir::New(dir) => dir.begin(&config::to_toml(&config)?, &about(&config, inputs))?,
         };
         interrupt::listen()?;
         tracing::info!("run directory: {}", dir.path().display());
-        Ok(Run { config, models, device, dir })
+        Ok(Run { config, device, dir })
     }
 }
 
@@ -95,15 +98,33 @@ pub(crate) fn check_context(config: &RunConfig, n_positions: usize) -> Result<()
 
 /// The line that continues a run.
 pub(crate) fn resume_command(config: &RunConfig, dir: &Path) -> String {
-    format!("cargo xtask reproduce {} --out {} --resume", config.task, dir.display())
+    let begun = Task::named(&config.task).map_or("train".to_owned(), |task| format!("reproduce {}", task.name));
+    format!("cargo xtask {begun} --out {} --resume", dir.display())
 }
 
-fn about(config: &RunConfig) -> About {
+/// Refuses to go on with other models or texts: the methods of one table would not be comparable.
+fn check_resumed(dir: &RunDir, inputs: &BTreeMap<String, String>) -> Result<()> {
+    let begun = dir.about()?;
+    let differs = |(name, digest): (&String, &String)| (inputs.get(name) != Some(digest)).then(|| name.clone());
+    let others: Vec<String> = begun.inputs.iter().filter_map(differs).collect();
+    if !others.is_empty() {
+        let message = format!("the run in {} was begun with other contents of: {}", dir.path().display(), others.join(", "));
+        return Err(Failure::usage(message).hint("bring back what it was begun with, or begin a new run").into());
+    }
+    if begun.commit != commit() {
+        let named = |commit: Option<String>| commit.unwrap_or_else(|| "a source without git".to_owned());
+        tracing::warn!("the run was begun by {}, and goes on by {}", named(begun.commit), named(commit()));
+    }
+    Ok(())
+}
+
+fn about(config: &RunConfig, inputs: BTreeMap<String, String>) -> About {
     About {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: commit(),
         device: config.run.device.clone(),
         seeds: config.seed_list(),
+        inputs,
         command: env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
     }
 }

@@ -1,10 +1,9 @@
-//! `cargo xtask train --config FILE`: train with the settings of one file.
+//! `cargo xtask train --config FILE`: a task of one's own, or any other settings, from one file.
 
 use anyhow::Result;
 
 use crate::args::TrainArgs;
 use crate::failure::Failure;
-use crate::task::Task;
 use crate::{experiment, run};
 
 /// Runs the command.
@@ -12,8 +11,10 @@ use crate::{experiment, run};
 /// # Errors
 /// What `run::prepare` refuses, and whatever goes wrong on the way.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
-    if args.run.config.is_none() {
-        return Err(Failure::usage("train needs --config FILE").hint("a preset of xtask/presets is a file to start from").into());
+    if args.run.config.is_none() && !args.run.resume {
+        let hint =
+            "xtask/examples/own-task.toml is a file to start from; all keys are explained in xtask/presets/imdb-embedded.toml";
+        return Err(Failure::usage("train needs --config FILE").hint(hint).into());
     }
-    experiment::run(&run::prepare(Task::Imdb, None, &args.run)?.open()?)
+    experiment::run(run::prepare(None, None, &args.run)?)
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use polars::error::PolarsError;
+use tailguard_metrics::MetricsError;
 
 /// Errors of reading and writing runs. Each names the file or directory.
 #[derive(Debug, thiserror::Error)]
@@ -73,16 +74,23 @@ pub enum ReportError {
         /// Its reason.
         source: PolarsError,
     },
-    /// A figure that JSON cannot hold.
-    #[error("{method}: {figure} is {found}, expected a finite number")]
+    /// A number that JSON cannot hold.
+    #[error("{what} is {found}, expected a finite number")]
     NotFinite {
-        /// The method.
-        method: String,
-        /// The figure.
-        figure: &'static str,
+        /// The method and the figure, or what else it is.
+        what: String,
         /// Its value.
         found: f64,
     },
+    /// Seeds whose figures do not belong together.
+    #[error("{what} differs between the seeds of a run")]
+    SeedsDiffer {
+        /// What differs.
+        what: &'static str,
+    },
+    /// Figures over which there is no spread.
+    #[error("cannot combine the figures of the seeds")]
+    Combine(#[from] MetricsError),
 }
 
 impl ReportError {

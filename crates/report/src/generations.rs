@@ -20,6 +20,8 @@ pub struct Generation {
     pub response: String,
     /// Score of prompt and response.
     pub reward: f32,
+    /// Score of prompt and response by the held-out judge, if there was one.
+    pub judge: Option<f32>,
     /// The policy.
     pub method: Method,
     /// The seed.
@@ -36,6 +38,7 @@ pub fn write_generations(path: &Path, rows: &[Generation]) -> Result<(), ReportE
         Series::new("prompt_score".into(), rows.iter().map(|row| row.prompt_score).collect::<Vec<_>>()).into_column(),
         Series::new("response".into(), rows.iter().map(|row| row.response.as_str()).collect::<Vec<_>>()).into_column(),
         Series::new("reward".into(), rows.iter().map(|row| row.reward).collect::<Vec<_>>()).into_column(),
+        Series::new("judge".into(), rows.iter().map(|row| row.judge).collect::<Vec<_>>()).into_column(),
         Series::new("method".into(), rows.iter().map(|row| row.method.name()).collect::<Vec<_>>()).into_column(),
         Series::new("seed".into(), rows.iter().map(|row| row.seed).collect::<Vec<_>>()).into_column(),
     ];
@@ -55,6 +58,7 @@ pub fn read_generations(path: &Path) -> Result<Vec<Generation>, ReportError> {
 fn rows(frame: &DataFrame) -> Result<Vec<Generation>, PolarsError> {
     let (prompts, responses) = (frame.column("prompt")?.str()?, frame.column("response")?.str()?);
     let (prompt_scores, rewards) = (frame.column("prompt_score")?.f32()?, frame.column("reward")?.f32()?);
+    let judge = frame.column("judge")?.f32()?;
     let (methods, seeds) = (frame.column("method")?.str()?, frame.column("seed")?.u64()?);
     let row = |index| {
         Some(Generation {
@@ -62,6 +66,7 @@ fn rows(frame: &DataFrame) -> Result<Vec<Generation>, PolarsError> {
             prompt_score: prompt_scores.get(index)?,
             response: responses.get(index)?.to_owned(),
             reward: rewards.get(index)?,
+            judge: judge.get(index),
             method: Method::named(methods.get(index)?)?,
             seed: seeds.get(index)?,
         })
@@ -78,15 +83,16 @@ mod tests {
     fn what_is_written_reads_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("generations.parquet");
-        let row = |method, seed| Generation {
+        let row = |method, seed, judge| Generation {
             prompt: "It was \"good\", é\n".to_owned(),
             prompt_score: -1.25,
             response: String::new(),
             reward: 0.1,
+            judge,
             method,
             seed,
         };
-        for rows in [vec![], vec![row(Method::Gpt2, 1), row(Method::RaRlhf, u64::MAX)]] {
+        for rows in [vec![], vec![row(Method::Gpt2, 1, Some(-0.2)), row(Method::RaRlhf, u64::MAX, None)]] {
             write_generations(&path, &rows).unwrap();
             assert_eq!(read_generations(&path).unwrap(), rows);
         }

@@ -1,18 +1,34 @@
 //! What a run leaves behind: its directory, the log of its training, the texts it was judged by, and its figures.
 //!
 //! A [`RunDir`] is made once, locked while a process works in it, and holds everything that resuming and reporting need. The
-//! figures are [`Results`], one [`MethodResults`] per [`Method`]; [`table`] prints them as the paper does. Nothing here knows a
-//! model or a tensor: a run can be reported on another machine than the one it was made on.
+//! figures are [`Results`], one [`MethodResults`] per [`Method`]; [`table`] prints them as the paper does, and [`warnings`] says
+//! where a reward rose and the held-out judge saw nothing of it. Nothing here knows a model or a tensor: a run can be reported on
+//! another machine than the one it was made on.
 //!
 //! ```
-//! use tailguard_report::{About, NewRunDir, Results, Style, table};
+//! use tailguard_report::{About, NewRunDir, Results, Style, Tail, table};
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let path = folder.path().join("run");
-//! let about = About { version: "0.1.0".into(), commit: None, device: "flex".into(), seeds: vec![1], command: vec![] };
+//! let about = About {
+//!     version: "0.1.0".into(),
+//!     commit: None,
+//!     device: "flex".into(),
+//!     seeds: vec![1],
+//!     command: vec![],
+//!     inputs: [].into(),
+//! };
 //! let run = NewRunDir::reserve(&path)?.begin("task = \"imdb\"\n", &about)?;
-//! let results =
-//!     Results { task: "imdb".into(), preset: "smoke".into(), seeds: vec![1], device: "flex".into(), methods: [].into() };
+//! let results = Results {
+//!     task: "imdb".into(),
+//!     preset: "smoke".into(),
+//!     data: "embedded".into(),
+//!     split: "test".into(),
+//!     seeds: vec![1],
+//!     device: "flex".into(),
+//!     tail: Tail { threshold: -2.5, prompts: 190 },
+//!     methods: [].into(),
+//! };
 //! results.write(&run.results_path())?;
 //! print!("{}", table(&Results::read(&run.results_path())?, Style::Plain));
 //!
@@ -21,6 +37,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod columns;
 mod error;
 mod files;
 mod generations;
@@ -28,10 +45,12 @@ mod log;
 mod results;
 mod run_dir;
 mod table;
+mod warnings;
 
 pub use error::ReportError;
 pub use generations::{Generation, read_generations, write_generations};
 pub use log::{LogRow, TrainingLog, read_log, write_metrics};
-pub use results::{Figure, Method, MethodResults, Results};
+pub use results::{Figure, Method, MethodResults, OtherTail, Results, Tail};
 pub use run_dir::{About, NewRunDir, RunDir};
 pub use table::{Style, table};
+pub use warnings::warnings;

@@ -5,8 +5,9 @@ use std::fmt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tailguard_metrics::Summary;
+use tailguard_metrics::{MetricsError, Summary, over_seeds};
 
+use crate::columns::columns;
 use crate::error::ReportError;
 use crate::files;
 
@@ -64,7 +65,8 @@ impl fmt::Display for Method {
 /// One figure with its spread.
 ///
 /// With several seeds, `mean` is the mean over seeds, `std` their sample standard deviation and `ci95` the 95 % interval of the
-/// mean over seeds. With one seed, `mean` is over prompts (or texts), and the other two are over them too.
+/// mean over seeds. With one seed, `mean` is over prompts (or texts), `ci95` its bootstrap interval over them, and `std` the standard
+/// error of the mean: the spread of the resampled means, not that of single prompts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
@@ -94,33 +96,86 @@ pub struct MethodResults {
     pub perplexity_human: Figure,
     /// Perplexity of the policy's texts under the base model.
     pub perplexity_generated: Figure,
-    /// Distinct 1-grams per word of the policy's texts.
+    /// Different words as a share of all words of the policy's texts together.
     pub distinct_1: Figure,
-    /// Distinct 2-grams per word.
+    /// Different 2-grams as a share of all 2-grams.
     pub distinct_2: Figure,
-    /// Distinct 3-grams per word.
+    /// Different 3-grams as a share of all 3-grams.
     pub distinct_3: Figure,
     /// Response tokens.
     pub length: Figure,
     /// KL estimate to the reference policy, nats per response.
     pub kl: Figure,
+    /// Mean score by the judge, a model that no policy was trained on, over all prompts; `null` without a judge.
+    pub judge: Option<Figure>,
+    /// Mean score by the judge over the prompts of the tail.
+    pub judge_tail: Option<Figure>,
+    /// Share of responses in which some run of four words occurs twice.
+    pub repeated_4gram: Figure,
+    /// Share of responses that are nothing but white space.
+    pub empty: Figure,
+    /// Share of responses that equal another response.
+    pub duplicate: Figure,
+    /// Mean reward in tails by other thresholds.
+    pub other_tails: Vec<OtherTail>,
+}
+
+/// The prompts whose own score is at most a threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tail {
+    /// The threshold.
+    pub threshold: f64,
+    /// How many prompts there are.
+    pub prompts: usize,
+}
+
+/// The mean reward in a tail other than the one that `tail` is about.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherTail {
+    /// The threshold.
+    pub threshold: f64,
+    /// How many prompts there are.
+    pub prompts: usize,
+    /// Mean reward over them; `null` where there are none.
+    pub reward: Option<Figure>,
 }
 
 impl MethodResults {
-    /// The figures with their keys, in the order of the file.
-    #[must_use]
-    pub fn figures(&self) -> [(&'static str, Figure); 9] {
-        [
-            ("reward", self.reward),
-            ("tail", self.tail),
-            ("perplexity_human", self.perplexity_human),
-            ("perplexity_generated", self.perplexity_generated),
-            ("distinct_1", self.distinct_1),
-            ("distinct_2", self.distinct_2),
-            ("distinct_3", self.distinct_3),
-            ("length", self.length),
-            ("kl", self.kl),
-        ]
+    /// The figures with their keys, in the order of the tables; not those of [`other_tails`](Self::other_tails).
+    pub fn figures(&self) -> impl Iterator<Item = (&'static str, Figure)> {
+        columns().filter_map(|column| Some((column.key, (column.get)(self)?)))
+    }
+
+    /// The figures of one method over its seeds: those of a single seed as they are, of several the spread of their means.
+    ///
+    /// # Errors
+    /// [`ReportError::Combine`] for no seeds; [`ReportError::SeedsDiffer`] if their other tails are not the same.
+    pub fn over_seeds(seeds: &[Self]) -> Result<Self, ReportError> {
+        let [first, others @ ..] = seeds else {
+            return Err(MetricsError::TooFew { what: "seeds", needed: 1, found: 0 }.into());
+        };
+        let mut combined = first.clone();
+        if others.is_empty() {
+            return Ok(combined);
+        }
+        let tails = |seed: &Self| seed.other_tails.iter().map(|tail| (tail.threshold, tail.prompts)).collect::<Vec<_>>();
+        if others.iter().any(|other| tails(other) != tails(first)) {
+            return Err(ReportError::SeedsDiffer { what: "the list of other tails" });
+        }
+        let over = |means: Vec<f64>| over_seeds(&means).map(Figure::from);
+        for column in columns() {
+            let means: Option<_> = seeds.iter().map(|seed| Some((column.get)(seed)?.mean)).collect();
+            if let Some(means) = means {
+                (column.set)(&mut combined, over(means)?);
+            }
+        }
+        for (place, tail) in combined.other_tails.iter_mut().enumerate() {
+            let means: Option<_> = seeds.iter().map(|seed| Some(seed.other_tails[place].reward?.mean)).collect();
+            tail.reward = means.map(over).transpose()?;
+        }
+        Ok(combined)
     }
 }
 
@@ -133,12 +188,16 @@ impl MethodResults {
 /// {
 ///   "task": "imdb",
 ///   "preset": "embedded",
+///   "data": "embedded",
+///   "split": "test",
 ///   "seeds": [1, 2],
 ///   "device": "flex",
+///   "tail": { "threshold": -2.6, "prompts": 190 },
 ///   "methods": {
 ///     "gpt2": {
 ///       "reward": { "mean": -0.03, "std": 0.01, "ci95": [-0.04, -0.02] },
 ///       ...
+///       "other_tails": [{ "threshold": -5.0, "prompts": 0, "reward": null }]
 ///     },
 ///     "sft": ..., "rlhf": ..., "ra_rlhf": ...
 ///   }
@@ -151,10 +210,16 @@ pub struct Results {
     pub task: String,
     /// Name of the preset.
     pub preset: String,
+    /// The kind of place that the evaluation prompts came from: `data-dir`, `env`, `cache` or `embedded`.
+    pub data: String,
+    /// Which prompts they are: `test`, held out, or `validation`, to choose settings on.
+    pub split: String,
     /// The seeds, in order.
     pub seeds: Vec<u64>,
     /// The device, as in `--device`.
     pub device: String,
+    /// The prompts that the figures `tail` and `judge_tail` are about.
+    pub tail: Tail,
     /// The figures of each method.
     pub methods: BTreeMap<Method, MethodResults>,
 }
@@ -165,16 +230,25 @@ impl Results {
     /// # Errors
     /// [`ReportError::NotFinite`]: JSON has no infinity and no NaN.
     pub fn to_json(&self) -> Result<String, ReportError> {
-        for (method, results) in &self.methods {
-            for (name, figure) in results.figures() {
-                let numbers = [figure.mean, figure.std, figure.ci95[0], figure.ci95[1]];
-                if let Some(found) = numbers.into_iter().find(|number| !number.is_finite()) {
-                    return Err(ReportError::NotFinite { method: method.to_string(), figure: name, found });
-                }
-            }
+        if let Some((what, found)) = self.numbers().into_iter().find(|(_, number)| !number.is_finite()) {
+            return Err(ReportError::NotFinite { what, found });
         }
         // strings, finite numbers and string keys always serialise
         Ok(serde_json::to_string_pretty(self).unwrap_or_default() + "\n")
+    }
+
+    /// Every number of the file, with what to call it.
+    fn numbers(&self) -> Vec<(String, f64)> {
+        let mut numbers = vec![("the threshold of the tail".to_owned(), self.tail.threshold)];
+        for (method, results) in &self.methods {
+            let mut put = |key: &str, number: f64| numbers.push((format!("{method}: {key}"), number));
+            let other_tails = results.other_tails.iter().filter_map(|tail| Some(("other_tails", tail.reward?)));
+            for (key, Figure { mean, std, ci95: [low, high] }) in results.figures().chain(other_tails) {
+                [mean, std, low, high].into_iter().for_each(|number| put(key, number));
+            }
+            results.other_tails.iter().for_each(|tail| put("other_tails", tail.threshold));
+        }
+        numbers
     }
 
     /// Writes the file, as a whole or not at all.
@@ -218,46 +292,51 @@ pub(crate) mod tests {
             distinct_3: figure(6.0),
             length: figure(7.0),
             kl: figure(8.0),
+            judge: Some(figure(9.0)),
+            judge_tail: Some(figure(10.0)),
+            repeated_4gram: figure(11.0),
+            empty: figure(12.0),
+            duplicate: figure(13.0),
+            other_tails: vec![
+                OtherTail { threshold: 5.0, prompts: 60, reward: Some(figure(14.0)) },
+                OtherTail { threshold: -9.5, prompts: 0, reward: None },
+            ],
         }
     }
 
     pub(crate) fn results(seeds: &[u64]) -> Results {
         let methods = Method::ALL.into_iter().zip([0.0, 10.0, 20.0, 30.0]).map(|(method, base)| (method, method_results(base)));
-        let (task, preset, device) = ("imdb".to_owned(), "smoke".to_owned(), "flex".to_owned());
-        Results { task, preset, seeds: seeds.to_vec(), device, methods: methods.collect() }
+        let [task, preset, data, split, device] = ["imdb", "smoke", "embedded", "test", "flex"].map(str::to_owned);
+        let tail = Tail { threshold: -2.5, prompts: 19 };
+        Results { task, preset, data, split, seeds: seeds.to_vec(), device, tail, methods: methods.collect() }
     }
 
     #[test]
     fn the_file_is_exactly_this() {
         let mut small = results(&[1, 2]);
         small.methods.retain(|method, _| *method == Method::RaRlhf);
-        let figure = |mean: &str, low: &str, high: &str| {
+        let figure = |indent: usize, mean: usize| {
+            let (inner, outer) = (" ".repeat(indent + 2), " ".repeat(indent));
             format!(
-                "{{\n        \"mean\": {mean},\n        \"std\": 0.25,\n        \"ci95\": [\n          {low},\n          {high}\n        ]\n      }}"
+                "{{\n{inner}\"mean\": {mean}.0,\n{inner}\"std\": 0.25,\n{inner}\"ci95\": [\n{inner}  {}.5,\n{inner}  {mean}.5\n\
+                 {inner}]\n{outer}}}",
+                mean - 1
             )
         };
-        let keys = [
-            "reward",
-            "tail",
-            "perplexity_human",
-            "perplexity_generated",
-            "distinct_1",
-            "distinct_2",
-            "distinct_3",
-            "length",
-            "kl",
-        ];
-        let figures: Vec<_> = (30..39)
-            .zip(keys)
-            .map(|(mean, key)| {
-                let figure = figure(&format!("{mean}.0"), &format!("{}.5", mean - 1), &format!("{mean}.5"));
-                format!("      \"{key}\": {figure}")
-            })
-            .collect();
+        let keys = "reward tail perplexity_human perplexity_generated distinct_1 distinct_2 distinct_3 length kl \
+                    judge judge_tail repeated_4gram empty duplicate";
+        let figures: String =
+            keys.split(' ').zip(30..).map(|(key, mean)| format!("      \"{key}\": {},\n", figure(6, mean))).collect();
+        let other_tails = format!(
+            "      \"other_tails\": [\n        {{\n          \"threshold\": 5.0,\n          \"prompts\": 60,\n          \
+             \"reward\": {}\n        }},\n        {{\n          \"threshold\": -9.5,\n          \"prompts\": 0,\n          \
+             \"reward\": null\n        }}\n      ]\n",
+            figure(10, 44)
+        );
         let expected = format!(
-            "{{\n  \"task\": \"imdb\",\n  \"preset\": \"smoke\",\n  \"seeds\": [\n    1,\n    2\n  ],\n  \"device\": \"flex\",\n  \
-             \"methods\": {{\n    \"ra_rlhf\": {{\n{}\n    }}\n  }}\n}}\n",
-            figures.join(",\n")
+            "{{\n  \"task\": \"imdb\",\n  \"preset\": \"smoke\",\n  \"data\": \"embedded\",\n  \"split\": \"test\",\n  \"seeds\": [\n    1,\n    2\n  ],\n  \"device\": \"flex\",\n  \
+             \"tail\": {{\n    \"threshold\": -2.5,\n    \"prompts\": 19\n  }},\n  \
+             \"methods\": {{\n    \"ra_rlhf\": {{\n{figures}{other_tails}    }}\n  }}\n}}\n"
         );
         assert_eq!(small.to_json().unwrap(), expected);
     }
@@ -285,6 +364,41 @@ pub(crate) mod tests {
         let mut results = results(&[1]);
         results.methods.get_mut(&Method::Rlhf).unwrap().tail.mean = f64::NAN;
         assert_eq!(results.to_json().unwrap_err().to_string(), "RLHF: tail is NaN, expected a finite number");
+    }
+
+    #[test]
+    fn every_field_has_its_column() {
+        let figures: Vec<_> = method_results(0.0).figures().collect();
+        let mut means: Vec<_> = figures.iter().map(|(_, figure)| figure.mean).collect();
+        means.sort_by(f64::total_cmp);
+        assert_eq!(means, (0..14).map(f64::from).collect::<Vec<_>>());
+        let json = serde_json::to_value(method_results(0.0)).unwrap();
+        assert!(figures.iter().all(|(key, figure)| json[key]["mean"] == figure.mean), "{json}");
+    }
+
+    #[test]
+    fn one_seed_is_left_as_it_is_and_several_are_combined_by_their_means() {
+        let [one, other] = [0.0, 2.0].map(method_results);
+        assert_eq!(MethodResults::over_seeds(std::slice::from_ref(&one)).unwrap(), one);
+        let both = MethodResults::over_seeds(&[one, other]).unwrap();
+        for ((key, figure), (_, expected)) in both.figures().zip(method_results(1.0).figures()) {
+            assert!(
+                (figure.mean - expected.mean).abs() < 1e-12 && (figure.std - 2.0_f64.sqrt()).abs() < 1e-12,
+                "{key}: {figure:?}"
+            );
+        }
+        let [some, none] = both.other_tails[..] else { panic!("{both:?}") };
+        assert!((some.reward.unwrap().mean - 15.0).abs() < 1e-12 && some.prompts == 60);
+        assert_eq!(none, OtherTail { threshold: -9.5, prompts: 0, reward: None });
+    }
+
+    #[test]
+    fn seeds_that_do_not_belong_together_are_refused() {
+        let [one, mut other] = [0.0, 2.0].map(method_results);
+        other.other_tails.pop();
+        let message = MethodResults::over_seeds(&[one, other]).unwrap_err().to_string();
+        assert_eq!(message, "the list of other tails differs between the seeds of a run");
+        assert!(matches!(MethodResults::over_seeds(&[]), Err(ReportError::Combine(_))));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The directory of a run: the unit of resuming and of reporting.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use crate::files;
 use crate::results::Method;
 
 const CONFIG: &str = "config.toml";
+const ABOUT: &str = "run.json";
 const LOCK: &str = "lock";
 const FOLDERS: [&str; 4] = ["logs", "generations", "evaluation", "checkpoints"];
 
@@ -27,6 +29,8 @@ pub struct About {
     pub seeds: Vec<u64>,
     /// The words of the command.
     pub command: Vec<String>,
+    /// What the run read, with a digest of each: models and texts that a resumed run must find as they were.
+    pub inputs: BTreeMap<String, String>,
 }
 
 /// A directory that is reserved for a run and has no configuration yet. Dropped, it leaves nothing behind.
@@ -100,7 +104,7 @@ impl NewRunDir {
             let folder = self.path.join(folder);
             fs::create_dir_all(&folder).map_err(unwritable(&folder))?;
         }
-        files::write(&self.path.join("run.json"), json(about).as_bytes())?;
+        files::write(&self.path.join(ABOUT), json(about).as_bytes())?;
         // last: a directory with a configuration is a run
         files::write(&self.path.join(CONFIG), config.as_bytes())?;
         Ok(RunDir { path: std::mem::take(&mut self.path), _lock: self.lock.take() })
@@ -176,6 +180,16 @@ impl RunDir {
     /// When it cannot be read.
     pub fn config(&self) -> Result<String, ReportError> {
         files::read(&self.config_path())
+    }
+
+    /// What made the run.
+    ///
+    /// # Errors
+    /// When `run.json` cannot be read, or is not what was written.
+    pub fn about(&self) -> Result<About, ReportError> {
+        let path = self.path.join(ABOUT);
+        let text = files::read(&path)?;
+        serde_json::from_str(&text).map_err(|error| ReportError::Json { path, line: error.line(), detail: error.to_string() })
     }
 
     /// `results.json`.
@@ -311,7 +325,8 @@ mod tests {
     use super::*;
 
     fn about() -> About {
-        About { version: "0.1.0".into(), commit: None, device: "flex".into(), seeds: vec![1], command: vec![] }
+        let inputs = [("policy".to_owned(), "0a1b".to_owned())].into();
+        About { version: "0.1.0".into(), commit: None, device: "flex".into(), seeds: vec![1], command: vec![], inputs }
     }
 
     fn create(path: &Path) -> Result<RunDir, ReportError> {
@@ -323,8 +338,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run = create(&folder.path().join("a/b")).unwrap();
         assert_eq!(run.config().unwrap(), "task = \"t\"\n");
-        let read: About = serde_json::from_str(&files::read(&run.path().join("run.json")).unwrap()).unwrap();
-        assert_eq!(read, about());
+        assert_eq!(run.about().unwrap(), about());
         assert!(run.checkpoint_path(Method::RaRlhf, 3).ends_with("checkpoints/seed-3-ra-rlhf"));
     }
 

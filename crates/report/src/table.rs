@@ -1,8 +1,9 @@
-//! The table of a run, as plain text and as Markdown.
+//! The tables of a run, as plain text and as Markdown.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use crate::results::{Figure, Results};
+use crate::columns::{Column, QUALITY, TEXT};
+use crate::results::{Figure, MethodResults, Results};
 
 /// How a table is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,36 +14,48 @@ pub enum Style {
     Markdown,
 }
 
-/// Column heads with the key of the figure and the digits after the point.
-const COLUMNS: [(&str, &str, usize); 9] = [
-    ("reward", "reward", 2),
-    ("tail", "tail", 2),
-    ("ppl human", "perplexity_human", 1),
-    ("ppl generated", "perplexity_generated", 1),
-    ("distinct-1", "distinct_1", 3),
-    ("distinct-2", "distinct_2", 3),
-    ("distinct-3", "distinct_3", 3),
-    ("length", "length", 1),
-    ("KL", "kl", 2),
-];
-
-/// The table: a row per method, a column per figure.
+/// The tables, with an empty line between them: how good the texts are, what they look like, and the tails by other
+/// thresholds if there are any. A row per method, a column per figure.
 ///
 /// With several seeds a cell is `mean ± standard deviation` over seeds; with one seed it is `mean [low, high]`, the 95 %
 /// interval over prompts.
 #[must_use]
 pub fn table(results: &Results, style: Style) -> String {
+    let seeds = results.seeds.len();
+    let of_columns = |columns: &[Column]| {
+        let head = |column: &Column| match column.key {
+            "tail" => tail_head(results.tail.threshold, results.tail.prompts),
+            _ => column.head.to_owned(),
+        };
+        grid(results, style, columns.iter().map(head).collect(), |method| {
+            let text =
+                |column: &Column| (column.get)(method).map(|figure| cell(figure, column.digits, seeds)).unwrap_or_default();
+            columns.iter().map(text).collect()
+        })
+    };
+    let mut tables = vec![of_columns(&QUALITY), of_columns(&TEXT)];
+    let other_tails = results.methods.values().next().map(|method| method.other_tails.as_slice()).unwrap_or_default();
+    if !other_tails.is_empty() {
+        let heads = other_tails.iter().map(|tail| tail_head(tail.threshold, tail.prompts)).collect();
+        tables.push(grid(results, style, heads, |method| {
+            method.other_tails.iter().map(|tail| tail.reward.map(|reward| cell(reward, 2, seeds)).unwrap_or_default()).collect()
+        }));
+    }
+    tables.join("\n")
+}
+
+fn tail_head(threshold: f64, prompts: usize) -> String {
+    format!("tail ≤ {threshold} ({prompts} prompts)")
+}
+
+/// A table with a row per method.
+fn grid(results: &Results, style: Style, heads: Vec<String>, cells: impl Fn(&MethodResults) -> Vec<String>) -> String {
     let mut table = Table::new();
     table.load_style(if style == Style::Plain { presets::NOTHING } else { presets::ASCII_MARKDOWN });
-    table.set_header(std::iter::once("").chain(COLUMNS.map(|(head, _, _)| head)));
+    let to_the_right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+    table.set_header(std::iter::once(Cell::new("")).chain(heads.into_iter().map(to_the_right)));
     for (method, figures) in &results.methods {
-        let figures = figures.figures();
-        let cell = |(_, key, digits): (&str, &str, usize)| {
-            let figure = figures.iter().find(|(name, _)| *name == key).map(|(_, figure)| *figure);
-            figure.map(|figure| cell(figure, digits, results.seeds.len())).unwrap_or_default()
-        };
-        let cells = COLUMNS.map(|column| Cell::new(cell(column)).set_alignment(CellAlignment::Right));
-        table.add_row(std::iter::once(Cell::new(method)).chain(cells));
+        table.add_row(std::iter::once(Cell::new(method)).chain(cells(figures).into_iter().map(to_the_right)));
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n") + "\n"
@@ -55,7 +68,7 @@ fn cell(figure: Figure, digits: usize, seeds: usize) -> String {
 }
 
 /// A number with so many digits after the point, or with three in all where it is too large or too small for that.
-fn number(value: f64, digits: usize) -> String {
+pub(crate) fn number(value: f64, digits: usize) -> String {
     let text = match value.abs() {
         size if size >= 1e6 => format!("{value:.2e}"),
         size if size >= 1000.0 => format!("{value:.0}"),
@@ -74,27 +87,51 @@ mod tests {
     use super::*;
     use crate::results::tests::results;
 
+    /// The tables of the text, line by line.
+    fn tables(text: &str) -> Vec<Vec<&str>> {
+        text.split("\n\n").map(|table| table.lines().collect()).collect()
+    }
+
     #[test]
     fn one_seed_shows_the_interval_over_prompts() {
         let text = table(&results(&[1]), Style::Plain);
-        let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines.len(), 5, "{text}");
-        assert!(lines[0].contains("ppl human") && lines[0].contains("distinct-3"), "{text}");
-        assert!(lines[4].trim_start().starts_with("RA-RLHF") && lines[4].contains("30.00 [29.50, 30.50]"), "{text}");
+        let tables = tables(&text);
+        assert_eq!(tables.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5, 5], "{text}");
+        assert!(tables[0][0].contains("judge tail") && tables[1][0].contains("repeated 4-gram"), "{text}");
+        assert!(tables[0][4].trim_start().starts_with("RA-RLHF") && tables[0][4].contains("30.00 [29.50, 30.50]"), "{text}");
     }
 
     #[test]
-    fn several_seeds_show_their_spread() {
+    fn several_seeds_show_their_spread_within_120_columns() {
         let text = table(&results(&[1, 2, 3]), Style::Plain);
-        assert!(text.contains("0.00 ± 0.25") && text.contains("38.00 ± 0.25"), "{text}");
+        assert!(text.contains("0.00 ± 0.25") && text.contains("43.000 ± 0.250"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
     }
 
     #[test]
-    fn markdown_has_a_rule_under_the_head() {
+    fn tails_are_headed_by_threshold_and_prompts_and_an_empty_one_has_no_figure() {
+        let text = table(&results(&[1]), Style::Plain);
+        let tables = tables(&text);
+        assert!(tables[0][0].contains("tail ≤ -2.5 (19 prompts)"), "{text}");
+        assert!(tables[2][0].contains("tail ≤ 5 (60 prompts)") && tables[2][0].contains("tail ≤ -9.5 (0 prompts)"), "{text}");
+        assert!(tables[2][4].ends_with("44.00 [43.50, 44.50]"), "{text}");
+        let mut none = results(&[1]);
+        none.methods.values_mut().for_each(|method| method.other_tails.clear());
+        assert_eq!(table(&none, Style::Plain).split("\n\n").count(), 2);
+    }
+
+    #[test]
+    fn markdown_has_a_rule_under_each_head() {
         let text = table(&results(&[1, 2]), Style::Markdown);
-        let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines.len(), 6, "{text}");
-        assert!(lines[1].starts_with("|--") && lines.iter().all(|line| line.starts_with('|') && line.ends_with('|')), "{text}");
+        let tables = tables(&text);
+        assert_eq!(tables.len(), 3, "{text}");
+        for lines in tables {
+            assert_eq!(lines.len(), 6, "{text}");
+            assert!(
+                lines[1].starts_with("|--") && lines.iter().all(|line| line.starts_with('|') && line.ends_with('|')),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(crate) enum ConfigError {
     Conflict { origin: String, key: &'static str, found: usize, detail: String },
     #[error("{origin}: {key} = \"{found}\", but the command says {expected}")]
     OtherRun { origin: String, key: &'static str, found: String, expected: String },
+    #[error("the settings name no task to start from: write preset = \"TASK-embedded\" into the file, with one of {}", tasks.join(", "))]
+    NoStart { tasks: Vec<&'static str> },
     #[error("the settings lack a key: {0}")]
     Incomplete(String),
     #[error("{} holds a run with other settings:\n{}", path.display(), differences.join("\n"))]

@@ -13,12 +13,18 @@ pub(super) enum Kind {
     Flag,
     /// A whole number of at least this.
     Count(i64),
+    /// A whole number between these two.
+    CountOf(i64, i64),
     /// A finite number of an interval.
     Number(Interval),
     /// One of these strings.
     Choice(&'static [&'static str]),
     /// A list of some of these strings, at least one.
     Choices(&'static [&'static str]),
+    /// A list of at least so many strings.
+    Texts(usize),
+    /// A list of finite numbers.
+    Numbers,
 }
 
 /// Finite numbers between two bounds.
@@ -35,6 +41,9 @@ const POSITIVE: Interval = Interval { low: 0.0, ..ANY };
 const NOT_NEGATIVE: Interval = Interval { low: 0.0, low_is_in: true, ..ANY };
 const SHARE: Interval = Interval { low: 0.0, low_is_in: true, high: 1.0, high_is_in: true };
 const POSITIVE_SHARE: Interval = Interval { low_is_in: false, ..SHARE };
+const ABOVE_ONE: Interval = Interval { low: 1.0, ..POSITIVE };
+/// Far enough from 0 to be divided by in single precision.
+const NOT_TINY: Interval = Interval { low: 1e-6, ..NOT_NEGATIVE };
 const BELOW_ONE: Interval = Interval { low: 0.0, low_is_in: false, high: 1.0, high_is_in: false };
 
 impl Interval {
@@ -66,9 +75,13 @@ impl fmt::Display for Kind {
             Self::Text => write!(f, "a string"),
             Self::Flag => write!(f, "true or false"),
             Self::Count(least) => write!(f, "a whole number of at least {least}"),
+            Self::CountOf(least, most) => write!(f, "a whole number of {least} to {most}"),
             Self::Number(interval) => interval.fmt(f),
             Self::Choice(choices) => write!(f, "one of {}", quoted(choices)),
             Self::Choices(choices) => write!(f, "a list of some of {}", quoted(choices)),
+            Self::Texts(0) => write!(f, "a list of strings"),
+            Self::Texts(least) => write!(f, "a list of at least {least} string"),
+            Self::Numbers => write!(f, "a list of finite numbers"),
         }
     }
 }
@@ -80,6 +93,7 @@ impl Kind {
         let admitted = match (self, value) {
             (Self::Text, Value::String(_)) | (Self::Flag, Value::Boolean(_)) => true,
             (Self::Count(least), Value::Integer(count)) => *count >= least,
+            (Self::CountOf(least, most), Value::Integer(count)) => (least..=most).contains(count),
             (Self::Number(interval), Value::Float(number)) => interval.contains(*number),
             (Self::Number(interval), Value::Integer(whole)) => {
                 let number = *whole as f64;
@@ -88,6 +102,10 @@ impl Kind {
             (Self::Choice(choices), Value::String(choice)) => choices.contains(&choice.as_str()),
             (Self::Choices(choices), Value::Array(list)) => {
                 !list.is_empty() && list.iter().all(|entry| entry.as_str().is_some_and(|entry| choices.contains(&entry)))
+            }
+            (Self::Texts(least), Value::Array(list)) => list.len() >= least && list.iter().all(Value::is_str),
+            (Self::Numbers, Value::Array(list)) => {
+                return list.iter().map(|entry| Self::Number(ANY).admit(entry)).collect::<Option<_>>().map(Value::Array);
             }
             _ => false,
         };
@@ -126,11 +144,21 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("task", Kind::Text),
     ("preset", Kind::Text),
     ("run.seed", Kind::Count(0)),
-    ("run.seeds", Kind::Count(1)),
+    ("run.seeds", Kind::CountOf(1, 1_000)),
     ("run.threads", Kind::Count(0)),
     ("run.device", Kind::Text),
     ("data.dir", Kind::Text),
     ("data.places", Kind::Choices(&["data-dir", "env", "cache", "embedded"])),
+    ("data.folder", Kind::Text),
+    ("data.hub", Kind::Texts(0)),
+    ("data.text_column", Kind::Text),
+    ("data.continuation_column", Kind::Text),
+    ("data.score_columns", Kind::Texts(1)),
+    ("data.good", Kind::Choice(&["high", "low"])),
+    ("data.threshold", Kind::Number(SHARE)),
+    ("data.good_percent_train", Kind::CountOf(0, 99)),
+    ("data.good_percent_test", Kind::CountOf(0, 99)),
+    ("data.embedded_notice", Kind::Text),
     ("data.min_chars", Kind::Count(0)),
     ("data.prompt_tokens", Kind::Count(1)),
     ("policy.dir", Kind::Text),
@@ -139,9 +167,14 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("reward.negate", Kind::Flag),
     ("reward.max_length", Kind::Count(3)),
     ("reward.batch_tokens", Kind::Count(1)),
-    ("sampling.temperature", Kind::Number(POSITIVE)),
+    ("judge.dir", Kind::Text),
+    ("judge.label", Kind::Count(0)),
+    ("judge.negate", Kind::Flag),
+    ("judge.max_length", Kind::Count(3)),
+    ("judge.batch_tokens", Kind::Count(1)),
+    ("sampling.temperature", Kind::Number(NOT_TINY)),
     ("sampling.top_k", Kind::Count(0)),
-    ("sampling.top_p", Kind::Number(POSITIVE_SHARE)),
+    ("sampling.top_p", Kind::Number(Interval { high: 1.0, high_is_in: true, ..NOT_TINY })),
     ("sampling.max_new_tokens", Kind::Count(1)),
     ("sampling.min_new_tokens", Kind::Count(0)),
     ("sampling.end_of_text", Kind::Choice(&["stop", "mask"])),
@@ -165,14 +198,15 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("ppo.kl_coef", Kind::Number(NOT_NEGATIVE)),
     ("ppo.kl_target", Kind::Number(POSITIVE)),
     ("ppo.kl_horizon", Kind::Number(NOT_NEGATIVE)),
-    ("ppo.ratio_threshold", Kind::Number(POSITIVE)),
+    ("ppo.ratio_threshold", Kind::Number(ABOVE_ONE)),
     ("ppo.value_warmup", Kind::Count(0)),
     ("risk.alpha", Kind::Number(POSITIVE_SHARE)),
     ("risk.warmup", Kind::Count(0)),
-    ("risk.rho", Kind::Number(SHARE)),
+    ("risk.rho", Kind::Number(POSITIVE_SHARE)),
     ("evaluation.split", Kind::Choice(&["test", "validation"])),
     ("evaluation.prompts", Kind::Count(1)),
     ("evaluation.tail_threshold", Kind::Number(ANY)),
+    ("evaluation.other_tails", Kind::Numbers),
     ("evaluation.perplexity_texts", Kind::Count(1)),
     ("evaluation.perplexity_chars", Kind::Count(1)),
     ("evaluation.batch_size", Kind::Count(1)),

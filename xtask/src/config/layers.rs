@@ -65,11 +65,6 @@ impl Layers {
         self.values.get(key).map_or_else(|| "the preset".to_owned(), |(_, origin)| origin.clone())
     }
 
-    /// One string setting.
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
-        self.values.get(key).and_then(|(value, _)| value.as_str())
-    }
-
     /// The settings as nested tables.
     pub(super) fn table(&self) -> Table {
         let mut table = Table::new();

@@ -13,36 +13,37 @@ use std::path::Path;
 use toml::Value;
 
 pub(crate) use error::ConfigError;
-pub(crate) use sections::{DataPlace, EndToken, EvaluationSplit, RunConfig};
+pub(crate) use sections::{DataPlace, EndToken, EvaluationSplit, GoodSide, RunConfig, ScorerSection};
 
 use crate::args::{PresetName, RunArgs};
-use crate::task::Task;
+use crate::task::{TASKS, Task};
 use layers::Layers;
 
 /// Resolves what was typed to the settings of a run.
 ///
-/// `recorded` is the text of the configuration of the run to resume, if there is one: it stands for the preset unless one
-/// was named, and settings that differ from it are refused.
+/// `task` is the one that the command names, if it names one; otherwise the file's `preset` says where to start. `recorded` is
+/// the text of the configuration of the run to resume, if there is one: it stands for the preset unless one was named, and
+/// settings that differ from it are refused.
 ///
 /// # Errors
 /// Unknown keys, wrong types, values out of range, settings that contradict each other, a file that cannot be read.
 pub(crate) fn resolve(
-    task: Task,
+    task: Option<&'static Task>,
     preset: Option<PresetName>,
     args: &RunArgs,
     recorded: Option<(&Path, &str)>,
 ) -> Result<RunConfig, ConfigError> {
     let file = args.config.as_deref().map(|path| Ok((path.display().to_string(), layers::read(path)?))).transpose()?;
-    let named_in_file = file.as_ref().and_then(|(_, table)| table.get("preset")).and_then(Value::as_str);
     let mut layers = Layers::default();
     match (preset, recorded) {
         (None, Some((path, text))) => {
             layers.put(&path.display().to_string(), &layers::parse(&path.display().to_string(), text)?)?
         }
         _ => {
-            let base = preset.or_else(|| named(named_in_file?)).unwrap_or(PresetName::Embedded);
-            let origin = format!("preset {}-{}", task.name(), base.name());
-            layers.put(&origin, &layers::parse(&origin, task.preset(base))?)?;
+            let (base, name) = start(task, preset, file.as_ref())?;
+            for (origin, text) in base.preset(name) {
+                layers.put(&origin, &layers::parse(&origin, text)?)?;
+            }
         }
     }
     if let Some((origin, table)) = &file {
@@ -65,6 +66,30 @@ pub(crate) fn resolve(
     Ok(config)
 }
 
+/// The task and the preset whose settings a run starts from: those of the command, or else those that the file names.
+fn start(
+    task: Option<&'static Task>,
+    preset: Option<PresetName>,
+    file: Option<&(String, toml::Table)>,
+) -> Result<(&'static Task, PresetName), ConfigError> {
+    let text = |key: &str| file.and_then(|(_, table)| table.get(key)).and_then(Value::as_str);
+    // a name that is none is refused by `checked`, which knows where it came from
+    let (of_preset, in_file) = text("preset").and_then(preset_named).unzip();
+    let name = preset.or(in_file).unwrap_or(PresetName::Embedded);
+    match task.or(of_preset.flatten()).or_else(|| Task::named(text("task")?)) {
+        Some(task) => Ok((task, name)),
+        None => Err(ConfigError::NoStart { tasks: TASKS.iter().map(|task| task.name).collect() }),
+    }
+}
+
+/// Reads `smoke`, or `imdb-smoke` where the task that is run has a name of its own.
+fn preset_named(text: &str) -> Option<(Option<&'static Task>, PresetName)> {
+    match text.rsplit_once('-') {
+        None => Some((None, PresetName::named(text)?)),
+        Some((task, name)) => Some((Some(Task::named(task)?), PresetName::named(name)?)),
+    }
+}
+
 /// The text of a configuration file that reads back to the same settings.
 pub(crate) fn to_toml(config: &RunConfig) -> Result<String, ConfigError> {
     toml::to_string(config).map_err(|error| ConfigError::Incomplete(error.to_string()))
@@ -74,10 +99,6 @@ pub(crate) fn to_toml(config: &RunConfig) -> Result<String, ConfigError> {
 pub(crate) fn read_back(path: &Path, text: &str) -> Result<RunConfig, ConfigError> {
     let origin = path.display().to_string();
     toml::from_str(text).map_err(|error| ConfigError::Syntax { origin, detail: error.message().to_owned() })
-}
-
-fn named(name: &str) -> Option<PresetName> {
-    [PresetName::Embedded, PresetName::Smoke, PresetName::Paper].into_iter().find(|preset| preset.name() == name)
 }
 
 /// The dedicated flags, each of which is a key.
@@ -92,6 +113,7 @@ fn put_flags(layers: &mut Layers, args: &RunArgs) -> Result<(), ConfigError> {
         ("--device", "run.device", args.device.clone().map(Value::String)),
         ("--policy", "policy.dir", args.policy.as_deref().map(path)),
         ("--reward", "reward.dir", args.reward.as_deref().map(path)),
+        ("--judge", "judge.dir", args.judge.as_deref().map(path)),
         ("--data-dir", "data.dir", args.data_dir.as_deref().map(path)),
     ];
     for (flag, key, value) in flags {
@@ -103,17 +125,23 @@ fn put_flags(layers: &mut Layers, args: &RunArgs) -> Result<(), ConfigError> {
 }
 
 /// The settings, if they suit each other.
-fn checked(task: Task, layers: &Layers) -> Result<RunConfig, ConfigError> {
+fn checked(task: Option<&Task>, layers: &Layers) -> Result<RunConfig, ConfigError> {
     let config: RunConfig =
         layers.table().try_into().map_err(|error: toml::de::Error| ConfigError::Incomplete(error.message().to_owned()))?;
-    if config.task != task.name() {
+    if let Some(task) = task.filter(|task| config.task != task.name) {
         let (origin, found) = (layers.origin("task"), config.task);
-        return Err(ConfigError::OtherRun { origin, key: "task", found, expected: format!("{:?}", task.name()) });
+        return Err(ConfigError::OtherRun { origin, key: "task", found, expected: format!("{:?}", task.name) });
     }
-    if let Some(found) = layers.text("preset").filter(|name| named(name).is_none()) {
-        let (origin, found) = (layers.origin("preset"), format!("{found:?}"));
-        let expected = "\"embedded\", \"smoke\" or \"paper\"".to_owned();
+    let Some((of_preset, _)) = preset_named(&config.preset) else {
+        let (origin, found) = (layers.origin("preset"), format!("{:?}", config.preset));
+        let expected = "\"embedded\", \"smoke\" or \"paper\", or one with its task, as in \"imdb-embedded\"".to_owned();
         return Err(ConfigError::Value { origin, key: "preset".to_owned(), found, expected });
+    };
+    if let (Some(task), Some(of_preset)) = (task, of_preset)
+        && task != of_preset
+    {
+        let (origin, found) = (layers.origin("preset"), config.preset);
+        return Err(ConfigError::OtherRun { origin, key: "preset", found, expected: format!("{:?}", task.name) });
     }
     let (ppo, sampling) = (&config.ppo, &config.sampling);
     let at_most = [
@@ -127,6 +155,11 @@ fn checked(task: Task, layers: &Layers) -> Result<RunConfig, ConfigError> {
             let detail = format!("{other} is {most}: expected at most that");
             return Err(ConfigError::Conflict { origin: layers.origin(key), key, found, detail });
         }
+    }
+    if config.risk.warmup >= ppo.iterations {
+        let (key, found) = ("risk.warmup", config.risk.warmup);
+        let detail = format!("ppo.iterations is {}: expected less, or no episode is ever dropped", ppo.iterations);
+        return Err(ConfigError::Conflict { origin: layers.origin(key), key, found, detail });
     }
     Ok(config)
 }

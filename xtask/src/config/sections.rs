@@ -13,7 +13,8 @@ pub(crate) struct RunConfig {
     pub(crate) run: RunSection,
     pub(crate) data: DataSection,
     pub(crate) policy: PolicySection,
-    pub(crate) reward: RewardSection,
+    pub(crate) reward: ScorerSection,
+    pub(crate) judge: ScorerSection,
     pub(crate) sampling: SamplingSection,
     pub(crate) sft: SftSection,
     pub(crate) ppo: PpoSection,
@@ -46,12 +47,39 @@ pub(crate) enum DataPlace {
     Embedded,
 }
 
+/// The side of the threshold on which the good class is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum GoodSide {
+    /// Scores above it.
+    High,
+    /// Scores of at most it.
+    Low,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DataSection {
     /// Empty: none.
     pub(crate) dir: String,
     pub(crate) places: Vec<DataPlace>,
+    /// The task's folder in a directory of data.
+    pub(crate) folder: String,
+    /// Datasets of the Hugging Face hub that may be in its cache.
+    pub(crate) hub: Vec<String>,
+    pub(crate) text_column: String,
+    /// The rest of a text whose beginning is in `text_column`; empty: none.
+    pub(crate) continuation_column: String,
+    /// Names that the column of the class or score may have; the first that is there counts.
+    pub(crate) score_columns: Vec<String>,
+    pub(crate) good: GoodSide,
+    /// Between the two classes, as a score.
+    pub(crate) threshold: f64,
+    /// Texts of the good class are left out until it is at most this share of each split; 0: none is left out.
+    pub(crate) good_percent_train: usize,
+    pub(crate) good_percent_test: usize,
+    /// What must be said of the embedded data wherever their figures are shown; empty: nothing.
+    pub(crate) embedded_notice: String,
     /// Shorter texts are left out.
     pub(crate) min_chars: usize,
     pub(crate) prompt_tokens: usize,
@@ -64,10 +92,11 @@ pub(crate) struct PolicySection {
     pub(crate) dir: String,
 }
 
+/// A model that scores texts: the reward of training, or the judge that training never sees.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct RewardSection {
-    /// See [`crate::models::ModelPlace`].
+pub(crate) struct ScorerSection {
+    /// See [`crate::models::ModelPlace`]. The judge may be empty: none.
     pub(crate) dir: String,
     pub(crate) label: usize,
     pub(crate) negate: bool,
@@ -172,6 +201,8 @@ pub(crate) struct EvaluationSection {
     pub(crate) prompts: usize,
     /// A prompt whose own score is at most this is in the tail.
     pub(crate) tail_threshold: f64,
+    /// Further thresholds whose tails are reported.
+    pub(crate) other_tails: Vec<f64>,
     /// Human texts of the good class.
     pub(crate) perplexity_texts: usize,
     /// They are cut to this many characters.

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::*;
 
-const TASK: Task = Task::Imdb;
+const TASK: &Task = &TASKS[0];
 const PRESETS: [PresetName; 3] = [PresetName::Embedded, PresetName::Smoke, PresetName::Paper];
 
 fn set(assignments: &[&str]) -> RunArgs {
@@ -12,38 +12,43 @@ fn set(assignments: &[&str]) -> RunArgs {
 }
 
 fn refused(assignments: &[&str]) -> String {
-    resolve(TASK, None, &set(assignments), None).unwrap_err().to_string()
+    resolve(Some(TASK), None, &set(assignments), None).unwrap_err().to_string()
 }
 
 fn resolve_file(text: &str) -> Result<RunConfig, ConfigError> {
+    resolve_text(Some(TASK), text)
+}
+
+fn resolve_text(task: Option<&'static Task>, text: &str) -> Result<RunConfig, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.toml");
     fs::write(&path, text).unwrap();
-    resolve(TASK, None, &RunArgs { config: Some(path), ..RunArgs::default() }, None)
+    resolve(task, None, &RunArgs { config: Some(path), ..RunArgs::default() }, None)
 }
 
 #[test]
-fn every_preset_has_exactly_the_known_keys_and_explains_each() {
-    for preset in PRESETS {
-        let text = TASK.preset(preset);
+fn every_preset_of_every_task_has_all_keys_and_explains_each() {
+    for (task, preset) in TASKS.iter().flat_map(|task| PRESETS.map(|preset| (task, preset))) {
         let mut layers = Layers::default();
-        layers.put("preset", &layers::parse("preset", text).unwrap()).unwrap();
+        for (origin, text) in task.preset(preset) {
+            layers.put(&origin, &layers::parse(&origin, text).unwrap()).unwrap();
+            let settings = text.lines().skip_while(|line| !line.starts_with("[run]")).filter(|line| line.contains(" = "));
+            for line in settings {
+                assert!(line.contains('#'), "{origin}: no comment: {line}");
+            }
+        }
         for (key, _) in keys::KEYS {
-            assert_ne!(layers.origin(key), "the preset", "{} lacks {key}", preset.name());
+            assert_ne!(layers.origin(key), "the preset", "{} {} lacks {key}", task.name, preset.name());
         }
-        let config = resolve(TASK, Some(preset), &RunArgs::default(), None).unwrap();
-        assert_eq!((config.task.as_str(), config.preset.as_str()), (TASK.name(), preset.name()));
-        let settings = text.lines().skip_while(|line| !line.starts_with("[run]")).filter(|line| line.contains(" = "));
-        for line in settings {
-            assert!(line.contains('#'), "{}: no comment: {line}", preset.name());
-        }
+        let config = resolve(Some(task), Some(preset), &RunArgs::default(), None).unwrap();
+        assert_eq!((config.task.as_str(), config.preset.as_str()), (task.name, preset.name()));
     }
 }
 
 #[test]
 fn the_written_configuration_reads_back_to_the_same_settings() {
     for preset in PRESETS {
-        let config = resolve(TASK, Some(preset), &set(&["ppo.learning_rate=1.41e-5", "run.device=cuda:1"]), None).unwrap();
+        let config = resolve(Some(TASK), Some(preset), &set(&["ppo.learning_rate=1.41e-5", "run.device=cuda:1"]), None).unwrap();
         let text = to_toml(&config).unwrap();
         assert_eq!(read_back(Path::new("config.toml"), &text).unwrap(), config);
         // also as a --config file
@@ -57,7 +62,7 @@ fn later_layers_win() {
     let path = folder.path().join("run.toml");
     fs::write(&path, "[run]\nseed = 5\nseeds = 6\nthreads = 7\n").unwrap();
     let args = RunArgs { config: Some(path), seed: Some(9), ..set(&["run.seed=8", "run.seeds=8"]) };
-    let config = resolve(TASK, None, &args, None).unwrap();
+    let config = resolve(Some(TASK), None, &args, None).unwrap();
     assert_eq!((config.run.seed, config.run.seeds, config.run.threads), (9, 8, 7));
 }
 
@@ -66,8 +71,33 @@ fn a_file_may_name_the_preset_it_starts_from() {
     assert_eq!(resolve_file("preset = \"smoke\"").unwrap().ppo.batch_size, 8);
     let message = resolve_file("preset = \"smok\"").unwrap_err().to_string();
     assert!(message.contains("preset = \"smok\", expected \"embedded\", \"smoke\" or \"paper\""), "{message}");
+    let message = resolve_file("preset = \"chess-smoke\"").unwrap_err().to_string();
+    assert!(message.contains("preset = \"chess-smoke\", expected"), "{message}");
     let message = resolve_file("task = \"chess\"").unwrap_err().to_string();
     assert!(message.contains("task = \"chess\""), "{message}");
+}
+
+#[test]
+fn a_task_of_ones_own_starts_from_the_preset_of_another() {
+    let alone = |text: &str| resolve_text(None, text);
+    let config = alone("task = \"chess\"\npreset = \"imdb-smoke\"\n[data]\nfolder = \"games\"").unwrap();
+    assert_eq!((config.task.as_str(), config.preset.as_str(), config.ppo.batch_size), ("chess", "imdb-smoke", 8));
+    assert_eq!(alone("task = \"imdb\"").unwrap().preset, "embedded");
+    let message = alone("task = \"chess\"\npreset = \"smoke\"").unwrap_err().to_string();
+    assert!(message.contains("preset = \"TASK-embedded\"") && message.contains("imdb"), "{message}");
+}
+
+#[test]
+fn the_papers_other_tasks_are_files_of_settings() {
+    for (name, text) in
+        [("jigsaw", include_str!("../../presets/jigsaw-paper.toml")), ("rtp", include_str!("../../presets/rtp-paper.toml"))]
+    {
+        let config = resolve_text(None, text).unwrap();
+        assert_eq!((config.task.as_str(), config.risk.alpha, config.reward.negate), (name, 0.2, true));
+        let mut layers = Layers::default();
+        layers.put(name, &layers::parse(name, text).unwrap()).unwrap();
+        assert!(keys::KEYS.iter().all(|(key, _)| layers.origin(key) == name), "{name} leaves a key to another task");
+    }
 }
 
 #[test]
@@ -99,16 +129,21 @@ fn values_out_of_range_are_refused() {
         ("risk.alpha=0", "(0, 1]"),
         ("risk.alpha=1.01", "(0, 1]"),
         ("risk.alpha=nan", "(0, 1]"),
-        ("risk.rho=-0.1", "[0, 1]"),
+        ("risk.rho=-0.1", "(0, 1]"),
+        ("risk.rho=0", "(0, 1]"),
         ("ppo.batch_size=0", "at least 1"),
         ("ppo.batch_size=-3", "at least 1"),
         ("ppo.learning_rate=0", "above 0"),
         ("ppo.learning_rate=inf", "above 0"),
         ("sft.learning_rate=-1", "above 0"),
-        ("sampling.temperature=0", "above 0"),
-        ("sampling.top_p=0", "(0, 1]"),
-        ("run.seeds=0", "at least 1"),
+        ("sampling.temperature=0", "at least 0.000001"),
+        ("sampling.top_p=1.1", ", 1]"),
+        ("run.seeds=0", "1 to 1000"),
+        ("run.seeds=9223372036854775807", "1 to 1000"),
+        ("ppo.ratio_threshold=1", "above 1"),
         ("data.places=[]", "a list of some of"),
+        ("data.score_columns=[]", "a list of at least 1 string"),
+        ("evaluation.other_tails=[nan]", "a list of finite numbers"),
     ];
     for (assignment, range) in cases {
         let message = refused(&[assignment]);
@@ -122,6 +157,11 @@ fn settings_that_contradict_each_other_are_refused() {
     let message = refused(&["ppo.batch_size=16", "ppo.minibatch_size=32"]);
     assert_eq!(message, "--set: ppo.minibatch_size = 32, but ppo.batch_size is 16: expected at most that");
     assert!(refused(&["sampling.min_new_tokens=900"]).contains("sampling.max_new_tokens"));
+    // RA-RLHF that never drops an episode would be RLHF under another name
+    assert_eq!(
+        refused(&["ppo.iterations=10", "risk.warmup=10"]),
+        "--set: risk.warmup = 10, but ppo.iterations is 10: expected less, or no episode is ever dropped"
+    );
 }
 
 #[test]
@@ -132,23 +172,23 @@ fn broken_toml_names_file_and_line() {
 
 #[test]
 fn resuming_takes_the_recorded_settings_and_lists_what_differs() {
-    let config = resolve(TASK, Some(PresetName::Smoke), &set(&["risk.alpha=0.3"]), None).unwrap();
+    let config = resolve(Some(TASK), Some(PresetName::Smoke), &set(&["risk.alpha=0.3"]), None).unwrap();
     let (path, text) = (Path::new("runs/1/config.toml"), to_toml(&config).unwrap());
     let recorded = Some((path, text.as_str()));
-    assert_eq!(resolve(TASK, None, &RunArgs::default(), recorded).unwrap(), config);
+    assert_eq!(resolve(Some(TASK), None, &RunArgs::default(), recorded).unwrap(), config);
     let more_threads = RunArgs { threads: Some(7), ..RunArgs::default() };
-    assert_eq!(resolve(TASK, None, &more_threads, recorded).unwrap().run.threads, 7);
+    assert_eq!(resolve(Some(TASK), None, &more_threads, recorded).unwrap().run.threads, 7);
 
-    let message = resolve(TASK, None, &set(&["risk.alpha=0.2", "ppo.epochs=9"]), recorded).unwrap_err().to_string();
+    let message = resolve(Some(TASK), None, &set(&["risk.alpha=0.2", "ppo.epochs=9"]), recorded).unwrap_err().to_string();
     assert!(message.contains("runs/1/config.toml holds a run with other settings"), "{message}");
     assert!(message.contains("risk.alpha is 0.3 there, 0.2 was asked for"), "{message}");
     assert!(message.contains("ppo.epochs is 2 there, 9 was asked for"), "{message}");
-    let message = resolve(TASK, Some(PresetName::Smoke), &RunArgs::default(), recorded).unwrap_err().to_string();
+    let message = resolve(Some(TASK), Some(PresetName::Smoke), &RunArgs::default(), recorded).unwrap_err().to_string();
     assert_eq!(message.lines().count(), 2, "{message}");
 }
 
 #[test]
 fn seeds_count_up() {
-    let config = resolve(TASK, None, &set(&["run.seed=4", "run.seeds=3"]), None).unwrap();
+    let config = resolve(Some(TASK), None, &set(&["run.seed=4", "run.seeds=3"]), None).unwrap();
     assert_eq!(config.seed_list(), [4, 5, 6]);
 }

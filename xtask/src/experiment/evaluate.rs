@@ -3,9 +3,9 @@
 use anyhow::{Context, Result};
 use tailguard_checkpoint::write_file;
 use tailguard_gpt2::{Gpt2, TokenDistribution};
-use tailguard_metrics::{Bootstrap, bootstrap, bootstrap_by, distinct, perplexity};
+use tailguard_metrics::{Bootstrap, at_or_below, bootstrap, bootstrap_by, distinct, duplicated, empty, perplexity, repeating};
 use tailguard_ppo::episode_kl;
-use tailguard_report::{Figure, Generation, Method, MethodResults, RunDir, write_generations};
+use tailguard_report::{Figure, Generation, Method, MethodResults, OtherTail, RunDir, write_generations};
 use tailguard_rollout::{DrawSeed, Sequence, generate, log_probs_of, responses, score_texts, scored_text, token_nlls};
 
 use super::inputs::Inputs;
@@ -29,12 +29,56 @@ pub(crate) fn evaluate(
     model: &Gpt2,
     reference: &Gpt2,
 ) -> Result<MethodResults> {
+    let samples = sample(inputs, config, seed, model, reference)?;
+    let evaluation = figures(inputs, config, &samples)?;
+    let rows: Vec<Generation> = samples.rows(inputs, method, seed).collect();
+    write_generations(&dir.method_generations_path(method, seed), &rows)?;
+    write_file(&dir.evaluation_path(method, seed), serde_json::to_string_pretty(&evaluation)?.as_bytes())?;
+    Ok(evaluation)
+}
+
+/// What a policy made of the evaluation prompts, one entry per prompt, and of the human texts.
+struct Samples {
+    responses: Vec<String>,
+    rewards: Vec<f32>,
+    /// None without a judge.
+    judge: Option<Vec<f32>>,
+    /// Response tokens.
+    lengths: Vec<f64>,
+    /// To the reference, nats.
+    kl: Vec<f64>,
+    /// Of the response's tokens under the base model.
+    base_nlls: Vec<Vec<f32>>,
+    /// Of the human texts' tokens under the policy.
+    human_nlls: Vec<Vec<f32>>,
+}
+
+impl Samples {
+    fn rows(self, inputs: &Inputs, method: Method, seed: u64) -> impl Iterator<Item = Generation> {
+        let prompts = inputs.prompts.iter().zip(&inputs.prompt_scores);
+        let judge = self.judge.map_or_else(|| vec![None; self.rewards.len()], |scores| scores.into_iter().map(Some).collect());
+        let texts = self.responses.into_iter().zip(self.rewards).zip(judge);
+        prompts.zip(texts).map(move |((prompt, &prompt_score), ((response, reward), judge))| Generation {
+            prompt: prompt.text.clone(),
+            prompt_score,
+            response,
+            reward,
+            judge,
+            method,
+            seed,
+        })
+    }
+}
+
+/// Samples and scores: all that needs a model.
+fn sample(inputs: &Inputs, config: &RunConfig, seed: u64, model: &Gpt2, reference: &Gpt2) -> Result<Samples> {
     let batch_size = config.evaluation.batch_size;
     let draws = DrawSeed { seed, stream: EVALUATION };
     let generations = generate(model, None, &inputs.prompts, &inputs.sampling, draws, batch_size)?;
-    let texts = responses(&inputs.tokenizer, &generations)?;
-    let scored: Vec<String> = inputs.prompts.iter().zip(&texts).map(|(prompt, text)| scored_text(prompt, text)).collect();
-    let rewards = score_texts(&inputs.reward, &scored)?;
+    let responses = responses(&inputs.tokenizer, &generations)?;
+    let texts: Vec<String> = inputs.prompts.iter().zip(&responses).map(|(prompt, text)| scored_text(prompt, text)).collect();
+    let rewards = score_texts(&*inputs.reward, &texts)?;
+    let judge = inputs.judge.as_ref().map(|judge| score_texts(&**judge, &texts)).transpose()?;
     let sequences: Vec<Sequence<'_>> = inputs
         .prompts
         .iter()
@@ -42,47 +86,67 @@ pub(crate) fn evaluate(
         .map(|(prompt, generation)| Sequence { prompt: &prompt.ids, response: &generation.response_ids })
         .collect();
     let under_reference = log_probs_of(reference, None, &sequences, &inputs.sampling.distribution(), batch_size)?;
-    let kl: Vec<f64> =
-        generations.iter().zip(&under_reference).map(|(new, old)| episode_kl(&new.log_probs, &old.log_probs)).collect();
     let under_base = log_probs_of(&inputs.base, None, &sequences, &TokenDistribution::default(), batch_size)?;
-    let base_nlls: Vec<Vec<f32>> =
-        under_base.into_iter().map(|scores| scores.log_probs.into_iter().map(|log_prob| -log_prob).collect()).collect();
     let begin = model.config().bos_token_id.or(model.config().eos_token_id);
-    let human_nlls = token_nlls(model, &inputs.human_texts, begin, batch_size)?;
+    Ok(Samples {
+        responses,
+        rewards,
+        judge,
+        lengths: generations.iter().map(|generation| generation.response_ids.len() as f64).collect(),
+        kl: generations.iter().zip(&under_reference).map(|(new, old)| episode_kl(&new.log_probs, &old.log_probs)).collect(),
+        base_nlls: under_base
+            .into_iter()
+            .map(|scores| scores.log_probs.into_iter().map(|log_prob| -log_prob).collect())
+            .collect(),
+        human_nlls: token_nlls(model, &inputs.human_texts, begin, batch_size)?,
+    })
+}
 
-    let tail: Vec<f64> = inputs.tail(config).into_iter().map(|prompt| f64::from(rewards[prompt])).collect();
-    let (threshold, count) = (config.evaluation.tail_threshold, inputs.prompts.len());
-    let empty = || format!("none of {count} evaluation prompts scores at most {threshold}: raise evaluation.tail_threshold");
-    let settings = Bootstrap { resamples: RESAMPLES, seed: 0 };
-    let over = |values: Vec<f64>| Ok::<Figure, anyhow::Error>(bootstrap(&values, settings)?.into());
-    let evaluation = MethodResults {
-        reward: over(rewards.iter().map(|&reward| f64::from(reward)).collect())?,
-        tail: over(tail).with_context(empty)?,
-        perplexity_human: over(per_text(&human_nlls)?)?,
-        perplexity_generated: over(per_text(&base_nlls)?)?,
-        distinct_1: diversity(&texts, 1)?,
-        distinct_2: diversity(&texts, 2)?,
-        distinct_3: diversity(&texts, 3)?,
-        length: over(generations.iter().map(|generation| generation.response_ids.len() as f64).collect())?,
-        kl: over(kl)?,
+/// The figures of the samples, with their spread over prompts or texts.
+fn figures(inputs: &Inputs, config: &RunConfig, samples: &Samples) -> Result<MethodResults> {
+    let [prompt_scores, rewards] = [&inputs.prompt_scores, &samples.rewards].map(|scores| doubles(scores));
+    let judge = samples.judge.as_deref().map(doubles);
+    let tail = at_or_below(&prompt_scores, config.evaluation.tail_threshold)?;
+    let no_tail = || {
+        let (prompts, threshold) = (prompt_scores.len(), config.evaluation.tail_threshold);
+        format!("none of {prompts} evaluation prompts scores at most {threshold}: raise evaluation.tail_threshold")
     };
-    let rows: Vec<Generation> = inputs
-        .prompts
-        .iter()
-        .zip(texts)
-        .zip(inputs.prompt_scores.iter().zip(rewards))
-        .map(|((prompt, response), (&prompt_score, reward))| Generation {
-            prompt: prompt.text.clone(),
-            prompt_score,
-            response,
-            reward,
-            method,
-            seed,
-        })
-        .collect();
-    write_generations(&dir.method_generations_path(method, seed), &rows)?;
-    write_file(&dir.evaluation_path(method, seed), serde_json::to_string_pretty(&evaluation)?.as_bytes())?;
-    Ok(evaluation)
+    let other_tail = |&threshold: &f64| -> Result<OtherTail> {
+        let prompts = at_or_below(&prompt_scores, threshold)?;
+        let reward = if prompts.is_empty() { None } else { Some(mean(&at(&prompts, &rewards))?) };
+        Ok(OtherTail { threshold, prompts: prompts.len(), reward })
+    };
+    let texts = &samples.responses;
+    Ok(MethodResults {
+        reward: mean(&rewards)?,
+        tail: mean(&at(&tail, &rewards)).with_context(no_tail)?,
+        perplexity_human: mean(&per_text(&samples.human_nlls)?)?,
+        perplexity_generated: mean(&per_text(&samples.base_nlls)?)?,
+        distinct_1: diversity(texts, 1)?,
+        distinct_2: diversity(texts, 2)?,
+        distinct_3: diversity(texts, 3)?,
+        length: mean(&samples.lengths)?,
+        kl: mean(&samples.kl)?,
+        judge: judge.as_ref().map(|judge| mean(judge)).transpose()?,
+        judge_tail: judge.as_ref().map(|judge| mean(&at(&tail, judge))).transpose()?,
+        repeated_4gram: mean(&repeating(texts, 4)?.values())?,
+        empty: mean(&empty(texts)?.values())?,
+        duplicate: mean(&duplicated(texts)?.values())?,
+        other_tails: config.evaluation.other_tails.iter().map(other_tail).collect::<Result<_>>()?,
+    })
+}
+
+fn doubles(scores: &[f32]) -> Vec<f64> {
+    scores.iter().map(|&score| f64::from(score)).collect()
+}
+
+fn at(places: &[usize], values: &[f64]) -> Vec<f64> {
+    places.iter().map(|&place| values[place]).collect()
+}
+
+/// The mean with its spread over the values.
+fn mean(values: &[f64]) -> Result<Figure> {
+    Ok(bootstrap(values, Bootstrap { resamples: RESAMPLES, seed: 0 })?.into())
 }
 
 /// Perplexity of each text that has a token to score.

@@ -1,17 +1,19 @@
 //! What an experiment starts from: models, prompts, texts. The same for every seed.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use burn::tensor::Device;
 use tailguard_checkpoint::ModelDir;
-use tailguard_data::{Layout, Lookup, Place, Record, Split, at_least, require, shuffled};
+use tailguard_data::{Dataset, Good, GoodPercent, Layout, Lookup, Place, Record, Split, at_least, duplicates, require, shuffled};
 use tailguard_gpt2::Gpt2;
-use tailguard_reward::{Classifier, ScoreSettings};
+use tailguard_reward::{RewardModel, ScoreSettings};
 use tailguard_rollout::{EndOfText, Prompt, SamplingConfig, encode, prompts, score_texts};
 use tokenizers::Tokenizer;
 
-use crate::config::{DataPlace, EndToken, EvaluationSplit, RunConfig};
+use super::digests::{of_model, of_texts};
+use crate::config::{DataPlace, EndToken, EvaluationSplit, GoodSide, RunConfig, ScorerSection};
 use crate::failure::Failure;
 use crate::models::{ModelDirs, datasets};
 use crate::run::check_context;
@@ -27,7 +29,9 @@ pub(crate) struct Inputs {
     /// Where the policy's tokenizer is, to go with our checkpoints.
     pub(crate) tokenizer_path: PathBuf,
     pub(crate) base: Gpt2,
-    pub(crate) reward: Classifier,
+    pub(crate) reward: Box<dyn RewardModel>,
+    /// Takes no part in training; none if the settings name none.
+    pub(crate) judge: Option<Box<dyn RewardModel>>,
     pub(crate) sampling: SamplingConfig,
     /// Prompts of PPO, both classes.
     pub(crate) train_prompts: Vec<Prompt>,
@@ -38,6 +42,10 @@ pub(crate) struct Inputs {
     pub(crate) prompt_scores: Vec<f32>,
     /// Token ids of held-out texts of the good class.
     pub(crate) human_texts: Vec<Vec<u32>>,
+    /// Where the evaluation prompts came from.
+    pub(crate) place: Place,
+    /// What was read, by name, with the digest of its contents, wherever it was.
+    pub(crate) digests: BTreeMap<String, String>,
 }
 
 impl Inputs {
@@ -50,21 +58,29 @@ impl Inputs {
         let base = Gpt2::load(&dir, device)?;
         check_context(config, base.config().n_positions)?;
         let tokenizer_path = dir.tokenizer_path()?;
-        let tokenizer = Tokenizer::from_file(&tokenizer_path)
-            .map_err(|error| anyhow!("{}: cannot read the tokenizer: {error}", tokenizer_path.display()))?;
-        let settings = ScoreSettings {
-            label: config.reward.label,
-            negate: config.reward.negate,
-            max_length: config.reward.max_length,
-            batch_tokens: config.reward.batch_tokens,
+        let tokenizer = tokenizer(&tokenizer_path, base.config().vocab_size)?;
+        let scorer = |path: &PathBuf, section: &ScorerSection| {
+            let ScorerSection { label, negate, max_length, batch_tokens, .. } = *section;
+            let settings = ScoreSettings { label, negate, max_length, batch_tokens };
+            Ok::<_, anyhow::Error>(tailguard_reward::load(&ModelDir::open(path)?, settings, device)?)
         };
-        let reward = Classifier::load(&ModelDir::open(&models.reward)?, settings, device)?;
-        let (train, evaluation) = texts(config)?;
+        let reward = scorer(&models.reward, &config.reward)?;
+        let judge = models.judge.as_ref().map(|path| scorer(path, &config.judge)).transpose()?;
+        let Texts { train, evaluation, place } = texts(config)?;
 
-        let train_texts: Vec<String> = train.iter().map(|record| record.text.clone()).collect();
-        require("training prompts", train_texts.len(), config.ppo.batch_size)?;
+        let mut digests = BTreeMap::from([
+            ("policy".to_owned(), of_model(&models.policy)?),
+            ("reward model".to_owned(), of_model(&models.reward)?),
+            ("training texts".to_owned(), of_texts(&train)),
+            ("evaluation texts".to_owned(), of_texts(&evaluation)),
+        ]);
+        if let Some(path) = &models.judge {
+            digests.insert("judge".to_owned(), of_model(path)?);
+        }
+
+        require("training prompts", train.len(), config.ppo.batch_size)?;
         let good = |record: &&Record| record.label == 1;
-        let good_texts: Vec<String> = train.iter().filter(good).map(|record| record.text.clone()).collect();
+        let good_texts: Vec<String> = train.iter().filter(good).map(Record::whole).collect();
         let sft_texts = encode(&tokenizer, &good_texts, config.sft.text_tokens.min(base.config().n_positions))?;
 
         let order = shuffled(evaluation.len(), EVALUATION_ORDER);
@@ -72,31 +88,49 @@ impl Inputs {
         let chosen: Vec<String> = order.iter().take(config.evaluation.prompts).map(|&row| evaluation[row].text.clone()).collect();
         let evaluation_prompts = prompts(&tokenizer, &chosen, config.data.prompt_tokens)?;
         let prompt_texts: Vec<String> = evaluation_prompts.iter().map(|prompt| prompt.text.clone()).collect();
-        let prompt_scores = score_texts(&reward, &prompt_texts)?;
+        let prompt_scores = score_texts(&*reward, &prompt_texts)?;
 
         let human = order.iter().map(|&row| &evaluation[row]).filter(good).take(config.evaluation.perplexity_texts);
         let human: Vec<String> =
-            human.map(|record| record.text.chars().take(config.evaluation.perplexity_chars).collect()).collect();
+            human.map(|record| record.whole().chars().take(config.evaluation.perplexity_chars).collect()).collect();
         require("human texts for perplexity", human.len(), config.evaluation.perplexity_texts)?;
         // one position is for the token in front
         let human_texts = encode(&tokenizer, &human, base.config().n_positions - 1)?;
 
+        let train_texts: Vec<String> = train.into_iter().map(|record| record.text).collect();
         let train_prompts = prompts(&tokenizer, &train_texts, config.data.prompt_tokens)?;
         let sampling = sampling(config, &base)?;
         let inputs = Self {
             tokenizer_path,
             base,
             reward,
+            judge,
             sampling,
             train_prompts,
             sft_texts,
             prompts: evaluation_prompts,
             prompt_scores,
             human_texts,
+            place,
+            digests,
             tokenizer,
         };
+        if inputs.tail(config).is_empty() {
+            let (threshold, lowest) =
+                (config.evaluation.tail_threshold, inputs.prompt_scores.iter().copied().fold(f32::MAX, f32::min));
+            let hint = "the tail is the prompts that score at most this; its mean would be of nothing";
+            let message =
+                format!("evaluation.tail_threshold is {threshold}, but the lowest score of an evaluation prompt is {lowest:.2}");
+            return Err(Failure::usage(message).hint(hint).into());
+        }
         inputs.say(config);
         Ok(inputs)
+    }
+
+    /// What must be said wherever the figures of these data are shown.
+    pub(crate) fn notice<'a>(&self, config: &'a RunConfig) -> Option<&'a str> {
+        let notice = config.data.embedded_notice.as_str();
+        (self.place == Place::Embedded && !notice.is_empty()).then_some(notice)
     }
 
     fn say(&self, config: &RunConfig) {
@@ -108,6 +142,19 @@ impl Inputs {
             self.prompts.len(),
             config.evaluation.tail_threshold
         );
+        if self.sampling.top_k > 0 || self.sampling.top_p < 1.0 {
+            tracing::warn!(
+                "sampling.top_k and sampling.top_p cut what is drawn, while log-probabilities, KL and ratios are those of the uncut \
+                 distribution, as in the reference implementation"
+            );
+        }
+        let short = self.prompts.iter().filter(|prompt| prompt.ids.len() < config.data.prompt_tokens).count();
+        if short > 0 {
+            tracing::info!("{short} evaluation prompts have fewer than {} tokens and are taken whole", config.data.prompt_tokens);
+        }
+        if let Some(notice) = self.notice(config) {
+            tracing::warn!("{notice}");
+        }
     }
 
     /// The evaluation prompts in the tail.
@@ -117,36 +164,82 @@ impl Inputs {
     }
 }
 
+/// The policy's tokenizer, which cuts and pads nothing, whatever its file says, and knows no token that the policy does not.
+fn tokenizer(path: &Path, vocab_size: usize) -> Result<Tokenizer> {
+    let unusable = |error| anyhow!("{}: cannot read the tokenizer: {error}", path.display());
+    let mut tokenizer = Tokenizer::from_file(path).map_err(unusable)?;
+    let found = tokenizer.get_vocab_size(true);
+    ensure!(found <= vocab_size, "{}: {found} tokens, but the policy's vocab_size is {vocab_size}", path.display());
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None).map_err(unusable)?;
+    Ok(tokenizer)
+}
+
+/// The texts of an experiment.
+struct Texts {
+    train: Vec<Record>,
+    evaluation: Vec<Record>,
+    /// Where the evaluation texts came from.
+    place: Place,
+}
+
 /// Training and evaluation texts of the split that the settings name.
-fn texts(config: &RunConfig) -> Result<(Vec<Record>, Vec<Record>)> {
+fn texts(config: &RunConfig) -> Result<Texts> {
+    let Dataset { records: train, source } = dataset(config, Split::Train)?;
+    match config.evaluation.split {
+        EvaluationSplit::Test => {
+            let Dataset { records: evaluation, source } = dataset(config, Split::Test)?;
+            let repeated = duplicates(&train, &evaluation);
+            if repeated > 0 {
+                tracing::warn!("{repeated} of {} evaluation texts are among the training texts too", evaluation.len());
+            }
+            Ok(Texts { train, evaluation, place: source.place })
+        }
+        EvaluationSplit::Validation => {
+            let mut order = shuffled(train.len(), EVALUATION_ORDER);
+            let held_out = order.split_off(train.len() - VALIDATION.min(train.len() / 2));
+            let take = |rows: Vec<usize>| rows.into_iter().map(|row| train[row].clone()).collect();
+            Ok(Texts { train: take(order), evaluation: take(held_out), place: source.place })
+        }
+    }
+}
+
+/// The texts of a split that are long enough.
+fn dataset(config: &RunConfig, split: Split) -> Result<Dataset> {
+    let data = &config.data;
+    let layout = Layout {
+        folder: data.folder.clone(),
+        hub: data.hub.clone(),
+        text: data.text_column.clone(),
+        continuation: Some(data.continuation_column.clone()).filter(|column| !column.is_empty()),
+        score: data.score_columns.clone(),
+        good: match data.good {
+            GoodSide::High => Good::High,
+            GoodSide::Low => Good::Low,
+        },
+        threshold: data.threshold,
+        good_percent: match (data.good_percent_train, data.good_percent_test) {
+            (0, 0) => None,
+            (train, test) => Some(GoodPercent { train, test }),
+        },
+    };
     let place = |place: &DataPlace| match place {
         DataPlace::DataDir => Place::DataDir,
         DataPlace::Env => Place::Env,
         DataPlace::Cache => Place::Cache,
         DataPlace::Embedded => Place::Embedded,
     };
-    let data_dir = (!config.data.dir.is_empty()).then(|| PathBuf::from(&config.data.dir));
-    let lookup = Lookup::from_environment(data_dir, Some(datasets()), config.data.places.iter().map(place).collect());
-    let hint = "pass --data-dir DIR with train.parquet and test.parquet (columns text, label), or set TAILGUARD_DATA";
-    let hub = vec!["stanfordnlp/imdb".into(), "imdb".into()];
-    let layout = Layout { folder: "imdb".into(), hub, ..Layout::default() };
-    let load = |split| {
-        let dataset = tailguard_data::load(&layout, split, &lookup).map_err(|error| match error {
-            tailguard_data::DataError::NotFound { .. } => anyhow::Error::from(Failure::new(error.to_string()).hint(hint)),
-            other => other.into(),
-        })?;
-        Ok::<_, anyhow::Error>(at_least(dataset.records, config.data.min_chars))
-    };
-    let train = load(Split::Train)?;
-    match config.evaluation.split {
-        EvaluationSplit::Test => Ok((train, load(Split::Test)?)),
-        EvaluationSplit::Validation => {
-            let mut order = shuffled(train.len(), EVALUATION_ORDER);
-            let held_out = order.split_off(train.len() - VALIDATION.min(train.len() / 2));
-            let take = |rows: Vec<usize>| rows.into_iter().map(|row| train[row].clone()).collect();
-            Ok((take(order), take(held_out)))
-        }
-    }
+    let data_dir = (!data.dir.is_empty()).then(|| PathBuf::from(&data.dir));
+    let lookup = Lookup::from_environment(data_dir, Some(datasets()), data.places.iter().map(place).collect());
+    let dataset = tailguard_data::load(&layout, split, &lookup).map_err(|error| match error {
+        tailguard_data::DataError::NotFound { .. } => anyhow::Error::from(Failure::new(error.to_string()).hint(format!(
+            "pass --data-dir DIR with train.parquet and test.parquet (or .csv, .jsonl; columns {}, {}), or set TAILGUARD_DATA",
+            data.text_column,
+            data.score_columns.join(" or ")
+        ))),
+        other => other.into(),
+    })?;
+    Ok(Dataset { records: at_least(dataset.records, data.min_chars), ..dataset })
 }
 
 fn sampling(config: &RunConfig, base: &Gpt2) -> Result<SamplingConfig> {

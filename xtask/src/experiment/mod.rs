@@ -1,25 +1,28 @@
 //! An experiment from prompts to the table: for each seed, supervised fine-tuning, RLHF, RA-RLHF, and the evaluation of all
 //! four policies. Every phase leaves its result in the run directory, and a resumed run skips the phases that are there.
 
+mod digests;
 mod evaluate;
 mod inputs;
 mod phases;
 mod summary;
 
 use anyhow::Result;
-use tailguard_report::{Method, Style, table};
+use tailguard_report::{Method, Style, table, warnings};
 
 use crate::failure::{Failure, say};
-use crate::run::{Run, resume_command};
+use crate::run::{Prepared, Run, resume_command};
 use inputs::Inputs;
 use phases::Stop;
 
-/// Runs all seeds, writes the results, prints table and samples.
+/// Runs all seeds, writes the results, prints tables, warnings and samples.
 ///
 /// # Errors
 /// Whatever goes wrong on the way; a run that was asked to stop says how to go on.
-pub(crate) fn run(run: &Run) -> Result<()> {
-    let inputs = Inputs::load(&run.config, &run.models, &run.device)?;
+pub(crate) fn run(prepared: Prepared) -> Result<()> {
+    // the run begins only once there is nothing left that its settings could be refused for
+    let inputs = Inputs::load(&prepared.config, &prepared.models, &prepared.device)?;
+    let run = &prepared.open(inputs.digests.clone())?;
     for seed in run.config.seed_list() {
         if let Err(error) = one_seed(run, &inputs, seed) {
             return Err(match error.downcast::<Stop>() {
@@ -28,10 +31,16 @@ pub(crate) fn run(run: &Run) -> Result<()> {
             });
         }
     }
-    let results = summary::collect(run)?;
+    let results = summary::collect(run, &inputs)?;
     results.write(&run.dir.results_path())?;
     summary::write_tables(run)?;
     say(table(&results, Style::Plain))?;
+    for warning in warnings(&results) {
+        say(format_args!("warning: {warning}"))?;
+    }
+    if let Some(notice) = inputs.notice(&run.config) {
+        say(notice)?;
+    }
     summary::show_samples(run, &inputs)?;
     say(format_args!("run directory: {}", run.dir.path().display()))?;
     Ok(())

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use burn::module::Module;
-use tailguard_checkpoint::{ModelDir, WeightType, write_dir};
+use tailguard_checkpoint::{ModelDir, WeightType, recover_dir, write_dir};
 use tailguard_gpt2::{Gpt2, Gpt2Error};
 use tailguard_ppo::{IterationStats, PpoConfig, PpoError, SftConfig, Trainer, TrainingState};
 use tailguard_report::{LogRow, Method, TrainingLog};
@@ -35,6 +35,8 @@ impl std::error::Error for Stop {}
 
 /// Iterations between two states from which a killed run can go on.
 const SAVE_EVERY: usize = 20;
+/// The KL estimate may be negative by chance, but not by more than this.
+const LEAST_KL: f64 = -1.0;
 /// Supervised steps between two lines of progress.
 const TELL_EVERY: usize = 10;
 
@@ -71,7 +73,7 @@ pub(crate) fn reinforced(run: &Run, inputs: &Inputs, (method, seed): (Method, u6
     let rollout = Rollout {
         tokenizer: &inputs.tokenizer,
         reference: supervised,
-        reward: &inputs.reward,
+        reward: &*inputs.reward,
         sampling: inputs.sampling,
         batch_size: run.config.sampling.batch_size,
     };
@@ -79,6 +81,7 @@ pub(crate) fn reinforced(run: &Run, inputs: &Inputs, (method, seed): (Method, u6
     let reported_level = RiskLevel::new(run.config.risk.alpha)?;
     let trainer = Trainer { config: &config, schedule, reported_level, rollout: &rollout, prompts: &inputs.train_prompts, seed };
     let mut state = TrainingState::new(supervised, &config)?;
+    recover_dir(&state_path)?;
     if state_path.is_dir() {
         state = state.load(&state_path)?;
     }
@@ -88,6 +91,9 @@ pub(crate) fn reinforced(run: &Run, inputs: &Inputs, (method, seed): (Method, u6
     let mut stopped = false;
     let state = trainer.run(state, &mut |stats, state| {
         progress.iteration(&line(stats));
+        if stats.kl < LEAST_KL {
+            tracing::warn!("the KL estimate is {:.2} nats: sampling and scoring may not use the same distribution", stats.kl);
+        }
         log.append(&row(stats, method, seed)).map_err(|error| PpoError::Observer(Box::new(error)))?;
         stopped = interrupt::requested() && state.iteration < config.iterations;
         if stopped || state.iteration % SAVE_EVERY == 0 {

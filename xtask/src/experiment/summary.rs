@@ -3,52 +3,44 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use tailguard_metrics::over_seeds;
+use tailguard_data::Place;
 use tailguard_report::{
-    Figure, Generation, Method, MethodResults, Results, read_generations, read_log, write_generations, write_metrics,
+    Generation, Method, MethodResults, Results, Tail, read_generations, read_log, write_generations, write_metrics,
 };
 
 use super::inputs::Inputs;
+use crate::config::EvaluationSplit;
 use crate::failure::say;
 use crate::run::Run;
 
 /// The results over all seeds: with one seed the intervals are over prompts, with several the spread is over seeds.
-pub(crate) fn collect(run: &Run) -> Result<Results> {
+pub(crate) fn collect(run: &Run, inputs: &Inputs) -> Result<Results> {
     let seeds = run.config.seed_list();
     let mut methods = BTreeMap::new();
     for method in Method::ALL {
         let evaluations = seeds.iter().map(|&seed| evaluation(run, method, seed)).collect::<Result<Vec<_>>>()?;
-        methods.insert(method, combine(&evaluations)?);
+        methods.insert(method, MethodResults::over_seeds(&evaluations)?);
     }
     let (task, preset, device) = (run.config.task.clone(), run.config.preset.clone(), run.config.run.device.clone());
-    Ok(Results { task, preset, seeds, device, methods })
+    let data = match inputs.place {
+        Place::DataDir => "data-dir",
+        Place::Env => "env",
+        Place::Cache => "cache",
+        Place::Embedded => "embedded",
+    };
+    let split = match run.config.evaluation.split {
+        EvaluationSplit::Test => "test",
+        EvaluationSplit::Validation => "validation",
+    };
+    let (data, split) = (data.to_owned(), split.to_owned());
+    let tail = Tail { threshold: run.config.evaluation.tail_threshold, prompts: inputs.tail(&run.config).len() };
+    Ok(Results { task, preset, data, split, seeds, device, tail, methods })
 }
 
 fn evaluation(run: &Run, method: Method, seed: u64) -> Result<MethodResults> {
     let path = run.dir.evaluation_path(method, seed);
     let text = run.dir.read_text(&path)?.with_context(|| format!("{} is missing", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
-}
-
-fn combine(seeds: &[MethodResults]) -> Result<MethodResults> {
-    if let [one] = seeds {
-        return Ok(one.clone());
-    }
-    let over = |figure: fn(&MethodResults) -> Figure| -> Result<Figure> {
-        let means: Vec<f64> = seeds.iter().map(|seed| figure(seed).mean).collect();
-        Ok(over_seeds(&means)?.into())
-    };
-    Ok(MethodResults {
-        reward: over(|seed| seed.reward)?,
-        tail: over(|seed| seed.tail)?,
-        perplexity_human: over(|seed| seed.perplexity_human)?,
-        perplexity_generated: over(|seed| seed.perplexity_generated)?,
-        distinct_1: over(|seed| seed.distinct_1)?,
-        distinct_2: over(|seed| seed.distinct_2)?,
-        distinct_3: over(|seed| seed.distinct_3)?,
-        length: over(|seed| seed.length)?,
-        kl: over(|seed| seed.kl)?,
-    })
 }
 
 /// Writes `metrics.parquet` and `generations.parquet` from the parts that the phases left.

@@ -1,5 +1,6 @@
-//! Pretraining of the embedded reward model: a small classifier in the shape of `DistilBERT`, on movie reviews.
+//! Pretraining of the embedded reward models: small classifiers in the shape of `DistilBERT`, on labelled texts.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,15 +14,19 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::{ModelDir, TOKENIZER_FILE, WeightType, write_dir, write_file};
-use tailguard_reward::{Activation, Classifier, DistilBertConfig, ScoreSettings, SequenceClassifier};
+use tailguard_data::Record;
+use tailguard_reward::{Activation, BertConfig, Classifier, DistilBertConfig, ScoreSettings, SequenceClassifier};
 use tokenizers::Tokenizer;
 use tracing::info;
 
 use super::word_piece::{self, CLS, PAD, SEP};
+use crate::args::ArchitectureName;
 
 /// Positions of the model: the longest text, special tokens included.
 const POSITIONS: usize = 512;
 const VOCABULARY: usize = 8192;
+const LAYERS: usize = 2;
+const HEADS: usize = 4;
 const WIDTH: usize = 128;
 const BATCH: usize = 64;
 /// Rates of Adam at the top of the schedule. Most of what a review says is in its words, so their embeddings learn fast.
@@ -39,23 +44,23 @@ const DROPPED: f64 = 0.1;
 /// off on both sides. A reward that never levels off rewards every prompt alike, and leaves a risk-averse method nothing to win.
 const LENGTHS: [(f64, usize, usize); 2] = [(0.5, 96, 256), (0.5, 256, POSITIONS - 2)];
 
-/// A text and whether it is positive.
-pub(crate) type Labelled = (String, bool);
-
 /// What `cargo xtask pretrain classifier` is asked to do.
 #[derive(Clone, Debug)]
 pub(crate) struct ClassifierOptions {
-    /// Reviews to learn from; the tokenizer learns from them too.
-    pub(crate) train: Vec<Labelled>,
-    /// Reviews to measure the accuracy on.
-    pub(crate) test: Vec<Labelled>,
+    /// Texts to learn from; the tokenizer learns from them too.
+    pub(crate) train: Vec<Record>,
+    /// Texts to measure the accuracy on.
+    pub(crate) test: Vec<Record>,
+    pub(crate) architecture: ArchitectureName,
+    /// Names of the labels 0 and 1.
+    pub(crate) labels: BTreeMap<usize, String>,
     /// The Hugging Face directory to be written.
     pub(crate) out: PathBuf,
     /// Where to keep what is needed to go on after an interruption; the same directory goes on with the same training.
     pub(crate) checkpoint: PathBuf,
-    /// Passes over the training reviews, one window of each per pass.
+    /// Passes over the training texts, one window of each per pass.
     pub(crate) epochs: usize,
-    /// Decides the initial weights, the order of the reviews and the windows.
+    /// Decides the initial weights, the order of the texts and the windows.
     pub(crate) seed: u64,
     /// Where to compute.
     pub(crate) device: Device,
@@ -68,7 +73,7 @@ pub(crate) fn run(options: &ClassifierOptions) -> Result<()> {
     let tokenizer = tokenizer(options)?;
     let reviews = encode(&tokenizer, &options.train)?;
     let tokens: usize = reviews.iter().map(|review| review.ids.len()).sum();
-    info!("{} training reviews, {tokens} tokens, vocabulary of {}", reviews.len(), tokenizer.get_vocab_size(true));
+    info!("{} training texts, {tokens} tokens, vocabulary of {}", reviews.len(), tokenizer.get_vocab_size(true));
 
     let mut training = Training::start(options, &tokenizer)?;
     while training.state.epoch < options.epochs {
@@ -82,7 +87,7 @@ pub(crate) fn run(options: &ClassifierOptions) -> Result<()> {
     write(&training.model.valid(), &tokenizer, &options.out)?;
     for length in [48, 64, 256, POSITIONS] {
         let accuracy = accuracy(&options.out, &options.test, length, &options.device)?;
-        info!("accuracy on the first {length} tokens of {} held-out reviews: {accuracy:.4}", options.test.len());
+        info!("accuracy on the first {length} tokens of {} held-out texts: {accuracy:.4}", options.test.len());
     }
     Ok(())
 }
@@ -91,7 +96,7 @@ pub(crate) fn run(options: &ClassifierOptions) -> Result<()> {
 fn tokenizer(options: &ClassifierOptions) -> Result<Tokenizer> {
     let path = options.checkpoint.join(TOKENIZER_FILE);
     if !path.is_file() {
-        let texts = options.train.iter().map(|(text, _)| text.as_str());
+        let texts = options.train.iter().map(|record| record.text.as_str());
         write_file(&path, word_piece::train(texts, VOCABULARY)?.as_bytes())?;
     }
     Tokenizer::from_file(&path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))
@@ -100,15 +105,15 @@ fn tokenizer(options: &ClassifierOptions) -> Result<Tokenizer> {
 /// A review as token ids, without special tokens.
 struct Review {
     ids: Vec<u32>,
-    positive: bool,
+    label: u8,
 }
 
-fn encode(tokenizer: &Tokenizer, texts: &[Labelled]) -> Result<Vec<Review>> {
+fn encode(tokenizer: &Tokenizer, texts: &[Record]) -> Result<Vec<Review>> {
     let encodings = tokenizer
-        .encode_batch_fast(texts.iter().map(|(text, _)| text.as_str()).collect(), false)
-        .map_err(|error| anyhow!("cannot cut the reviews into tokens: {error}"))?;
+        .encode_batch_fast(texts.iter().map(|record| record.text.as_str()).collect(), false)
+        .map_err(|error| anyhow!("cannot cut the texts into tokens: {error}"))?;
     let reviews = encodings.iter().zip(texts);
-    Ok(reviews.map(|(encoding, &(_, positive))| Review { ids: encoding.get_ids().to_vec(), positive }).collect())
+    Ok(reviews.map(|(encoding, record)| Review { ids: encoding.get_ids().to_vec(), label: record.label }).collect())
 }
 
 /// What is known about a training besides its tensors; it goes on only if all but `epoch` agrees.
@@ -150,18 +155,7 @@ impl Training {
     fn start(options: &ClassifierOptions, tokenizer: &Tokenizer) -> Result<Self> {
         let id = |token: &str| tokenizer.token_to_id(token).with_context(|| format!("the tokenizer has no {token}"));
         let special = Special { cls: id(CLS)?, sep: id(SEP)?, pad: id(PAD)? };
-        let config = DistilBertConfig {
-            vocab_size: tokenizer.get_vocab_size(true),
-            max_position_embeddings: POSITIONS,
-            n_layers: 2,
-            n_heads: 4,
-            dim: WIDTH,
-            hidden_dim: 2 * WIDTH,
-            activation: Activation::GeluNew,
-            pad_token_id: special.pad,
-            id2label: [(0, "NEGATIVE".to_owned()), (1, "POSITIVE".to_owned())].into(),
-        };
-        let mut model = config.init(options.seed, &options.device.clone().autodiff())?.start_with_means();
+        let mut model = new_model(options, tokenizer.get_vocab_size(true), special.pad)?.start_with_means();
         let mut state = State { epoch: 0, epochs: options.epochs, seed: options.seed, reviews: options.train.len() };
         let adam = || AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(WEIGHT_DECAY).init();
         let (mut embedding_optimizer, mut optimizer) = (adam(), adam());
@@ -210,7 +204,7 @@ impl Training {
     fn step(&mut self, batch: &[&Review], factor: f64, rng: &mut ChaCha8Rng, device: &Device) -> f32 {
         let length = window_length(rng);
         let rows: Vec<Vec<u32>> = batch.iter().map(|review| window(&review.ids, length, self.special, rng)).collect();
-        let labels: Vec<i64> = batch.iter().map(|review| i64::from(review.positive)).collect();
+        let labels: Vec<i64> = batch.iter().map(|review| i64::from(review.label)).collect();
         let (input_ids, padding) = tensors(&rows, self.special.pad, device);
         let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [rows.len(), 1]), device);
         let logits = self.model.forward(input_ids, padding); // [batch, 2]
@@ -232,6 +226,38 @@ impl Training {
             Ok(())
         })
     }
+}
+
+/// A small model of the shape asked for, with random weights.
+fn new_model(options: &ClassifierOptions, vocab_size: usize, pad_token_id: u32) -> Result<SequenceClassifier> {
+    let (device, id2label) = (options.device.clone().autodiff(), options.labels.clone());
+    Ok(match options.architecture {
+        ArchitectureName::Distilbert => DistilBertConfig {
+            vocab_size,
+            max_position_embeddings: POSITIONS,
+            n_layers: LAYERS,
+            n_heads: HEADS,
+            dim: WIDTH,
+            hidden_dim: 2 * WIDTH,
+            activation: Activation::GeluNew,
+            pad_token_id,
+            id2label,
+        }
+        .init(options.seed, &device)?,
+        ArchitectureName::Bert => BertConfig {
+            vocab_size,
+            max_position_embeddings: POSITIONS,
+            num_hidden_layers: LAYERS,
+            num_attention_heads: HEADS,
+            hidden_size: WIDTH,
+            intermediate_size: 2 * WIDTH,
+            hidden_act: Activation::GeluNew,
+            pad_token_id,
+            id2label,
+            ..BertConfig::default()
+        }
+        .init(options.seed, &device)?,
+    })
 }
 
 /// The ids of the word embeddings, and those of everything else.
@@ -304,12 +330,12 @@ fn write(model: &SequenceClassifier, tokenizer: &Tokenizer, out: &Path) -> Resul
     Ok(model.save(out, WeightType::F16)?)
 }
 
-/// Share of the reviews that the written classifier gets right from their first `length` tokens.
-fn accuracy(dir: &Path, reviews: &[Labelled], length: usize, device: &Device) -> Result<f64> {
+/// Share of the texts that the written classifier gets right from their first `length` tokens.
+fn accuracy(dir: &Path, records: &[Record], length: usize, device: &Device) -> Result<f64> {
     let settings = ScoreSettings { max_length: length, ..Default::default() };
     let classifier = Classifier::load(&ModelDir::open(dir)?, settings, device)?;
-    let texts: Vec<String> = reviews.iter().map(|(text, _)| text.clone()).collect();
+    let texts: Vec<String> = records.iter().map(|record| record.text.clone()).collect();
     let logits = classifier.logits(&texts)?;
-    let right = logits.iter().zip(reviews).filter(|(row, (_, positive))| (row[1] > row[0]) == *positive).count();
-    Ok(right as f64 / reviews.len() as f64)
+    let right = logits.iter().zip(records).filter(|(row, record)| (row[1] > row[0]) == (record.label == 1)).count();
+    Ok(right as f64 / records.len() as f64)
 }

@@ -1,17 +1,22 @@
-//! `cargo xtask pretrain lm|tokenizer|classifier`: the models that are embedded in `datasets/`.
+//! `cargo xtask pretrain lm|tokenizer|classifier|judge|prompts`: the models that are embedded in `datasets/`.
 
 mod classifier;
+mod judge;
 mod lm;
+mod prompts;
 mod tokenizer;
 mod word_piece;
 
-use std::collections::HashSet;
-use std::path::Path;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use tailguard_data::{Layout, Lookup, Place, Record, Split, load, table};
+use burn::tensor::Device;
+use tailguard_checkpoint::ModelDir;
+use tailguard_data::{Half, Layout, Lookup, Place, Record, Split, half, load, require, table};
+use tailguard_reward::{NgramConfig, ScoreSettings, TrainSettings};
 
-use crate::args::{LmArgs, PretrainCommand};
+use crate::args::{JudgeArgs, LabelledArgs, LmArgs, PretrainArgs, PretrainCommand, PromptsArgs};
 use crate::device;
 use crate::models::datasets;
 
@@ -24,39 +29,115 @@ pub(crate) fn run(command: &PretrainCommand) -> Result<()> {
         PretrainCommand::Tokenizer(args) => &args.common,
         PretrainCommand::Lm(args) => &args.common,
         PretrainCommand::Classifier(args) => &args.common,
+        PretrainCommand::Judge(args) => &args.common,
+        PretrainCommand::Prompts(args) => &args.common,
     };
     device::set_threads(common.threads)?;
     let device = device::select(&common.device)?;
-    let places = vec![Place::DataDir, Place::Embedded];
-    let lookup = Lookup { data_dir: common.data_dir.clone(), embedded_dir: Some(datasets()), places, ..Lookup::default() };
-    let layout = Layout { folder: "imdb".into(), ..Layout::default() };
-    let train = load(&layout, Split::Train, &lookup)?.records;
-    let test = load(&layout, Split::Test, &lookup)?.records;
     match command {
         PretrainCommand::Tokenizer(args) => {
-            std::fs::create_dir_all(&args.common.out)?;
-            tokenizer::train(&texts(train), args.vocab_size, &args.common.out.join("tokenizer.json"))?;
+            std::fs::create_dir_all(&common.out)?;
+            let train = texts(reviews(common, Split::Train)?);
+            tokenizer::train(&train, args.vocab_size, &common.out.join("tokenizer.json"))?;
             Ok(())
         }
-        PretrainCommand::Lm(args) => lm::run(&lm_options(args, train, test, device)?),
+        PretrainCommand::Lm(args) => {
+            let read = |file: Option<&PathBuf>, split| match file {
+                Some(path) => Ok(table::read_texts(path, &args.text_column)?),
+                None => reviews(common, split).map(texts),
+            };
+            let (train, test) = (read(args.train.as_ref(), Split::Train)?, read(args.test.as_ref(), Split::Test)?);
+            lm::run(&lm_options(args, train, test, device)?)
+        }
         PretrainCommand::Classifier(args) => {
-            let labelled = |records: Vec<Record>| records.into_iter().map(|record| (record.text, record.label == 1)).collect();
+            let (train, test) = labelled(common, &args.labelled)?;
             classifier::run(&classifier::ClassifierOptions {
-                train: labelled(train),
-                test: labelled(test),
-                out: args.common.out.clone(),
-                checkpoint: args.common.out.join("checkpoint"),
+                train,
+                test,
+                labels: label_names(&args.labelled),
+                architecture: args.architecture,
+                out: common.out.clone(),
+                checkpoint: common.out.join("checkpoint"),
                 epochs: args.epochs,
-                seed: args.common.seed,
+                seed: common.seed,
                 device,
             })
         }
+        PretrainCommand::Judge(args) => judge::run(&judge_options(args)?),
+        PretrainCommand::Prompts(args) => prompts::run(&prompt_options(args, device)?),
     }
 }
 
-fn lm_options(args: &LmArgs, train: Vec<Record>, test: Vec<Record>, device: burn::tensor::Device) -> Result<lm::LmOptions> {
-    let held_out = texts(test);
-    let mut train = texts(train);
+/// The movie reviews.
+fn reviews(common: &PretrainArgs, split: Split) -> Result<Vec<Record>> {
+    let places = vec![Place::DataDir, Place::Embedded];
+    let lookup = Lookup { data_dir: common.data_dir.clone(), embedded_dir: Some(datasets()), places, ..Lookup::default() };
+    let layout = Layout { folder: "imdb".to_owned(), ..Layout::default() };
+    Ok(load(&layout, split, &lookup)?.records)
+}
+
+/// The texts to learn from and those to measure on: those of the files, or the reviews.
+fn labelled(common: &PretrainArgs, args: &LabelledArgs) -> Result<(Vec<Record>, Vec<Record>)> {
+    let columns = Layout { text: args.text_column.clone(), score: vec![args.label_column.clone()], ..Layout::default() };
+    let read = |file: Option<&PathBuf>, split| match file {
+        Some(path) => Ok(table::read(path, &columns)?),
+        None => reviews(common, split),
+    };
+    let (mut train, test) = (read(args.train.as_ref(), Split::Train)?, read(args.test.as_ref(), Split::Test)?);
+    if let Some(name) = args.half {
+        let wanted = Half::from(name);
+        train.retain(|record| half(&record.text) == wanted);
+        require("training texts of this half", train.len(), 1)?;
+    }
+    Ok((train, test))
+}
+
+fn label_names(args: &LabelledArgs) -> BTreeMap<usize, String> {
+    args.label_names.iter().cloned().enumerate().collect()
+}
+
+fn judge_options(args: &JudgeArgs) -> Result<judge::JudgeOptions> {
+    let (train, test) = labelled(&args.common, &args.labelled)?;
+    Ok(judge::JudgeOptions {
+        train,
+        test,
+        cuts: args.cuts.clone(),
+        out: args.common.out.clone(),
+        config: NgramConfig {
+            unit: args.unit.into(),
+            min_n: args.min_n,
+            max_n: args.max_n,
+            buckets: args.buckets,
+            id2label: label_names(&args.labelled),
+        },
+        training: TrainSettings { epochs: args.epochs, learning_rate: args.learning_rate, l2: args.l2, seed: args.common.seed },
+    })
+}
+
+fn prompt_options(args: &PromptsArgs, device: Device) -> Result<prompts::PromptOptions> {
+    let settings = ScoreSettings { label: args.label, negate: args.negate, ..ScoreSettings::default() };
+    let mut forbidden = Vec::new();
+    for path in &args.forbid {
+        forbidden.extend(table::read_texts(path, &args.text_column)?);
+    }
+    let counts = |counts: &[usize]| [counts[0], counts[1]]; // two each, by the command line's own rules
+    Ok(prompts::PromptOptions {
+        policy: args.policy.clone(),
+        reward: tailguard_reward::load(&ModelDir::open(&args.reward)?, settings, &device)?,
+        forbidden,
+        train: counts(&args.train),
+        test: counts(&args.test),
+        tokens: args.tokens,
+        min_tokens: args.min_tokens,
+        seed: args.common.seed,
+        out: args.common.out.clone(),
+        text_column: args.text_column.clone(),
+        label_column: args.label_column.clone(),
+        device,
+    })
+}
+
+fn lm_options(args: &LmArgs, mut train: Vec<String>, held_out: Vec<String>, device: Device) -> Result<lm::LmOptions> {
     if let Some(path) = &args.extra {
         train.extend(extra(path, &held_out)?);
     }

@@ -1,0 +1,56 @@
+//! The figures of a method, each stated once: its key, how a table shows it, where it is.
+
+use crate::results::{Figure, MethodResults};
+
+/// A figure of a method.
+pub(crate) struct Column {
+    /// Key in `results.json`.
+    pub(crate) key: &'static str,
+    /// What stands over it.
+    pub(crate) head: &'static str,
+    /// Digits after the point.
+    pub(crate) digits: usize,
+    /// None where nothing was measured.
+    pub(crate) get: fn(&MethodResults) -> Option<Figure>,
+    pub(crate) set: fn(&mut MethodResults, Figure),
+}
+
+/// The column of a field, whose name is the key; `optional` if it may hold nothing.
+macro_rules! column {
+    ($field:ident, $head:literal, $digits:literal) => {
+        column!($field, $head, $digits, |results| Some(results.$field), |results, figure| results.$field = figure)
+    };
+    (optional $field:ident, $head:literal, $digits:literal) => {
+        column!($field, $head, $digits, |results| results.$field, |results, figure| results.$field = Some(figure))
+    };
+    ($field:ident, $head:literal, $digits:literal, $get:expr, $set:expr) => {
+        Column { key: stringify!($field), head: $head, digits: $digits, get: $get, set: $set }
+    };
+}
+
+/// How good the texts are.
+pub(crate) const QUALITY: [Column; 7] = [
+    column!(reward, "reward", 2),
+    column!(tail, "tail", 2),
+    column!(optional judge, "judge", 2),
+    column!(optional judge_tail, "judge tail", 2),
+    column!(perplexity_human, "ppl human", 1),
+    column!(perplexity_generated, "ppl generated", 1),
+    column!(kl, "KL", 2),
+];
+
+/// What the texts look like.
+pub(crate) const TEXT: [Column; 7] = [
+    column!(distinct_1, "distinct-1", 3),
+    column!(distinct_2, "distinct-2", 3),
+    column!(distinct_3, "distinct-3", 3),
+    column!(length, "length", 1),
+    column!(repeated_4gram, "repeated 4-gram", 3),
+    column!(empty, "empty", 3),
+    column!(duplicate, "duplicate", 3),
+];
+
+/// All of them, in the order of the tables.
+pub(crate) fn columns() -> impl Iterator<Item = Column> {
+    QUALITY.into_iter().chain(TEXT)
+}

@@ -1,0 +1,80 @@
+//! Reward hacking made visible: the reward rises, and a judge that the policy was not trained on sees nothing of it.
+
+use crate::results::{Figure, Method, MethodResults, Results};
+use crate::table::number;
+
+/// One sentence for each of RLHF and RA-RLHF whose reward has risen over SFT's while the judge's score has not.
+///
+/// A figure has risen where its 95 % interval lies above that of SFT.
+#[must_use]
+pub fn warnings(results: &Results) -> Vec<String> {
+    let Some(sft) = results.methods.get(&Method::Sft) else { return Vec::new() };
+    let rises = |from: Figure, to: Figure| to.ci95[0] > from.ci95[1];
+    let trained = [Method::Rlhf, Method::RaRlhf].into_iter().filter_map(|method| Some((method, results.methods.get(&method)?)));
+    let sentence = |(method, policy): (Method, &MethodResults)| {
+        let (sft_judge, judge) = (sft.judge?, policy.judge?);
+        if !rises(sft.reward, policy.reward) || rises(sft_judge, judge) {
+            return None;
+        }
+        let figures = [sft.reward, policy.reward, sft_judge, judge];
+        let [sft_reward, reward, sft_judge, judge] = figures.map(|figure| number(figure.mean, 2));
+        Some(format!(
+            "{method} may please the reward model alone: its reward rises from {sft_reward} (SFT) to {reward}, \
+             but the held-out judge gives {judge}, which does not lie above its {sft_judge} for SFT"
+        ))
+    };
+    trained.filter_map(sentence).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::results;
+
+    /// Results with these rewards and judge's scores of SFT and RLHF, each with an interval of half a unit to both sides.
+    fn with(rewards: [f64; 2], judge: [f64; 2]) -> Results {
+        let mut results = results(&[1]);
+        results.methods.remove(&Method::RaRlhf);
+        let figure = |mean| Figure { mean, std: 0.25, ci95: [mean - 0.5, mean + 0.5] };
+        for (method, place) in [(Method::Sft, 0), (Method::Rlhf, 1)] {
+            let policy = results.methods.get_mut(&method).unwrap();
+            (policy.reward, policy.judge) = (figure(rewards[place]), Some(figure(judge[place])));
+        }
+        results
+    }
+
+    #[test]
+    fn a_reward_that_rises_alone_is_told_with_its_numbers() {
+        let told = warnings(&with([1.0, 3.5], [0.25, 0.75]));
+        assert_eq!(
+            told,
+            ["RLHF may please the reward model alone: its reward rises from 1.00 (SFT) to 3.50, \
+              but the held-out judge gives 0.75, which does not lie above its 0.25 for SFT"]
+        );
+    }
+
+    #[test]
+    fn a_judge_that_agrees_and_a_reward_that_does_not_rise_are_no_cause() {
+        assert!(warnings(&with([1.0, 3.5], [0.25, 1.5])).is_empty());
+        assert!(warnings(&with([1.0, 1.75], [0.25, -2.0])).is_empty(), "the intervals of the reward meet");
+    }
+
+    #[test]
+    fn both_trained_policies_are_watched() {
+        let mut results = with([1.0, 3.5], [0.25, 0.25]);
+        let rlhf = results.methods[&Method::Rlhf].clone();
+        results.methods.insert(Method::RaRlhf, rlhf);
+        let told = warnings(&results);
+        assert!(told.len() == 2 && told[1].starts_with("RA-RLHF"), "{told:?}");
+    }
+
+    #[test]
+    fn without_sft_or_without_a_judge_there_is_nothing_to_say() {
+        let mut results = with([1.0, 3.5], [0.25, 0.25]);
+        results.methods.values_mut().for_each(|policy| policy.judge = None);
+        assert!(warnings(&results).is_empty());
+        let mut results = with([1.0, 3.5], [0.25, 0.25]);
+        results.methods.remove(&Method::Sft);
+        assert!(warnings(&results).is_empty());
+    }
+}
