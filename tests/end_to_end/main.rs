@@ -4,7 +4,7 @@
 
 mod command_line;
 mod damaged_input;
-mod imdb;
 mod interrupted;
 mod own_task;
 mod program;
+mod smoke;

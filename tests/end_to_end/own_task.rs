@@ -7,7 +7,7 @@ use tailguard_report::Results;
 
 use crate::program::run;
 
-/// Replies, helpful or not, as the example expects them.
+/// Replies, helpful or not, as the example expects them; one is in both tables, and one is short.
 fn write_data(folder: &Path) {
     let dir = folder.join("support");
     fs::create_dir(&dir).unwrap();
@@ -15,7 +15,9 @@ fn write_data(folder: &Path) {
     for split in ["train", "test"] {
         let rows =
             (0..60).map(|row| format!("\"{}, seen {row} times by the {split}ers of the club\",{}", moods[row % 3], row % 2));
-        fs::write(dir.join(format!("{split}.csv")), format!("reply,helpful\n{}\n", rows.collect::<Vec<_>>().join("\n"))).unwrap();
+        let special = ["\"The same reply in the one table and in the other\",1".to_owned(), format!("Short {split},0")];
+        let rows: Vec<String> = rows.chain(special).collect();
+        fs::write(dir.join(format!("{split}.csv")), format!("reply,helpful\n{}\n", rows.join("\n"))).unwrap();
     }
 }
 
@@ -32,7 +34,7 @@ fn the_example_runs_to_its_table() {
         "ppo.batch_size=8",
         "ppo.minibatch_size=8",
         "risk.warmup=1",
-        "evaluation.prompts=40",
+        "evaluation.prompts=62",
         "evaluation.perplexity_texts=8",
         "evaluation.tail_threshold=0",
     ];
@@ -41,6 +43,9 @@ fn the_example_runs_to_its_table() {
     let outcome = run(folder.path(), &words);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert!(outcome.stdout.contains("RA-RLHF"), "{}", outcome.stdout);
+    for said in ["1 of 62 evaluation texts are among the training texts too", "1 evaluation prompts have fewer than 12 tokens"] {
+        assert!(outcome.stderr.contains(said), "no {said:?} in {}", outcome.stderr);
+    }
     let results = Results::read(&folder.path().join("run/results.json")).unwrap();
     assert_eq!((results.task.as_str(), results.preset.as_str()), ("support", "imdb-embedded"));
     // the run knows how it was begun, without the file

@@ -162,11 +162,9 @@ pub(crate) struct TokenizerArgs {
     pub(crate) vocab_size: usize,
 }
 
-/// `pretrain lm`.
+/// The texts to learn from and to measure on.
 #[derive(Debug, Args)]
-pub(crate) struct LmArgs {
-    #[command(flatten)]
-    pub(crate) common: PretrainArgs,
+pub(crate) struct TextFiles {
     /// Parquet, CSV or JSONL file of texts to learn from; without it, the reviews
     #[arg(long, value_name = "FILE", requires = "test")]
     pub(crate) train: Option<PathBuf>,
@@ -176,6 +174,15 @@ pub(crate) struct LmArgs {
     /// Column of the texts in both files
     #[arg(long, value_name = "COLUMN", default_value = "text")]
     pub(crate) text_column: String,
+}
+
+/// `pretrain lm`.
+#[derive(Debug, Args)]
+pub(crate) struct LmArgs {
+    #[command(flatten)]
+    pub(crate) common: PretrainArgs,
+    #[command(flatten)]
+    pub(crate) files: TextFiles,
     /// More texts to learn from: a Parquet, CSV or JSONL file with a column `text`
     #[arg(long, value_name = "FILE")]
     pub(crate) extra: Option<PathBuf>,
@@ -231,9 +238,24 @@ pub(crate) struct PromptsArgs {
     /// File of texts of which no eight tokens in a row may be repeated; may be repeated itself
     #[arg(long, value_name = "FILE")]
     pub(crate) forbid: Vec<PathBuf>,
-    /// Column of the forbidden texts, and of the texts that are written
+    /// Column of the forbidden texts
+    #[arg(long, value_name = "COLUMN", default_value = "text")]
+    pub(crate) forbid_column: String,
+    /// File of texts that are taken before any is drawn
+    #[arg(long, value_name = "FILE")]
+    pub(crate) add: Option<PathBuf>,
+    /// Column of the added texts
+    #[arg(long, value_name = "COLUMN", default_value = "text")]
+    pub(crate) add_column: String,
+    /// Column of the texts that are written; "prompt.text" makes an object of each line
     #[arg(long, value_name = "COLUMN", default_value = "text")]
     pub(crate) text_column: String,
+    /// Column of what follows the first --prompt-tokens tokens of a text; without it, texts are written whole
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) continuation_column: Option<String>,
+    /// Tokens of a text before its continuation
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    pub(crate) prompt_tokens: usize,
     /// Column of the labels that are written: 1 for bad texts
     #[arg(long, value_name = "COLUMN", default_value = "label")]
     pub(crate) label_column: String,
@@ -246,23 +268,19 @@ pub(crate) struct PromptsArgs {
     /// Longest text, in tokens
     #[arg(long, value_name = "N", default_value_t = 48)]
     pub(crate) tokens: usize,
-    /// Shortest text, in tokens
+    /// Shortest text that is drawn, in tokens
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub(crate) min_tokens: usize,
+    /// Shortest text, drawn or added, in characters
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) min_chars: usize,
 }
 
 /// The labelled texts of `pretrain classifier` and `pretrain judge`.
 #[derive(Debug, Args)]
 pub(crate) struct LabelledArgs {
-    /// Parquet, CSV or JSONL file of texts to learn from; without it, the reviews
-    #[arg(long, value_name = "FILE", requires = "test")]
-    pub(crate) train: Option<PathBuf>,
-    /// File of texts to measure on
-    #[arg(long, value_name = "FILE", requires = "train")]
-    pub(crate) test: Option<PathBuf>,
-    /// Column of the texts in both files
-    #[arg(long, value_name = "COLUMN", default_value = "text")]
-    pub(crate) text_column: String,
+    #[command(flatten)]
+    pub(crate) files: TextFiles,
     /// Column of the labels in both files: 0 or 1
     #[arg(long, value_name = "COLUMN", default_value = "label")]
     pub(crate) label_column: String,

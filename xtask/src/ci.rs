@@ -13,6 +13,7 @@ use tailguard_report::{Figure, Method, Results};
 use crate::args::CiArgs;
 use crate::failure::{Failure, say};
 use crate::models::workspace;
+use crate::task::{TASKS, Task};
 use crate::tidy;
 
 /// What a step came to.
@@ -34,7 +35,7 @@ const STEPS: &[Step] = &[
     }),
     ("tests", "unit, property, golden and end-to-end tests", tests),
     ("doctests", "examples in the documentation", || cargo(&["test", "--release", "--workspace", "--doc", "--quiet"], &[])),
-    ("smoke", "a tiny reproduction, and what it leaves behind", smoke),
+    ("smoke", "a tiny reproduction of every task, and what it leaves behind", smoke),
     ("features", "wgpu and cuda type-check", || {
         // the build script of the CUDA runtime leaves its download out when it believes that documentation is built
         cargo(&["check", "--release", "--package", "xtask", "--features", "wgpu,cuda"], &[("DOCS_RS", "1")])
@@ -107,23 +108,28 @@ fn tests() -> Result<Outcome> {
     cargo(&["test", "--release", "--workspace", "--lib", "--bins", "--tests", "--examples", "--quiet"], &[])
 }
 
-/// Runs the smoke preset and looks at what it wrote.
+/// Runs the smoke preset of every task and looks at what it wrote.
 fn smoke() -> Result<Outcome> {
     let folder = tempfile::tempdir().context("cannot make a temporary directory")?;
-    let out = folder.path().join("smoke");
-    let shown = out.display().to_string();
-    let program = ["run", "--quiet", "--release", "--package", "xtask", "--"];
-    cargo(&[&program[..], &["reproduce", "imdb", "--preset", "smoke", "--out", &shown]].concat(), &[])?;
-    check_smoke(&out)?;
+    for task in TASKS {
+        let out = folder.path().join(task.name);
+        let shown = out.display().to_string();
+        let program = ["run", "--quiet", "--release", "--package", "xtask", "--"];
+        cargo(&[&program[..], &["reproduce", task.name, "--preset", "smoke", "--out", &shown]].concat(), &[])?;
+        check_smoke(task, &out)?;
+    }
     Ok(Outcome::Passed)
 }
 
-fn check_smoke(out: &Path) -> Result<()> {
+fn check_smoke(task: &Task, out: &Path) -> Result<()> {
     for file in ["config.toml", "run.json", "results.json", "metrics.parquet", "generations.parquet"] {
         ensure!(out.join(file).metadata().is_ok_and(|metadata| metadata.len() > 0), "{file} is missing or empty");
     }
     let results = Results::read(&out.join("results.json"))?;
-    ensure!(results.preset == "smoke" && results.seeds == [1, 2], "results.json is of another run: {results:?}");
+    ensure!(
+        results.task == task.name && results.preset == "smoke" && results.seeds == [1, 2],
+        "results.json is of another run: {results:?}"
+    );
     ensure!(results.tail.prompts > 0, "results.json has no tail: {:?}", results.tail);
     for method in Method::ALL {
         let figures = results.methods.get(&method).with_context(|| format!("results.json lacks {method}"))?;

@@ -239,13 +239,24 @@ fn texts_of_both_splits_are_counted() {
     assert_eq!(duplicates(&train, &test), 1);
 }
 
-#[test]
-fn the_embedded_reviews_are_whole_balanced_and_disjoint() {
+/// The texts of an embedded task, and how many of them are good.
+fn embedded(layout: &Layout, split: Split) -> (Vec<Record>, usize) {
     let embedded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets");
     let lookup = Lookup { embedded_dir: Some(embedded), places: vec![Place::Embedded], ..Lookup::default() };
-    let load = |split| load(&reviews(), split, &lookup).unwrap().records;
-    let (train, test) = (load(Split::Train), load(Split::Test));
-    let positive = |records: &[Record]| records.iter().filter(|record| record.label == 1).count();
-    assert_eq!((train.len(), positive(&train), test.len(), positive(&test)), (20_000, 10_000, 5_000, 2_500));
-    assert_eq!(duplicates(&train, &test), 0);
+    let records = load(layout, split, &lookup).unwrap().records;
+    let good = records.iter().filter(|record| record.label == 1).count();
+    (records, good)
+}
+
+#[test]
+fn the_embedded_tables_are_whole_balanced_and_disjoint() {
+    for (layout, counts) in [
+        (reviews(), [(20_000, 10_000), (5_000, 2_500)]),
+        (Layout { folder: "jigsaw".into(), ..comments() }, [(8_000, 5_600), (2_000, 1_000)]),
+        (Layout { folder: "real-toxicity-prompts".into(), ..prompts() }, [(3_000, 2_100), (1_200, 600)]),
+    ] {
+        let [(train, good), (test, good_test)] = [Split::Train, Split::Test].map(|split| embedded(&layout, split));
+        assert_eq!([(train.len(), good), (test.len(), good_test)], counts, "{}", layout.folder);
+        assert_eq!(duplicates(&train, &test), 0, "{}", layout.folder);
+    }
 }

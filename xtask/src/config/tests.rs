@@ -88,15 +88,16 @@ fn a_task_of_ones_own_starts_from_the_preset_of_another() {
 }
 
 #[test]
-fn the_papers_other_tasks_are_files_of_settings() {
-    for (name, text) in
-        [("jigsaw", include_str!("../../presets/jigsaw-paper.toml")), ("rtp", include_str!("../../presets/rtp-paper.toml"))]
-    {
-        let config = resolve_text(None, text).unwrap();
-        assert_eq!((config.task.as_str(), config.risk.alpha, config.reward.negate), (name, 0.2, true));
+fn every_task_has_its_own_data_models_and_lengths() {
+    let own = ["task", "data.folder", "data.text_column", "reward.dir", "sampling.max_new_tokens", "evaluation.tail_threshold"];
+    for (task, name) in TASKS.iter().flat_map(|task| [PresetName::Embedded, PresetName::Paper].map(|name| (task, name))) {
         let mut layers = Layers::default();
-        layers.put(name, &layers::parse(name, text).unwrap()).unwrap();
-        assert!(keys::KEYS.iter().all(|(key, _)| layers.origin(key) == name), "{name} leaves a key to another task");
+        for (origin, text) in task.preset(name) {
+            layers.put(&origin, &layers::parse(&origin, text).unwrap()).unwrap();
+        }
+        for key in own {
+            assert_eq!(layers.origin(key), format!("preset {}-{}", task.name, name.name()), "{key}");
+        }
     }
 }
 

@@ -43,10 +43,10 @@ pub(crate) fn run(command: &PretrainCommand) -> Result<()> {
         }
         PretrainCommand::Lm(args) => {
             let read = |file: Option<&PathBuf>, split| match file {
-                Some(path) => Ok(table::read_texts(path, &args.text_column)?),
+                Some(path) => Ok(table::read_texts(path, &args.files.text_column)?),
                 None => reviews(common, split).map(texts),
             };
-            let (train, test) = (read(args.train.as_ref(), Split::Train)?, read(args.test.as_ref(), Split::Test)?);
+            let (train, test) = (read(args.files.train.as_ref(), Split::Train)?, read(args.files.test.as_ref(), Split::Test)?);
             lm::run(&lm_options(args, train, test, device)?)
         }
         PretrainCommand::Classifier(args) => {
@@ -78,12 +78,12 @@ fn reviews(common: &PretrainArgs, split: Split) -> Result<Vec<Record>> {
 
 /// The texts to learn from and those to measure on: those of the files, or the reviews.
 fn labelled(common: &PretrainArgs, args: &LabelledArgs) -> Result<(Vec<Record>, Vec<Record>)> {
-    let columns = Layout { text: args.text_column.clone(), score: vec![args.label_column.clone()], ..Layout::default() };
+    let columns = Layout { text: args.files.text_column.clone(), score: vec![args.label_column.clone()], ..Layout::default() };
     let read = |file: Option<&PathBuf>, split| match file {
         Some(path) => Ok(table::read(path, &columns)?),
         None => reviews(common, split),
     };
-    let (mut train, test) = (read(args.train.as_ref(), Split::Train)?, read(args.test.as_ref(), Split::Test)?);
+    let (mut train, test) = (read(args.files.train.as_ref(), Split::Train)?, read(args.files.test.as_ref(), Split::Test)?);
     if let Some(name) = args.half {
         let wanted = Half::from(name);
         train.retain(|record| half(&record.text) == wanted);
@@ -118,21 +118,28 @@ fn prompt_options(args: &PromptsArgs, device: Device) -> Result<prompts::PromptO
     let settings = ScoreSettings { label: args.label, negate: args.negate, ..ScoreSettings::default() };
     let mut forbidden = Vec::new();
     for path in &args.forbid {
-        forbidden.extend(table::read_texts(path, &args.text_column)?);
+        forbidden.extend(table::read_texts(path, &args.forbid_column)?);
     }
+    let added = args.add.as_ref().map(|path| table::read_texts(path, &args.add_column)).transpose()?.unwrap_or_default();
     let counts = |counts: &[usize]| [counts[0], counts[1]]; // two each, by the command line's own rules
     Ok(prompts::PromptOptions {
         policy: args.policy.clone(),
         reward: tailguard_reward::load(&ModelDir::open(&args.reward)?, settings, &device)?,
         forbidden,
+        added,
         train: counts(&args.train),
         test: counts(&args.test),
         tokens: args.tokens,
         min_tokens: args.min_tokens,
+        min_chars: args.min_chars,
         seed: args.common.seed,
         out: args.common.out.clone(),
-        text_column: args.text_column.clone(),
-        label_column: args.label_column.clone(),
+        columns: prompts::Columns {
+            text: args.text_column.clone(),
+            continuation: args.continuation_column.clone(),
+            prompt_tokens: args.prompt_tokens,
+            label: args.label_column.clone(),
+        },
         device,
     })
 }

@@ -1,17 +1,19 @@
-//! `cargo xtask pretrain prompts`: texts drawn from a language model, where the real ones may not be passed on.
+//! `cargo xtask pretrain prompts`: tables of texts drawn from a language model, where the real ones may not be passed on.
 
 use std::collections::HashSet;
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use burn::tensor::Device;
 use rayon::prelude::*;
+use serde_json::{Value, json};
 use tailguard_checkpoint::{ModelDir, write_file};
 use tailguard_data::text_hash;
 use tailguard_gpt2::Gpt2;
 use tailguard_reward::RewardModel;
-use tailguard_rollout::{DrawSeed, EndOfText, Generation, Prompt, SamplingConfig, generate, responses, score_texts};
+use tailguard_rollout::{DrawSeed, EndOfText, Prompt, SamplingConfig, generate, responses, score_texts};
 use tokenizers::Tokenizer;
 use tracing::info;
 
@@ -33,23 +35,37 @@ pub(crate) struct PromptOptions {
     pub(crate) reward: Box<dyn RewardModel>,
     /// Texts that must not be repeated.
     pub(crate) forbidden: Vec<String>,
+    /// Texts that are taken before any is drawn.
+    pub(crate) added: Vec<String>,
     /// Texts of each split: good ones, bad ones.
     pub(crate) train: [usize; 2],
     pub(crate) test: [usize; 2],
     /// Longest text, in tokens.
     pub(crate) tokens: usize,
-    /// Shortest text, in tokens.
+    /// Shortest text that is drawn, in tokens.
     pub(crate) min_tokens: usize,
+    /// Shortest text, drawn or added, in characters.
+    pub(crate) min_chars: usize,
     pub(crate) seed: u64,
     /// Where `train.jsonl` and `test.jsonl` are written.
     pub(crate) out: PathBuf,
-    pub(crate) text_column: String,
-    pub(crate) label_column: String,
+    pub(crate) columns: Columns,
     pub(crate) device: Device,
 }
 
-/// Draws until both classes of both splits are full, and writes the two tables; a label of 1 means bad.
+/// Where what is known of a text is written; a dot makes an object, as in `prompt.text`.
+pub(crate) struct Columns {
+    pub(crate) text: String,
+    /// What follows the first `prompt_tokens` tokens; without it, texts are written whole.
+    pub(crate) continuation: Option<String>,
+    pub(crate) prompt_tokens: usize,
+    /// 1 for bad texts.
+    pub(crate) label: String,
+}
+
+/// Takes the added texts, draws until both classes of both splits are full, and writes the two tables.
 pub(crate) fn run(options: &PromptOptions) -> Result<()> {
+    fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
     let dir = ModelDir::open(&options.policy)?;
     let model = Gpt2::load(&dir, &options.device)?;
     let path = dir.tokenizer_path()?;
@@ -66,58 +82,91 @@ pub(crate) fn run(options: &PromptOptions) -> Result<()> {
         greedy: false,
     };
     let mut filter = Filter::new(&tokenizer, options)?;
-    let (mut train, mut test) = (Table::new(options.train), Table::new(options.test));
+    let mut tables = Tables { train: Table::new(options.train), test: Table::new(options.test) };
+    let added = filter.keep(&tokenizer, &options.added, 1)?;
+    tables.offer(&*options.reward, &added)?;
+    info!("{} of {} added texts are fit; {}", added.len(), options.added.len(), tables.filled());
     for round in 0..MOST_ROUNDS {
+        if tables.train.is_full() && tables.test.is_full() {
+            tables.train.write(&options.out.join("train.jsonl"), &tokenizer, &options.columns)?;
+            return tables.test.write(&options.out.join("test.jsonl"), &tokenizer, &options.columns);
+        }
         let draws = DrawSeed { seed: options.seed, stream: (round * BATCH) as u64 };
         let drawn = generate(&model, None, &vec![start.clone(); BATCH], &sampling, draws, SIDE_BY_SIDE)?;
-        let texts = responses(&tokenizer, &drawn)?;
-        let kept: Vec<String> = filter.keep(&drawn, texts);
-        for (text, score) in kept.iter().zip(score_texts(&*options.reward, &kept)?) {
-            let table = if text_hash(text).is_multiple_of(EVALUATION_SHARE) { &mut test } else { &mut train };
-            table.offer(text, score > 0.0);
-        }
-        info!("{} texts drawn; training {}, evaluation {}", (round + 1) * BATCH, train.filled(), test.filled());
-        if train.is_full() && test.is_full() {
-            train.write(&options.out.join("train.jsonl"), options)?;
-            return test.write(&options.out.join("test.jsonl"), options);
-        }
+        let fit = filter.keep(&tokenizer, &responses(&tokenizer, &drawn)?, options.min_tokens)?;
+        tables.offer(&*options.reward, &fit)?;
+        info!("{} texts drawn, {} of the last {BATCH} are fit; {}", (round + 1) * BATCH, fit.len(), tables.filled());
     }
-    Err(anyhow!("{MOST_ROUNDS} rounds gave training {}, evaluation {}: ask for fewer texts", train.filled(), test.filled()))
+    Err(anyhow!("{MOST_ROUNDS} rounds gave {}: ask for fewer texts", tables.filled()))
 }
 
-/// What makes a drawn text fit to be kept.
+/// What makes a text fit to be kept.
 struct Filter {
     /// Hashes of all runs of tokens of the forbidden texts.
     forbidden: HashSet<u64>,
     /// Beginnings that are taken.
     begun: HashSet<Vec<u32>>,
-    min_tokens: usize,
+    min_chars: usize,
 }
 
 impl Filter {
     fn new(tokenizer: &Tokenizer, options: &PromptOptions) -> Result<Self> {
-        let texts: Vec<&str> = options.forbidden.iter().map(String::as_str).collect();
-        let encodings = tokenizer.encode_batch_fast(texts, false).map_err(|error| anyhow!("cannot tokenize a text: {error}"))?;
-        let forbidden = encodings.par_iter().flat_map_iter(|encoding| runs(encoding.get_ids())).collect();
         ensure!(options.min_tokens >= RUN, "--min-tokens is {}, expected at least {RUN}", options.min_tokens);
-        Ok(Self { forbidden, begun: HashSet::new(), min_tokens: options.min_tokens })
+        let forbidden = encode(tokenizer, &options.forbidden)?;
+        let forbidden = forbidden.par_iter().flat_map_iter(|ids| runs(ids)).collect();
+        Ok(Self { forbidden, begun: HashSet::new(), min_chars: options.min_chars })
     }
 
-    /// The texts that are long enough, whole characters throughout, new in their first tokens, and repeat nothing forbidden.
-    fn keep(&mut self, drawn: &[Generation], texts: Vec<String>) -> Vec<String> {
-        let rows = drawn.iter().zip(texts).filter(|(generation, text)| {
-            let ids = &generation.response_ids;
-            let fits = ids.len() >= self.min_tokens && !text.contains(['\u{FFFD}', '\0']) && text.trim() == text.as_str();
-            fits && !runs(ids).any(|run| self.forbidden.contains(&run)) && self.begun.insert(ids[..RUN].to_vec())
-        });
-        rows.map(|(_, text)| text).collect()
+    /// The texts that are fit, in their order.
+    fn keep(&mut self, tokenizer: &Tokenizer, texts: &[String], min_tokens: usize) -> Result<Vec<String>> {
+        let ids = encode(tokenizer, texts)?;
+        let rows = texts.iter().zip(&ids).filter(|(text, ids)| self.is_fit(text, ids, min_tokens));
+        Ok(rows.map(|(text, _)| text.clone()).collect())
     }
+
+    /// Whether a text is long enough, whole characters throughout, new in its first tokens, and repeats nothing forbidden.
+    fn is_fit(&mut self, text: &str, ids: &[u32], min_tokens: usize) -> bool {
+        let is_long = ids.len() >= min_tokens && text.chars().take(self.min_chars).count() == self.min_chars;
+        let is_whole = !text.contains(['\u{FFFD}', '\0']) && text.trim() == text;
+        is_long
+            && is_whole
+            && !runs(ids).any(|run| self.forbidden.contains(&run))
+            && self.begun.insert(ids[..RUN.min(ids.len())].to_vec())
+    }
+}
+
+/// The token ids of texts, as a policy would read them.
+fn encode(tokenizer: &Tokenizer, texts: &[String]) -> Result<Vec<Vec<u32>>> {
+    let encodings = tokenizer.encode_batch_fast(texts.iter().map(String::as_str).collect(), false);
+    let encodings = encodings.map_err(|error| anyhow!("cannot cut the texts into tokens: {error}"))?;
+    Ok(encodings.iter().map(|encoding| encoding.get_ids().to_vec()).collect())
 }
 
 /// A hash of each run of [`RUN`] tokens.
 fn runs(ids: &[u32]) -> impl Iterator<Item = u64> {
     ids.windows(RUN)
         .map(|run| run.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, &id| (hash ^ u64::from(id)).wrapping_mul(0x0100_0000_01b3)))
+}
+
+/// Both splits on their way.
+struct Tables {
+    train: Table,
+    test: Table,
+}
+
+impl Tables {
+    /// Gives every text to the split that its hash decides, in the class that its score decides.
+    fn offer(&mut self, reward: &dyn RewardModel, texts: &[String]) -> Result<()> {
+        for (text, score) in texts.iter().zip(score_texts(reward, texts)?) {
+            let is_test = text_hash(text).is_multiple_of(EVALUATION_SHARE);
+            if is_test { &mut self.test } else { &mut self.train }.offer(text, score > 0.0);
+        }
+        Ok(())
+    }
+
+    fn filled(&self) -> String {
+        format!("training {}, evaluation {}", self.train.filled(), self.test.filled())
+    }
 }
 
 /// A split on its way: the texts of each class, good ones first, and how many there shall be.
@@ -150,14 +199,37 @@ impl Table {
         format!("{}/{good} good and {}/{bad} bad", self.count(true), self.count(false))
     }
 
-    fn write(&self, path: &Path, options: &PromptOptions) -> Result<()> {
+    fn write(&self, path: &Path, tokenizer: &Tokenizer, columns: &Columns) -> Result<()> {
         let mut lines = Vec::new();
         for (text, good) in &self.rows {
-            let row = serde_json::json!({ options.text_column.as_str(): text, options.label_column.as_str(): u8::from(!good) });
+            let mut row = json!({});
+            match &columns.continuation {
+                Some(column) => {
+                    let (prompt, continuation) = cut(tokenizer, text, columns.prompt_tokens)?;
+                    put(&mut row, &columns.text, prompt.into());
+                    put(&mut row, column, continuation.into());
+                }
+                None => put(&mut row, &columns.text, text.as_str().into()),
+            }
+            put(&mut row, &columns.label, u8::from(!good).into());
             writeln!(lines, "{row}")?;
         }
         Ok(write_file(path, &lines)?)
     }
+}
+
+/// The first `tokens` tokens of a text, and what follows them.
+fn cut<'a>(tokenizer: &Tokenizer, text: &'a str, tokens: usize) -> Result<(&'a str, &'a str)> {
+    let encoding = tokenizer.encode(text, false).map_err(|error| anyhow!("cannot cut {text:?} into tokens: {error}"))?;
+    // a character of several tokens has the same range in each
+    let at = encoding.get_offsets().get(tokens).map_or(text.len(), |&(begin, _)| begin);
+    Ok(text.split_at(at))
+}
+
+/// Sets a value of a row, in the object that the column's name reaches into.
+fn put(row: &mut Value, column: &str, value: Value) {
+    let place = column.split('.').fold(row, |object, name| &mut object[name]);
+    *place = value;
 }
 
 #[cfg(test)]
@@ -177,16 +249,23 @@ mod tests {
     #[test]
     fn texts_that_repeat_forbidden_ones_or_each_other_are_thrown_away() {
         let forbidden: Vec<u32> = (100..140).collect();
-        let mut filter = Filter { forbidden: runs(&forbidden).collect(), begun: HashSet::new(), min_tokens: 10 };
-        let drawn = |ids: Vec<u32>| Generation { response_ids: ids, ..Generation::default() };
-        let rows = [
-            drawn((0..12).collect()),                  // new
-            drawn((0..8).chain(50..60).collect()),     // begins as the first
-            drawn((20..30).chain(110..118).collect()), // repeats eight tokens
-            drawn((30..40).chain(110..117).collect()), // repeats seven
-            drawn((60..65).collect()),                 // short
-        ];
-        let texts = ["new", "same start", "repeats", "nearly", "short"].map(str::to_owned).to_vec();
-        assert_eq!(filter.keep(&rows, texts), ["new", "nearly"]);
+        let mut filter = Filter { forbidden: runs(&forbidden).collect(), begun: HashSet::new(), min_chars: 3 };
+        let mut is_fit = |text: &str, ids: Vec<u32>| filter.is_fit(text, &ids, 10);
+        assert!(is_fit("new", (0..12).collect()));
+        assert!(!is_fit("begins as the first", (0..8).chain(50..60).collect()));
+        assert!(!is_fit("repeats eight tokens", (20..30).chain(110..118).collect()));
+        assert!(is_fit("repeats seven", (30..40).chain(110..117).collect()));
+        assert!(!is_fit("few tokens", (60..65).collect()));
+        assert!(!is_fit("ab", (60..80).collect()));
+        assert!(!is_fit("half a character \u{FFFD}", (70..90).collect()));
+    }
+
+    #[test]
+    fn a_dot_in_a_column_makes_an_object() {
+        let mut row = json!({});
+        put(&mut row, "prompt.text", "a".into());
+        put(&mut row, "prompt.toxicity", 1.into());
+        put(&mut row, "label", 0.into());
+        assert_eq!(row, json!({"prompt": {"text": "a", "toxicity": 1}, "label": 0}));
     }
 }

@@ -1,4 +1,4 @@
-//! The smoke preset from end to end: what it leaves behind, and that it gives the same numbers again.
+//! The smoke preset of every task from end to end: what it leaves behind, and that it gives the same numbers again.
 
 use std::fs;
 use std::path::Path;
@@ -7,17 +7,35 @@ use tailguard_report::{Generation, Method, Results, Tail, read_generations};
 
 use crate::program::run;
 
-fn reproduce(folder: &Path, out: &str, words: &[&str]) -> String {
+fn reproduce(folder: &Path, task: &str, out: &str, words: &[&str]) -> String {
     let small = ["--set", "run.seeds=1", "--set", "ppo.iterations=3", "--set", "evaluation.prompts=32"];
-    let outcome = run(folder, &[&["reproduce", "imdb", "--preset", "smoke", "--out", out], &small[..], words].concat());
+    let outcome = run(folder, &[&["reproduce", task, "--preset", "smoke", "--out", out], &small[..], words].concat());
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     outcome.stdout
 }
 
 #[test]
-fn a_run_prints_the_table_and_leaves_results_texts_logs_and_models() {
+fn imdb_prints_the_table_and_leaves_results_texts_logs_and_models() {
+    let stdout = check("imdb");
+    assert!(!stdout.contains("These figures are not on"), "the reviews are real: {stdout}");
+}
+
+#[test]
+fn jigsaw_prints_the_table_and_says_that_its_texts_are_synthetic() {
+    let stdout = check("jigsaw");
+    assert!(stdout.contains("not on Jigsaw") && stdout.contains("--data-dir"), "{stdout}");
+}
+
+#[test]
+fn rtp_prints_the_table_and_says_that_most_of_its_texts_are_synthetic() {
+    let stdout = check("rtp");
+    assert!(stdout.contains("not on RealToxicityPrompts") && stdout.contains("--data-dir"), "{stdout}");
+}
+
+/// Runs a task and holds everything that it leaves behind against the generated texts; gives what it printed.
+fn check(task: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let stdout = reproduce(folder.path(), "run", &[]);
+    let stdout = reproduce(folder.path(), task, "run", &[]);
     for word in [
         "GPT-2",
         "SFT",
@@ -35,7 +53,7 @@ fn a_run_prints_the_table_and_leaves_results_texts_logs_and_models() {
     }
     let dir = folder.path().join("run");
     let results = Results::read(&dir.join("results.json")).unwrap();
-    assert_eq!((results.task.as_str(), results.preset.as_str(), results.seeds.as_slice()), ("imdb", "smoke", &[1][..]));
+    assert_eq!((results.task.as_str(), results.preset.as_str(), results.seeds.as_slice()), (task, "smoke", &[1][..]));
     let rows = read_generations(&dir.join("generations.parquet")).unwrap();
     assert_eq!(rows.len(), 4 * 32);
     for method in Method::ALL {
@@ -71,13 +89,14 @@ fn a_run_prints_the_table_and_leaves_results_texts_logs_and_models() {
             assert!(dir.join("checkpoints").join(model).join("model").join(file).is_file(), "{model}/{file}");
         }
     }
+    stdout
 }
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_whatever_the_threads_and_another_seed_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let results = |out: &str, words: &[&str]| {
-        reproduce(folder.path(), out, words);
+        reproduce(folder.path(), "imdb", out, words);
         fs::read_to_string(folder.path().join(out).join("results.json")).unwrap()
     };
     let first = results("a", &["--threads", "2"]);
@@ -89,7 +108,7 @@ fn the_same_seed_gives_the_same_bytes_whatever_the_threads_and_another_seed_does
 #[test]
 fn a_finished_run_that_is_resumed_says_the_same_again() {
     let folder = tempfile::tempdir().unwrap();
-    let first = reproduce(folder.path(), "run", &[]);
+    let first = reproduce(folder.path(), "imdb", "run", &[]);
     let dir = folder.path().join("run");
     let results = fs::read_to_string(dir.join("results.json")).unwrap();
     // as if the last phase had not been reached
