@@ -142,8 +142,13 @@ fn resuming_with_other_settings_lists_them() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     fs::create_dir(&out).unwrap();
-    let preset = include_str!("../../xtask/presets/imdb-embedded.toml");
-    fs::write(out.join("config.toml"), preset).unwrap();
+    let shared = include_str!("../../xtask/presets/embedded.toml").parse::<toml::Table>().unwrap();
+    let mut settings = include_str!("../../xtask/presets/imdb-embedded.toml").parse::<toml::Table>().unwrap();
+    for (section, values) in shared {
+        let own = settings.entry(section).or_insert_with(|| toml::Table::new().into());
+        own.as_table_mut().unwrap().extend(values.as_table().unwrap().clone());
+    }
+    fs::write(out.join("config.toml"), settings.to_string()).unwrap();
     let words = ["reproduce", "imdb", "--out", "run", "--resume", "--set", "risk.alpha=0.25", "--seed", "77"];
     let outcome = run(folder.path(), &words);
     outcome

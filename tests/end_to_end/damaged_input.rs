@@ -125,5 +125,5 @@ fn too_few_reviews_are_counted() {
         fs::write(folder.path().join(format!("{split}.csv")), format!("text,label\n{review},1\n{review},0\n")).unwrap();
     }
     let outcome = run(folder.path(), &["reproduce", "imdb", "--preset", "smoke", "--data-dir", ".", "--out", "run"]);
-    outcome.refused(1, &["training prompts: 2 rows, expected at least 8"]);
+    outcome.refused(1, &["training prompts (ppo.batch_size): 2 rows, expected at least 8"]);
 }

@@ -3,39 +3,41 @@
 use std::fs;
 use std::path::Path;
 
-use tailguard_report::{Generation, Method, Results, Tail, read_generations};
+use tailguard_report::{Figure, Generation, Method, Results, Tail, read_generations};
 
-use crate::program::run;
+use crate::program::{Outcome, run};
 
+/// Gives what the run printed.
 fn reproduce(folder: &Path, task: &str, out: &str, words: &[&str]) -> String {
+    started(folder, task, out, words).stdout
+}
+
+fn started(folder: &Path, task: &str, out: &str, words: &[&str]) -> Outcome {
     let small = ["--set", "run.seeds=1", "--set", "ppo.iterations=3", "--set", "evaluation.prompts=32"];
     let outcome = run(folder, &[&["reproduce", task, "--preset", "smoke", "--out", out], &small[..], words].concat());
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-    outcome.stdout
+    outcome
 }
 
 #[test]
 fn imdb_prints_the_table_and_leaves_results_texts_logs_and_models() {
-    let stdout = check("imdb");
-    assert!(!stdout.contains("These figures are not on"), "the reviews are real: {stdout}");
+    check("imdb", &[], None);
 }
 
 #[test]
 fn jigsaw_prints_the_table_and_says_that_its_texts_are_synthetic() {
-    let stdout = check("jigsaw");
-    assert!(stdout.contains("not on Jigsaw") && stdout.contains("--data-dir"), "{stdout}");
+    check("jigsaw", &[-1.3], Some("These figures are not on Jigsaw"));
 }
 
 #[test]
 fn rtp_prints_the_table_and_says_that_most_of_its_texts_are_synthetic() {
-    let stdout = check("rtp");
-    assert!(stdout.contains("not on RealToxicityPrompts") && stdout.contains("--data-dir"), "{stdout}");
+    check("rtp", &[-1.3], Some("These figures are not on RealToxicityPrompts"));
 }
 
-/// Runs a task and holds everything that it leaves behind against the generated texts; gives what it printed.
-fn check(task: &str) -> String {
+/// Runs a task and holds everything that it leaves behind against the generated texts.
+fn check(task: &str, other_tails: &[f64], notice: Option<&str>) {
     let folder = tempfile::tempdir().unwrap();
-    let stdout = reproduce(folder.path(), task, "run", &[]);
+    let Outcome { stdout, stderr, .. } = started(folder.path(), task, "run", &[]);
     for word in [
         "GPT-2",
         "SFT",
@@ -54,6 +56,10 @@ fn check(task: &str) -> String {
     let dir = folder.path().join("run");
     let results = Results::read(&dir.join("results.json")).unwrap();
     assert_eq!((results.task.as_str(), results.preset.as_str(), results.seeds.as_slice()), (task, "smoke", &[1][..]));
+    assert_eq!(results.notice.is_some(), notice.is_some(), "{results:?}");
+    for said in [&stdout, &stderr, results.notice.as_ref().unwrap_or(&stdout)] {
+        assert_eq!(said.contains(notice.unwrap_or("These figures are not on")), notice.is_some(), "{said}");
+    }
     let rows = read_generations(&dir.join("generations.parquet")).unwrap();
     assert_eq!(rows.len(), 4 * 32);
     for method in Method::ALL {
@@ -77,9 +83,12 @@ fn check(task: &str) -> String {
         assert_eq!(results.tail, Tail { threshold: 0.0, prompts: tail.len() });
         assert!((figures.length.mean - 8.0).abs() < 1e-9, "{method}: the end token is masked, so lengths are fixed");
         assert!(figures.perplexity_human.mean > 1.0 && figures.perplexity_generated.mean > 1.0);
+        assert_eq!(figures.other_tails.iter().map(|tail| tail.threshold).collect::<Vec<_>>(), other_tails);
         for other in &figures.other_tails {
-            let prompts = rows.iter().filter(|row| f64::from(row.prompt_score) <= other.threshold).count();
-            assert_eq!((other.prompts, other.reward.is_some()), (prompts, prompts > 0), "{method}: {other:?}");
+            let tail: Vec<_> = rows.iter().copied().filter(|row| f64::from(row.prompt_score) <= other.threshold).collect();
+            let is_mean = |figure: Figure| (figure.mean - mean(&reward, &tail)).abs() < 1e-9;
+            assert_eq!((other.prompts, other.reward.is_none_or(is_mean)), (tail.len(), true), "{method}: {other:?}");
+            assert_eq!(other.reward.is_some(), other.prompts > 0, "{method}: {other:?}");
         }
     }
     assert!(results.methods[&Method::Sft].kl.mean.abs() < 1e-3, "the reference has no KL to itself");
@@ -89,7 +98,56 @@ fn check(task: &str) -> String {
             assert!(dir.join("checkpoints").join(model).join("model").join(file).is_file(), "{model}/{file}");
         }
     }
-    stdout
+}
+
+/// Comments, toxic or not, as rows of Kaggle's files.
+fn comment(row: usize, split: &str) -> (String, usize) {
+    let moods = ["Thank you for your lovely edit of the article", "You are a stupid idiot and a liar, go away"];
+    (format!("\"{}, says user number {row} of the talk page, {split}\"", moods[row % 2]), row % 2)
+}
+
+#[test]
+fn the_three_files_of_kaggle_are_taken_as_they_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("kaggle/jigsaw");
+    fs::create_dir_all(&dir).unwrap();
+    let others = "severe_toxic,obscene,threat,insult,identity_hate";
+    let (mut train, mut test, mut labels) =
+        (format!("id,comment_text,toxic,{others}\n"), "id,comment_text\n".to_owned(), format!("id,toxic,{others}\n"));
+    for row in 0..90 {
+        let (text, toxic) = comment(row, "train");
+        train += &format!("a{row},{text},{toxic},0,0,0,0,0\n");
+        let (text, toxic) = comment(row, "test");
+        test += &format!("b{row},{text}\n");
+        // Kaggle left some out of the scoring
+        labels += &if row < 10 { format!("b{row},-1,-1,-1,-1,-1,-1\n") } else { format!("b{row},{toxic},0,0,0,0,0\n") };
+    }
+    for (name, text) in [("train.csv", train), ("test.csv", test), ("test_labels.csv", labels)] {
+        fs::write(dir.join(name), text).unwrap();
+    }
+    let outcome = started(folder.path(), "jigsaw", "run", &["--data-dir", "kaggle"]);
+    assert!(outcome.stderr.contains("80 texts, 40 of them good"), "{}", outcome.stderr);
+    let results = Results::read(&folder.path().join("run/results.json")).unwrap();
+    assert_eq!((results.data.as_str(), results.notice), ("data-dir", None));
+}
+
+#[test]
+fn the_one_file_of_real_toxicity_prompts_is_split() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("hub");
+    fs::create_dir(&dir).unwrap();
+    let line = |row: usize| {
+        let (text, toxic) = comment(row, "hub");
+        let score = if row % 9 == 8 { "null".to_owned() } else { format!("0.{}", 1 + 7 * toxic) };
+        format!(
+            "{{\"filename\": \"f\", \"prompt\": {{\"text\": {text}, \"toxicity\": {score}}}, \"continuation\": {{\"text\": \" and so on.\"}}}}\n"
+        )
+    };
+    fs::write(dir.join("prompts.jsonl"), (0..270).map(line).collect::<String>()).unwrap();
+    let outcome = started(folder.path(), "rtp", "run", &["--data-dir", "hub"]);
+    // a fifth of 120 prompts of each class is held out; 70 % of the others may be good
+    assert!(outcome.stderr.contains("48 texts, 24 of them good"), "{}", outcome.stderr);
+    assert_eq!(Results::read(&folder.path().join("run/results.json")).unwrap().notice, None);
 }
 
 #[test]

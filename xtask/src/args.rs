@@ -93,7 +93,7 @@ pub(crate) struct RunArgs {
 /// Names of the presets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PresetName {
-    /// The models and reviews in datasets/: no network, no GPU, some minutes
+    /// The models and texts in datasets/: no network, no GPU, some minutes
     Embedded,
     /// A run of seconds that shows that everything works; its figures mean nothing
     Smoke,
@@ -122,9 +122,9 @@ impl PresetName {
 pub(crate) enum PretrainCommand {
     /// Train the byte-level BPE tokenizer of the language model
     Tokenizer(TokenizerArgs),
-    /// Train the small GPT-2 on the training reviews
+    /// Train a small GPT-2 on the training reviews or on any texts
     Lm(LmArgs),
-    /// Train a small DistilBERT classifier, of sentiment on the training reviews or of any labelled texts
+    /// Train a small DistilBERT or BERT classifier on the training reviews or on any labelled texts
     Classifier(ClassifierArgs),
     /// Train a linear model over hashed n-grams, to judge texts that a classifier has rewarded
     Judge(JudgeArgs),
@@ -135,13 +135,13 @@ pub(crate) enum PretrainCommand {
 /// What all of `pretrain` share.
 #[derive(Debug, Args)]
 pub(crate) struct PretrainArgs {
-    /// Hugging Face directory to write
+    /// Directory to write: a Hugging Face model, or the tables of `prompts`
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Directory with the reviews, train and test; without it, the embedded ones
+    /// Directory with the reviews, train and test, where no other texts are named; without it, the embedded ones
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Seed of initial weights and order
+    /// Seed of initial weights, order and draws
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
     /// Threads; 0 takes one per core
@@ -241,7 +241,7 @@ pub(crate) struct PromptsArgs {
     /// Column of the forbidden texts
     #[arg(long, value_name = "COLUMN", default_value = "text")]
     pub(crate) forbid_column: String,
-    /// File of texts that are taken before any is drawn
+    /// File of texts that are taken before any is drawn, unless they repeat a forbidden one or each other's beginning
     #[arg(long, value_name = "FILE")]
     pub(crate) add: Option<PathBuf>,
     /// Column of the added texts

@@ -98,7 +98,9 @@ pub(crate) fn check_context(config: &RunConfig, n_positions: usize) -> Result<()
 
 /// The line that continues a run.
 pub(crate) fn resume_command(config: &RunConfig, dir: &Path) -> String {
-    let begun = Task::named(&config.task).map_or("train".to_owned(), |task| format!("reproduce {}", task.name));
+    // the preset of another task is known to `train` alone
+    let of_task = Task::named(&config.task).filter(|_| !config.preset.contains('-'));
+    let begun = of_task.map_or("train".to_owned(), |task| format!("reproduce {}", task.name));
     format!("cargo xtask {begun} --out {} --resume", dir.display())
 }
 

@@ -12,8 +12,8 @@ use crate::{experiment, run};
 /// What `run::prepare` refuses, and whatever goes wrong on the way.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
     if args.run.config.is_none() && !args.run.resume {
-        let hint =
-            "xtask/examples/own-task.toml is a file to start from; all keys are explained in xtask/presets/imdb-embedded.toml";
+        let hint = "xtask/examples/own-task.toml is a file to start from; all keys are explained in xtask/presets/embedded.toml and \
+                    imdb-embedded.toml";
         return Err(Failure::usage("train needs --config FILE").hint(hint).into());
     }
     experiment::run(run::prepare(None, None, &args.run)?)

@@ -80,6 +80,9 @@ fn read_or_join(path: &Path, layout: &Layout) -> Result<(Vec<Record>, Option<Pat
     if let Some(score) = table.score(layout) {
         return Ok((table.records(layout, score, |_| false)?, None));
     }
+    if !table.has(ID) {
+        return Err(table.missing(&layout.score));
+    }
     let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
     let name = format!("{}_labels.{}", part(path.file_stem()), part(path.extension()));
     let labels = path.with_file_name(&name);

@@ -92,6 +92,11 @@ impl<'a> Table<'a> {
         layout.score.iter().find(|name| self.names.contains(name)).map(String::as_str)
     }
 
+    /// Whether there is a column of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|there| there == name)
+    }
+
     /// Says that none of these columns is there.
     pub(crate) fn missing(&self, columns: &[impl AsRef<str>]) -> DataError {
         let quoted: Vec<String> = columns.iter().map(|name| format!("{:?}", name.as_ref())).collect();
@@ -142,7 +147,7 @@ impl<'a> Table<'a> {
 
     /// The columns of these names, in this order; they have rows.
     pub(crate) fn read(&self, names: &[&str]) -> Result<Vec<Column<'a>>, DataError> {
-        if let Some(name) = names.iter().find(|&&name| !self.names.iter().any(|there| there == name)) {
+        if let Some(name) = names.iter().find(|name| !self.has(name)) {
             return Err(self.missing(&[name]));
         }
         let columns = match self.kind {

@@ -24,6 +24,7 @@
 //!     preset: "smoke".into(),
 //!     data: "embedded".into(),
 //!     split: "test".into(),
+//!     notice: None,
 //!     seeds: vec![1],
 //!     device: "flex".into(),
 //!     tail: Tail { threshold: -2.5, prompts: 190 },

@@ -190,6 +190,7 @@ impl MethodResults {
 ///   "preset": "embedded",
 ///   "data": "embedded",
 ///   "split": "test",
+///   "notice": null,
 ///   "seeds": [1, 2],
 ///   "device": "flex",
 ///   "tail": { "threshold": -2.6, "prompts": 190 },
@@ -214,6 +215,8 @@ pub struct Results {
     pub data: String,
     /// Which prompts they are: `test`, held out, or `validation`, to choose settings on.
     pub split: String,
+    /// What must be said wherever the figures are shown, such as that the prompts are synthetic; `null` if nothing.
+    pub notice: Option<String>,
     /// The seeds, in order.
     pub seeds: Vec<u64>,
     /// The device, as in `--device`.
@@ -308,7 +311,7 @@ pub(crate) mod tests {
         let methods = Method::ALL.into_iter().zip([0.0, 10.0, 20.0, 30.0]).map(|(method, base)| (method, method_results(base)));
         let [task, preset, data, split, device] = ["imdb", "smoke", "embedded", "test", "flex"].map(str::to_owned);
         let tail = Tail { threshold: -2.5, prompts: 19 };
-        Results { task, preset, data, split, seeds: seeds.to_vec(), device, tail, methods: methods.collect() }
+        Results { task, preset, data, split, notice: None, seeds: seeds.to_vec(), device, tail, methods: methods.collect() }
     }
 
     #[test]
@@ -334,7 +337,7 @@ pub(crate) mod tests {
             figure(10, 44)
         );
         let expected = format!(
-            "{{\n  \"task\": \"imdb\",\n  \"preset\": \"smoke\",\n  \"data\": \"embedded\",\n  \"split\": \"test\",\n  \"seeds\": [\n    1,\n    2\n  ],\n  \"device\": \"flex\",\n  \
+            "{{\n  \"task\": \"imdb\",\n  \"preset\": \"smoke\",\n  \"data\": \"embedded\",\n  \"split\": \"test\",\n  \"notice\": null,\n  \"seeds\": [\n    1,\n    2\n  ],\n  \"device\": \"flex\",\n  \
              \"tail\": {{\n    \"threshold\": -2.5,\n    \"prompts\": 19\n  }},\n  \
              \"methods\": {{\n    \"ra_rlhf\": {{\n{figures}{other_tails}    }}\n  }}\n}}\n"
         );

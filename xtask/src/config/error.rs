@@ -25,7 +25,7 @@ pub(crate) enum ConfigError {
     OtherRun { origin: String, key: &'static str, found: String, expected: String },
     #[error("the settings name no task to start from: write preset = \"TASK-embedded\" into the file, with one of {}", tasks.join(", "))]
     NoStart { tasks: Vec<&'static str> },
-    #[error("the settings lack a key: {0}")]
+    #[error("the settings lack a key: {0}; a file of settings needs all of them or a preset to start from")]
     Incomplete(String),
     #[error("{} holds a run with other settings:\n{}", path.display(), differences.join("\n"))]
     Differs { path: PathBuf, differences: Vec<String> },

@@ -32,10 +32,9 @@ fn every_preset_of_every_task_has_all_keys_and_explains_each() {
         let mut layers = Layers::default();
         for (origin, text) in task.preset(preset) {
             layers.put(&origin, &layers::parse(&origin, text).unwrap()).unwrap();
-            let settings = text.lines().skip_while(|line| !line.starts_with("[run]")).filter(|line| line.contains(" = "));
-            for line in settings {
-                assert!(line.contains('#'), "{origin}: no comment: {line}");
-            }
+            let settings = text.lines().skip_while(|line| !line.starts_with('[')).filter(|line| line.contains(" = "));
+            let bare: Vec<&str> = settings.clone().filter(|line| !line.contains('#')).collect();
+            assert!(settings.count() > 10 && bare.is_empty(), "{origin}: no comment: {bare:?}");
         }
         for (key, _) in keys::KEYS {
             assert_ne!(layers.origin(key), "the preset", "{} {} lacks {key}", task.name, preset.name());
@@ -87,16 +86,56 @@ fn a_task_of_ones_own_starts_from_the_preset_of_another() {
     assert!(message.contains("preset = \"TASK-embedded\"") && message.contains("imdb"), "{message}");
 }
 
+/// What all tasks share, and what is a task's own.
+fn pages(task: &Task, name: PresetName) -> [&'static str; 2] {
+    task.preset(name).into_iter().map(|(_, text)| text).collect::<Vec<_>>().try_into().unwrap()
+}
+
+/// The keys that a text sets.
+fn keys_of(text: &str) -> Vec<&'static str> {
+    let mut layers = Layers::default();
+    layers.put("here", &layers::parse("", text).unwrap()).unwrap();
+    keys::KEYS.iter().map(|(key, _)| *key).filter(|key| layers.origin(key) == "here").collect()
+}
+
 #[test]
-fn every_task_has_its_own_data_models_and_lengths() {
-    let own = ["task", "data.folder", "data.text_column", "reward.dir", "sampling.max_new_tokens", "evaluation.tail_threshold"];
-    for (task, name) in TASKS.iter().flat_map(|task| [PresetName::Embedded, PresetName::Paper].map(|name| (task, name))) {
-        let mut layers = Layers::default();
-        for (origin, text) in task.preset(name) {
-            layers.put(&origin, &layers::parse(&origin, text).unwrap()).unwrap();
+fn a_key_stands_with_all_tasks_or_on_the_page_of_each() {
+    for name in [PresetName::Embedded, PresetName::Paper] {
+        let pages: Vec<_> = TASKS.iter().map(|task| pages(task, name).map(keys_of)).collect();
+        for [shared, own] in &pages {
+            let mut all = [shared.as_slice(), own].concat();
+            all.sort_unstable();
+            let mut known: Vec<&str> = keys::KEYS.iter().map(|(key, _)| *key).collect();
+            known.sort_unstable();
+            assert_eq!(all, known, "{}", name.name());
+            assert_eq!(*own, pages[0][1], "{}", name.name());
         }
-        for key in own {
-            assert_eq!(layers.origin(key), format!("preset {}-{}", task.name, name.name()), "{key}");
+    }
+}
+
+#[test]
+fn the_page_of_a_task_is_a_file_for_train_too() {
+    for (task, name) in TASKS.iter().flat_map(|task| [PresetName::Embedded, PresetName::Paper].map(|name| (task, name))) {
+        let [_, page] = pages(task, name);
+        assert_eq!(resolve_text(None, page).unwrap(), resolve(Some(task), Some(name), &RunArgs::default(), None).unwrap());
+    }
+}
+
+#[test]
+fn toxic_texts_are_bad_and_the_papers_risk_levels_are_kept() {
+    for (task, name) in TASKS.iter().flat_map(|task| PRESETS.map(|name| (task, name))) {
+        let config = resolve(Some(task), Some(name), &RunArgs::default(), None).unwrap();
+        let is_toxicity = task.name != "imdb";
+        let good = if is_toxicity { GoodSide::Low } else { GoodSide::High };
+        assert_eq!(
+            (config.data.good, config.reward.negate, config.judge.negate),
+            (good, is_toxicity, is_toxicity),
+            "{}",
+            task.name
+        );
+        assert_eq!(!config.data.embedded_notice.is_empty(), is_toxicity && name != PresetName::Paper, "{}", task.name);
+        if name != PresetName::Smoke {
+            assert!((config.risk.alpha - if is_toxicity { 0.2 } else { 0.4 }).abs() < 1e-12, "{}", task.name);
         }
     }
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, ensure};
 use burn::tensor::Device;
 use tailguard_checkpoint::ModelDir;
-use tailguard_data::{Dataset, Good, GoodPercent, Layout, Lookup, Place, Record, Split, at_least, duplicates, require, shuffled};
+use tailguard_data::{
+    Dataset, Good, GoodPercent, Layout, Lookup, Place, Record, Source, Split, at_least, duplicates, require, shuffled,
+};
 use tailguard_gpt2::Gpt2;
 use tailguard_reward::{RewardModel, ScoreSettings};
 use tailguard_rollout::{EndOfText, Prompt, SamplingConfig, encode, prompts, score_texts};
@@ -43,7 +45,7 @@ pub(crate) struct Inputs {
     /// Token ids of held-out texts of the good class.
     pub(crate) human_texts: Vec<Vec<u32>>,
     /// Where the evaluation prompts came from.
-    pub(crate) place: Place,
+    pub(crate) source: Source,
     /// What was read, by name, with the digest of its contents, wherever it was.
     pub(crate) digests: BTreeMap<String, String>,
 }
@@ -66,7 +68,7 @@ impl Inputs {
         };
         let reward = scorer(&models.reward, &config.reward)?;
         let judge = models.judge.as_ref().map(|path| scorer(path, &config.judge)).transpose()?;
-        let Texts { train, evaluation, place } = texts(config)?;
+        let Texts { train, evaluation, source } = texts(config)?;
 
         let mut digests = BTreeMap::from([
             ("policy".to_owned(), of_model(&models.policy)?),
@@ -78,13 +80,13 @@ impl Inputs {
             digests.insert("judge".to_owned(), of_model(path)?);
         }
 
-        require("training prompts", train.len(), config.ppo.batch_size)?;
+        require("training prompts (ppo.batch_size)", train.len(), config.ppo.batch_size)?;
         let good = |record: &&Record| record.label == 1;
         let good_texts: Vec<String> = train.iter().filter(good).map(Record::whole).collect();
         let sft_texts = encode(&tokenizer, &good_texts, config.sft.text_tokens.min(base.config().n_positions))?;
 
         let order = shuffled(evaluation.len(), EVALUATION_ORDER);
-        require("evaluation prompts", evaluation.len(), config.evaluation.prompts)?;
+        require("evaluation prompts (evaluation.prompts)", evaluation.len(), config.evaluation.prompts)?;
         let chosen: Vec<String> = order.iter().take(config.evaluation.prompts).map(|&row| evaluation[row].text.clone()).collect();
         let evaluation_prompts = prompts(&tokenizer, &chosen, config.data.prompt_tokens)?;
         let prompt_texts: Vec<String> = evaluation_prompts.iter().map(|prompt| prompt.text.clone()).collect();
@@ -93,7 +95,11 @@ impl Inputs {
         let human = order.iter().map(|&row| &evaluation[row]).filter(good).take(config.evaluation.perplexity_texts);
         let human: Vec<String> =
             human.map(|record| record.whole().chars().take(config.evaluation.perplexity_chars).collect()).collect();
-        require("human texts for perplexity", human.len(), config.evaluation.perplexity_texts)?;
+        require(
+            "texts of the good class for perplexity (evaluation.perplexity_texts)",
+            human.len(),
+            config.evaluation.perplexity_texts,
+        )?;
         // one position is for the token in front
         let human_texts = encode(&tokenizer, &human, base.config().n_positions - 1)?;
 
@@ -111,7 +117,7 @@ impl Inputs {
             prompts: evaluation_prompts,
             prompt_scores,
             human_texts,
-            place,
+            source,
             digests,
             tokenizer,
         };
@@ -127,10 +133,14 @@ impl Inputs {
         Ok(inputs)
     }
 
-    /// What must be said wherever the figures of these data are shown.
+    /// What must be said wherever the figures of these data are shown; the embedded data are that whoever names their directory.
     pub(crate) fn notice<'a>(&self, config: &'a RunConfig) -> Option<&'a str> {
         let notice = config.data.embedded_notice.as_str();
-        (self.place == Place::Embedded && !notice.is_empty()).then_some(notice)
+        let embedded = datasets().canonicalize();
+        let is_embedded =
+            |path: &PathBuf| matches!((path.canonicalize(), &embedded), (Ok(path), Ok(dir)) if path.starts_with(dir));
+        let from_there = self.source.place == Place::Embedded || self.source.paths.iter().any(is_embedded);
+        (from_there && !notice.is_empty()).then_some(notice)
     }
 
     fn say(&self, config: &RunConfig) {
@@ -180,7 +190,7 @@ struct Texts {
     train: Vec<Record>,
     evaluation: Vec<Record>,
     /// Where the evaluation texts came from.
-    place: Place,
+    source: Source,
 }
 
 /// Training and evaluation texts of the split that the settings name.
@@ -193,13 +203,13 @@ fn texts(config: &RunConfig) -> Result<Texts> {
             if repeated > 0 {
                 tracing::warn!("{repeated} of {} evaluation texts are among the training texts too", evaluation.len());
             }
-            Ok(Texts { train, evaluation, place: source.place })
+            Ok(Texts { train, evaluation, source })
         }
         EvaluationSplit::Validation => {
             let mut order = shuffled(train.len(), EVALUATION_ORDER);
             let held_out = order.split_off(train.len() - VALIDATION.min(train.len() / 2));
             let take = |rows: Vec<usize>| rows.into_iter().map(|row| train[row].clone()).collect();
-            Ok(Texts { train: take(order), evaluation: take(held_out), place: source.place })
+            Ok(Texts { train: take(order), evaluation: take(held_out), source })
         }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
     for warning in warnings(&results) {
         say(format_args!("warning: {warning}"))?;
     }
-    if let Some(notice) = inputs.notice(&run.config) {
+    if let Some(notice) = &results.notice {
         say(notice)?;
     }
     summary::show_samples(run, &inputs)?;

@@ -22,7 +22,7 @@ pub(crate) fn collect(run: &Run, inputs: &Inputs) -> Result<Results> {
         methods.insert(method, MethodResults::over_seeds(&evaluations)?);
     }
     let (task, preset, device) = (run.config.task.clone(), run.config.preset.clone(), run.config.run.device.clone());
-    let data = match inputs.place {
+    let data = match inputs.source.place {
         Place::DataDir => "data-dir",
         Place::Env => "env",
         Place::Cache => "cache",
@@ -34,7 +34,8 @@ pub(crate) fn collect(run: &Run, inputs: &Inputs) -> Result<Results> {
     };
     let (data, split) = (data.to_owned(), split.to_owned());
     let tail = Tail { threshold: run.config.evaluation.tail_threshold, prompts: inputs.tail(&run.config).len() };
-    Ok(Results { task, preset, data, split, seeds, device, tail, methods })
+    let notice = inputs.notice(&run.config).map(str::to_owned);
+    Ok(Results { task, preset, data, split, notice, seeds, device, tail, methods })
 }
 
 fn evaluation(run: &Run, method: Method, seed: u64) -> Result<MethodResults> {

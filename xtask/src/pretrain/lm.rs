@@ -1,4 +1,4 @@
-//! Pretraining of the embedded language model: a small GPT-2 on movie reviews.
+//! Pretraining of the embedded language models: small GPT-2s on movie reviews or other texts.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -38,7 +38,7 @@ pub(crate) struct LmOptions {
     pub(crate) device: Device,
 }
 
-/// Share of the training windows that begin where a review begins, because prompts do.
+/// Share of the training windows that begin where a text begins, because prompts do.
 const STARTS: f64 = 0.6;
 /// Steps over which the rate rises.
 const WARM_UP: u64 = 200;
@@ -122,7 +122,7 @@ impl Corpus {
         let end = tokenizer.token_to_id(END_OF_TEXT).context("the tokenizer has no <|endoftext|>")?;
         let encodings = tokenizer
             .encode_batch_fast(texts.iter().map(String::as_str).collect(), false)
-            .map_err(|error| anyhow!("cannot tokenize the reviews: {error}"))?;
+            .map_err(|error| anyhow!("cannot tokenize the texts: {error}"))?;
         let (mut ids, mut begins) = (Vec::new(), Vec::new());
         for encoding in encodings {
             begins.push(ids.len());

@@ -63,8 +63,26 @@ pub(crate) struct Columns {
     pub(crate) label: String,
 }
 
+impl Columns {
+    /// Refuses columns that would overwrite each other.
+    fn check(&self) -> Result<()> {
+        let names: Vec<&String> = [&self.text, &self.label].into_iter().chain(&self.continuation).collect();
+        for (at, name) in names.iter().enumerate() {
+            for (_, other) in names.iter().enumerate().filter(|(place, _)| *place != at) {
+                let is_inside = other.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+                ensure!(
+                    !is_inside,
+                    "columns {name:?} and {other:?} are to be written, expected none that is another or in another"
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Takes the added texts, draws until both classes of both splits are full, and writes the two tables.
 pub(crate) fn run(options: &PromptOptions) -> Result<()> {
+    options.columns.check()?;
     fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
     let dir = ModelDir::open(&options.policy)?;
     let model = Gpt2::load(&dir, &options.device)?;
@@ -86,18 +104,18 @@ pub(crate) fn run(options: &PromptOptions) -> Result<()> {
     let added = filter.keep(&tokenizer, &options.added, 1)?;
     tables.offer(&*options.reward, &added)?;
     info!("{} of {} added texts are fit; {}", added.len(), options.added.len(), tables.filled());
-    for round in 0..MOST_ROUNDS {
-        if tables.train.is_full() && tables.test.is_full() {
-            tables.train.write(&options.out.join("train.jsonl"), &tokenizer, &options.columns)?;
-            return tables.test.write(&options.out.join("test.jsonl"), &tokenizer, &options.columns);
-        }
+    let mut round = 0;
+    while !(tables.train.is_full() && tables.test.is_full()) {
+        ensure!(round < MOST_ROUNDS, "{MOST_ROUNDS} rounds gave {}: ask for fewer texts", tables.filled());
         let draws = DrawSeed { seed: options.seed, stream: (round * BATCH) as u64 };
         let drawn = generate(&model, None, &vec![start.clone(); BATCH], &sampling, draws, SIDE_BY_SIDE)?;
         let fit = filter.keep(&tokenizer, &responses(&tokenizer, &drawn)?, options.min_tokens)?;
         tables.offer(&*options.reward, &fit)?;
-        info!("{} texts drawn, {} of the last {BATCH} are fit; {}", (round + 1) * BATCH, fit.len(), tables.filled());
+        round += 1;
+        info!("{} texts drawn, {} of the last {BATCH} are fit; {}", round * BATCH, fit.len(), tables.filled());
     }
-    Err(anyhow!("{MOST_ROUNDS} rounds gave {}: ask for fewer texts", tables.filled()))
+    tables.train.write(&options.out.join("train.jsonl"), &tokenizer, &options.columns)?;
+    tables.test.write(&options.out.join("test.jsonl"), &tokenizer, &options.columns)
 }
 
 /// What makes a text fit to be kept.
@@ -119,19 +137,21 @@ impl Filter {
 
     /// The texts that are fit, in their order.
     fn keep(&mut self, tokenizer: &Tokenizer, texts: &[String], min_tokens: usize) -> Result<Vec<String>> {
-        let ids = encode(tokenizer, texts)?;
-        let rows = texts.iter().zip(&ids).filter(|(text, ids)| self.is_fit(text, ids, min_tokens));
+        // a word at the beginning is another token than the same word after a space: it must not repeat in either form
+        let spaced: Vec<String> = texts.iter().map(|text| format!(" {text}")).collect();
+        let (ids, spaced) = (encode(tokenizer, texts)?, encode(tokenizer, &spaced)?);
+        let is_new = |ids: &[u32]| !runs(ids).any(|run| self.forbidden.contains(&run));
+        let new: Vec<bool> = ids.iter().zip(&spaced).map(|(ids, spaced)| is_new(ids) && is_new(spaced)).collect();
+        let rows = texts.iter().zip(&ids).zip(new).filter(|((text, ids), new)| *new && self.is_fit(text, ids, min_tokens));
+        let rows = rows.map(|(row, _)| row);
         Ok(rows.map(|(text, _)| text.clone()).collect())
     }
 
-    /// Whether a text is long enough, whole characters throughout, new in its first tokens, and repeats nothing forbidden.
+    /// Whether a text is long enough, whole characters throughout, and new in its first tokens.
     fn is_fit(&mut self, text: &str, ids: &[u32], min_tokens: usize) -> bool {
         let is_long = ids.len() >= min_tokens && text.chars().take(self.min_chars).count() == self.min_chars;
         let is_whole = !text.contains(['\u{FFFD}', '\0']) && text.trim() == text;
-        is_long
-            && is_whole
-            && !runs(ids).any(|run| self.forbidden.contains(&run))
-            && self.begun.insert(ids[..RUN.min(ids.len())].to_vec())
+        is_long && is_whole && self.begun.insert(ids[..RUN.min(ids.len())].to_vec())
     }
 }
 
@@ -221,9 +241,11 @@ impl Table {
 /// The first `tokens` tokens of a text, and what follows them.
 fn cut<'a>(tokenizer: &Tokenizer, text: &'a str, tokens: usize) -> Result<(&'a str, &'a str)> {
     let encoding = tokenizer.encode(text, false).map_err(|error| anyhow!("cannot cut {text:?} into tokens: {error}"))?;
-    // a character of several tokens has the same range in each
-    let at = encoding.get_offsets().get(tokens).map_or(text.len(), |&(begin, _)| begin);
-    Ok(text.split_at(at))
+    // the end of the last token: the next one begins with a space, which belongs to the continuation
+    let last = tokens.checked_sub(1).and_then(|last| encoding.get_offsets().get(last));
+    let at = if tokens < encoding.len() { last.map_or(0, |&(_, end)| end) } else { text.len() };
+    text.split_at_checked(at)
+        .with_context(|| format!("{text:?} cannot be cut after {tokens} tokens: byte {at} is in a character"))
 }
 
 /// Sets a value of a row, in the object that the column's name reaches into.
@@ -246,18 +268,49 @@ mod tests {
         assert!(table.is_full());
     }
 
+    /// The tokenizer of the embedded models.
+    fn tokenizer() -> Tokenizer {
+        Tokenizer::from_file(crate::models::datasets().join("gpt2-comments/tokenizer.json")).unwrap()
+    }
+
     #[test]
     fn texts_that_repeat_forbidden_ones_or_each_other_are_thrown_away() {
-        let forbidden: Vec<u32> = (100..140).collect();
-        let mut filter = Filter { forbidden: runs(&forbidden).collect(), begun: HashSet::new(), min_chars: 3 };
-        let mut is_fit = |text: &str, ids: Vec<u32>| filter.is_fit(text, &ids, 10);
-        assert!(is_fit("new", (0..12).collect()));
-        assert!(!is_fit("begins as the first", (0..8).chain(50..60).collect()));
-        assert!(!is_fit("repeats eight tokens", (20..30).chain(110..118).collect()));
-        assert!(is_fit("repeats seven", (30..40).chain(110..117).collect()));
-        assert!(!is_fit("few tokens", (60..65).collect()));
-        assert!(!is_fit("ab", (60..80).collect()));
-        assert!(!is_fit("half a character \u{FFFD}", (70..90).collect()));
+        let tokenizer = tokenizer();
+        let comment = "one two three four five six seven eight nine ten eleven twelve".to_owned();
+        let forbidden = encode(&tokenizer, &[comment]).unwrap();
+        let mut filter = Filter { forbidden: runs(&forbidden[0]).collect(), begun: HashSet::new(), min_chars: 20 };
+        let texts = [
+            "A new text that has enough tokens to be kept here.",
+            "A new text that has enough tokens but begins as the first.",
+            "It says: two three four five six seven eight nine ten, as it was said.",
+            "two three four five six seven eight nine ten, though its first token is another.",
+            "Two three four, and five six seven, which are too few to count as a run.",
+            "Too few tokens here.",
+            "Half a character \u{FFFD} in a text that has enough tokens to be kept.",
+            " A space in front of a text that has enough tokens to be kept here.",
+        ];
+        let kept = filter.keep(&tokenizer, &texts.map(str::to_owned), 10).unwrap();
+        assert_eq!(kept, [texts[0], texts[4]]);
+    }
+
+    #[test]
+    fn a_text_is_cut_behind_a_token_and_loses_nothing() {
+        let tokenizer = tokenizer();
+        assert_eq!(cut(&tokenizer, "one two three", 2).unwrap(), ("one two", " three"));
+        assert_eq!(cut(&tokenizer, "one two three", 9).unwrap(), ("one two three", ""));
+        assert_eq!(cut(&tokenizer, "one two three", 0).unwrap(), ("", "one two three"));
+    }
+
+    #[test]
+    fn columns_that_overwrite_each_other_are_refused() {
+        let check = |text: &str, continuation: Option<&str>, label: &str| {
+            let (text, label, continuation) = (text.to_owned(), label.to_owned(), continuation.map(str::to_owned));
+            Columns { text, continuation, prompt_tokens: 8, label }.check()
+        };
+        assert!(check("text", None, "label").is_ok());
+        assert!(check("prompt.text", Some("continuation.text"), "prompt.toxicity").is_ok());
+        assert!(check("prompt", None, "prompt.toxicity").is_err());
+        assert!(check("text", Some("text"), "label").is_err());
     }
 
     #[test]
