@@ -1,7 +1,7 @@
 //! What is known after an iteration: a row of the training log.
 
 use tailguard_risk::cvar;
-use tailguard_rollout::Episode;
+use tailguard_rollout::{Episode, RolloutTimes};
 
 use crate::error::PpoError;
 use crate::kl::{KlController, episode_kl};
@@ -43,9 +43,11 @@ pub struct IterationStats {
     pub value_correlation: f64,
     /// What the update did.
     pub update: UpdateStats,
-    /// Seconds of sampling and scoring.
+    /// Seconds of sampling and scoring, with the self-check of a first iteration.
     pub rollout_s: f64,
-    /// Seconds of the update.
+    /// The parts of `rollout_s`.
+    pub rollout: RolloutTimes,
+    /// Seconds of all that follows: shaped rewards, selection, advantages, the optimiser's steps.
     pub update_s: f64,
 }
 
@@ -85,6 +87,7 @@ impl IterationStats {
             value_correlation: correlation(&first_values, returns),
             update,
             rollout_s: 0.0,
+            rollout: RolloutTimes::default(),
             update_s: 0.0,
         })
     }

@@ -84,7 +84,7 @@ impl Trainer<'_> {
             let begun = Instant::now();
             // 2  sample B prompts, generate, score
             let (prompts, draws) = (self.prompt_batch(iteration), self.draws(iteration));
-            let episodes = self.rollout.collect(&policy.valid(), &prompts, draws)?;
+            let (episodes, times) = self.rollout.collect(&policy.valid(), &prompts, draws)?;
             if iteration == 1 {
                 self_check(&policy.valid(), self.rollout, &episodes, self.config)?;
             }
@@ -105,6 +105,7 @@ impl Trainer<'_> {
             }
             let mut stats = IterationStats::new(iteration, self, &episodes, &returns, &keep, &kl, updated)?;
             kl.update(stats.kl_kept);
+            stats.rollout = times;
             stats.rollout_s = sampled.as_secs_f64();
             stats.update_s = begun.elapsed().as_secs_f64() - stats.rollout_s;
 

@@ -1,5 +1,7 @@
 //! Line 2 of Algorithm 1: sample, score, and note what the update needs.
 
+use std::time::Instant;
+
 use rayon::prelude::*;
 use tailguard_gpt2::{Gpt2, Policy};
 use tailguard_reward::RewardModel;
@@ -41,6 +43,17 @@ impl Episode {
     }
 }
 
+/// Seconds that the parts of a rollout took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RolloutTimes {
+    /// Sampling the responses.
+    pub generate_s: f64,
+    /// Decoding them and scoring the texts.
+    pub score_s: f64,
+    /// Their log-probabilities under the reference.
+    pub reference_s: f64,
+}
+
 /// All that turns prompts into scored episodes of a policy.
 pub struct Rollout<'a> {
     /// The policy's tokenizer.
@@ -56,25 +69,38 @@ pub struct Rollout<'a> {
 }
 
 impl Rollout<'_> {
-    /// One episode per prompt, in the order of the prompts. `policy` is the inference copy (`valid()`).
+    /// One episode per prompt, in the order of the prompts, and how long it took. `policy` is the inference copy (`valid()`).
     ///
     /// # Errors
     /// Those of [`generate`], [`score_texts`] and [`log_probs_of`].
     #[tracing::instrument(name = "rollout", skip_all, fields(prompts = prompts.len()))]
-    pub fn collect(&self, policy: &Policy, prompts: &[Prompt], draws: DrawSeed) -> Result<Vec<Episode>, RolloutError> {
+    pub fn collect(
+        &self,
+        policy: &Policy,
+        prompts: &[Prompt],
+        draws: DrawSeed,
+    ) -> Result<(Vec<Episode>, RolloutTimes), RolloutError> {
+        let begun = Instant::now();
         let generations = generate(&policy.gpt2, Some(&policy.value_head), prompts, &self.sampling, draws, self.batch_size)?;
+        let generated = Instant::now();
         let responses = responses(self.tokenizer, &generations)?;
         let texts: Vec<String> = prompts.iter().zip(&responses).map(|(prompt, response)| scored_text(prompt, response)).collect();
         let scores = score_texts(self.reward, &texts)?;
+        let scored = Instant::now();
         let sequences: Vec<Sequence<'_>> = prompts
             .iter()
             .zip(&generations)
             .map(|(prompt, generation)| Sequence { prompt: &prompt.ids, response: &generation.response_ids })
             .collect();
         let reference = log_probs_of(self.reference, None, &sequences, &self.sampling.distribution(), self.batch_size)?;
+        let times = RolloutTimes {
+            generate_s: (generated - begun).as_secs_f64(),
+            score_s: (scored - generated).as_secs_f64(),
+            reference_s: scored.elapsed().as_secs_f64(),
+        };
         let noted = generations.into_iter().zip(reference);
-        let scored = responses.into_iter().zip(scores);
-        let rows = prompts.iter().zip(noted).zip(scored);
+        let judged = responses.into_iter().zip(scores);
+        let rows = prompts.iter().zip(noted).zip(judged);
         let episodes = rows.map(|((prompt, (generation, reference)), (response, score))| Episode {
             prompt: prompt.clone(),
             response_ids: generation.response_ids,
@@ -85,7 +111,7 @@ impl Rollout<'_> {
             values: generation.values,
             entropies: generation.entropies,
         });
-        Ok(episodes.collect())
+        Ok((episodes.collect(), times))
     }
 }
 
@@ -154,7 +180,7 @@ mod tests {
         let prompts = prompts(&tokenizer, &texts, 3).unwrap();
         let sampling = SamplingConfig { end_of_text: EndOfText::Stop(7), ..sampling(6) };
         let rollout = Rollout { tokenizer: &tokenizer, reference: &reference, reward: &Fake(lengths), sampling, batch_size: 3 };
-        let episodes = rollout.collect(&policy, &prompts, SEED).unwrap();
+        let (episodes, times) = rollout.collect(&policy, &prompts, SEED).unwrap();
         assert_eq!(episodes.len(), 4);
         for (episode, prompt) in episodes.iter().zip(&prompts) {
             assert_eq!(&episode.prompt, prompt);
@@ -172,7 +198,8 @@ mod tests {
             assert_eq!([episode.values.len(), episode.entropies.len()], [tokens; 2]);
         }
         assert_ne!(episodes[0].response_ids, episodes[2].response_ids, "the same prompt has two streams");
-        assert_eq!(rollout.collect(&policy, &[], SEED).unwrap(), []);
+        assert!(times.generate_s > 0.0 && times.reference_s > 0.0 && times.score_s >= 0.0, "{times:?}");
+        assert_eq!(rollout.collect(&policy, &[], SEED).unwrap().0, []);
     }
 
     #[test]
@@ -186,7 +213,7 @@ mod tests {
             sampling: sampling(8),
             batch_size: 2,
         };
-        for episode in rollout.collect(&policy, &prompts, SEED).unwrap() {
+        for episode in rollout.collect(&policy, &prompts, SEED).unwrap().0 {
             close(&episode.log_probs, &episode.ref_log_probs, 1e-4, "log-probabilities");
         }
     }

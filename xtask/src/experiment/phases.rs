@@ -203,6 +203,9 @@ fn row(stats: &IterationStats, method: Method, seed: u64) -> LogRow {
         ("ratio", stats.update.ratio),
         ("skipped", stats.update.skipped as f64),
         ("rollout_s", stats.rollout_s),
+        ("generate_s", stats.rollout.generate_s),
+        ("score_s", stats.rollout.score_s),
+        ("reference_s", stats.rollout.reference_s),
         ("update_s", stats.update_s),
     ];
     let values = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<BTreeMap<_, _>>();
