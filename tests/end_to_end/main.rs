@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
 
+mod bench;
 mod command_line;
 mod damaged_input;
 mod interrupted;

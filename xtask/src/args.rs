@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use tailguard_data::Half;
 use tailguard_reward::NgramUnit;
 
+use crate::bench::args::BenchCommand;
 use crate::task::{self, Task};
 
 /// Fine-tunes language models so that their worst outputs get better, not only their average.
@@ -25,6 +26,9 @@ pub(crate) enum Command {
     /// Train the models that are embedded in datasets/
     #[command(subcommand)]
     Pretrain(PretrainCommand),
+    /// Time PPO iterations and their parts, and compare with PyTorch and TRL
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Run every check that a change has to pass
     Ci(CiArgs),
 }

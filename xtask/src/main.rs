@@ -3,6 +3,7 @@
 //! Results go to standard output, progress and logs to standard error. Exit code 0: done; 1: failed; 2: called wrongly.
 
 mod args;
+mod bench;
 mod ci;
 mod config;
 mod device;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Reproduce(args) => reproduce::run(args),
         Command::Train(args) => train::run(args),
         Command::Pretrain(command) => pretrain::run(command),
+        Command::Bench(command) => bench::run(command),
         Command::Ci(args) => ci::run(args),
     };
     match outcome {

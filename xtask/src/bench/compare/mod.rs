@@ -1,0 +1,116 @@
+//! `cargo xtask bench compare`: ours and theirs in turn, on the same machine in the same hour.
+
+mod pairs;
+mod peers;
+mod ratios;
+mod table;
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tailguard_risk::RiskLevel;
+
+use super::args::CompareArgs;
+use crate::failure::{Failure, say};
+use pairs::{Attempt, Case, Measured, Pair, Subject, plan, quiet};
+use peers::{Peers, ours};
+
+/// The raw lines, and the table made of them.
+const RAW: &str = "raw.jsonl";
+const TABLE: &str = "compare.md";
+
+/// Runs the command.
+///
+/// # Errors
+/// Flags that make no sense, peers that are not there or fail, lines that do not measure the same work, files that cannot be
+/// written.
+pub(crate) fn run(args: &CompareArgs) -> Result<()> {
+    for &alpha in &args.alpha_keep {
+        RiskLevel::new(alpha).map_err(|error| Failure::usage(format!("--alpha-keep: {error}")))?;
+    }
+    if args.rounds == 0 {
+        return Err(Failure::usage("--rounds is 0, expected at least 1").into());
+    }
+    let scripts = peers::scripts(args.peers.as_deref())?;
+    let mut raw = Raw::create(&args.out)?;
+    let peers = Peers::prepare(scripts, args.python_env.as_deref())?;
+    let pairs = plan(&args.size, &args.alpha_keep, args.rounds);
+    let mut measured = Vec::with_capacity(pairs.len());
+    for (index, pair) in pairs.iter().enumerate() {
+        let name = format!("{}/{}: {pair}", index + 1, pairs.len());
+        let mut number = 0;
+        let attempt = quiet(args.repeats, || {
+            number += 1;
+            tracing::info!("{name}: tailguard");
+            let ours = ours(pair, &args.flags)?;
+            tracing::info!("{name}: {}", pair.subject.peer());
+            let theirs = peers.run(pair, &args.flags)?;
+            let attempt = Attempt { ours, theirs };
+            attempt.check()?;
+            raw.append(pair, number, &attempt)?;
+            report(&name, &attempt, args.repeats.saturating_sub(number - 1));
+            Ok(attempt)
+        })?;
+        measured.push(Measured { pair: *pair, attempt });
+    }
+    let table = table::markdown(&measured)?;
+    let path = args.out.join(TABLE);
+    fs::write(&path, &table).with_context(|| format!("cannot write {}", path.display()))?;
+    say(table.trim_end())?;
+    tracing::info!("raw lines: {}; table: {}", raw.path.display(), path.display());
+    Ok(())
+}
+
+/// Says aloud whether a pair counts.
+fn report(name: &str, attempt: &Attempt, repeats_left: usize) {
+    let others = attempt.others();
+    match (attempt.is_quiet(), repeats_left) {
+        (true, _) => tracing::info!("{name}: done, other processes took {others:.2} cores"),
+        (false, 0) => tracing::warn!("{name}: other processes took {others:.2} cores, and it has been repeated often enough"),
+        (false, _) => tracing::warn!("{name}: discarded and repeated, other processes took {others:.2} cores"),
+    }
+}
+
+/// The file of raw lines, each written when it is there.
+struct Raw {
+    path: PathBuf,
+    file: fs::File,
+}
+
+impl Raw {
+    /// Begins a file in a folder that has none.
+    fn create(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot write {}", folder.display()))?;
+        let path = folder.join(RAW);
+        if path.exists() {
+            let message = format!("--out {}: already holds a comparison", folder.display());
+            return Err(Failure::usage(message).hint("name another folder").into());
+        }
+        let file = OpenOptions::new().create_new(true).append(true).open(&path);
+        let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { path, file })
+    }
+
+    fn append(&mut self, pair: &Pair, attempt: usize, lines: &Attempt) -> Result<()> {
+        for (side, line) in [("tailguard", &lines.ours), (pair.subject.peer(), &lines.theirs)] {
+            let text = raw_line(pair, attempt, side, lines.is_quiet(), line);
+            writeln!(self.file, "{text}").with_context(|| format!("cannot write {}", self.path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+fn raw_line(pair: &Pair, attempt: usize, side: &str, quiet: bool, line: &Value) -> Value {
+    let Pair { case: Case { size, alpha }, subject, round } = pair;
+    let subject = match subject {
+        Subject::Parts => "gpt2",
+        Subject::Iteration => "iteration",
+    };
+    serde_json::json!({
+        "size": size.name(), "alpha_keep": alpha, "subject": subject, "round": round, "attempt": attempt, "side": side,
+        "quiet": quiet, "line": line,
+    })
+}

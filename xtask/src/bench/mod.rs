@@ -1,0 +1,31 @@
+//! `cargo xtask bench`: how fast PPO iterations are, what they are made of, and how that compares with PyTorch and TRL.
+//!
+//! Models are randomly initialised and prompts are random ids: nothing is downloaded, and speed does not depend on what the
+//! weights are. Standard output gets one line of JSON (`compare`: a table), progress goes to standard error.
+
+pub(crate) mod args;
+mod compare;
+mod flops;
+mod gpt2;
+mod iteration;
+mod json_line;
+mod machine;
+mod products;
+mod sizes;
+mod spread;
+
+use anyhow::Result;
+
+use args::BenchCommand;
+
+/// Runs the command.
+///
+/// # Errors
+/// Those of each benchmark.
+pub(crate) fn run(command: &BenchCommand) -> Result<()> {
+    match command {
+        BenchCommand::Iteration(args) => iteration::run(args),
+        BenchCommand::Gpt2(args) => gpt2::run(args),
+        BenchCommand::Compare(args) => compare::run(args),
+    }
+}
