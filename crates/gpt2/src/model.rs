@@ -7,7 +7,7 @@ use burn::module::{Module, Param};
 use burn::nn::{Embedding, Linear};
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Int, Tensor, activation, module, s};
-use tailguard_kernels::{TokenStats, gelu_new, layer_norm, token_log_probs};
+use tailguard_kernels::{TokenStats, causal_attention, gelu_new, layer_norm, token_log_probs};
 
 use crate::cache::{KvCache, LayerCache};
 use crate::config::Gpt2Config;
@@ -196,8 +196,11 @@ impl Mlp {
 impl Attention {
     fn forward(&self, x: Tensor<3>, context: Context<'_>) -> Tensor<3> {
         let [b, t, d] = x.dims();
-        let split = |part: Tensor<3>| part.reshape([b, t, self.n_head, d / self.n_head]).swap_dims(1, 2); // [b, h, t, e]
         let qkv = self.c_attn.forward(x); // [b, t, 3d]
+        if let Context::Whole { padding: None } = context {
+            return self.c_proj.forward(causal_attention(qkv, self.n_head));
+        }
+        let split = |part: Tensor<3>| part.reshape([b, t, self.n_head, d / self.n_head]).swap_dims(1, 2); // [b, h, t, e]
         let part = |i: usize| split(qkv.clone().slice(s![.., .., i * d..(i + 1) * d]));
         let (q, k, v) = (part(0), part(1), part(2));
         let out = match context {

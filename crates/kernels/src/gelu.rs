@@ -45,11 +45,14 @@ impl GeluOps for Flex {
         let mut out = empty_like(&x);
         let tasks = out.storage_mut::<f32>().par_chunks_mut(BLOCK).zip(floats(&x).par_chunks(BLOCK));
         tasks.for_each(|(out, x)| {
-            vectorised(|| {
-                for (out, &x) in out.iter_mut().zip(x) {
-                    *out = x * sigmoid_of_argument(x);
-                }
-            });
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (out, &x) in out.iter_mut().zip(x) {
+                        *out = x * sigmoid_of_argument(x);
+                    }
+                },
+            );
         });
         out
     }
@@ -59,13 +62,16 @@ impl GeluOps for Flex {
         let mut out = empty_like(&x);
         let inputs = floats(&x).par_chunks(BLOCK).zip(floats(&grad).par_chunks(BLOCK));
         out.storage_mut::<f32>().par_chunks_mut(BLOCK).zip(inputs).for_each(|(out, (x, grad))| {
-            vectorised(|| {
-                for ((out, &x), &grad) in out.iter_mut().zip(x).zip(grad) {
-                    let s = sigmoid_of_argument(x);
-                    let slope = 2.0 * SCALE * (1.0 + 3.0 * CUBIC * x * x);
-                    *out = grad * (s + x * s * (1.0 - s) * slope);
-                }
-            });
+            vectorised(
+                #[inline(always)]
+                || {
+                    for ((out, &x), &grad) in out.iter_mut().zip(x).zip(grad) {
+                        let s = sigmoid_of_argument(x);
+                        let slope = 2.0 * SCALE * (1.0 + 3.0 * CUBIC * x * x);
+                        *out = grad * (s + x * s * (1.0 - s) * slope);
+                    }
+                },
+            );
         });
         out
     }

@@ -83,14 +83,17 @@ impl LayerNormOps for Flex {
         let (gamma, beta) = (floats(&gamma), floats(&beta));
         let block = BLOCK_ROWS * gamma.len();
         out.storage_mut::<f32>().par_chunks_mut(block).zip(floats(&x).par_chunks(block)).for_each(|(out, x)| {
-            vectorised(|| {
-                for (out, row) in out.chunks_exact_mut(gamma.len()).zip(x.chunks_exact(gamma.len())) {
-                    let (mean, scale) = moments(row, epsilon);
-                    for (((out, &x), &gamma), &beta) in out.iter_mut().zip(row).zip(gamma).zip(beta) {
-                        *out = (x - mean) * scale * gamma + beta;
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (out, row) in out.chunks_exact_mut(gamma.len()).zip(x.chunks_exact(gamma.len())) {
+                        let (mean, scale) = moments(row, epsilon);
+                        for (((out, &x), &gamma), &beta) in out.iter_mut().zip(row).zip(gamma).zip(beta) {
+                            *out = (x - mean) * scale * gamma + beta;
+                        }
                     }
-                }
-            });
+                },
+            );
         });
         out
     }
@@ -107,8 +110,15 @@ impl LayerNormOps for Flex {
         let d = gamma.len();
         let inputs = x.par_chunks(BLOCK_ROWS * d).zip(grad.par_chunks(BLOCK_ROWS * d));
         let outputs = grad_x.storage_mut::<f32>().par_chunks_mut(BLOCK_ROWS * d);
-        let blocks: Vec<(Vec<f32>, Vec<f32>)> =
-            outputs.zip(inputs).map(|(out, (x, grad))| vectorised(|| block_backward(out, x, grad, gamma, epsilon))).collect();
+        let blocks: Vec<(Vec<f32>, Vec<f32>)> = outputs
+            .zip(inputs)
+            .map(|(out, (x, grad))| {
+                vectorised(
+                    #[inline(always)]
+                    || block_backward(out, x, grad, gamma, epsilon),
+                )
+            })
+            .collect();
         let (mut grad_gamma, mut grad_beta) = (vec![0.0f32; d], vec![0.0f32; d]);
         for (gammas, betas) in blocks {
             for (sum, part) in grad_gamma.iter_mut().zip(gammas).chain(grad_beta.iter_mut().zip(betas)) {

@@ -7,6 +7,7 @@
 //!
 //! | function | what it saves |
 //! |---|---|
+//! | [`causal_attention`] | scores and probabilities, which are never kept; copies that bring heads together |
 //! | [`gelu_new`] | a scalar `tanh` per value, twice under autodiff |
 //! | [`layer_norm`] | six passes forward, more backward |
 //! | [`token_log_probs`] | the `[tokens, vocab]` matrix, which is never kept |
@@ -20,12 +21,15 @@
 //! assert!((y[0] + 0.158_808).abs() < 1e-5 && y[1] == 0.0);
 //! ```
 
+mod attention;
 mod exp;
 mod gelu;
 mod layer_norm;
 mod log_probs;
+mod panels;
 mod slices;
 
+pub use attention::causal_attention;
 pub use exp::{RowStats, exp, row_stats};
 pub use gelu::gelu_new;
 pub use layer_norm::layer_norm;

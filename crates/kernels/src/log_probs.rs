@@ -154,12 +154,15 @@ impl LogProbOps for Flex {
             let outputs = out[start..start + rows].par_iter_mut().zip(&mut entropy[start..start + rows]);
             let inputs = logits.storage_mut::<f32>().par_chunks_mut(vocab).zip(&targets[start..start + rows]);
             outputs.zip(inputs).for_each(|((log_prob, entropy), (row, &target))| {
-                vectorised(|| {
-                    prepare_row(row, scale, suppress);
-                    let stats = row_stats(row);
-                    *log_prob = row[target] - stats.log_sum_exp;
-                    *entropy = stats.entropy;
-                });
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        prepare_row(row, scale, suppress);
+                        let stats = row_stats(row);
+                        *log_prob = row[target] - stats.log_sum_exp;
+                        *entropy = stats.entropy;
+                    },
+                );
             });
         }
         (log_probs, entropies)
@@ -181,7 +184,10 @@ impl LogProbOps for Flex {
             let mut chunk = logits(&hidden, &head, start, rows);
             let inputs = floats(&grad)[start..start + rows].par_iter().zip(&targets[start..start + rows]);
             chunk.storage_mut::<f32>().par_chunks_mut(vocab).zip(inputs).for_each(|(row, (&grad, &target))| {
-                vectorised(|| logit_gradient(row, target, grad, scale, suppress));
+                vectorised(
+                    #[inline(always)]
+                    || logit_gradient(row, target, grad, scale, suppress),
+                );
             });
             let part = contiguous(&Flex::float_matmul(chunk.clone(), head.clone()));
             grad_hidden.storage_mut::<f32>()[start * d..(start + rows) * d].copy_from_slice(floats(&part));

@@ -21,7 +21,8 @@ pub(crate) fn empty_like(like: &FlexTensor) -> FlexTensor {
     FlexTensor::empty(like.shape(), DType::F32)
 }
 
-/// Runs a loop with the widest vector instructions of this machine: what is inlined into it is compiled for them.
+/// Runs a loop with the widest vector instructions of this machine: what is inlined into it is compiled for them. So `body`
+/// must be `#[inline(always)]`; a large closure is otherwise called, and compiled for the oldest processor there is.
 #[inline(always)]
 pub(crate) fn vectorised<R>(body: impl FnOnce() -> R) -> R {
     struct Body<F>(F);
