@@ -12,6 +12,8 @@
 //! | [`layer_norm`] | six passes forward, more backward |
 //! | [`token_log_probs`] | the `[tokens, vocab]` matrix, which is never kept |
 //!
+//! [`side_by_side`] and [`in_order`] run the pieces of a batch on cores of their own.
+//!
 //! Results do not depend on the number of threads: each row is summed by one thread in a fixed order.
 //!
 //! ```
@@ -24,6 +26,7 @@
 mod attention;
 mod exp;
 mod gelu;
+mod lanes;
 mod layer_norm;
 mod log_probs;
 mod panels;
@@ -32,6 +35,7 @@ mod slices;
 pub use attention::causal_attention;
 pub use exp::{RowStats, exp, row_stats};
 pub use gelu::gelu_new;
+pub use lanes::{PIECE_TOKENS, in_order, pieces, side_by_side};
 pub use layer_norm::layer_norm;
 pub use log_probs::{TokenStats, token_log_probs};
 

@@ -4,8 +4,9 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Tensor;
 use tailguard_gpt2::{Gpt2, Gpt2Error, Predictions, TokenDistribution};
+use tailguard_kernels::pieces;
 
-use crate::gradients::{sharded_gradients, shards};
+use crate::gradients::sharded_gradients;
 use crate::optimizer::clip_global_norm;
 
 /// Mean negative log-likelihood in nats of every token but the first of each row.
@@ -34,7 +35,7 @@ pub fn next_token_step(
 ) -> Result<(Gpt2, f64), Gpt2Error> {
     let tokens: usize = rows.iter().map(|row| row.len().saturating_sub(1)).sum();
     let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
-    let shards: Vec<&[&[u32]]> = shards(rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
+    let shards: Vec<&[&[u32]]> = pieces(rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
     let (mut grads, losses) = sharded_gradients(&model, &shards, |model, rows| {
         let part: usize = rows.iter().map(|row| row.len().saturating_sub(1)).sum();
         #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]

@@ -4,13 +4,14 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 use tailguard_gpt2::{Policy, Predictions, TokenDistribution};
+use tailguard_kernels::pieces;
 use tailguard_rollout::Episode;
 
 use crate::batches::{shuffled, streams};
 use crate::config::PpoConfig;
 use crate::error::PpoError;
 use crate::gae::{gae, whiten};
-use crate::gradients::{sharded_gradients, shards};
+use crate::gradients::sharded_gradients;
 use crate::loss_stats::{PolicyStats, policy_stats};
 use crate::losses::{policy_loss, value_loss};
 
@@ -197,7 +198,7 @@ fn gradients(
 ) -> Result<(GradientsParams, StepStats), PpoError> {
     let tokens: usize = rows.iter().map(|row| row.advantages.len()).sum();
     let longest = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
-    let parts: Vec<&[&Row]> = shards(rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
+    let parts: Vec<&[&Row]> = pieces(rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
     let device = policy.gpt2.device();
     let (grads, parts) = sharded_gradients(policy, &parts, |policy, rows| {
         let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();

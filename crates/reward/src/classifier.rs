@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rayon::prelude::*;
 use tailguard_checkpoint::ModelDir;
+use tailguard_kernels::side_by_side;
 
 use crate::RewardModel;
 use crate::architecture::Architecture;
@@ -99,7 +99,7 @@ impl Classifier {
         // On the CPU many operations use one thread, so it pays to work on several batches at once. The batches are the
         // same for any number of threads, and so are the scores.
         let scored: Vec<Vec<f32>> = if self.device == Device::flex() {
-            batches.par_iter().map(score).collect::<Result<_, _>>()?
+            side_by_side(&batches, score).into_iter().collect::<Result<_, _>>()?
         } else {
             batches.iter().map(score).collect::<Result<_, _>>()?
         };

@@ -1,5 +1,21 @@
 //! Rows of like length into batches, so that little is padded.
 
+use burn::tensor::Device;
+use tailguard_kernels::PIECE_TOKENS;
+
+/// Rows that are sampled side by side on a CPU: fewer would leave the products of a step too small.
+const SAMPLED_ROWS: usize = 32;
+
+/// Rows of a batch that is scored: on a CPU, few enough that a batch is a piece of work for one core.
+pub(crate) fn scored_rows(longest: usize, batch_size: usize, device: &Device) -> usize {
+    if *device == Device::flex() { batch_size.min((PIECE_TOKENS / longest.max(1)).max(1)) } else { batch_size }
+}
+
+/// Rows of a batch that is sampled: on a CPU, few enough that a batch is a piece of work for one core.
+pub(crate) fn sampled_rows(batch_size: usize, device: &Device) -> usize {
+    if *device == Device::flex() { batch_size.min(SAMPLED_ROWS) } else { batch_size }
+}
+
 /// Splits rows into batches of at most `batch_size`, each given by the indices of its rows.
 ///
 /// Rows of one length fill whole batches without padding, and what is left of a length makes a batch of its own if that is

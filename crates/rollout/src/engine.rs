@@ -3,8 +3,9 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 use tailguard_gpt2::{Gpt2, Gpt2Config, Gpt2Error, KvCache, TokenBatch, ValueHead, id_tensor};
+use tailguard_kernels::side_by_side;
 
-use crate::buckets::buckets;
+use crate::buckets::{buckets, sampled_rows};
 use crate::config::{SamplingConfig, check_batch_size, is_token};
 use crate::draws::{DrawSeed, Uniforms};
 use crate::error::RolloutError;
@@ -54,14 +55,15 @@ pub fn generate(
     }
     let mut generations = vec![Generation::default(); prompts.len()];
     let lengths: Vec<usize> = prompts.iter().map(|prompt| prompt.ids.len()).collect();
-    for bucket in buckets(&lengths, batch_size) {
+    let buckets = buckets(&lengths, sampled_rows(batch_size, &model.device()));
+    let sampled = side_by_side(&buckets, |bucket| {
         let rows = bucket.iter().map(|&episode| Row::new(episode, draws)).collect();
-        let batch = TokenBatch::left_padded(
-            &bucket.iter().map(|&episode| prompts[episode].ids.as_slice()).collect::<Vec<_>>(),
-            0,
-            &model.device(),
-        )?;
-        for row in (Batch { model, value_head, config, rows, done: Vec::new() }).run(&batch)? {
+        let ids: Vec<&[u32]> = bucket.iter().map(|&episode| prompts[episode].ids.as_slice()).collect();
+        let batch = TokenBatch::left_padded(&ids, 0, &model.device())?;
+        (Batch { model, value_head, config, rows, done: Vec::new() }).run(&batch)
+    });
+    for rows in sampled {
+        for row in rows? {
             generations[row.episode] = row.generation;
         }
     }

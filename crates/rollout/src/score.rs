@@ -2,8 +2,9 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 use tailguard_gpt2::{Gpt2, TokenBatch, TokenDistribution, ValueHead, id_tensor};
+use tailguard_kernels::side_by_side;
 
-use crate::buckets::buckets;
+use crate::buckets::{buckets, scored_rows};
 use crate::config::{check_batch_size, check_cuts};
 use crate::engine::{check_length, check_model, check_tokens, host};
 use crate::error::RolloutError;
@@ -54,13 +55,18 @@ pub fn log_probs_of(
     // what has no response needs no forward pass
     let rows: Vec<usize> = (0..sequences.len()).filter(|&row| !sequences[row].response.is_empty()).collect();
     let lengths: Vec<usize> = rows.iter().map(|&row| sequences[row].prompt.len() + sequences[row].response.len()).collect();
-    for bucket in buckets(&lengths, batch_size) {
-        let rows: Vec<usize> = bucket.into_iter().map(|at| rows[at]).collect();
+    let batch_size = scored_rows(lengths.iter().copied().max().unwrap_or(0), batch_size, &model.device());
+    let batches: Vec<Vec<usize>> =
+        buckets(&lengths, batch_size).into_iter().map(|bucket| bucket.into_iter().map(|at| rows[at]).collect()).collect();
+    let scored = side_by_side(&batches, |rows| {
         let batch: Vec<Sequence<'_>> = rows.iter().map(|&row| sequences[row]).collect();
-        let (log_probs, values, entropies) = score_batch(model, value_head, &batch, distribution)?;
+        score_batch(model, value_head, &batch, distribution)
+    });
+    for (rows, scored) in batches.iter().zip(scored) {
+        let (log_probs, values, entropies) = scored?;
         let mut start = 0;
-        for (&row, sequence) in rows.iter().zip(&batch) {
-            let tokens = start..start + sequence.response.len();
+        for &row in rows {
+            let tokens = start..start + sequences[row].response.len();
             start = tokens.end;
             scores[row] = TokenScores {
                 log_probs: finite(&log_probs[tokens.clone()], "log-probabilities", row)?,
