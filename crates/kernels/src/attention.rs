@@ -24,9 +24,16 @@ use crate::slices::{contiguous, empty_like, floats, vectorised};
 ///
 /// # Shapes
 /// `[batch, seq, 3 * hidden]`, queries, keys and values side by side, each with its `heads` side by side, to `[batch, seq, hidden]`.
-/// `heads` divides `hidden`.
+///
+/// # Panics
+/// If `heads` does not divide `hidden`.
 #[must_use]
 pub fn causal_attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
+    let [_, _, width] = qkv.dims();
+    assert!(
+        heads > 0 && width.is_multiple_of(3 * heads),
+        "{heads} heads do not divide queries, keys and values of width {width}"
+    );
     if crate::on_flex(&qkv.device()) {
         Tensor::from_dispatch(<Dispatch as AttentionOps>::causal_attention(qkv.into_dispatch(), heads))
     } else {
@@ -99,8 +106,9 @@ impl AttentionOps for Flex {
         let Sizes { tokens, hidden, .. } = sizes;
         let batch = qkv.shape()[0];
         let mut out = FlexTensor::empty(Shape::new([batch, tokens, hidden]), DType::F32);
-        let rows = floats(&qkv).par_chunks(tokens * 3 * hidden);
-        out.storage_mut::<f32>().par_chunks_mut(tokens * hidden).zip(rows).for_each(|(out, qkv)| {
+        let size = (tokens * hidden).max(1); // none of no tokens
+        let rows = floats(&qkv).par_chunks(3 * size);
+        out.storage_mut::<f32>().par_chunks_mut(size).zip(rows).for_each(|(out, qkv)| {
             vectorised(
                 #[inline(always)]
                 || {
@@ -118,8 +126,9 @@ impl AttentionOps for Flex {
         let (qkv, grad) = (contiguous(&qkv), contiguous(&grad));
         let Sizes { tokens, hidden, .. } = sizes;
         let mut out = empty_like(&qkv);
-        let rows = floats(&qkv).par_chunks(tokens * 3 * hidden).zip(floats(&grad).par_chunks(tokens * hidden));
-        out.storage_mut::<f32>().par_chunks_mut(tokens * 3 * hidden).zip(rows).for_each(|(out, (qkv, grad))| {
+        let size = (tokens * hidden).max(1);
+        let rows = floats(&qkv).par_chunks(3 * size).zip(floats(&grad).par_chunks(size));
+        out.storage_mut::<f32>().par_chunks_mut(3 * size).zip(rows).for_each(|(out, (qkv, grad))| {
             vectorised(
                 #[inline(always)]
                 || {
@@ -333,6 +342,16 @@ mod tests {
                 let worst = (a - b).abs().max().into_scalar::<f32>();
                 assert!(worst < 2e-5, "{what} of {tokens} tokens, {heads} heads of {width}: {worst}");
             }
+        }
+    }
+
+    #[test]
+    fn no_tokens_give_none_and_heads_that_do_not_divide_are_refused() {
+        let device = Device::flex();
+        assert_eq!(causal_attention(Tensor::zeros([2, 0, 12], &device), 2).dims(), [2, 0, 4]);
+        for heads in [0, 3] {
+            let refused = std::panic::catch_unwind(|| causal_attention(Tensor::zeros([1, 2, 12], &Device::flex()), heads));
+            assert!(refused.is_err(), "{heads} heads");
         }
     }
 

@@ -1,21 +1,26 @@
 //! Pieces of a computation side by side, each on cores of its own.
 //!
-//! Much of a pass on a CPU runs on one thread - element-wise operations, small products, copies - and what is handed to several threads often
-//! costs more to hand over than it saves. So a batch is cut into pieces that need nothing of each other, and a piece runs from its
-//! first operation to its last on its own share of the cores. How a batch is cut depends on the batch alone, so that the number
-//! of threads changes no result.
+//! Much of a pass on a CPU runs on one thread - element-wise operations, small products, copies - and what is handed to several
+//! threads often costs more to hand over than it saves. So a batch is cut into pieces that need nothing of each other, and a
+//! piece runs from its first operation to its last on its own share of the cores. How a batch is cut depends on the batch alone,
+//! so that the number of threads changes no result.
+//!
+//! On other devices one piece runs after another: such a device is busy with one, and several would need the memory of several.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use burn::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// Tokens per piece, roughly: a few MB of activations at the sizes that CPUs train, so that they stay in the caches.
-pub const PIECE_TOKENS: usize = 1024;
+use crate::on_flex;
 
-/// Cuts `rows` rows of at most `row_tokens` tokens into even pieces of about [`PIECE_TOKENS`] tokens: ranges of row indices.
+/// Tokens per piece, roughly: a few MB of activations at the sizes that CPUs train, so that they stay in the caches.
+const PIECE_TOKENS: usize = 1024;
+
+/// Cuts `rows` rows of at most `row_tokens` tokens into even pieces of about 1,024 tokens: ranges of row indices.
 #[must_use]
 pub fn pieces(rows: usize, row_tokens: usize) -> Vec<Range<usize>> {
     let count = match (rows * row_tokens).div_ceil(PIECE_TOKENS) {
@@ -28,18 +33,22 @@ pub fn pieces(rows: usize, row_tokens: usize) -> Vec<Range<usize>> {
 }
 
 /// What `work` makes of each item, in the order of the items.
-pub fn side_by_side<I: Sync, T: Send>(items: &[I], work: impl Fn(&I) -> T + Sync) -> Vec<T> {
+pub fn side_by_side<I: Sync, T: Send>(device: &Device, items: &[I], work: impl Fn(&I) -> T + Sync) -> Vec<T> {
     let mut results = Vec::with_capacity(items.len());
-    in_order(items, work, |result| results.push(result));
+    in_order(device, items, work, |result| results.push(result));
     results
 }
 
 /// Gives `take` what `work` makes of each item, in the order of the items, each as soon as it is its turn.
 ///
-/// As many items at a time as the current Rayon pool has threads, each in a pool of its own share of these. A thread of such a
-/// pool that waits finds no work but that of its own item, so `work` may hold a lock while it waits for Rayon.
-pub fn in_order<I: Sync, T: Send>(items: &[I], work: impl Fn(&I) -> T + Sync, mut take: impl FnMut(T) + Send) {
-    let threads = rayon::current_num_threads();
+/// On the CPU as many items at a time as the current Rayon pool has threads, each in a pool of its own share of these. A thread of
+/// such a pool that waits finds no work but that of its own item, so `work` may hold a lock while it waits for Rayon. What is done
+/// before its turn waits: with items of like size, about as many results as items at a time.
+///
+/// # Panics
+/// If `work` or `take` does, when the other items are done.
+pub fn in_order<I: Sync, T: Send>(device: &Device, items: &[I], work: impl Fn(&I) -> T + Sync, mut take: impl FnMut(T) + Send) {
+    let threads = if on_flex(device) { rayon::current_num_threads() } else { 1 };
     let lanes = threads.min(items.len());
     if lanes <= 1 {
         items.iter().map(work).for_each(take);
@@ -67,7 +76,7 @@ pub fn in_order<I: Sync, T: Send>(items: &[I], work: impl Fn(&I) -> T + Sync, mu
     });
 }
 
-/// Results that are there before their turn: as many as there are lanes at most.
+/// Results that are there before their turn.
 struct Turns<T> {
     taken: usize,
     waiting: BTreeMap<usize, T>,
@@ -130,14 +139,15 @@ mod tests {
                 std::thread::sleep(std::time::Duration::from_micros(400 - item));
                 item
             };
-            prop_assert_eq!(pool(threads).install(|| side_by_side(&items, work)), items);
+            prop_assert_eq!(pool(threads).install(|| side_by_side(&Device::flex(), &items, work)), items);
         }
     }
 
     #[test]
     fn cores_are_shared_out() {
         let shares = |threads: usize, items: usize| {
-            let mut shares = pool(threads).install(|| side_by_side(&vec![(); items], |()| rayon::current_num_threads()));
+            let mut shares =
+                pool(threads).install(|| side_by_side(&Device::flex(), &vec![(); items], |()| rayon::current_num_threads()));
             shares.sort_unstable();
             shares
         };
@@ -149,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_panic_reaches_the_caller() {
-        let caught = std::panic::catch_unwind(|| side_by_side(&[1, 2, 3], |&item| assert_ne!(item, 2)));
+        let caught = std::panic::catch_unwind(|| side_by_side(&Device::flex(), &[1, 2, 3], |&item| assert_ne!(item, 2)));
         assert!(caught.is_err());
     }
 }

@@ -35,13 +35,14 @@ mod slices;
 pub use attention::causal_attention;
 pub use exp::{RowStats, exp, row_stats};
 pub use gelu::gelu_new;
-pub use lanes::{PIECE_TOKENS, in_order, pieces, side_by_side};
+pub use lanes::{in_order, pieces, side_by_side};
 pub use layer_norm::layer_norm;
 pub use log_probs::{TokenStats, token_log_probs};
 
 use burn::tensor::Device;
 
 /// Whether tensors of this device are computed by Burn's CPU backend, for which the fused kernels are written.
-fn on_flex(device: &Device) -> bool {
+#[must_use]
+pub fn on_flex(device: &Device) -> bool {
     device.clone().inner() == Device::flex()
 }

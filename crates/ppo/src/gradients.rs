@@ -5,7 +5,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use tailguard_kernels::in_order;
 
 /// Sum over the shards of the gradients of `loss`, and what `loss` returns beside, in order.
@@ -20,6 +20,7 @@ use tailguard_kernels::in_order;
 /// # Errors
 /// The error of the first shard that has one.
 pub(crate) fn sharded_gradients<M, S, T, E>(
+    device: &Device,
     model: &M,
     shards: &[S],
     loss: impl Fn(&M, &S) -> Result<(Tensor<1>, T), E> + Sync,
@@ -36,7 +37,7 @@ where
         let model = &model.valid().train();
         loss(model, shard).map(|(loss, beside)| (GradientsParams::from_grads(loss.backward(), model), beside))
     };
-    in_order(shards, part, |part| {
+    in_order(device, shards, part, |part| {
         beside.push(part.map(|(part, beside)| {
             model.visit(&mut Add { total: &mut total, part });
             beside

@@ -36,7 +36,7 @@ pub fn next_token_step(
     let tokens: usize = rows.iter().map(|row| row.len().saturating_sub(1)).sum();
     let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
     let shards: Vec<&[&[u32]]> = pieces(rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
-    let (mut grads, losses) = sharded_gradients(&model, &shards, |model, rows| {
+    let (mut grads, losses) = sharded_gradients(&model.device(), &model, &shards, |model, rows| {
         let part: usize = rows.iter().map(|row| row.len().saturating_sub(1)).sum();
         #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
         let loss = next_token_loss(model, rows)? * (part as f64 / tokens as f64);

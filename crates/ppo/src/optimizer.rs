@@ -37,7 +37,9 @@ struct Squares<'a> {
 impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.get::<D>(param.id) {
-            self.sum += f64::from((grad.clone() * grad).sum().into_scalar::<f32>());
+            // row by row: Burn sums a large tensor whole in parts that depend on the threads
+            let rows = (grad.clone() * grad).sum_dim(D - 1).into_data();
+            self.sum += rows.iter::<f64>().sum::<f64>();
         }
     }
 }

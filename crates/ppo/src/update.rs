@@ -200,7 +200,7 @@ fn gradients(
     let longest = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
     let parts: Vec<&[&Row]> = pieces(rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
     let device = policy.gpt2.device();
-    let (grads, parts) = sharded_gradients(policy, &parts, |policy, rows| {
+    let (grads, parts) = sharded_gradients(&device, policy, &parts, |policy, rows| {
         let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
         let first: Vec<usize> = rows.iter().map(|row| row.prompt_len).collect();
         let batch = Predictions::new(&ids, &first, 0, &device)?;

@@ -96,13 +96,7 @@ impl Classifier {
             let rows: Vec<&[u32]> = order[batch.clone()].iter().map(|&index| ids[index].as_slice()).collect();
             self.forward(&rows)
         };
-        // On the CPU many operations use one thread, so it pays to work on several batches at once. The batches are the
-        // same for any number of threads, and so are the scores.
-        let scored: Vec<Vec<f32>> = if self.device == Device::flex() {
-            side_by_side(&batches, score).into_iter().collect::<Result<_, _>>()?
-        } else {
-            batches.iter().map(score).collect::<Result<_, _>>()?
-        };
+        let scored: Vec<Vec<f32>> = side_by_side(&self.device, &batches, score).into_iter().collect::<Result<_, _>>()?;
         let mut logits = vec![Vec::new(); ids.len()];
         let rows = scored.iter().flat_map(|values| values.chunks(self.model.architecture().labels.len()));
         for (&index, row) in order.iter().zip(rows) {

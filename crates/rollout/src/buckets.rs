@@ -1,26 +1,34 @@
 //! Rows of like length into batches, so that little is padded.
 
 use burn::tensor::Device;
-use tailguard_kernels::PIECE_TOKENS;
+use tailguard_kernels::{on_flex, pieces};
 
-/// Rows that are sampled side by side on a CPU: fewer would leave the products of a step too small.
+/// Rows of a piece that is sampled: fewer would leave the products of a step too small.
 const SAMPLED_ROWS: usize = 32;
 
-/// Rows of a batch that is scored: on a CPU, few enough that a batch is a piece of work for one core.
-pub(crate) fn scored_rows(longest: usize, batch_size: usize, device: &Device) -> usize {
-    if *device == Device::flex() { batch_size.min((PIECE_TOKENS / longest.max(1)).max(1)) } else { batch_size }
+/// Batches to sample from prompts of these lengths; on the CPU, each a piece of work for one core.
+pub(crate) fn sampled_batches(lengths: &[usize], batch_size: usize, device: &Device) -> Vec<Vec<usize>> {
+    buckets(lengths, if on_flex(device) { batch_size.min(SAMPLED_ROWS) } else { batch_size })
 }
 
-/// Rows of a batch that is sampled: on a CPU, few enough that a batch is a piece of work for one core.
-pub(crate) fn sampled_rows(batch_size: usize, device: &Device) -> usize {
-    if *device == Device::flex() { batch_size.min(SAMPLED_ROWS) } else { batch_size }
+/// Batches to score sequences of these lengths; on the CPU, each a piece of work for one core.
+pub(crate) fn scored_batches(lengths: &[usize], batch_size: usize, device: &Device) -> Vec<Vec<usize>> {
+    let buckets = buckets(lengths, batch_size);
+    if !on_flex(device) {
+        return buckets;
+    }
+    let cut = |bucket: Vec<usize>| {
+        let longest = bucket.iter().map(|&row| lengths[row]).max().unwrap_or(0);
+        pieces(bucket.len(), longest).into_iter().map(|piece| bucket[piece].to_vec()).collect::<Vec<_>>()
+    };
+    buckets.into_iter().flat_map(cut).collect()
 }
 
 /// Splits rows into batches of at most `batch_size`, each given by the indices of its rows.
 ///
 /// Rows of one length fill whole batches without padding, and what is left of a length makes a batch of its own if that is
 /// at least half full. The rest is batched by length, shortest first, and padded.
-pub(crate) fn buckets(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
+fn buckets(lengths: &[usize], batch_size: usize) -> Vec<Vec<usize>> {
     let batch_size = batch_size.max(1);
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|&row| lengths[row]); // stable: rows of one length stay in order
@@ -52,6 +60,15 @@ mod tests {
             rows.sort_unstable();
             prop_assert_eq!(rows, (0..lengths.len()).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn batches_are_cut_into_pieces_by_their_own_longest_row() {
+        let lengths = [vec![100; 24], vec![600; 4]].concat();
+        let scored: Vec<usize> = scored_batches(&lengths, 24, &Device::flex()).iter().map(Vec::len).collect();
+        assert_eq!(scored, [6, 6, 6, 6, 1, 1, 1, 1]);
+        let sampled: Vec<usize> = sampled_batches(&[5; 80], 64, &Device::flex()).iter().map(Vec::len).collect();
+        assert_eq!(sampled, [32, 32, 16]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use tailguard_gpt2::{Gpt2, Gpt2Config, Gpt2Error, KvCache, TokenBatch, ValueHead, id_tensor};
 use tailguard_kernels::side_by_side;
 
-use crate::buckets::{buckets, sampled_rows};
+use crate::buckets::sampled_batches;
 use crate::config::{SamplingConfig, check_batch_size, is_token};
 use crate::draws::{DrawSeed, Uniforms};
 use crate::error::RolloutError;
@@ -55,11 +55,12 @@ pub fn generate(
     }
     let mut generations = vec![Generation::default(); prompts.len()];
     let lengths: Vec<usize> = prompts.iter().map(|prompt| prompt.ids.len()).collect();
-    let buckets = buckets(&lengths, sampled_rows(batch_size, &model.device()));
-    let sampled = side_by_side(&buckets, |bucket| {
-        let rows = bucket.iter().map(|&episode| Row::new(episode, draws)).collect();
-        let ids: Vec<&[u32]> = bucket.iter().map(|&episode| prompts[episode].ids.as_slice()).collect();
-        let batch = TokenBatch::left_padded(&ids, 0, &model.device())?;
+    let device = model.device();
+    let batches = sampled_batches(&lengths, batch_size, &device);
+    let sampled = side_by_side(&device, &batches, |episodes| {
+        let rows = episodes.iter().map(|&episode| Row::new(episode, draws)).collect();
+        let ids: Vec<&[u32]> = episodes.iter().map(|&episode| prompts[episode].ids.as_slice()).collect();
+        let batch = TokenBatch::left_padded(&ids, 0, &device)?;
         (Batch { model, value_head, config, rows, done: Vec::new() }).run(&batch)
     });
     for rows in sampled {

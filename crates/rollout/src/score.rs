@@ -4,7 +4,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use tailguard_gpt2::{Gpt2, TokenBatch, TokenDistribution, ValueHead, id_tensor};
 use tailguard_kernels::side_by_side;
 
-use crate::buckets::{buckets, scored_rows};
+use crate::buckets::scored_batches;
 use crate::config::{check_batch_size, check_cuts};
 use crate::engine::{check_length, check_model, check_tokens, host};
 use crate::error::RolloutError;
@@ -55,10 +55,10 @@ pub fn log_probs_of(
     // what has no response needs no forward pass
     let rows: Vec<usize> = (0..sequences.len()).filter(|&row| !sequences[row].response.is_empty()).collect();
     let lengths: Vec<usize> = rows.iter().map(|&row| sequences[row].prompt.len() + sequences[row].response.len()).collect();
-    let batch_size = scored_rows(lengths.iter().copied().max().unwrap_or(0), batch_size, &model.device());
-    let batches: Vec<Vec<usize>> =
-        buckets(&lengths, batch_size).into_iter().map(|bucket| bucket.into_iter().map(|at| rows[at]).collect()).collect();
-    let scored = side_by_side(&batches, |rows| {
+    let device = model.device();
+    let batches = scored_batches(&lengths, batch_size, &device).into_iter();
+    let batches: Vec<Vec<usize>> = batches.map(|batch| batch.into_iter().map(|at| rows[at]).collect()).collect();
+    let scored = side_by_side(&device, &batches, |rows| {
         let batch: Vec<Sequence<'_>> = rows.iter().map(|&row| sequences[row]).collect();
         score_batch(model, value_head, &batch, distribution)
     });

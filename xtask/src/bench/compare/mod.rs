@@ -35,8 +35,9 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
         return Err(Failure::usage("--rounds is 0, expected at least 1").into());
     }
     let scripts = peers::scripts(args.peers.as_deref())?;
-    let mut raw = Raw::create(&args.out)?;
+    let raw = Raw::place(&args.out)?; // before minutes of installing
     let peers = Peers::prepare(scripts, args.python_env.as_deref())?;
+    let mut raw = Raw::create(raw)?; // after what may fail, so that it can be tried again
     let pairs = plan(&args.size, &args.alpha_keep, args.rounds);
     let mut measured = Vec::with_capacity(pairs.len());
     for (index, pair) in pairs.iter().enumerate() {
@@ -81,14 +82,18 @@ struct Raw {
 }
 
 impl Raw {
-    /// Begins a file in a folder that has none.
-    fn create(folder: &Path) -> Result<Self> {
+    /// Where the file goes: into a folder that has none.
+    fn place(folder: &Path) -> Result<PathBuf> {
         fs::create_dir_all(folder).with_context(|| format!("cannot write {}", folder.display()))?;
         let path = folder.join(RAW);
         if path.exists() {
             let message = format!("--out {}: already holds a comparison", folder.display());
             return Err(Failure::usage(message).hint("name another folder").into());
         }
+        Ok(path)
+    }
+
+    fn create(path: PathBuf) -> Result<Self> {
         let file = OpenOptions::new().create_new(true).append(true).open(&path);
         let file = file.with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { path, file })
