@@ -1,17 +1,16 @@
 //! GPT-2: Radford et al., "Language Models are Unsupervised Multitask Learners" (2019).
 //!
 //! Fields carry the names of Hugging Face's checkpoint (`wte`, `h.0.attn.c_attn`, `ln_f`). Shapes in comments use `b` rows,
-//! `t` tokens, `d` hidden width, `h` heads, `e` head width.
+//! `t` tokens, `d` hidden width.
 
 use burn::module::{Module, Param};
-use burn::nn::{Embedding, Linear};
-use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Device, Int, Tensor, activation, module, s};
-use tailguard_kernels::{TokenStats, causal_attention, gelu_new, layer_norm, token_log_probs};
+use burn::nn::Embedding;
+use burn::tensor::{Device, Int, Tensor, TensorData, s};
+use tailguard_kernels::{Linear, TokenStats, causal_attention, gelu_new, layer_norm, logits, token_log_probs};
 
-use crate::cache::{KvCache, LayerCache};
+use crate::cache::KvCache;
 use crate::config::Gpt2Config;
-use crate::tokens::TokenBatch;
+use crate::tokens::{Predictions, TokenBatch};
 
 /// A decoder-only transformer with learned positions.
 #[derive(Module, Debug)]
@@ -72,16 +71,6 @@ impl Default for TokenDistribution {
     }
 }
 
-/// Where attention finds its keys and what it may see.
-enum Context<'a> {
-    /// A whole sequence: causal, and nothing that is padded.
-    Whole { padding: Option<&'a Tensor<2, burn::tensor::Bool>> },
-    /// One more token after those in the cache.
-    Next { cache: &'a mut LayerCache, at: usize, bias: Option<&'a Tensor<4>> },
-    /// A whole sequence whose keys and values go into the cache.
-    Prefill { cache: &'a mut LayerCache, padding: Option<&'a Tensor<2, burn::tensor::Bool>> },
-}
-
 impl Gpt2 {
     /// The model's settings.
     #[must_use]
@@ -101,10 +90,24 @@ impl Gpt2 {
     /// `[batch, seq]` tokens to `[batch, seq, hidden]`. What stands at padded places is finite and means nothing.
     #[must_use]
     pub fn hidden(&self, tokens: &TokenBatch) -> Tensor<3> {
-        let padding = tokens.padding.as_ref();
-        let x = self.embed(tokens.input_ids.clone(), tokens.position_ids.clone());
-        let x = self.h.iter().fold(x, |x, block| block.forward(x, Context::Whole { padding }));
+        let x = self.h.iter().fold(self.embed(tokens), |x, block| block.forward(x, &tokens.starts));
         self.ln_f.forward(x)
+    }
+
+    /// Hidden states that predict the targets of a batch: those of [`hidden`](Self::hidden) that [`Predictions::states`] picks, for
+    /// less work. Of the other tokens the last block computes keys and values only.
+    ///
+    /// # Shapes
+    /// `[n, hidden]`, in the order of the targets.
+    #[must_use]
+    pub fn predicting(&self, batch: &Predictions) -> Tensor<2> {
+        let (x, starts) = (self.embed(&batch.tokens), &batch.tokens.starts);
+        let Some((last, blocks)) = self.h.split_last() else {
+            return self.ln_f.forward(batch.states(x));
+        };
+        let x = blocks.iter().fold(x, |x, block| block.forward(x, starts));
+        let attended = last.attn.attend(last.qkv(x.clone()), starts);
+        self.ln_f.forward(last.finish(batch.states(x), batch.states(attended)))
     }
 
     /// Reads left-padded prompts into an empty cache; the hidden states of their last tokens.
@@ -114,16 +117,15 @@ impl Gpt2 {
     #[must_use]
     pub fn prefill(&self, tokens: &TokenBatch, cache: &mut KvCache) -> Tensor<2> {
         let [_, seq] = tokens.dims();
-        let mut x = self.embed(tokens.input_ids.clone(), tokens.position_ids.clone());
-        for (block, layer) in self.h.iter().zip(&mut cache.layers) {
-            x = block.forward(x, Context::Prefill { cache: layer, padding: tokens.padding.as_ref() });
-        }
-        if let Some(padding) = &tokens.padding {
-            cache.mask(padding.clone());
-        }
         cache.len = seq;
-        cache.next_position = tokens.position_ids.clone().slice(s![.., -1..]).squeeze_dim::<1>(1) + 1;
-        self.ln_f.forward(x.slice(s![.., -1.., ..])).squeeze_dim::<2>(1)
+        cache.starts.clone_from(&tokens.starts);
+        let mut x = self.embed(tokens);
+        for (block, layer) in self.h.iter().zip(&mut cache.layers) {
+            let qkv = block.qkv(x.clone());
+            layer.fill(qkv.clone());
+            x = block.finish(x, block.attn.attend(qkv, &tokens.starts));
+        }
+        self.ln_f.forward(x.slice(s![.., -1.., ..]).squeeze_dim::<2>(1))
     }
 
     /// Appends one token to each row of the cache; its hidden state.
@@ -132,16 +134,15 @@ impl Gpt2 {
     /// `ids`: `[batch]`; the result: `[batch, hidden]`.
     #[must_use]
     pub fn step(&self, ids: Tensor<1, Int>, cache: &mut KvCache) -> Tensor<2> {
-        let at = cache.len;
-        let positions = cache.next_position.clone();
-        cache.next_position = positions.clone() + 1;
-        cache.len += 1;
-        let bias = cache.bias.clone().map(|bias| bias.slice(s![.., .., .., 0..=at]));
-        let mut x = self.embed(ids.unsqueeze_dim(1), positions.unsqueeze_dim(1));
+        let positions: Vec<i64> = cache.next_positions().map(|position| i64::try_from(position).unwrap_or(i64::MAX)).collect();
+        let positions = Tensor::<1, Int>::from_data(TensorData::new(positions, [cache.starts.len()]), &ids.device());
+        let mut x = self.wte.weight.val().select(0, ids) + self.wpe.weight.val().select(0, positions);
         for (block, layer) in self.h.iter().zip(&mut cache.layers) {
-            x = block.forward(x, Context::Next { cache: layer, at, bias: bias.as_ref() });
+            let attended = layer.attend(block.qkv(x.clone()), cache.len, block.attn.n_head, &cache.starts);
+            x = block.finish(x, attended);
         }
-        self.ln_f.forward(x).squeeze_dim::<2>(1)
+        cache.len += 1;
+        self.ln_f.forward(x)
     }
 
     /// Raw next-token logits.
@@ -150,8 +151,7 @@ impl Gpt2 {
     /// `[n, hidden]` to `[n, vocab]`.
     #[must_use]
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        // a transposed view: the matrix product takes it uncopied
-        hidden.matmul(self.head().transpose())
+        logits(hidden, self.head())
     }
 
     /// Log-probability of each target and entropy of the distribution it is taken from, in nats, without keeping
@@ -169,8 +169,8 @@ impl Gpt2 {
         self.lm_head.as_ref().map_or_else(|| self.wte.weight.val(), Param::val)
     }
 
-    fn embed(&self, ids: Tensor<2, Int>, positions: Tensor<2, Int>) -> Tensor<3> {
-        self.wte.forward(ids) + self.wpe.forward(positions)
+    fn embed(&self, tokens: &TokenBatch) -> Tensor<3> {
+        self.wte.forward(tokens.input_ids.clone()) + self.wpe.forward(tokens.position_ids.clone())
     }
 }
 
@@ -181,57 +181,27 @@ impl LayerNorm {
 }
 
 impl Block {
-    fn forward(&self, x: Tensor<3>, context: Context<'_>) -> Tensor<3> {
-        let x = x.clone() + self.attn.forward(self.ln_1.forward(x), context);
-        x.clone() + self.mlp.forward(self.ln_2.forward(x))
+    fn forward(&self, x: Tensor<3>, starts: &[usize]) -> Tensor<3> {
+        let attended = self.attn.attend(self.qkv(x.clone()), starts);
+        self.finish(x, attended)
     }
-}
 
-impl Mlp {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.c_proj.forward(gelu_new(self.c_fc.forward(x)))
+    /// Queries, keys and values, `[.., d]` to `[.., 3d]`.
+    fn qkv<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        self.attn.c_attn.forward(self.ln_1.forward(x))
+    }
+
+    /// What comes after the tokens have seen each other: `[.., d]` twice to `[.., d]`.
+    fn finish<const D: usize>(&self, x: Tensor<D>, attended: Tensor<D>) -> Tensor<D> {
+        let x = self.attn.c_proj.forward_add(x, attended);
+        let inner = gelu_new(self.mlp.c_fc.forward(self.ln_2.forward(x.clone())));
+        self.mlp.c_proj.forward_add(x, inner)
     }
 }
 
 impl Attention {
-    fn forward(&self, x: Tensor<3>, context: Context<'_>) -> Tensor<3> {
-        let [b, t, d] = x.dims();
-        let qkv = self.c_attn.forward(x); // [b, t, 3d]
-        if let Context::Whole { padding: None } = context {
-            return self.c_proj.forward(causal_attention(qkv, self.n_head));
-        }
-        let split = |part: Tensor<3>| part.reshape([b, t, self.n_head, d / self.n_head]).swap_dims(1, 2); // [b, h, t, e]
-        let part = |i: usize| split(qkv.clone().slice(s![.., .., i * d..(i + 1) * d]));
-        let (q, k, v) = (part(0), part(1), part(2));
-        let out = match context {
-            Context::Whole { padding } => causal(q, k, v, padding),
-            Context::Prefill { cache, padding } => {
-                let (k, v) = cache.extend(0, k, v);
-                causal(q, k, v, padding)
-            }
-            Context::Next { cache, at, bias } => {
-                let (k, v) = cache.extend(at, k, v);
-                one_query(q, k, v, bias)
-            }
-        };
-        self.c_proj.forward(out.swap_dims(1, 2).reshape([b, t, d]))
+    /// Causal attention of whole sequences, `[b, t, 3d]` to `[b, t, d]`.
+    fn attend(&self, qkv: Tensor<3>, starts: &[usize]) -> Tensor<3> {
+        causal_attention(qkv, self.n_head, starts)
     }
-}
-
-/// Causal attention of whole sequences, `[b, h, t, e]`; padded rows give zeros.
-fn causal(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, padding: Option<&Tensor<2, burn::tensor::Bool>>) -> Tensor<4> {
-    let mask = padding.map(|padding| padding.clone().unsqueeze_dims::<4>(&[1, 1])); // [b, 1, 1, t]
-    module::attention(q, k, v, mask, None, AttentionModuleOptions { is_causal: true, ..Default::default() })
-}
-
-/// Attention of one query per row: by hand, several times faster on a CPU than the general kernel.
-fn one_query(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Option<&Tensor<4>>) -> Tensor<4> {
-    #[expect(clippy::cast_precision_loss, reason = "a head's width is far below 2^52")]
-    let scale = (q.dims()[3] as f64).powf(-0.5);
-    let scores = q.matmul(k.swap_dims(2, 3)) * scale; // [b, h, 1, t]
-    let scores = match bias {
-        Some(bias) => scores + bias.clone(),
-        None => scores,
-    };
-    activation::softmax(scores, 3).matmul(v)
 }

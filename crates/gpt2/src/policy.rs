@@ -1,8 +1,8 @@
 //! The policy that PPO trains: a GPT-2 and a value head on the same trunk.
 
-use burn::module::{Module, Param};
-use burn::nn::{Linear, LinearConfig};
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use tailguard_kernels::Linear;
 
 use crate::model::Gpt2;
 
@@ -16,10 +16,7 @@ impl ValueHead {
     /// A value head that says 0 everywhere: the advantages of the first iteration are the returns themselves.
     #[must_use]
     pub fn init(hidden: usize, device: &Device) -> Self {
-        let mut summary = LinearConfig::new(hidden, 1).init(device);
-        summary.weight = Param::from_tensor(Tensor::zeros([hidden, 1], device));
-        summary.bias = Some(Param::from_tensor(Tensor::zeros([1], device)));
-        Self { summary }
+        Self { summary: Linear::new(Tensor::zeros([hidden, 1], device), Tensor::zeros([1], device)) }
     }
 
     /// Value of each state.

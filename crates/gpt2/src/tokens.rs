@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData, s};
+use burn::tensor::{Device, Int, Tensor, TensorData, s};
 
 use crate::error::Gpt2Error;
 
@@ -14,8 +14,8 @@ pub struct TokenBatch {
     /// Position of each token in its own row, `[batch, seq]`: 0 for the first real token, 1 at padded places, as Hugging Face
     /// counts them.
     pub position_ids: Tensor<2, Int>,
-    /// True where a place is padding that attention must not see, `[batch, seq]`; none where there is none to see.
-    pub padding: Option<Tensor<2, Bool>>,
+    /// Column of each row's first real token; what stands before is padding that attention must not see.
+    pub starts: Vec<usize>,
 }
 
 /// The side on which short rows are filled up.
@@ -49,23 +49,22 @@ impl TokenBatch {
             return Err(Gpt2Error::Empty { row, rows: rows.len() });
         }
         let seq = rows.iter().map(|row| row.len()).max().unwrap_or(0);
-        let (mut ids, mut positions, mut padding) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ids, mut positions, mut starts) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
-            let pads = seq - row.len();
-            let before = if side == Side::Left { pads } else { 0 };
-            ids.extend(std::iter::repeat_n(pad_id, before).chain(row.iter().copied()));
-            positions.extend(std::iter::repeat_n(1, before).chain(0..i64::try_from(row.len()).unwrap_or(i64::MAX)));
-            padding.extend((0..seq).map(|column| column < before || column >= before + row.len()));
-            ids.resize(padding.len(), pad_id);
-            positions.resize(padding.len(), 1);
+            let start = if side == Side::Left { seq - row.len() } else { 0 };
+            let end = ids.len() + seq;
+            ids.extend(std::iter::repeat_n(pad_id, start).chain(row.iter().copied()));
+            positions.extend(std::iter::repeat_n(1, start).chain(0..i64::try_from(row.len()).unwrap_or(i64::MAX)));
+            ids.resize(end, pad_id);
+            positions.resize(end, 1);
+            starts.push(start);
         }
         let shape = [rows.len(), seq];
         let ids: Vec<i64> = ids.into_iter().map(i64::from).collect();
-        let padded = side == Side::Left && padding.contains(&true);
         Ok(Self {
             input_ids: Tensor::from_data(TensorData::new(ids, shape), device),
             position_ids: Tensor::from_data(TensorData::new(positions, shape), device),
-            padding: padded.then(|| Tensor::from_data(TensorData::new(padding, shape), device)),
+            starts,
         })
     }
 
@@ -150,15 +149,7 @@ mod tests {
         let right = TokenBatch::right_padded(&rows, 9, &Device::flex()).unwrap();
         assert_eq!(ints(right.input_ids), [5, 6, 7, 8, 9, 9]);
         assert_eq!(ints(right.position_ids), [0, 1, 2, 0, 1, 1]);
-        assert!(right.padding.is_none());
-        let padding = left.padding.unwrap().into_data().try_to_vec::<bool>().unwrap();
-        assert_eq!(padding, [false, false, false, true, true, false]);
-    }
-
-    #[test]
-    fn rows_of_one_length_have_no_padding_mask() {
-        let rows: [&[u32]; 2] = [&[5, 6], &[8, 1]];
-        assert!(TokenBatch::left_padded(&rows, 9, &Device::flex()).unwrap().padding.is_none());
+        assert_eq!((left.starts, right.starts), (vec![0, 2], vec![0, 0]));
     }
 
     #[test]

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use burn::module::Param;
-use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
+use burn::nn::{Embedding, EmbeddingConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use tailguard_checkpoint::{ModelDir, WeightType, Weights, WeightsWriter, write_config};
+use tailguard_kernels::Linear;
 
 use crate::config::Gpt2Config;
 use crate::error::Gpt2Error;
@@ -105,14 +106,14 @@ impl Gpt2 {
             h.push(Block {
                 ln_1: layer_norm(source, &name("ln_1"), config)?,
                 attn: Attention {
-                    c_attn: linear(source, &name("attn.c_attn"), [d, 3 * d], device)?,
-                    c_proj: linear(source, &name("attn.c_proj"), [d, d], device)?,
+                    c_attn: linear(source, &name("attn.c_attn"), [d, 3 * d])?,
+                    c_proj: linear(source, &name("attn.c_proj"), [d, d])?,
                     n_head: config.n_head,
                 },
                 ln_2: layer_norm(source, &name("ln_2"), config)?,
                 mlp: Mlp {
-                    c_fc: linear(source, &name("mlp.c_fc"), [d, inner], device)?,
-                    c_proj: linear(source, &name("mlp.c_proj"), [inner, d], device)?,
+                    c_fc: linear(source, &name("mlp.c_fc"), [d, inner])?,
+                    c_proj: linear(source, &name("mlp.c_proj"), [inner, d])?,
                 },
             });
         }
@@ -151,9 +152,7 @@ impl Gpt2 {
                 ("mlp.c_proj", &block.mlp.c_proj),
             ] {
                 weights.insert(name(&format!("{part}.weight")), linear.weight.val());
-                if let Some(bias) = &linear.bias {
-                    weights.insert(name(&format!("{part}.bias")), bias.val());
-                }
+                weights.insert(name(&format!("{part}.bias")), linear.bias.val());
             }
             for (part, norm) in [("ln_1", &block.ln_1), ("ln_2", &block.ln_2)] {
                 weights.insert(name(&format!("{part}.weight")), norm.weight.val());
@@ -176,11 +175,8 @@ fn embedding(source: &mut impl Source, name: &str, rows: usize, width: usize, de
 }
 
 /// Hugging Face's `Conv1D` stores `[in, out]`, as Burn does: no transpose.
-fn linear(source: &mut impl Source, name: &str, shape: [usize; 2], device: &Device) -> Result<Linear, Gpt2Error> {
-    let mut linear = LinearConfig::new(1, 1).init(device);
-    linear.weight = Param::from_tensor(source.tensor(&format!("{name}.weight"), shape)?);
-    linear.bias = Some(Param::from_tensor(source.tensor(&format!("{name}.bias"), [shape[1]])?));
-    Ok(linear)
+fn linear(source: &mut impl Source, name: &str, shape: [usize; 2]) -> Result<Linear, Gpt2Error> {
+    Ok(Linear::new(source.tensor(&format!("{name}.weight"), shape)?, source.tensor(&format!("{name}.bias"), [shape[1]])?))
 }
 
 fn layer_norm(source: &mut impl Source, name: &str, config: &Gpt2Config) -> Result<LayerNorm, Gpt2Error> {
@@ -198,12 +194,10 @@ impl ValueHead {
     /// A missing or misshapen tensor, by name.
     pub fn load(path: &Path, hidden: usize, device: &Device) -> Result<Self, Gpt2Error> {
         let mut weights = Weights::open(path)?;
-        let mut head = Self::init(hidden, device);
         let weight = weights.tensor("v_head.summary.weight", [1, hidden], device)?;
-        head.summary.weight = Param::from_tensor(weight.transpose());
-        head.summary.bias = Some(Param::from_tensor(weights.tensor("v_head.summary.bias", [1], device)?));
+        let summary = Linear::new(weight.transpose(), weights.tensor("v_head.summary.bias", [1], device)?);
         weights.finish(|_| false)?;
-        Ok(head)
+        Ok(Self { summary })
     }
 
     /// Writes what [`ValueHead::load`] reads.
@@ -213,9 +207,7 @@ impl ValueHead {
     pub fn save(&self, path: &Path) -> Result<(), Gpt2Error> {
         let mut weights = WeightsWriter::new(WeightType::F32);
         weights.insert("v_head.summary.weight", self.summary.weight.val().transpose());
-        if let Some(bias) = &self.summary.bias {
-            weights.insert("v_head.summary.bias", bias.val());
-        }
+        weights.insert("v_head.summary.bias", self.summary.bias.val());
         Ok(weights.write(path)?)
     }
 }

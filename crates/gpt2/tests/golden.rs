@@ -164,7 +164,7 @@ impl ModuleVisitor for Norms<'_> {
 
 fn loss(model: &Gpt2, rows: &[Vec<u32>]) -> Tensor<1> {
     let batch = Predictions::new(&views(rows), &vec![1; rows.len()], 0, &model.device()).unwrap();
-    let states = batch.states(model.hidden(&batch.tokens));
+    let states = model.predicting(&batch);
     model.token_stats(states, batch.targets, &TokenDistribution::default()).log_probs.mean().neg()
 }
 

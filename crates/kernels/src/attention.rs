@@ -13,48 +13,59 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{DType, Shape, Tensor, module, s};
+use burn::tensor::{Tensor, module, s};
 use rayon::prelude::*;
 
+use crate::decode::padding;
 use crate::exp::exp;
 use crate::panels::{COLUMNS, Left, ROWS, Right, Rows, product};
-use crate::slices::{contiguous, empty_like, floats, vectorised};
+use crate::slices::{contiguous, floats, tensor, vectorised};
 
 /// Attention in which each token sees itself and those before it: `softmax(q k^T / sqrt(e)) v` for every head.
 ///
 /// # Shapes
-/// `[batch, seq, 3 * hidden]`, queries, keys and values side by side, each with its `heads` side by side, to `[batch, seq, hidden]`.
+/// - `qkv`: `[batch, seq, 3 * hidden]`, queries, keys and values side by side, each with its `heads` side by side
+/// - `starts`: the first token of each row; those before are padding, which no token sees and where the result is 0
+/// - result: `[batch, seq, hidden]`
 ///
 /// # Panics
-/// If `heads` does not divide `hidden`.
+/// If `heads` does not divide `hidden`, or there is not one start within `seq` for each row.
 #[must_use]
-pub fn causal_attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
-    let [_, _, width] = qkv.dims();
+pub fn causal_attention(qkv: Tensor<3>, heads: usize, starts: &[usize]) -> Tensor<3> {
+    let [batch, seq, width] = qkv.dims();
+    assert!(starts.len() == batch && starts.iter().all(|&start| start <= seq), "{starts:?} are no starts of {batch} x {seq} tokens");
     assert!(
         heads > 0 && width.is_multiple_of(3 * heads),
         "{heads} heads do not divide queries, keys and values of width {width}"
     );
     if crate::on_flex(&qkv.device()) {
-        Tensor::from_dispatch(<Dispatch as AttentionOps>::causal_attention(qkv.into_dispatch(), heads))
+        Tensor::from_dispatch(<Dispatch as AttentionOps>::causal_attention(qkv.into_dispatch(), heads, starts.to_vec()))
     } else {
-        plain(qkv, heads)
+        plain(qkv, heads, starts)
     }
 }
 
 /// The definition, by Burn operations.
-fn plain(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
+fn plain(qkv: Tensor<3>, heads: usize, starts: &[usize]) -> Tensor<3> {
     let [b, t, width] = qkv.dims();
     let d = width / 3;
     let part = |i: usize| qkv.clone().slice(s![.., .., i * d..(i + 1) * d]).reshape([b, t, heads, d / heads]).swap_dims(1, 2);
     let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
-    let out = module::attention(part(0), part(1), part(2), None, None, options); // [b, h, t, e]
+    let padding = padding(starts, t, &qkv.device());
+    let out = module::attention(part(0), part(1), part(2), padding, None, options); // [b, h, t, e]
     out.swap_dims(1, 2).reshape([b, t, d])
 }
 
 #[backend_extension(Flex, Autodiff)]
 trait AttentionOps: Backend {
-    fn causal_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self>;
-    fn causal_attention_backward(qkv: FloatTensor<Self>, heads: usize, grad: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn causal_attention(qkv: FloatTensor<Self>, heads: usize, starts: Vec<usize>) -> FloatTensor<Self>;
+
+    fn causal_attention_backward(
+        qkv: FloatTensor<Self>,
+        heads: usize,
+        starts: Vec<usize>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
 }
 
 /// Sizes of an attention.
@@ -72,6 +83,11 @@ impl Sizes {
     fn of(qkv: &FlexTensor, heads: usize) -> Self {
         let shape = qkv.shape();
         Self { tokens: shape[1], hidden: shape[2] / 3, heads }
+    }
+
+    /// Those of a sequence from a token on.
+    fn from(self, start: usize) -> Self {
+        Self { tokens: self.tokens - start, ..self }
     }
 
     fn head_width(self) -> usize {
@@ -101,14 +117,18 @@ impl Sizes {
 }
 
 impl AttentionOps for Flex {
-    fn causal_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
-        let (sizes, qkv) = (Sizes::of(&qkv, heads), contiguous(&qkv));
+    fn causal_attention(qkv: FloatTensor<Self>, heads: usize, starts: Vec<usize>) -> FloatTensor<Self> {
+        let (sizes, qkv) = (Sizes::of(&qkv, heads), contiguous(qkv));
         let Sizes { tokens, hidden, .. } = sizes;
         let batch = qkv.shape()[0];
-        let mut out = FlexTensor::empty(Shape::new([batch, tokens, hidden]), DType::F32);
+        let mut out = vec![0.0; batch * tokens * hidden];
         let size = (tokens * hidden).max(1); // none of no tokens
-        let rows = floats(&qkv).par_chunks(3 * size);
-        out.storage_mut::<f32>().par_chunks_mut(size).zip(rows).for_each(|(out, qkv)| {
+        let rows = floats(&qkv).par_chunks(3 * size).zip(starts);
+        out.par_chunks_mut(size).zip(rows).for_each(|(out, (qkv, start))| {
+            if start == tokens {
+                return; // nothing but padding
+            }
+            let (sizes, qkv, out) = (sizes.from(start), &qkv[3 * start * hidden..], &mut out[start * hidden..]);
             vectorised(
                 #[inline(always)]
                 || {
@@ -118,17 +138,27 @@ impl AttentionOps for Flex {
                 },
             );
         });
-        out
+        tensor(out, [batch, tokens, hidden])
     }
 
-    fn causal_attention_backward(qkv: FloatTensor<Self>, heads: usize, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn causal_attention_backward(
+        qkv: FloatTensor<Self>,
+        heads: usize,
+        starts: Vec<usize>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
         let sizes = Sizes::of(&qkv, heads);
-        let (qkv, grad) = (contiguous(&qkv), contiguous(&grad));
+        let (qkv, grad) = (contiguous(qkv), contiguous(grad));
         let Sizes { tokens, hidden, .. } = sizes;
-        let mut out = empty_like(&qkv);
+        let mut out = vec![0.0; floats(&qkv).len()];
         let size = (tokens * hidden).max(1);
-        let rows = floats(&qkv).par_chunks(3 * size).zip(floats(&grad).par_chunks(size));
-        out.storage_mut::<f32>().par_chunks_mut(3 * size).zip(rows).for_each(|(out, (qkv, grad))| {
+        let rows = floats(&qkv).par_chunks(3 * size).zip(floats(&grad).par_chunks(size)).zip(starts);
+        out.par_chunks_mut(3 * size).zip(rows).for_each(|(out, ((qkv, grad), start))| {
+            if start == tokens {
+                return;
+            }
+            let (sizes, qkv, out) = (sizes.from(start), &qkv[3 * start * hidden..], &mut out[3 * start * hidden..]);
+            let grad = &grad[start * hidden..];
             vectorised(
                 #[inline(always)]
                 || {
@@ -138,7 +168,7 @@ impl AttentionOps for Flex {
                 },
             );
         });
-        out
+        tensor(out, qkv.shape())
     }
 }
 
@@ -291,30 +321,30 @@ fn store(sizes: Sizes, panel: usize, block: usize, sums: &[[f32; COLUMNS]; ROWS]
 struct AttentionBackward;
 
 impl<B: AttentionOps> Backward<B, 1> for AttentionBackward {
-    type State = (B::FloatTensorPrimitive, usize);
+    type State = (B::FloatTensorPrimitive, usize, Vec<usize>);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         if let [Some(parent)] = ops.parents {
-            let (qkv, heads) = ops.state;
-            grads.register::<B>(parent.id, B::causal_attention_backward(qkv, heads, grad));
+            let (qkv, heads, starts) = ops.state;
+            grads.register::<B>(parent.id, B::causal_attention_backward(qkv, heads, starts, grad));
         }
     }
 }
 
 impl<B: AttentionOps, C: CheckpointStrategy> AttentionOps for Autodiff<B, C> {
-    fn causal_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+    fn causal_attention(qkv: FloatTensor<Self>, heads: usize, starts: Vec<usize>) -> FloatTensor<Self> {
         let (qkv, node) = qkv.into_parts();
         match AttentionBackward.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let out = B::causal_attention(qkv.clone(), heads);
-                prep.finish((qkv, heads), out)
+                let out = B::causal_attention(qkv.clone(), heads, starts.clone());
+                prep.finish((qkv, heads, starts), out)
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::causal_attention(qkv, heads)),
+            OpsKind::UnTracked(prep) => prep.finish(B::causal_attention(qkv, heads, starts)),
         }
     }
 
-    fn causal_attention_backward(_: FloatTensor<Self>, _: usize, _: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn causal_attention_backward(_: FloatTensor<Self>, _: usize, _: Vec<usize>, _: FloatTensor<Self>) -> FloatTensor<Self> {
         unreachable!("gradients of gradients are never taken")
     }
 }
@@ -322,7 +352,7 @@ impl<B: AttentionOps, C: CheckpointStrategy> AttentionOps for Autodiff<B, C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution};
+    use burn::tensor::{Device, Distribution, TensorData};
 
     #[test]
     fn the_fused_kernel_and_its_gradient_match_the_plain_composition() {
@@ -333,11 +363,16 @@ mod tests {
             let hidden = heads * width;
             let qkv = Tensor::<3>::random([batch, tokens, 3 * hidden], Distribution::Normal(0.0, 1.5), &device).require_grad();
             let weights = Tensor::<3>::random([batch, tokens, hidden], Distribution::Normal(0.0, 1.0), &device);
+            // the second row, if there is one, begins with padding; its plain version gives what it likes there
+            let starts: Vec<usize> = (0..batch).map(|row| row * tokens / 2).collect();
+            let real: Vec<f32> = starts.iter().flat_map(|&start| (0..tokens).map(move |at| f32::from(at >= start))).collect();
+            let weights = weights * Tensor::from_data(TensorData::new(real, [batch, tokens, 1]), &device);
+            let (fused, plain) = (causal_attention(qkv.clone(), heads, &starts), plain(qkv.clone(), heads, &starts));
             let run = |y: Tensor<3>| {
                 let grads = (y.clone() * weights.clone()).sum().backward();
-                (y.inner(), qkv.grad(&grads).expect("the input requires a gradient"))
+                ((y * weights.clone()).inner(), qkv.grad(&grads).expect("the input requires a gradient"))
             };
-            let (fused, plain) = (run(causal_attention(qkv.clone(), heads)), run(plain(qkv.clone(), heads)));
+            let (fused, plain) = (run(fused), run(plain));
             for (what, a, b) in [("values", fused.0, plain.0), ("gradients", fused.1, plain.1)] {
                 let worst = (a - b).abs().max().into_scalar::<f32>();
                 assert!(worst < 2e-5, "{what} of {tokens} tokens, {heads} heads of {width}: {worst}");
@@ -348,10 +383,14 @@ mod tests {
     #[test]
     fn no_tokens_give_none_and_heads_that_do_not_divide_are_refused() {
         let device = Device::flex();
-        assert_eq!(causal_attention(Tensor::zeros([2, 0, 12], &device), 2).dims(), [2, 0, 4]);
+        assert_eq!(causal_attention(Tensor::zeros([2, 0, 12], &device), 2, &[0, 0]).dims(), [2, 0, 4]);
         for heads in [0, 3] {
-            let refused = std::panic::catch_unwind(|| causal_attention(Tensor::zeros([1, 2, 12], &Device::flex()), heads));
+            let refused = std::panic::catch_unwind(|| causal_attention(Tensor::zeros([1, 2, 12], &Device::flex()), heads, &[0]));
             assert!(refused.is_err(), "{heads} heads");
+        }
+        for starts in [&[0, 0][..], &[3], &[]] {
+            let refused = std::panic::catch_unwind(|| causal_attention(Tensor::zeros([1, 2, 12], &Device::flex()), 2, starts));
+            assert!(refused.is_err(), "{starts:?}");
         }
     }
 
@@ -361,7 +400,7 @@ mod tests {
         device.seed(2);
         let qkv = Tensor::<3>::random([1, 9, 24], Distribution::Normal(0.0, 100.0), &device);
         let changed = qkv.clone().slice_assign(s![.., 6.., ..], Tensor::ones([1, 3, 24], &device));
-        let before = |qkv: Tensor<3>| causal_attention(qkv, 2).slice(s![.., ..6, ..]).into_data().try_to_vec::<f32>().unwrap();
+        let before = |qkv: Tensor<3>| causal_attention(qkv, 2, &[0]).slice(s![.., ..6, ..]).into_data().try_to_vec::<f32>().unwrap();
         let values = before(qkv);
         assert!(values.iter().all(|value| value.is_finite()));
         assert_eq!(values, before(changed));

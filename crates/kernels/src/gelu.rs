@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use crate::exp::exp;
-use crate::slices::{contiguous, empty_like, floats, vectorised};
+use crate::slices::{contiguous, floats, overwritten, vectorised};
 
 /// `sqrt(2 / pi)`.
 const SCALE: f32 = 0.797_884_6;
@@ -41,39 +41,36 @@ trait GeluOps: Backend {
 
 impl GeluOps for Flex {
     fn gelu_new(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        let x = contiguous(&x);
-        let mut out = empty_like(&x);
-        let tasks = out.storage_mut::<f32>().par_chunks_mut(BLOCK).zip(floats(&x).par_chunks(BLOCK));
-        tasks.for_each(|(out, x)| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (out, &x) in out.iter_mut().zip(x) {
-                        *out = x * sigmoid_of_argument(x);
-                    }
-                },
-            );
-        });
-        out
+        overwritten(x, |x| {
+            x.par_chunks_mut(BLOCK).for_each(|x| {
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for x in x {
+                            *x *= sigmoid_of_argument(*x);
+                        }
+                    },
+                );
+            });
+        })
     }
 
     fn gelu_new_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        let (x, grad) = (contiguous(&x), contiguous(&grad));
-        let mut out = empty_like(&x);
-        let inputs = floats(&x).par_chunks(BLOCK).zip(floats(&grad).par_chunks(BLOCK));
-        out.storage_mut::<f32>().par_chunks_mut(BLOCK).zip(inputs).for_each(|(out, (x, grad))| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    for ((out, &x), &grad) in out.iter_mut().zip(x).zip(grad) {
-                        let s = sigmoid_of_argument(x);
-                        let slope = 2.0 * SCALE * (1.0 + 3.0 * CUBIC * x * x);
-                        *out = grad * (s + x * s * (1.0 - s) * slope);
-                    }
-                },
-            );
-        });
-        out
+        let x = contiguous(x);
+        overwritten(grad, |grad| {
+            grad.par_chunks_mut(BLOCK).zip(floats(&x).par_chunks(BLOCK)).for_each(|(grad, x)| {
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for (grad, &x) in grad.iter_mut().zip(x) {
+                            let s = sigmoid_of_argument(x);
+                            let slope = 2.0 * SCALE * (1.0 + 3.0 * CUBIC * x * x);
+                            *grad *= s + x * s * (1.0 - s) * slope;
+                        }
+                    },
+                );
+            });
+        })
     }
 }
 

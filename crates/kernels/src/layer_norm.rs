@@ -3,13 +3,12 @@
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{DType, Shape, Tensor};
+use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use crate::slices::{contiguous, empty_like, floats, vectorised};
+use crate::slices::{contiguous, floats, overwritten, tensor, vectorised};
 
 /// Rows per task. Sums over rows are made per block and then in block order, so that threads do not change the result.
 const BLOCK_ROWS: usize = 64;
@@ -78,24 +77,23 @@ fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 
 impl LayerNormOps for Flex {
     fn layer_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self> {
-        let (x, gamma, beta) = (contiguous(&x), contiguous(&gamma), contiguous(&beta));
-        let mut out = empty_like(&x);
+        let (gamma, beta) = (contiguous(gamma), contiguous(beta));
         let (gamma, beta) = (floats(&gamma), floats(&beta));
-        let block = BLOCK_ROWS * gamma.len();
-        out.storage_mut::<f32>().par_chunks_mut(block).zip(floats(&x).par_chunks(block)).for_each(|(out, x)| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (out, row) in out.chunks_exact_mut(gamma.len()).zip(x.chunks_exact(gamma.len())) {
-                        let (mean, scale) = moments(row, epsilon);
-                        for (((out, &x), &gamma), &beta) in out.iter_mut().zip(row).zip(gamma).zip(beta) {
-                            *out = (x - mean) * scale * gamma + beta;
+        overwritten(x, |x| {
+            x.par_chunks_mut(BLOCK_ROWS * gamma.len()).for_each(|x| {
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for row in x.chunks_exact_mut(gamma.len()) {
+                            let (mean, scale) = moments(row, epsilon);
+                            for ((x, &gamma), &beta) in row.iter_mut().zip(gamma).zip(beta) {
+                                *x = (*x - mean) * scale * gamma + beta;
+                            }
                         }
-                    }
-                },
-            );
-        });
-        out
+                    },
+                );
+            });
+        })
     }
 
     fn layer_norm_backward(
@@ -104,41 +102,41 @@ impl LayerNormOps for Flex {
         epsilon: f32,
         grad: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let (x, gamma, grad) = (contiguous(&x), contiguous(&gamma), contiguous(&grad));
-        let mut grad_x = empty_like(&x);
-        let (x, gamma, grad) = (floats(&x), floats(&gamma), floats(&grad));
+        let (x, gamma) = (contiguous(x), contiguous(gamma));
+        let (x, gamma) = (floats(&x), floats(&gamma));
         let d = gamma.len();
-        let inputs = x.par_chunks(BLOCK_ROWS * d).zip(grad.par_chunks(BLOCK_ROWS * d));
-        let outputs = grad_x.storage_mut::<f32>().par_chunks_mut(BLOCK_ROWS * d);
-        let blocks: Vec<(Vec<f32>, Vec<f32>)> = outputs
-            .zip(inputs)
-            .map(|(out, (x, grad))| {
+        let mut blocks: Vec<(Vec<f32>, Vec<f32>)> = Vec::new();
+        let grad_x = overwritten(grad, |grad| {
+            let rows = grad.par_chunks_mut(BLOCK_ROWS * d).zip(x.par_chunks(BLOCK_ROWS * d));
+            let parts = rows.map(|(grad, x)| {
                 vectorised(
                     #[inline(always)]
-                    || block_backward(out, x, grad, gamma, epsilon),
+                    || block_backward(grad, x, gamma, epsilon),
                 )
-            })
-            .collect();
+            });
+            blocks = parts.collect();
+        });
         let (mut grad_gamma, mut grad_beta) = (vec![0.0f32; d], vec![0.0f32; d]);
         for (gammas, betas) in blocks {
             for (sum, part) in grad_gamma.iter_mut().zip(gammas).chain(grad_beta.iter_mut().zip(betas)) {
                 *sum += part;
             }
         }
-        (grad_x, vector(&grad_gamma), vector(&grad_beta))
+        (grad_x, tensor(grad_gamma, [d]), tensor(grad_beta, [d]))
     }
 }
 
-/// One block of rows: writes the gradient of `x`, returns the block's share of the gradients of `gamma` and `beta`.
+/// One block of rows: makes the gradient of `x` of that of the result, returns the block's share of the gradients of `gamma` and
+/// `beta`.
 #[inline(always)]
-fn block_backward(out: &mut [f32], x: &[f32], grad: &[f32], gamma: &[f32], epsilon: f32) -> (Vec<f32>, Vec<f32>) {
+fn block_backward(grad: &mut [f32], x: &[f32], gamma: &[f32], epsilon: f32) -> (Vec<f32>, Vec<f32>) {
     let d = gamma.len();
     let (mut grad_gamma, mut grad_beta) = (vec![0.0f32; d], vec![0.0f32; d]);
     let mut scaled = vec![0.0f32; d]; // gradient with respect to the normalised value
     let mut normal = vec![0.0f32; d];
     #[expect(clippy::cast_precision_loss, reason = "a row has far fewer than 2^24 values")]
     let count = d as f32;
-    for ((out, x), grad) in out.chunks_exact_mut(d).zip(x.chunks_exact(d)).zip(grad.chunks_exact(d)) {
+    for (grad, x) in grad.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
         let (mean, scale) = moments(x, epsilon);
         for i in 0..d {
             normal[i] = (x[i] - mean) * scale;
@@ -157,16 +155,10 @@ fn block_backward(out: &mut [f32], x: &[f32], grad: &[f32], gamma: &[f32], epsil
         let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
         let mean_product = (lanes.iter().sum::<f32>() + rest) / count;
         for i in 0..d {
-            out[i] = scale * (scaled[i] - mean_scaled - normal[i] * mean_product);
+            grad[i] = scale * (scaled[i] - mean_scaled - normal[i] * mean_product);
         }
     }
     (grad_gamma, grad_beta)
-}
-
-fn vector(values: &[f32]) -> FlexTensor {
-    let mut tensor = FlexTensor::empty(Shape::new([values.len()]), DType::F32);
-    tensor.storage_mut::<f32>().copy_from_slice(values);
-    tensor
 }
 
 /// What the backward pass needs: `x`, `gamma` and epsilon.

@@ -7,9 +7,12 @@
 //!
 //! | function | what it saves |
 //! |---|---|
+//! | [`adam_step`] | a dozen passes over all parameters |
 //! | [`causal_attention`] | scores and probabilities, which are never kept; copies that bring heads together |
+//! | [`cached_attention`] | views and copies of the cache; a step per operation for every new token |
 //! | [`gelu_new`] | a scalar `tanh` per value, twice under autodiff |
 //! | [`layer_norm`] | six passes forward, more backward |
+//! | [`Linear`] | copies of the product, passes for bias and residual |
 //! | [`token_log_probs`] | the `[tokens, vocab]` matrix, which is never kept |
 //!
 //! [`side_by_side`] and [`in_order`] run the pieces of a batch on cores of their own.
@@ -23,20 +26,27 @@
 //! assert!((y[0] + 0.158_808).abs() < 1e-5 && y[1] == 0.0);
 //! ```
 
+mod adam;
 mod attention;
+mod decode;
 mod exp;
 mod gelu;
 mod lanes;
 mod layer_norm;
+mod linear;
 mod log_probs;
 mod panels;
+mod products;
 mod slices;
 
+pub use adam::{AdamStep, adam_step};
 pub use attention::causal_attention;
+pub use decode::{cached_attention, logits};
 pub use exp::{RowStats, exp, row_stats};
 pub use gelu::gelu_new;
 pub use lanes::{in_order, pieces, side_by_side};
 pub use layer_norm::layer_norm;
+pub use linear::Linear;
 pub use log_probs::{TokenStats, token_log_probs};
 
 use burn::tensor::Device;

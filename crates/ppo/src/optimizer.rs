@@ -1,19 +1,52 @@
 //! Adam with PyTorch's defaults, and clipping by the norm over all parameters.
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::tensor::Tensor;
+use burn::optim::{AdamState, AdaptiveMomentumState, GradientsParams, LearningRate, ModuleOptimizer, Optimizer};
+use burn::tensor::{Device, Tensor};
+use tailguard_kernels::{AdamStep, adam_step};
 
 /// Adam (betas 0.9 and 0.999, epsilon 1e-8, no weight decay), as PPO uses it (Appendix C.2).
 #[must_use]
 pub fn adam() -> ModuleOptimizer {
-    AdamConfig::new().with_epsilon(1e-8).init()
+    adam_w(0.0)
 }
 
 /// AdamW with the same constants and decoupled weight decay on every parameter.
 #[must_use]
 pub fn adam_w(weight_decay: f32) -> ModuleOptimizer {
-    AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(weight_decay).init()
+    ModuleOptimizer::from(Adam { weight_decay })
+}
+
+/// Burn's Adam by the fused kernel, with the state of Burn's.
+#[derive(Clone)]
+struct Adam {
+    weight_decay: f32,
+}
+
+impl Optimizer for Adam {
+    type State<const D: usize> = AdamState<D>;
+
+    fn step<const D: usize>(
+        &self,
+        learning_rate: LearningRate,
+        parameter: Tensor<D>,
+        grad: Tensor<D>,
+        state: Option<AdamState<D>>,
+    ) -> (Tensor<D>, Option<AdamState<D>>) {
+        let (time, moments) = match state.map(|state| state.momentum) {
+            Some(state) => (state.time + 1, [state.moment_1, state.moment_2]),
+            None => (1, [0, 1].map(|_| Tensor::zeros(parameter.dims(), &parameter.device()))),
+        };
+        let step =
+            AdamStep { learning_rate, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, weight_decay: self.weight_decay, time };
+        let (parameter, [moment_1, moment_2]) = adam_step(parameter, grad, moments, &step);
+        (parameter, Some(AdamState::new(AdaptiveMomentumState::new(time, moment_1, moment_2))))
+    }
+
+    fn to_device<const D: usize>(mut state: AdamState<D>, device: &Device) -> AdamState<D> {
+        state.momentum = state.momentum.to_device(device);
+        state
+    }
 }
 
 /// Scales all gradients so that their common L2 norm is at most `max_norm`; returns the norm before.

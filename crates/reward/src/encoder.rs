@@ -4,12 +4,12 @@
 //! two blocks saves almost half of the work.
 
 use burn::module::{Module, Param};
-use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
+use burn::nn::{Embedding, EmbeddingConfig};
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Device, Int, Tensor, activation, s};
 use serde::{Deserialize, Serialize};
-use tailguard_kernels::{gelu_new, layer_norm};
+use tailguard_kernels::{Linear, gelu_new, layer_norm};
 
 /// The non-linearity between the two halves of a feed-forward part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -181,9 +181,9 @@ struct Block {
 impl Block {
     /// The block's output at the rows of `queries`, `[batch, queries, width]`, which are all of `x` or some of it.
     fn forward(&self, queries: Tensor<3>, x: Tensor<3>, padding: Option<Tensor<4, Bool>>) -> Tensor<3> {
-        let attended = self.attention.forward(queries.clone(), x, padding);
-        let x = self.attention_norm.forward(queries + attended);
-        self.output_norm.forward(x.clone() + self.feed_forward.forward(x))
+        let attended = self.attention.heads(queries.clone(), x, padding);
+        let x = self.attention_norm.forward(self.attention.output.forward_add(queries, attended));
+        self.output_norm.forward(self.feed_forward.forward_add(x))
     }
 }
 
@@ -198,7 +198,8 @@ struct Attention {
 }
 
 impl Attention {
-    fn forward(&self, queries: Tensor<3>, x: Tensor<3>, padding: Option<Tensor<4, Bool>>) -> Tensor<3> {
+    /// What the heads of each query bring together, `[batch, rows, width]`.
+    fn heads(&self, queries: Tensor<3>, x: Tensor<3>, padding: Option<Tensor<4, Bool>>) -> Tensor<3> {
         let [batch, rows, width] = queries.dims();
         let q = self.split(self.query.forward(queries)); // [batch, heads, rows, width / heads]
         let k = self.split(self.key.forward(x.clone())); // [batch, heads, seq, width / heads]
@@ -208,7 +209,7 @@ impl Attention {
         } else {
             attention(q, k, v, padding, None, AttentionModuleOptions::default())
         };
-        self.output.forward(mixed.swap_dims(1, 2).reshape([batch, rows, width]))
+        mixed.swap_dims(1, 2).reshape([batch, rows, width])
     }
 
     fn split(&self, x: Tensor<3>) -> Tensor<4> {
@@ -238,8 +239,10 @@ struct FeedForward {
 }
 
 impl FeedForward {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.contract.forward(self.activation.apply(self.expand.forward(x)))
+    /// The input and what the layer makes of it.
+    fn forward_add(&self, x: Tensor<3>) -> Tensor<3> {
+        let inner = self.activation.apply(self.expand.forward(x.clone()));
+        self.contract.forward_add(x, inner)
     }
 }
 
@@ -265,10 +268,7 @@ impl LayerNorm {
 
 /// A linear layer of zeros, `[in, out]`.
 pub(crate) fn linear(shape: [usize; 2], device: &Device) -> Linear {
-    let mut linear = LinearConfig::new(1, 1).init(device);
-    linear.weight = Param::from_tensor(Tensor::zeros(shape, device));
-    linear.bias = Some(Param::from_tensor(Tensor::zeros([shape[1]], device)));
-    linear
+    Linear::new(Tensor::zeros(shape, device), Tensor::zeros([shape[1]], device))
 }
 
 fn embedding(rows: usize, width: usize, device: &Device) -> Embedding {

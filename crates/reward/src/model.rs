@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::{Bool, Device, Int, Tensor};
 use serde_json::json;
 use tailguard_checkpoint::{ModelDir, WEIGHTS_FILE, WeightType, WeightsWriter, write_config};
+use tailguard_kernels::Linear;
 
 use crate::architecture::Architecture;
 use crate::encoder::{Encoder, linear};

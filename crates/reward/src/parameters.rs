@@ -17,7 +17,7 @@ pub(crate) type Rename = (&'static str, &'static str);
 /// The layer norms' names in checkpoints that were made from TensorFlow's, as the first ones of BERT were.
 const OLD: &[Rename] = &[(".LayerNorm.weight", ".LayerNorm.gamma"), (".LayerNorm.bias", ".LayerNorm.beta")];
 
-/// Burn's `Linear` is `[in, out]`, PyTorch's `[out, in]`: its weight is transposed on the way.
+/// Our `Linear` is `[in, out]`, PyTorch's `[out, in]`: its weight is transposed on the way.
 const TRANSPOSED: &str = "Struct:Linear";
 
 /// Standard deviation of the initial weights, as in BERT.

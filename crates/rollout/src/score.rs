@@ -1,7 +1,6 @@
 //! Whole sequences through a model: log-probabilities, values and entropies of tokens that are known already.
 
-use burn::tensor::{Int, Tensor, TensorData};
-use tailguard_gpt2::{Gpt2, TokenBatch, TokenDistribution, ValueHead, id_tensor};
+use tailguard_gpt2::{Gpt2, Predictions, TokenDistribution, ValueHead};
 use tailguard_kernels::side_by_side;
 
 use crate::buckets::scored_batches;
@@ -132,24 +131,11 @@ fn score_batch(
     let device = model.device();
     let whole: Vec<Vec<u32>> = batch.iter().map(|sequence| [sequence.prompt, sequence.response].concat()).collect();
     let whole: Vec<&[u32]> = whole.iter().map(Vec::as_slice).collect();
-    let mut tokens = TokenBatch::right_padded(&whole, 0, &device)?;
-    // causal attention never looks to the right, where all the padding is
-    tokens.padding = None;
-    let [rows, seq] = tokens.dims();
-    let hidden = model.hidden(&tokens);
-    let width = hidden.dims()[2];
-    // token t of a row is predicted by the state at t - 1
-    let mut places = Vec::new();
-    for (row, sequence) in batch.iter().enumerate() {
-        let first = row * seq + sequence.prompt.len() - 1;
-        places.extend((first..first + sequence.response.len()).map(|place| i64::try_from(place).unwrap_or(i64::MAX)));
-    }
-    let count = places.len();
-    let places = Tensor::<1, Int>::from_data(TensorData::new(places, [count]), &device);
-    let hidden = hidden.reshape([rows * seq, width]).select(0, places); // [response tokens, width]
-    let targets: Vec<u32> = batch.iter().flat_map(|sequence| sequence.response).copied().collect();
-    let values = value_head.map(|head| host(head.forward(hidden.clone()), "values")).transpose()?;
-    let stats = model.token_stats(hidden, id_tensor(&targets, &device), distribution);
+    let first: Vec<usize> = batch.iter().map(|sequence| sequence.prompt.len()).collect();
+    let batch = Predictions::new(&whole, &first, 0, &device)?;
+    let states = model.predicting(&batch); // [response tokens, width]
+    let values = value_head.map(|head| host(head.forward(states.clone()), "values")).transpose()?;
+    let stats = model.token_stats(states, batch.targets, distribution);
     Ok((host(stats.log_probs, "log-probabilities")?, values, host(stats.entropies, "entropies")?))
 }
 
@@ -166,6 +152,7 @@ mod tests {
     use super::*;
     use crate::fixtures::{VOCAB, model, prompts, value_head};
     use proptest::prelude::*;
+    use tailguard_gpt2::TokenBatch;
     use tailguard_tests::close;
 
     const PLAIN: TokenDistribution = TokenDistribution { temperature: 1.0, suppress: None };
