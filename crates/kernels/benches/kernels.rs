@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
-use tailguard_kernels::{AdamStep, Linear, adam_step, cached_attention, causal_attention, gelu_new, layer_norm, token_log_probs};
+use tailguard_kernels::{AdamStep, AttentionCache, Linear, adam_step, causal_attention, gelu_new, layer_norm, token_log_probs};
 
 const TOKENS: usize = 16 * 112;
 const WIDTH: usize = 256;
@@ -54,9 +54,9 @@ fn kernels(criterion: &mut Criterion) {
             });
         });
     }
-    let (qkv, mut cache) = (random([32, 3 * WIDTH], &plain), random([32, 112, 2 * WIDTH], &plain));
+    let (qkv, mut cache) = (random([32, 3 * WIDTH], &plain), AttentionCache::new(32, 112, WIDTH, &plain));
     group.bench_function("attention of one more token in 32 rows of 112", |bencher| {
-        bencher.iter(|| cached_attention(qkv.clone(), &mut cache, 111, 4, &[0; 32]));
+        bencher.iter(|| cache.attend(qkv.clone(), 111, 4, &[0; 32]));
     });
     let grad = random([VOCAB, WIDTH], &plain);
     let mut state = Some((random([VOCAB, WIDTH], &plain), [0, 1].map(|_| Tensor::zeros([VOCAB, WIDTH], &plain))));

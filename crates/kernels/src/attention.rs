@@ -20,6 +20,7 @@ use crate::decode::padding;
 use crate::exp::exp;
 use crate::panels::{COLUMNS, Left, ROWS, Right, Rows, product};
 use crate::slices::{contiguous, floats, tensor, vectorised};
+use crate::sums::total;
 
 /// Attention in which each token sees itself and those before it: `softmax(q k^T / sqrt(e)) v` for every head.
 ///
@@ -33,7 +34,10 @@ use crate::slices::{contiguous, floats, tensor, vectorised};
 #[must_use]
 pub fn causal_attention(qkv: Tensor<3>, heads: usize, starts: &[usize]) -> Tensor<3> {
     let [batch, seq, width] = qkv.dims();
-    assert!(starts.len() == batch && starts.iter().all(|&start| start <= seq), "{starts:?} are no starts of {batch} x {seq} tokens");
+    assert!(
+        starts.len() == batch && starts.iter().all(|&start| start <= seq),
+        "{starts:?} are no starts of {batch} x {seq} tokens"
+    );
     assert!(
         heads > 0 && width.is_multiple_of(3 * heads),
         "{heads} heads do not divide queries, keys and values of width {width}"
@@ -269,7 +273,13 @@ fn softmax(row: &mut [f32]) {
             *lane = if value > *lane { value } else { *lane };
         }
     }
-    let max = lanes.iter().fold(f32::MIN, |max, &lane| max.max(lane));
+    // in halves, as sums are
+    for half in [8, 4, 2, 1] {
+        for lane in 0..half {
+            lanes[lane] = if lanes[lane + half] > lanes[lane] { lanes[lane + half] } else { lanes[lane] };
+        }
+    }
+    let max = lanes[0];
     let mut sums = [0.0; COLUMNS];
     for chunk in chunks.iter_mut() {
         for (sum, value) in sums.iter_mut().zip(chunk) {
@@ -277,7 +287,7 @@ fn softmax(row: &mut [f32]) {
             *sum += *value;
         }
     }
-    let factor = sums.iter().sum::<f32>().recip();
+    let factor = total(&sums).recip();
     for value in row {
         *value *= factor;
     }
@@ -292,7 +302,7 @@ fn backward_softmax(p: &[f32], grads: &mut [f32]) {
             *sum += p * grad;
         }
     }
-    let mean: f32 = sums.iter().sum();
+    let mean = total(&sums);
     for (grad, &p) in grads.iter_mut().zip(p) {
         *grad = p * (*grad - mean);
     }
@@ -400,7 +410,8 @@ mod tests {
         device.seed(2);
         let qkv = Tensor::<3>::random([1, 9, 24], Distribution::Normal(0.0, 100.0), &device);
         let changed = qkv.clone().slice_assign(s![.., 6.., ..], Tensor::ones([1, 3, 24], &device));
-        let before = |qkv: Tensor<3>| causal_attention(qkv, 2, &[0]).slice(s![.., ..6, ..]).into_data().try_to_vec::<f32>().unwrap();
+        let before =
+            |qkv: Tensor<3>| causal_attention(qkv, 2, &[0]).slice(s![.., ..6, ..]).into_data().try_to_vec::<f32>().unwrap();
         let values = before(qkv);
         assert!(values.iter().all(|value| value.is_finite()));
         assert_eq!(values, before(changed));

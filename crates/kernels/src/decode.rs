@@ -3,73 +3,116 @@
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{Bool, Tensor, TensorData, activation, s};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation, s};
 use rayon::prelude::*;
 
 use crate::exp::exp;
 use crate::products::{matrix, write_product};
 use crate::slices::{contiguous, floats, overwritten, tensor, vectorised};
+use crate::sums::sum;
 
-/// Partial sums of a product of two vectors.
-const LANES: usize = 16;
+/// Keys and values of the tokens so far, for attention to one more.
+#[derive(Clone, Debug)]
+pub struct AttentionCache {
+    /// `[batch, hidden, capacity]`: a query is compared with all tokens at once, dimension by dimension.
+    keys: Tensor<3>,
+    /// `[batch, capacity, hidden]`.
+    values: Tensor<3>,
+}
 
-/// Writes the keys and values of one more token per row into the cache and attends to all that is there:
-/// `softmax(q k^T / sqrt(e)) v` for every head.
-///
-/// # Shapes
-/// - `qkv`: `[batch, 3 * hidden]`, queries, keys and values side by side, each with its `heads` side by side
-/// - `cache`: `[batch, capacity, 2 * hidden]`, keys and values side by side; overwritten in column `at`
-/// - `starts`: the first column of each row that holds a token; those before are padding
-/// - result: `[batch, hidden]`
-///
-/// No gradient flows through it.
-///
-/// # Panics
-/// If the shapes are others, `at` is not below the capacity, or `heads` does not divide `hidden`.
-#[must_use]
-pub fn cached_attention(qkv: Tensor<2>, cache: &mut Tensor<3>, at: usize, heads: usize, starts: &[usize]) -> Tensor<2> {
-    let ([batch, width], [rows, capacity, pair]) = (qkv.dims(), cache.dims());
-    assert!(
-        rows == batch && starts.len() == batch && at < capacity && 2 * width == 3 * pair && (width / 3).is_multiple_of(heads),
-        "a cache of {rows} x {capacity} x {pair} and {} starts do not go with {batch} tokens of width {width} at {at}, {heads} heads",
-        starts.len()
-    );
-    let mut attended = None;
-    cache.inplace(|cache| {
-        let (out, cache) = if crate::on_flex(&qkv.device()) {
-            let (qkv, cache) = (qkv.into_dispatch(), cache.into_dispatch());
-            let (out, cache) = <Dispatch as DecodeOps>::cached_attention(qkv, cache, at, heads, starts.to_vec());
-            (Tensor::from_dispatch(out), Tensor::from_dispatch(cache))
+impl AttentionCache {
+    /// An empty cache for `batch` rows of at most `capacity` tokens each.
+    #[must_use]
+    pub fn new(batch: usize, capacity: usize, hidden: usize, device: &Device) -> Self {
+        let zeros = |shape: [usize; 3]| Tensor::zeros(shape, device);
+        Self { keys: zeros([batch, hidden, capacity]), values: zeros([batch, capacity, hidden]) }
+    }
+
+    /// Takes the keys and values of whole prompts in, from the first column on.
+    ///
+    /// # Shapes
+    /// `qkv`: `[batch, seq, 3 * hidden]`, queries, keys and values side by side.
+    pub fn fill(&mut self, qkv: Tensor<3>) {
+        let [_, seq, width] = qkv.dims();
+        let hidden = width / 3;
+        let keys = qkv.clone().slice(s![.., .., hidden..2 * hidden]).swap_dims(1, 2);
+        self.keys.inplace(|cache| cache.slice_assign(s![.., .., 0..seq], keys));
+        self.values.inplace(|cache| cache.slice_assign(s![.., 0..seq, ..], qkv.slice(s![.., .., 2 * hidden..])));
+    }
+
+    /// Takes the keys and values of one more token per row in and attends to all that is there: `softmax(q k^T / sqrt(e)) v` for
+    /// every head. No gradient flows through it.
+    ///
+    /// # Shapes
+    /// - `qkv`: `[batch, 3 * hidden]`, queries, keys and values side by side, each with its `heads` side by side
+    /// - `at`: the column of the token
+    /// - `starts`: the first column of each row that holds a token; those before are padding
+    /// - result: `[batch, hidden]`
+    ///
+    /// # Panics
+    /// If the shapes are others, `at` is not below the capacity or before a start, or `heads` does not divide `hidden`.
+    #[must_use]
+    pub fn attend(&mut self, qkv: Tensor<2>, at: usize, heads: usize, starts: &[usize]) -> Tensor<2> {
+        let ([batch, width], [rows, capacity, hidden]) = (qkv.dims(), self.values.dims());
+        assert!(
+            rows == batch && starts.len() == batch && width == 3 * hidden && hidden.is_multiple_of(heads),
+            "{batch} tokens of width {width}, {} starts and {heads} heads do not go with a cache of {rows} x {capacity} x {hidden}",
+            starts.len()
+        );
+        assert!(at < capacity && starts.iter().all(|&start| start <= at), "no token at {at} of {capacity}, starts {starts:?}");
+        // the tensors are given away, so that they are overwritten and not copied
+        let device = self.keys.device();
+        let [keys, values] =
+            [&mut self.keys, &mut self.values].map(|cache| std::mem::replace(cache, Tensor::empty([0; 3], &device)));
+        let out;
+        (out, self.keys, self.values) = if crate::on_flex(&device) {
+            let (qkv, keys, values) = (qkv.into_dispatch(), keys.into_dispatch(), values.into_dispatch());
+            let (out, keys, values) = <Dispatch as DecodeOps>::attend(qkv, keys, values, at, heads, starts.to_vec());
+            (Tensor::from_dispatch(out), Tensor::from_dispatch(keys), Tensor::from_dispatch(values))
         } else {
-            plain(qkv, cache, at, heads, starts)
+            plain(qkv, keys, values, at, heads, starts)
         };
-        attended = Some(out);
-        cache
-    });
-    attended.unwrap_or_else(|| unreachable!("the closure was called"))
+        out
+    }
+
+    /// Keeps these rows only, in this order.
+    pub fn select(&mut self, rows: &[usize]) {
+        let ids: Vec<i64> = rows.iter().map(|&row| i64::try_from(row).unwrap_or(i64::MAX)).collect();
+        let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [rows.len()]), &self.keys.device());
+        self.keys.inplace(|cache| cache.select(0, ids.clone()));
+        self.values.inplace(|cache| cache.select(0, ids));
+    }
 }
 
 /// The definition, by Burn operations.
-fn plain(qkv: Tensor<2>, cache: Tensor<3>, at: usize, heads: usize, starts: &[usize]) -> (Tensor<2>, Tensor<3>) {
+fn plain(
+    qkv: Tensor<2>,
+    keys: Tensor<3>,
+    values: Tensor<3>,
+    at: usize,
+    heads: usize,
+    starts: &[usize],
+) -> (Tensor<2>, Tensor<3>, Tensor<3>) {
     let [b, width] = qkv.dims();
     let (d, e, t) = (width / 3, width / 3 / heads, at + 1);
-    let cache = cache.slice_assign(s![.., at..t, ..], qkv.clone().slice(s![.., d..]).unsqueeze_dim(1));
-    let split = |part: Tensor<3>, rows| part.reshape([b, rows, heads, e]).swap_dims(1, 2); // [b, h, rows, e]
-    let q = split(qkv.slice(s![.., 0..d]).unsqueeze_dim(1), 1);
-    let k = split(cache.clone().slice(s![.., 0..t, 0..d]), t);
-    let v = split(cache.clone().slice(s![.., 0..t, d..]), t);
+    let part = |i: usize| qkv.clone().slice(s![.., i * d..(i + 1) * d]);
+    let keys = keys.slice_assign(s![.., .., at..t], part(1).unsqueeze_dim(2));
+    let values = values.slice_assign(s![.., at..t, ..], part(2).unsqueeze_dim(1));
+    let q = part(0).reshape([b, heads, 1, e]);
+    let k = keys.clone().slice(s![.., .., 0..t]).reshape([b, heads, e, t]);
+    let v = values.clone().slice(s![.., 0..t, ..]).reshape([b, t, heads, e]).swap_dims(1, 2);
     #[expect(clippy::cast_precision_loss, reason = "a head's width is far below 2^52")]
     let scale = (e as f64).powf(-0.5);
-    let mut scores = q.matmul(k.swap_dims(2, 3)) * scale; // [b, h, 1, t]
+    let mut scores = q.matmul(k) * scale; // [b, h, 1, t]
     if let Some(padding) = padding(starts, t, &scores.device()) {
         // low enough that a padded column's weight is exactly 0, and finite, so that no row can turn into NaN
         scores = scores.mask_fill(padding, -1e9);
     }
-    (activation::softmax(scores, 3).matmul(v).reshape([b, d]), cache)
+    (activation::softmax(scores, 3).matmul(v).reshape([b, d]), keys, values)
 }
 
 /// The columns before each row's start, `[batch, 1, 1, seq]`; none if there are none.
-pub(crate) fn padding(starts: &[usize], seq: usize, device: &burn::tensor::Device) -> Option<Tensor<4, Bool>> {
+pub(crate) fn padding(starts: &[usize], seq: usize, device: &Device) -> Option<Tensor<4, Bool>> {
     let padded: Vec<bool> = starts.iter().flat_map(|&start| (0..seq).map(move |column| column < start)).collect();
     padded.contains(&true).then(|| Tensor::from_data(TensorData::new(padded, [starts.len(), 1, 1, seq]), &device.clone().inner()))
 }
@@ -91,38 +134,47 @@ pub fn logits(hidden: Tensor<2>, head: Tensor<2>) -> Tensor<2> {
 
 #[backend_extension(Flex)]
 trait DecodeOps: Backend {
-    fn cached_attention(
+    fn attend(
         qkv: FloatTensor<Self>,
-        cache: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        values: FloatTensor<Self>,
         at: usize,
         heads: usize,
         starts: Vec<usize>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     fn logits(hidden: FloatTensor<Self>, head: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 impl DecodeOps for Flex {
-    fn cached_attention(
+    fn attend(
         qkv: FloatTensor<Self>,
-        cache: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        values: FloatTensor<Self>,
         at: usize,
         heads: usize,
         starts: Vec<usize>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let (qkv, shape) = (contiguous(qkv), cache.shape());
-        let (batch, capacity, hidden) = (shape[0], shape[1], shape[2] / 2);
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let (qkv, shape) = (contiguous(qkv), values.shape());
+        let (batch, hidden, size) = (shape[0], shape[2], shape[1] * shape[2]);
         let mut out = vec![0.0; batch * hidden];
-        let cache = overwritten(cache, |cache| {
-            let rows = cache.par_chunks_mut(capacity * 2 * hidden).zip(floats(&qkv).par_chunks(3 * hidden)).zip(starts);
-            out.par_chunks_mut(hidden).zip(rows).for_each(|(out, ((cache, qkv), start))| {
-                vectorised(
-                    #[inline(always)]
-                    || attend_row(qkv, cache, start, at, heads, out),
-                );
+        let (mut values, mut attended) = (Some(values), None);
+        let keys = overwritten(keys, |keys| {
+            attended = values.take().map(|values| {
+                overwritten(values, |values| {
+                    let rows = keys.par_chunks_mut(size).zip(values.par_chunks_mut(size)).zip(starts);
+                    let tokens = out.par_chunks_mut(hidden).zip(floats(&qkv).par_chunks(3 * hidden));
+                    tokens.zip(rows).for_each(|((out, qkv), ((keys, values), start))| {
+                        vectorised(
+                            #[inline(always)]
+                            || attend_row(qkv, keys, values, start, at, heads, out),
+                        );
+                    });
+                })
             });
         });
-        (tensor(out, [batch, hidden]), cache)
+        let values = attended.unwrap_or_else(|| unreachable!("the closure was called"));
+        (tensor(out, [batch, hidden]), keys, values)
     }
 
     fn logits(hidden: FloatTensor<Self>, head: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -135,57 +187,51 @@ impl DecodeOps for Flex {
     }
 }
 
-/// One row: `qkv` `[3 * hidden]`, `cache` `[capacity, 2 * hidden]`, `out` `[hidden]` of zeros.
+/// One row: `qkv` `[3 * hidden]`, `keys` `[hidden, capacity]`, `values` `[capacity, hidden]`, `out` `[hidden]` of zeros.
 #[inline(always)]
-fn attend_row(qkv: &[f32], cache: &mut [f32], start: usize, at: usize, heads: usize, out: &mut [f32]) {
+fn attend_row(qkv: &[f32], keys: &mut [f32], values: &mut [f32], start: usize, at: usize, heads: usize, out: &mut [f32]) {
     let hidden = out.len();
-    let width = hidden / heads;
-    cache[at * 2 * hidden..][..2 * hidden].copy_from_slice(&qkv[hidden..]);
-    let tokens = &cache[start * 2 * hidden..(at + 1) * 2 * hidden];
+    let (width, capacity) = (hidden / heads, keys.len() / hidden);
+    for (keys, &key) in keys.chunks_exact_mut(capacity).zip(&qkv[hidden..2 * hidden]) {
+        keys[at] = key;
+    }
+    values[at * hidden..][..hidden].copy_from_slice(&qkv[2 * hidden..]);
     #[expect(clippy::cast_precision_loss, reason = "a head's width is far below 2^24")]
     let scale = (width as f32).sqrt().recip();
-    let mut weights = vec![0.0; at + 1 - start];
-    for (head, out) in out.chunks_exact_mut(width).enumerate() {
-        let query = &qkv[head * width..][..width];
-        let mut max = f32::MIN;
-        for (weight, token) in weights.iter_mut().zip(tokens.chunks_exact(2 * hidden)) {
-            *weight = scale * dot(query, &token[head * width..][..width]);
-            max = max.max(*weight);
+    // the weights of a head stand together
+    let count = at + 1 - start;
+    let mut weights = vec![0.0f32; heads * count];
+    let rows = qkv[..hidden].chunks_exact(width).zip(keys.chunks_exact(width * capacity));
+    for (weights, (query, keys)) in weights.chunks_exact_mut(count).zip(rows) {
+        for (&query, keys) in query.iter().zip(keys.chunks_exact(capacity)) {
+            let query = query * scale;
+            for (weight, &key) in weights.iter_mut().zip(&keys[start..=at]) {
+                *weight = query.mul_add(key, *weight);
+            }
         }
-        let mut sum = 0.0;
-        for weight in &mut weights {
+        let max = weights.iter().fold(f32::MIN, |max, &weight| max.max(weight));
+        for weight in weights.iter_mut() {
             *weight = exp(*weight - max);
-            sum += *weight;
         }
-        for (&weight, token) in weights.iter().zip(tokens.chunks_exact(2 * hidden)) {
-            for (out, &value) in out.iter_mut().zip(&token[hidden + head * width..][..width]) {
+        let factor = 1.0 / sum(weights, |weight| weight);
+        for weight in weights {
+            *weight *= factor;
+        }
+    }
+    for (token, values) in values[start * hidden..(at + 1) * hidden].chunks_exact(hidden).enumerate() {
+        for (head, (out, values)) in out.chunks_exact_mut(width).zip(values.chunks_exact(width)).enumerate() {
+            let weight = weights[head * count + token];
+            for (out, &value) in out.iter_mut().zip(values) {
                 *out = weight.mul_add(value, *out);
             }
         }
-        let factor = 1.0 / sum;
-        for out in out {
-            *out *= factor;
-        }
     }
-}
-
-#[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut lanes = [0.0f32; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for (lane, (&a, &b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-            *lane = a.mul_add(b, *lane);
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    lanes.iter().sum::<f32>() + rest
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution};
+    use burn::tensor::Distribution;
 
     #[test]
     fn tokens_and_the_cache_match_the_plain_composition() {
@@ -194,17 +240,46 @@ mod tests {
         for (batch, heads, width, capacity) in [(1, 1, 4, 3), (3, 2, 16, 9), (2, 3, 21, 40)] {
             let hidden = heads * width;
             let random = |shape: [usize; 3]| Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.5), &device);
-            let filled = random([batch, capacity, 2 * hidden]);
+            let prompts = random([batch, capacity, 3 * hidden]);
             for at in [0, capacity / 2, capacity - 1] {
                 let starts: Vec<usize> = (0..batch).map(|row| row.min(at)).collect();
                 let qkv = random([batch, 1, 3 * hidden]).reshape([batch, 3 * hidden]);
-                let (expected, expected_cache) = plain(qkv.clone(), filled.clone(), at, heads, &starts);
-                let mut cache = filled.clone();
-                let found = cached_attention(qkv, &mut cache, at, heads, &starts);
-                let worst = (found - expected).abs().max().into_scalar::<f32>();
+                let mut cache = AttentionCache::new(batch, capacity, hidden, &device);
+                cache.fill(prompts.clone());
+                let before = cache.clone();
+                let (expected, keys, values) = plain(qkv.clone(), cache.keys.clone(), cache.values.clone(), at, heads, &starts);
+                let worst = (cache.attend(qkv, at, heads, &starts) - expected).abs().max().into_scalar::<f32>();
                 assert!(worst < 1e-5, "{worst} at {at}");
-                assert_eq!(cache.into_data(), expected_cache.into_data());
+                assert_eq!((cache.keys.into_data(), cache.values.into_data()), (keys.into_data(), values.into_data()));
+                assert_eq!(
+                    before.values.into_data(),
+                    prompts.clone().slice(s![.., .., 2 * hidden..]).into_data(),
+                    "a clone is its own"
+                );
             }
+        }
+    }
+
+    #[test]
+    fn one_token_after_another_is_attention_of_the_whole() {
+        let device = Device::flex();
+        device.seed(6);
+        let (tokens, heads, hidden) = (11, 2, 24);
+        let qkv = Tensor::<3>::random([3, tokens, 3 * hidden], Distribution::Normal(0.0, 1.5), &device);
+        let starts = [0, 2, 4];
+        let whole = crate::causal_attention(qkv.clone(), heads, &starts);
+        let mut cache = AttentionCache::new(3, tokens, hidden, &device);
+        cache.fill(qkv.clone().slice(s![.., 0..5, ..]));
+        for at in 5..tokens {
+            if at == 8 {
+                cache.select(&[2, 0, 1]);
+            }
+            let order = if at < 8 { [0, 1, 2] } else { [2, 0, 1] };
+            let rows = Tensor::<1, Int>::from_ints(order, &device);
+            let pick = |of: &Tensor<3>| of.clone().slice(s![.., at..=at, ..]).select(0, rows.clone()).squeeze_dim::<2>(1);
+            let found = cache.attend(pick(&qkv), at, heads, &order.map(|row: i32| starts[usize::try_from(row).unwrap()]));
+            let worst = (found - pick(&whole)).abs().max().into_scalar::<f32>();
+            assert!(worst < 1e-5, "{worst} at {at}");
         }
     }
 
@@ -220,14 +295,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_that_does_not_fit_is_refused() {
-        let refused = |batch, at, heads| {
-            let mut cache = Tensor::<3>::zeros([2, 4, 8], &Device::flex());
+    fn tokens_that_do_not_fit_the_cache_are_refused() {
+        let refused = |batch, at, heads, start| {
+            let mut cache = AttentionCache::new(2, 4, 4, &Device::flex());
             let qkv = Tensor::<2>::zeros([batch, 12], &Device::flex());
-            let run = std::panic::AssertUnwindSafe(|| cached_attention(qkv, &mut cache, at, heads, &vec![0; batch]));
+            let run = std::panic::AssertUnwindSafe(|| cache.attend(qkv, at, heads, &vec![start; batch]));
             std::panic::catch_unwind(run).is_err()
         };
-        assert!(refused(3, 0, 1) && refused(2, 4, 1) && refused(2, 0, 3));
-        assert!(!refused(2, 3, 2));
+        assert!(refused(3, 0, 1, 0) && refused(2, 4, 1, 0) && refused(2, 0, 3, 0) && refused(2, 1, 2, 2));
+        assert!(!refused(2, 3, 2, 3));
     }
 }

@@ -9,11 +9,10 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use crate::slices::{contiguous, floats, overwritten, tensor, vectorised};
+use crate::sums::{dot, sum};
 
 /// Rows per task. Sums over rows are made per block and then in block order, so that threads do not change the result.
 const BLOCK_ROWS: usize = 64;
-/// Independent partial sums of a row.
-const LANES: usize = 16;
 
 /// `gamma (x - mean) / sqrt(var + epsilon) + beta` over the last dimension, with the variance divided by its length.
 ///
@@ -60,19 +59,6 @@ fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
     let mean = sum(row, |x| x) / count;
     let variance = sum(row, |x| (x - mean) * (x - mean)) / count;
     (mean, 1.0 / (variance + epsilon).sqrt())
-}
-
-/// Sum of `f` over a row in [`LANES`] partial sums.
-#[inline(always)]
-fn sum(row: &[f32], f: impl Fn(f32) -> f32) -> f32 {
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    let mut lanes = [0.0f32; LANES];
-    for chunk in chunks {
-        for (lane, &x) in lanes.iter_mut().zip(chunk) {
-            *lane += f(x);
-        }
-    }
-    lanes.iter().sum::<f32>() + rest.iter().map(|&x| f(x)).sum::<f32>()
 }
 
 impl LayerNormOps for Flex {
@@ -145,15 +131,7 @@ fn block_backward(grad: &mut [f32], x: &[f32], gamma: &[f32], epsilon: f32) -> (
             grad_beta[i] += grad[i];
         }
         let mean_scaled = sum(&scaled, |g| g) / count;
-        let mut lanes = [0.0f32; LANES];
-        let ((a, a_rest), (b, b_rest)) = (scaled.as_chunks::<LANES>(), normal.as_chunks::<LANES>());
-        for (a, b) in a.iter().zip(b) {
-            for lane in 0..LANES {
-                lanes[lane] += a[lane] * b[lane];
-            }
-        }
-        let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-        let mean_product = (lanes.iter().sum::<f32>() + rest) / count;
+        let mean_product = dot(&scaled, &normal) / count;
         for i in 0..d {
             grad[i] = scale * (scaled[i] - mean_scaled - normal[i] * mean_product);
         }

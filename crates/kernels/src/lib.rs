@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`adam_step`] | a dozen passes over all parameters |
 //! | [`causal_attention`] | scores and probabilities, which are never kept; copies that bring heads together |
-//! | [`cached_attention`] | views and copies of the cache; a step per operation for every new token |
+//! | [`AttentionCache`] | views and copies of the cache; a step per operation for every new token |
 //! | [`gelu_new`] | a scalar `tanh` per value, twice under autodiff |
 //! | [`layer_norm`] | six passes forward, more backward |
 //! | [`Linear`] | copies of the product, passes for bias and residual |
@@ -38,10 +38,11 @@ mod log_probs;
 mod panels;
 mod products;
 mod slices;
+mod sums;
 
 pub use adam::{AdamStep, adam_step};
 pub use attention::causal_attention;
-pub use decode::{cached_attention, logits};
+pub use decode::{AttentionCache, logits};
 pub use exp::{RowStats, exp, row_stats};
 pub use gelu::gelu_new;
 pub use lanes::{in_order, pieces, side_by_side};

@@ -45,7 +45,11 @@ impl Linear {
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let (weight, bias) = self.parameters(&x);
         if crate::on_flex(&x.device()) {
-            Tensor::from_dispatch(<Dispatch as LinearOps>::linear(x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()))
+            Tensor::from_dispatch(<Dispatch as LinearOps>::linear(
+                x.into_dispatch(),
+                weight.into_dispatch(),
+                bias.into_dispatch(),
+            ))
         } else {
             plain(x, weight, bias)
         }

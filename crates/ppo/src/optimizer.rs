@@ -37,8 +37,7 @@ impl Optimizer for Adam {
             Some(state) => (state.time + 1, [state.moment_1, state.moment_2]),
             None => (1, [0, 1].map(|_| Tensor::zeros(parameter.dims(), &parameter.device()))),
         };
-        let step =
-            AdamStep { learning_rate, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, weight_decay: self.weight_decay, time };
+        let step = AdamStep { learning_rate, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, weight_decay: self.weight_decay, time };
         let (parameter, [moment_1, moment_2]) = adam_step(parameter, grad, moments, &step);
         (parameter, Some(AdamState::new(AdaptiveMomentumState::new(time, moment_1, moment_2))))
     }
