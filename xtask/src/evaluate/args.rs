@@ -16,15 +16,9 @@ pub(crate) struct EvaluateArgs {
     /// Parquet, CSV or JSONL file of texts that any tool has generated, one row each
     #[arg(long, value_name = "FILE")]
     pub(crate) generations: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) columns: ColumnArgs,
-    #[command(flatten)]
-    pub(crate) judging: JudgingArgs,
     /// Hugging Face directory of a GPT-2 that is to continue the held-out prompts of --task
     #[arg(long, value_name = "DIR", requires = "task")]
     pub(crate) model: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) task: TaskArgs,
     /// Hugging Face directory of the classifier that scores the texts [with --task: that of the preset]
     #[arg(long, value_name = "DIR", conflicts_with = "score_column")]
     pub(crate) reward: Option<PathBuf>,
@@ -40,6 +34,13 @@ pub(crate) struct EvaluateArgs {
     /// Directory to write results.json and generations.parquet into
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    // last, as their headings would go on over what follows
+    #[command(flatten)]
+    pub(crate) columns: ColumnArgs,
+    #[command(flatten)]
+    pub(crate) judging: JudgingArgs,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
 }
 
 /// Where in the file things are.

@@ -97,3 +97,63 @@ fn comparison(
     let (method, over) = (method.to_owned(), baseline.to_owned());
     Ok(Comparison { method, over, prompts: keys.len(), reward: difference(&keys)?, tail })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(method: &str, seed: Option<u64>, rows: std::ops::Range<usize>) -> Group {
+        Group { method: method.to_owned(), seed, rows: rows.collect() }
+    }
+
+    fn texts(prompts: &[&str], scores: &[Option<f64>]) -> Generations {
+        let texts = || prompts.iter().copied().map(Some).collect();
+        Generations { prompts: Some(texts()), responses: texts(), scores: Some(scores.to_vec()), ..Generations::default() }
+    }
+
+    #[test]
+    fn prompts_are_paired_by_their_text_and_equal_ones_in_order() {
+        let prompts = ["a", "b", "c", "b", "d", /* and of the other method */ "b", "a", "b", "c", "e"];
+        let scores = [1.0, 2.0, 3.0, 5.0, 9.0, 20.0, 10.0, 50.0, f64::NAN, 7.0].map(Some);
+        let mut texts = texts(&prompts, &scores);
+        let groups = [group("new", None, 0..5), group("old", None, 5..10)];
+        let found = comparisons(&texts, &groups, "old", None).unwrap();
+        // a, the first b, the second b; not c, which has no score there
+        assert_eq!((found.len(), found[0].prompts), (1, 3));
+        assert!((found[0].reward.mean - (1.0 + 2.0 + 5.0 - 10.0 - 20.0 - 50.0) / 3.0).abs() < 1e-12, "{found:?}");
+        assert_eq!(found[0].tail, None);
+        texts.prompt_scores = Some([-1.0, 0.0, 0.0, -2.0, 0.0, 0.0, -1.0, -2.0, 0.0, 0.0].map(Some).to_vec());
+        let tail = EvaluatedTail::PromptScores { threshold: -1.0, share: None, prompts: None };
+        let found = comparisons(&texts, &groups, "old", Some(&tail)).unwrap();
+        assert!((found[0].tail.unwrap().mean - (1.0 + 5.0 - 10.0 - 50.0) / 2.0).abs() < 1e-12, "{found:?}");
+    }
+
+    #[test]
+    fn seeds_that_both_have_are_averaged_prompt_by_prompt() {
+        let prompts = ["a", "b"].repeat(5);
+        let scores: Vec<Option<f64>> = (0..10).map(|row| Some(f64::from(row))).collect();
+        let seeds = [("new", 1), ("new", 2), ("old", 2), ("old", 1), ("old", 3)];
+        let groups: Vec<Group> = seeds
+            .iter()
+            .enumerate()
+            .map(|(place, (method, seed))| group(method, Some(*seed), 2 * place..2 * place + 2))
+            .collect();
+        let found = comparisons(&texts(&prompts, &scores), &groups, "old", None).unwrap();
+        // seed 1: rows 0 and 1 less 6 and 7; seed 2: rows 2 and 3 less 4 and 5
+        assert!((found[0].reward.mean + 4.0).abs() < 1e-12 && found[0].reward.seeds_ci95.is_some(), "{found:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_refused() {
+        let table = texts(&["a", "b", "c", "d"], &[Some(1.0); 4]);
+        let message = |texts: &Generations, groups: &[Group]| comparisons(texts, groups, "old", None).unwrap_err().to_string();
+        let groups = [group("new", None, 0..2), group("old", None, 2..4)];
+        let none_common = message(&table, &groups);
+        assert_eq!(none_common, "new and old cannot be compared: they have fewer than two prompts with scores in common");
+        let other_seed = [group("new", Some(1), 0..2), group("old", Some(2), 2..4)];
+        assert!(message(&table, &other_seed).ends_with("they have no seed in common"));
+        assert!(message(&table, &groups[..1]).ends_with("no such method; there are new"));
+        let unscored = Generations { scores: None, ..table };
+        assert_eq!(message(&unscored, &groups), "--baseline needs prompts and scores");
+    }
+}

@@ -7,16 +7,18 @@ use tailguard_metrics::{
     repeating, std_sample,
 };
 use tailguard_report::{EvaluatedMethod, EvaluatedTail, Figure, LeftOut, OtherTail, PromptBucket, QuantilePoint};
-use tailguard_risk::RiskLevel;
+use tailguard_risk::{RiskLevel, quantile};
 
 use super::side_by_side;
 
-/// Values that are drawn for an interval of a mean: with many texts fewer resamples do, as their means differ little.
-const DRAWS: usize = 100_000_000;
-/// Resamples of a mean, at least and at most.
-const RESAMPLES: [usize; 2] = [200, 2_000];
-/// Resamples of distinct-n.
-const TEXT_RESAMPLES: usize = 100;
+/// Resamples of an interval.
+const RESAMPLES: usize = 2_000;
+/// More values than these are not resampled: the means of resamples would be normally distributed, and their spread is known.
+const LARGE: usize = 10_000;
+/// Groups of texts that are left out in turn for the spread of distinct-n, at most.
+const GROUPS: usize = 100;
+/// Of the normal distribution, 95 % lie within so many standard deviations.
+const NORMAL_95: f64 = 1.96;
 
 /// What is asked for, the same for all methods.
 pub(super) struct Wanted {
@@ -134,35 +136,50 @@ fn tail(rewards: &[f64], pairs: &[(f64, f64)], tail: Option<&EvaluatedTail>) -> 
     }
 }
 
-fn settings(values: usize) -> Bootstrap {
-    let [least, most] = RESAMPLES;
-    Bootstrap { resamples: (DRAWS / values.max(1)).clamp(least, most), seed: 0 }
+const BOOTSTRAP: Bootstrap = Bootstrap { resamples: RESAMPLES, seed: 0 };
+
+/// A figure with its standard error.
+fn normal(mean: f64, std: f64) -> Figure {
+    Figure { mean, std, ci95: [mean - NORMAL_95 * std, mean + NORMAL_95 * std] }
 }
 
 /// The mean with its spread over the values; none of fewer than two.
 pub(super) fn mean(values: &[f64]) -> Result<Option<Figure>> {
-    if values.len() < 2 { Ok(None) } else { Ok(Some(bootstrap(values, settings(values.len()))?.into())) }
+    match values.len() {
+        0 | 1 => Ok(None),
+        len if len > LARGE => Ok(Some(normal(tailguard_metrics::mean(values)?, std_sample(values)? / (len as f64).sqrt()))),
+        _ => Ok(Some(bootstrap(values, BOOTSTRAP)?.into())),
+    }
 }
 
 /// The mean of the lowest values, each resample's own.
 fn cvar(values: &[f64], level: RiskLevel) -> Result<Option<Figure>> {
-    if values.len() < 2 {
+    let len = values.len();
+    if len < 2 {
         return Ok(None);
     }
-    let (count, mut resample) = (level.count(values.len()), vec![0.0; values.len()]);
+    let count = level.count(len);
+    if len > LARGE {
+        // CVaR is the quantile less the mean shortfall below it over the share: its spread is that of the shortfall
+        let quantile = quantile(values, level)?;
+        let shortfalls: Vec<f64> = values.iter().map(|value| (value - quantile).min(0.0)).collect();
+        let std = std_sample(&shortfalls)? / (level.alpha() * (len as f64).sqrt());
+        return Ok(Some(normal(mean_of_lowest(values, count)?, std)));
+    }
+    let mut resample = vec![0.0; len];
     let figure = |picked: &[usize]| {
         resample.iter_mut().zip(picked).for_each(|(value, &place)| *value = values[place]);
         // of finite values, and of at least one
         mean_of_lowest(&resample, count).unwrap_or(f64::NAN)
     };
-    Ok(Some(bootstrap_by(values.len(), figure, settings(values.len()))?.into()))
+    Ok(Some(bootstrap_by(len, figure, BOOTSTRAP)?.into()))
 }
 
 fn share(texts: &[&str], flags: impl Fn(&[&str]) -> Result<Vec<f64>>) -> Result<Option<Figure>> {
     if texts.len() < 2 { Ok(None) } else { mean(&flags(texts)?) }
 }
 
-/// Distinct-n over all texts. Resampled texts repeat themselves, so the bootstrap gives the spread and not the middle.
+/// Distinct-n over all texts. Resampled texts would repeat themselves, so the spread is that of leaving texts out.
 fn diversity(texts: &[&str], n: usize) -> Result<Option<Figure>> {
     if texts.len() < 2 {
         return Ok(None);
@@ -171,10 +188,7 @@ fn diversity(texts: &[&str], n: usize) -> Result<Option<Figure>> {
     if ngrams.all().total == 0 {
         return Ok(None);
     }
-    let (mean, mut counter) = (ngrams.all().ratio(), ngrams.counter());
-    let settings = Bootstrap { resamples: TEXT_RESAMPLES, seed: 0 };
-    let std = bootstrap_by(texts.len(), |picked| counter.count(picked).ratio(), settings)?.std;
-    Ok(Some(Figure { mean, std, ci95: [mean - 1.96 * std, mean + 1.96 * std] }))
+    Ok(Some(normal(ngrams.all().ratio(), ngrams.standard_error(texts.len().min(GROUPS))?)))
 }
 
 /// The curve and the groups that were asked for, where prompts have scores.
@@ -226,6 +240,23 @@ mod tests {
         assert_eq!((mean_of(found.empty), mean_of(found.duplicate)), (Some(0.25), Some(0.5)));
         assert_eq!(mean_of(found.length), Some(1.25));
         assert_eq!((found.judge, found.kl, found.perplexity_human), (None, None, None));
+    }
+
+    #[test]
+    fn the_spread_of_many_values_is_that_of_resamples() {
+        // values of no simple distribution, and one more than are resampled
+        let numbers = std::iter::successors(Some(1_u64), |state| Some(state * 48_271 % 2_147_483_647));
+        let values: Vec<f64> = numbers.map(|number| ((number % 1_000) as f64 / 1_000.0).powi(3)).take(LARGE + 1).collect();
+        let level = RiskLevel::new(0.1).unwrap();
+        for figure in [mean, |values: &[f64]| cvar(values, RiskLevel::new(0.1).unwrap())] {
+            let (all, resampled) = (figure(&values).unwrap().unwrap(), figure(&values[..LARGE]).unwrap().unwrap());
+            assert!((all.std / resampled.std - 1.0).abs() < 0.1, "{all:?} {resampled:?}");
+            assert!(
+                (all.ci95[0] - resampled.ci95[0]).abs() < 0.2 * all.std
+                    && (all.ci95[1] - resampled.ci95[1]).abs() < 0.2 * all.std
+            );
+        }
+        assert!(cvar(&values, level).unwrap().unwrap().mean < 1e-3);
     }
 
     #[test]
