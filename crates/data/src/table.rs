@@ -171,15 +171,11 @@ impl<'a> Table<'a> {
             Kind::Parquet => {
                 let rows = parquet_rows(self.path)?;
                 for begin in (0..rows).step_by(SLICE) {
-                    let columns = parquet_slice(self.path, names, Some((begin, SLICE.min(rows - begin))))?;
+                    let count = SLICE.min(rows - begin);
+                    let columns = parquet_slice(self.path, names, Some((begin, count)))?;
                     let mut cells: Vec<_> = columns.into_iter().map(|column| column.cells.into_iter()).collect();
-                    let mut row = begin;
-                    while let Some(values) = cells.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>() {
-                        each(row, &values)?;
-                        row += 1;
-                        if values.is_empty() {
-                            break;
-                        }
+                    for row in begin..begin + count {
+                        each(row, &cells.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>())?;
                     }
                 }
                 Ok(())
