@@ -162,7 +162,7 @@ mod tests {
                 }
             }
             let crc = !crc;
-            assert_eq!(found, (crc >> 15 | crc << 17).wrapping_add(0xa282_ead8), "checksum");
+            assert_eq!(found, crc.rotate_right(15).wrapping_add(0xa282_ead8), "checksum");
             data
         }
 

@@ -20,14 +20,17 @@ pub(super) struct Group {
     pub(super) rows: Vec<usize>,
 }
 
+/// What tells groups apart: the method and the seed.
+type Key = (String, Option<u64>);
+
 /// Sorts rows by method and seed; `names` are the names of the columns of `texts.groups`, and without any all rows are of `otherwise`.
 ///
 /// # Errors
 /// A seed that is no whole number.
 pub(super) fn groups(texts: &Generations, names: &[String], otherwise: &str) -> Result<Vec<Group>> {
-    let mut groups: BTreeMap<(String, Option<u64>), Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
     // neighbours are mostly of one group
-    let mut last: Option<(Vec<&str>, (String, Option<u64>))> = None;
+    let mut last: Option<(Vec<&str>, Key)> = None;
     for row in 0..texts.responses.len() {
         let values: Vec<&str> = texts.groups.iter().filter_map(|labels| labels.get(row)).collect();
         let key = match &last {
@@ -40,7 +43,7 @@ pub(super) fn groups(texts: &Generations, names: &[String], otherwise: &str) -> 
     Ok(groups.into_iter().map(|((method, seed), rows)| Group { method, seed, rows }).collect())
 }
 
-fn key(values: &[&str], names: &[String], otherwise: &str, row: usize) -> Result<(String, Option<u64>), Failure> {
+fn key(values: &[&str], names: &[String], otherwise: &str, row: usize) -> Result<Key, Failure> {
     let is_seed = |place: usize, name: &String| place > 0 && name == SEED;
     let mut method = Vec::new();
     let mut seed = None;
