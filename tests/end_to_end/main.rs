@@ -5,7 +5,9 @@
 mod bench;
 mod command_line;
 mod damaged_input;
+mod evaluate;
 mod interrupted;
 mod own_task;
 mod program;
+mod sample;
 mod smoke;

@@ -93,10 +93,43 @@ fn check(task: &str, other_tails: &[f64], notice: Option<&str>) {
     }
     assert!(results.methods[&Method::Sft].kl.mean.abs() < 1e-3, "the reference has no KL to itself");
     assert!(fs::metadata(dir.join("metrics.parquet")).unwrap().len() > 0);
+    check_comparisons(&results, &rows);
+    check_logs(&dir);
     for model in ["seed-1-sft", "seed-1-rlhf", "seed-1-ra-rlhf"] {
         for file in ["config.json", "model.safetensors", "tokenizer.json"] {
             assert!(dir.join("checkpoints").join(model).join("model").join(file).is_file(), "{model}/{file}");
         }
+    }
+}
+
+/// What a method gains over another is the mean difference over the same prompts, in the tail too.
+fn check_comparisons(results: &Results, rows: &[Generation]) {
+    let compared: Vec<_> = results.comparisons.iter().map(|c| (c.method.as_str(), c.over.as_str())).collect();
+    assert_eq!(compared, [("ra_rlhf", "rlhf"), ("rlhf", "sft")]);
+    for comparison in &results.comparisons {
+        let rewards = |name: &str, in_tail: bool| {
+            let of = rows.iter().filter(|row| row.method.name() == name && (!in_tail || row.prompt_score <= 0.0));
+            of.map(|row| f64::from(row.reward)).collect::<Vec<_>>()
+        };
+        for (difference, in_tail) in [(comparison.reward, false), (comparison.tail.unwrap(), true)] {
+            let (left, right) = (rewards(&comparison.method, in_tail), rewards(&comparison.over, in_tail));
+            let mean = left.iter().zip(&right).map(|(left, right)| left - right).sum::<f64>() / left.len() as f64;
+            assert!((difference.mean - mean).abs() < 1e-9, "{comparison:?}: {mean}");
+            assert!(difference.ci95[0] <= mean && mean <= difference.ci95[1] && difference.seeds_ci95.is_none());
+        }
+    }
+}
+
+/// The logs that other tools read have every iteration of both trainings.
+fn check_logs(dir: &Path) {
+    let text = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3, 1, 2, 3]);
+    assert!(lines.iter().all(|line| line["objective/kl"].is_f64() && line["ppo/mean_non_score_reward"].is_f64()), "{text}");
+    for training in ["rlhf-seed1", "ra-rlhf-seed1"] {
+        let events = fs::read(dir.join("tensorboard").join(training).join("events.out.tfevents.tailguard")).unwrap();
+        let count = |tag: &[u8]| events.windows(tag.len()).filter(|window| *window == tag).count();
+        assert_eq!([count(b"brain.Event:2"), count(b"objective/kl_coef"), count(b"ppo/loss/policy")], [1, 3, 3], "{training}");
     }
 }
 

@@ -7,6 +7,8 @@ use tailguard_data::Half;
 use tailguard_reward::NgramUnit;
 
 use crate::bench::args::BenchCommand;
+use crate::evaluate::args::EvaluateArgs;
+use crate::sample::SampleArgs;
 use crate::task::{self, Task};
 
 /// Fine-tunes language models so that their worst outputs get better, not only their average.
@@ -23,6 +25,10 @@ pub(crate) enum Command {
     Reproduce(ReproduceArgs),
     /// Train with the settings of one TOML file
     Train(TrainArgs),
+    /// Judge generated texts of any tool, or a model on a task's prompts
+    Evaluate(EvaluateArgs),
+    /// Continue a prompt in the terminal
+    Sample(SampleArgs),
     /// Train the models that are embedded in datasets/
     #[command(subcommand)]
     Pretrain(PretrainCommand),

@@ -122,7 +122,7 @@ fn smoke() -> Result<Outcome> {
 }
 
 fn check_smoke(task: &Task, out: &Path) -> Result<()> {
-    for file in ["config.toml", "run.json", "results.json", "metrics.parquet", "generations.parquet"] {
+    for file in ["config.toml", "run.json", "results.json", "metrics.parquet", "metrics.jsonl", "generations.parquet"] {
         ensure!(out.join(file).metadata().is_ok_and(|metadata| metadata.len() > 0), "{file} is missing or empty");
     }
     let results = Results::read(&out.join("results.json"))?;
@@ -131,6 +131,7 @@ fn check_smoke(task: &Task, out: &Path) -> Result<()> {
         "results.json is of another run: {results:?}"
     );
     ensure!(results.tail.prompts > 0, "results.json has no tail: {:?}", results.tail);
+    ensure!(results.comparisons.len() == 2, "results.json lacks comparisons: {:?}", results.comparisons);
     for method in Method::ALL {
         let figures = results.methods.get(&method).with_context(|| format!("results.json lacks {method}"))?;
         for (key, figure) in figures.figures() {

@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod config;
 mod device;
+mod evaluate;
 mod experiment;
 mod failure;
 mod interrupt;
@@ -15,6 +16,7 @@ mod pretrain;
 mod progress;
 mod reproduce;
 mod run;
+mod sample;
 mod task;
 mod tidy;
 mod train;
@@ -35,6 +37,8 @@ fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Reproduce(args) => reproduce::run(args),
         Command::Train(args) => train::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Sample(args) => sample::run(args),
         Command::Pretrain(command) => pretrain::run(command),
         Command::Bench(command) => bench::run(command),
         Command::Ci(args) => ci::run(args),

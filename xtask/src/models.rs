@@ -77,6 +77,22 @@ pub(crate) fn locate(config: &RunConfig) -> Result<ModelDirs, Failure> {
     }
 }
 
+/// The model of a run's checkpoint, where its folder was named and not the model in it; anything else as it is.
+pub(crate) fn checkpoint(path: &Path) -> PathBuf {
+    let inner = path.join("model");
+    let is_checkpoint = !path.join("config.json").is_file() && inner.join("config.json").is_file();
+    if is_checkpoint { inner } else { path.to_owned() }
+}
+
+/// The directory of one model, named as in a setting.
+///
+/// # Errors
+/// A model that is not there: where it was looked for, how to get it.
+pub(crate) fn directory(setting: &str, flag: &str) -> Result<PathBuf, Failure> {
+    let caches = hub_caches(&|name| env::var_os(name).map(PathBuf::from));
+    find(setting, &caches).map_err(|missing| Failure::new(format!("a model is missing{}", missing.lines("model", flag))))
+}
+
 /// A model that was not found, and the places looked at.
 struct Missing {
     wanted: String,

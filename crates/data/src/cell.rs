@@ -31,6 +31,39 @@ impl Cell {
         }
     }
 
+    /// The text, or nothing where there is none; an error for anything else.
+    pub(crate) fn optional_text(&self) -> Result<Option<&str>, ()> {
+        match self {
+            Self::Text(text) => Ok(Some(text)),
+            Self::Null | Self::Missing => Ok(None),
+            Self::Number(_) | Self::Other(_) => Err(()),
+        }
+    }
+
+    /// The number, or nothing where there is none; an error for anything else.
+    pub(crate) fn optional_number(&self) -> Result<Option<f64>, ()> {
+        let is_missing = |text: &str| ["", "null", "none", "na", "n/a"].contains(&text.trim().to_ascii_lowercase().as_str());
+        match self {
+            Self::Null | Self::Missing => Ok(None),
+            Self::Text(text) if is_missing(text) => Ok(None),
+            cell => cell.number().map(Some).ok_or(()),
+        }
+    }
+
+    /// What a row is called by.
+    pub(crate) fn label(&self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text.clone()),
+            Self::Number(number) => Some(number.to_string()),
+            Self::Null | Self::Missing | Self::Other(_) => None,
+        }
+    }
+
+    /// Says that this is not what was expected in a row, counted from 0.
+    pub(crate) fn refused(&self, path: &Path, column: &str, row: usize, expected: &'static str) -> DataError {
+        DataError::Value { path: path.into(), column: column.to_owned(), row: row + 1, found: self.shown(), expected }
+    }
+
     /// Quoted if it is a text, and no longer than a line.
     fn shown(&self) -> String {
         let (most, dots) = (40, "...");
@@ -94,13 +127,7 @@ impl Column<'_> {
     /// The value of each cell; `value` gives back a cell that has none.
     fn each<T>(self, expected: &'static str, value: impl Fn(Cell) -> Result<T, Cell>) -> Result<Vec<T>, DataError> {
         let Self { path, name, cells } = self;
-        let wrong = |row: usize, cell: &Cell| DataError::Value {
-            path: path.into(),
-            column: name.clone(),
-            row: row + 1,
-            found: cell.shown(),
-            expected,
-        };
+        let wrong = |row: usize, cell: &Cell| cell.refused(path, &name, row, expected);
         cells.into_iter().enumerate().map(|(row, cell)| value(cell).map_err(|cell| wrong(row, &cell))).collect()
     }
 }

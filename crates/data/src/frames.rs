@@ -29,8 +29,22 @@ fn leaves(field: &ArrowField) -> Vec<String> {
     }
 }
 
+/// The number of rows.
+pub(crate) fn parquet_rows(path: &Path) -> Result<usize, DataError> {
+    parquet(path).and_then(|mut file| file.num_rows()).map_err(|error| unreadable(path, PARQUET, &error))
+}
+
 /// The columns of these names, in this order.
 pub(crate) fn parquet_columns<'a>(path: &'a Path, names: &[&str]) -> Result<Vec<Column<'a>>, DataError> {
+    parquet_slice(path, names, None)
+}
+
+/// [`parquet_columns`] of some rows alone: the first of them, and how many.
+pub(crate) fn parquet_slice<'a>(
+    path: &'a Path,
+    names: &[&str],
+    slice: Option<(usize, usize)>,
+) -> Result<Vec<Column<'a>>, DataError> {
     let schema = parquet_schema(path)?;
     let outer = |name: &str| match name.split_once('.') {
         Some((outer, _)) if !schema.contains(name) => outer.to_owned(),
@@ -43,7 +57,7 @@ pub(crate) fn parquet_columns<'a>(path: &'a Path, names: &[&str]) -> Result<Vec<
         let mut wanted: Vec<String> = names.iter().map(|name| outer(name)).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        parquet(path)?.with_columns(Some(wanted)).finish()
+        parquet(path)?.with_columns(Some(wanted)).with_slice(slice).finish()
     };
     let frame = frame(names).map_err(|error| {
         // the message names the column that it fails for

@@ -1,7 +1,8 @@
 //! Labelled texts from Parquet, CSV and JSONL.
 //!
 //! A [`Layout`] describes a task: its columns, its places and what makes a text good. [`load`] reads a split of it, [`Lookup`] says
-//! where to look and [`Source`] which files it was; [`table`] reads any one table. No tokenizer, no tensor.
+//! where to look and [`Source`] which files it was; [`table`] reads any one table, and [`read_generations`] what other tools have
+//! generated. No tokenizer, no tensor.
 //!
 //! ```
 //! use tailguard_data::{Good, Layout, table::read};
@@ -18,15 +19,20 @@
 mod cell;
 mod error;
 mod frames;
+mod generations;
 mod layout;
 mod lines;
 mod load;
 mod record;
+mod rows;
 mod source;
 pub mod table;
+mod texts;
 
 pub use error::DataError;
+pub use generations::{GenerationColumns, Generations, Scores, read_generations};
 pub use layout::{Good, GoodPercent, Layout};
 pub use load::{Dataset, load};
 pub use record::{Half, Record, Split, at_least, duplicates, half, require, shuffled, text_hash};
 pub use source::{Lookup, Place, Source};
+pub use texts::{Labels, Texts};

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use crate::cell::{Cell, Column};
 use crate::error::DataError;
-use crate::frames::{csv_columns, csv_names, parquet_columns, parquet_names};
+use crate::frames::{csv_columns, csv_names, parquet_columns, parquet_names, parquet_rows, parquet_slice};
 use crate::layout::Layout;
 use crate::lines::{Lines, json_cell, json_names};
 use crate::record::Record;
+use crate::rows::csv_rows;
 
 /// Reads a table of labelled texts, in the order of the file; the kind of table follows from the file's ending (`.parquet`,
 /// `.csv`, `.jsonl`, `.ndjson`).
@@ -29,6 +30,17 @@ pub fn read(path: &Path, layout: &Layout) -> Result<Vec<Record>, DataError> {
 /// As [`read`].
 pub fn read_texts(path: &Path, column: &str) -> Result<Vec<String>, DataError> {
     Table::open(path)?.read(&[column])?.remove(0).texts()
+}
+
+/// Rows of a Parquet file that are in memory together.
+const SLICE: usize = 1 << 16;
+
+/// The names of the columns of a table; of JSONL, those of its first line.
+///
+/// # Errors
+/// As [`read`], as far as that can be seen without reading the rows.
+pub fn columns(path: &Path) -> Result<Vec<String>, DataError> {
+    Ok(Table::open(path)?.names)
 }
 
 #[derive(Clone, Copy)]
@@ -143,6 +155,42 @@ impl<'a> Table<'a> {
             tracing::info!("{}: {} of {rows} rows have no score and are left out", self.path.display(), rows - records.len());
         }
         records
+    }
+
+    /// Goes through the rows one by one, counted from 0, with the cells of these columns in this order. Nothing but a few of them
+    /// is in memory; an empty field of a CSV file is an empty text.
+    pub(crate) fn each_row(
+        &self,
+        names: &[&str],
+        mut each: impl FnMut(usize, &[Cell]) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        if let Some(name) = names.iter().find(|name| !self.has(name)) {
+            return Err(self.missing(&[name]));
+        }
+        match self.kind {
+            Kind::Parquet => {
+                let rows = parquet_rows(self.path)?;
+                for begin in (0..rows).step_by(SLICE) {
+                    let count = SLICE.min(rows - begin);
+                    let columns = parquet_slice(self.path, names, Some((begin, count)))?;
+                    let mut cells: Vec<_> = columns.into_iter().map(|column| column.cells.into_iter()).collect();
+                    for row in begin..begin + count {
+                        each(row, &cells.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>())?;
+                    }
+                }
+                Ok(())
+            }
+            Kind::Csv => csv_rows(self.path, self.kind.name(), names, each),
+            Kind::Jsonl => {
+                let mut lines = Lines::open(self.path, self.kind.name())?;
+                let mut row = 0;
+                while let Some(object) = lines.next_object()? {
+                    each(row, &names.iter().map(|name| json_cell(&object, name)).collect::<Vec<_>>())?;
+                    row += 1;
+                }
+                Ok(())
+            }
+        }
     }
 
     /// The columns of these names, in this order; they have rows.

@@ -1,11 +1,10 @@
 //! Distinct-n: how many of the n-grams differ. Three definitions are in use, and all three are here.
 
-use std::collections::HashMap;
-
 use crate::{
     MetricsError,
     error::{check_range, check_texts},
     moments::mean_of,
+    ngrams::{NumberedNGrams, number_ngrams},
     words::words,
 };
 
@@ -60,9 +59,7 @@ impl PerText {
 /// # Ok::<(), tailguard_metrics::MetricsError>(())
 /// ```
 pub fn distinct<T: AsRef<str>>(texts: &[T], n: usize) -> Result<Distinct, MetricsError> {
-    check_ngrams(texts, n)?;
-    let ngrams = NGrams::count(texts.iter().map(|text| words(text.as_ref())), n);
-    Ok(Distinct { unique: ngrams.unique, total: ngrams.total })
+    Ok(NumberedNGrams::new(texts, n)?.all())
 }
 
 /// Distinct-n inside each text by itself.
@@ -100,83 +97,13 @@ pub fn distinct_per_text<T: AsRef<str>>(texts: &[T], n: usize) -> Result<PerText
 /// ```
 pub fn distinct_per_word<T: AsRef<str>>(texts: &[T], n: usize) -> Result<Distinct, MetricsError> {
     check_ngrams(texts, n)?;
-    let ngrams = NGrams::count(texts.iter().map(|text| text.as_ref().split(' ')), n);
-    Ok(Distinct { unique: ngrams.unique, total: ngrams.words })
+    let (ngrams, words) = number_ngrams(texts.iter().map(|text| text.as_ref().split(' ')), n)?;
+    Ok(Distinct { unique: ngrams.all().unique, total: words })
 }
 
-fn check_ngrams<T>(texts: &[T], n: usize) -> Result<(), MetricsError> {
+pub(crate) fn check_ngrams<T>(texts: &[T], n: usize) -> Result<(), MetricsError> {
     check_texts(texts)?;
     check_range("n", n, 1, usize::MAX)
-}
-
-/// Counts over a corpus.
-struct NGrams {
-    unique: usize,
-    total: usize,
-    words: usize,
-}
-
-impl NGrams {
-    /// Numbers the words once, then spells each n-gram as a number in base `vocabulary.len()`, sorts and counts.
-    ///
-    /// No n-gram is ever joined to a string or hashed, and there is no chance of a collision.
-    fn count<'text, W: Iterator<Item = &'text str>>(texts: impl Iterator<Item = W>, n: usize) -> Self {
-        let mut vocabulary: HashMap<&str, usize> = HashMap::new();
-        let (mut words, mut ends): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
-        for text in texts {
-            for word in text {
-                let next = vocabulary.len();
-                words.push(*vocabulary.entry(word).or_insert(next));
-            }
-            ends.push(words.len());
-        }
-        let longest = ends.iter().zip([0].iter().chain(&ends)).map(|(end, start)| end - start).max().unwrap_or(0);
-        if n > longest {
-            return Self { unique: 0, total: 0, words: words.len() };
-        }
-
-        // After step k, the k-gram that ends with word i is grams[i], below `span`; shorter texts keep stale numbers.
-        let base = vocabulary.len() as u128;
-        let mut grams: Vec<u128> = words.iter().map(|&word| word as u128).collect();
-        let mut span = base;
-        for k in 2..=n {
-            if span.checked_mul(base).is_none() {
-                span = renumber(&mut grams, &ends, k - 1);
-            }
-            // Backwards, so that the (k-1)-gram one place earlier is still the old one.
-            for last in ends_of_ngrams(&ends, k).rev() {
-                grams[last] = grams[last - 1] * base + words[last] as u128;
-            }
-            span *= base;
-        }
-        let total = ends_of_ngrams(&ends, n).count();
-        Self { unique: sorted_unique(&grams, &ends, n).len(), total, words: words.len() }
-    }
-}
-
-/// Places of the words that end an n-gram within their text; `ends` has the end of each text.
-fn ends_of_ngrams(ends: &[usize], n: usize) -> impl DoubleEndedIterator<Item = usize> {
-    (0..ends.len()).flat_map(move |text| {
-        let start = text.checked_sub(1).map_or(0, |before| ends[before]);
-        start + n - 1..ends[text]
-    })
-}
-
-/// The different n-grams, ascending.
-fn sorted_unique(grams: &[u128], ends: &[usize], n: usize) -> Vec<u128> {
-    let mut unique: Vec<u128> = ends_of_ngrams(ends, n).map(|last| grams[last]).collect();
-    unique.sort_unstable();
-    unique.dedup();
-    unique
-}
-
-/// Replaces each n-gram by its rank, so that longer ones fit again; gives the number of ranks.
-fn renumber(grams: &mut [u128], ends: &[usize], n: usize) -> u128 {
-    let unique = sorted_unique(grams, ends, n);
-    for last in ends_of_ngrams(ends, n) {
-        grams[last] = unique.partition_point(|&lower| lower < grams[last]) as u128;
-    }
-    unique.len() as u128
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@
 //! - [`auc`]: how well scores tell two classes apart.
 //! - [`repeating`], [`empty`], [`duplicated`]: degenerate texts, [`Flagged`] one by one.
 //! - [`perplexity`]: from token negative log-likelihoods.
+//! - [`NumberedNGrams`]: distinct-n of many choices of the same texts, for the spread.
 //! - [`over_seeds`], [`bootstrap`], [`bootstrap_by`]: a [`Summary`] with a 95 % interval.
+//! - [`paired_bootstrap`]: what one method gains over another on the same prompts.
 //!
 //! Empty input, NaN and infinities are typed errors, never silent numbers.
 //!
@@ -40,6 +42,8 @@ mod degenerate;
 mod distinct;
 mod error;
 mod moments;
+mod ngrams;
+mod paired;
 mod perplexity;
 mod seeds;
 mod tail;
@@ -51,6 +55,8 @@ pub use degenerate::{Flagged, duplicated, empty, repeating};
 pub use distinct::{Distinct, PerText, distinct, distinct_per_text, distinct_per_word};
 pub use error::MetricsError;
 pub use moments::{mean, paired_differences, std_population, std_sample};
+pub use ngrams::{NGramCounter, NumberedNGrams};
+pub use paired::{Gain, paired_bootstrap};
 pub use perplexity::{Perplexity, perplexity};
 pub use seeds::{Bootstrap, Summary, bootstrap, bootstrap_by, over_seeds};
 pub use tail::{Tail, at_or_below, mean_of_lowest, tail, tail_by_own_reward};

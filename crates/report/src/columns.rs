@@ -1,9 +1,10 @@
 //! The figures of a method, each stated once: its key, how a table shows it, where it is.
 
+use crate::evaluation::EvaluatedMethod;
 use crate::results::{Figure, MethodResults};
 
-/// A figure of a method.
-pub(crate) struct Column {
+/// A figure of a method, as a run or an evaluation has it.
+pub(crate) struct Column<T> {
     /// Key in `results.json`.
     pub(crate) key: &'static str,
     /// What stands over it.
@@ -11,8 +12,8 @@ pub(crate) struct Column {
     /// Digits after the point.
     pub(crate) digits: usize,
     /// None where nothing was measured.
-    pub(crate) get: fn(&MethodResults) -> Option<Figure>,
-    pub(crate) set: fn(&mut MethodResults, Figure),
+    pub(crate) get: fn(&T) -> Option<Figure>,
+    pub(crate) set: fn(&mut T, Figure),
 }
 
 /// The column of a field, whose name is the key; `optional` if it may hold nothing.
@@ -29,7 +30,7 @@ macro_rules! column {
 }
 
 /// How good the texts are.
-pub(crate) const QUALITY: [Column; 7] = [
+pub(crate) const QUALITY: [Column<MethodResults>; 7] = [
     column!(reward, "reward", 2),
     column!(tail, "tail", 2),
     column!(optional judge, "judge", 2),
@@ -40,7 +41,7 @@ pub(crate) const QUALITY: [Column; 7] = [
 ];
 
 /// What the texts look like.
-pub(crate) const TEXT: [Column; 7] = [
+pub(crate) const TEXT: [Column<MethodResults>; 7] = [
     column!(distinct_1, "distinct-1", 3),
     column!(distinct_2, "distinct-2", 3),
     column!(distinct_3, "distinct-3", 3),
@@ -50,7 +51,35 @@ pub(crate) const TEXT: [Column; 7] = [
     column!(duplicate, "duplicate", 3),
 ];
 
-/// All of them, in the order of the tables.
-pub(crate) fn columns() -> impl Iterator<Item = Column> {
+/// [`QUALITY`] of an evaluation, where any figure may be unknown.
+pub(crate) const EVALUATED_QUALITY: [Column<EvaluatedMethod>; 8] = [
+    column!(optional reward, "reward", 2),
+    column!(optional tail, "tail", 2),
+    column!(optional cvar, "CVaR", 2),
+    column!(optional judge, "judge", 2),
+    column!(optional judge_tail, "judge tail", 2),
+    column!(optional perplexity_human, "ppl human", 1),
+    column!(optional perplexity_generated, "ppl generated", 1),
+    column!(optional kl, "KL", 2),
+];
+
+/// [`TEXT`] of an evaluation.
+pub(crate) const EVALUATED_TEXT: [Column<EvaluatedMethod>; 7] = [
+    column!(optional distinct_1, "distinct-1", 3),
+    column!(optional distinct_2, "distinct-2", 3),
+    column!(optional distinct_3, "distinct-3", 3),
+    column!(optional length, "length", 1),
+    column!(optional repeated_4gram, "repeated 4-gram", 3),
+    column!(optional empty, "empty", 3),
+    column!(optional duplicate, "duplicate", 3),
+];
+
+/// All figures of a run, in the order of the tables.
+pub(crate) fn columns() -> impl Iterator<Item = Column<MethodResults>> {
     QUALITY.into_iter().chain(TEXT)
+}
+
+/// All figures of an evaluation, in the order of the tables.
+pub(crate) fn evaluated_columns() -> impl Iterator<Item = Column<EvaluatedMethod>> {
+    EVALUATED_QUALITY.into_iter().chain(EVALUATED_TEXT)
 }

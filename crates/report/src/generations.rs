@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::path::Path;
 
-use polars::prelude::{DataFrame, IntoColumn, NamedFrom, ParquetReader, PolarsError, SerReader, Series};
+use polars::prelude::{
+    DataFrame, IntoColumn, NamedFrom, ParquetCompression, ParquetReader, ParquetWriter, PolarsError, SerReader, Series,
+};
 
 use crate::error::ReportError;
-use crate::log::write_parquet;
+use crate::files;
 use crate::results::Method;
 
 /// One response to one prompt.
@@ -28,21 +30,81 @@ pub struct Generation {
     pub seed: u64,
 }
 
+/// A row of `generations.parquet` with the fields of [`Generation`], of which anything but the method may be unknown: texts of any
+/// tool.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct GenerationRow<'a> {
+    /// Text of the prompt.
+    pub prompt: Option<&'a str>,
+    /// Score of the prompt alone.
+    pub prompt_score: Option<f32>,
+    /// Text of the response.
+    pub response: Option<&'a str>,
+    /// Score of prompt and response.
+    pub reward: Option<f32>,
+    /// Score by a second scorer.
+    pub judge: Option<f32>,
+    /// What the rows that belong together are called.
+    pub method: &'a str,
+    /// The seed.
+    pub seed: Option<u64>,
+}
+
+impl<'a> From<&'a Generation> for GenerationRow<'a> {
+    fn from(row: &'a Generation) -> Self {
+        Self {
+            prompt: Some(&row.prompt),
+            prompt_score: Some(row.prompt_score),
+            response: Some(&row.response),
+            reward: Some(row.reward),
+            judge: row.judge,
+            method: row.method.name(),
+            seed: Some(row.seed),
+        }
+    }
+}
+
+/// Rows that are in memory, and in a row group of the file, together.
+const GROUP: usize = 1 << 16;
+
 /// Writes rows as Parquet, with the fields of [`Generation`] as columns.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn write_generations(path: &Path, rows: &[Generation]) -> Result<(), ReportError> {
+    write_generation_rows(path, rows.iter().map(GenerationRow::from))
+}
+
+/// [`write_generations`] of rows that may lack something, which is then null. Few of them are in memory together.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_generation_rows<'a>(path: &Path, rows: impl Iterator<Item = GenerationRow<'a>>) -> Result<(), ReportError> {
+    let wrong = ReportError::parquet;
+    files::stream(path, |file| {
+        let nothing = frame(&[]).map_err(wrong(path, "write"))?;
+        let writer = ParquetWriter::new(file).with_compression(ParquetCompression::Zstd(None));
+        let mut writer = writer.batched(nothing.schema()).map_err(wrong(path, "write"))?;
+        let mut rows = rows.peekable();
+        while rows.peek().is_some() {
+            let group: Vec<_> = rows.by_ref().take(GROUP).collect();
+            frame(&group).and_then(|frame| writer.write_batch(&frame)).map_err(wrong(path, "write"))?;
+        }
+        writer.finish().map(|_| ()).map_err(wrong(path, "write"))
+    })
+}
+
+fn frame(rows: &[GenerationRow<'_>]) -> Result<DataFrame, PolarsError> {
     let columns = vec![
-        Series::new("prompt".into(), rows.iter().map(|row| row.prompt.as_str()).collect::<Vec<_>>()).into_column(),
+        Series::new("prompt".into(), rows.iter().map(|row| row.prompt).collect::<Vec<_>>()).into_column(),
         Series::new("prompt_score".into(), rows.iter().map(|row| row.prompt_score).collect::<Vec<_>>()).into_column(),
-        Series::new("response".into(), rows.iter().map(|row| row.response.as_str()).collect::<Vec<_>>()).into_column(),
+        Series::new("response".into(), rows.iter().map(|row| row.response).collect::<Vec<_>>()).into_column(),
         Series::new("reward".into(), rows.iter().map(|row| row.reward).collect::<Vec<_>>()).into_column(),
         Series::new("judge".into(), rows.iter().map(|row| row.judge).collect::<Vec<_>>()).into_column(),
-        Series::new("method".into(), rows.iter().map(|row| row.method.name()).collect::<Vec<_>>()).into_column(),
+        Series::new("method".into(), rows.iter().map(|row| row.method).collect::<Vec<_>>()).into_column(),
         Series::new("seed".into(), rows.iter().map(|row| row.seed).collect::<Vec<_>>()).into_column(),
     ];
-    write_parquet(path, rows.len(), columns)
+    DataFrame::new(rows.len(), columns)
 }
 
 /// Reads what [`write_generations`] wrote.
@@ -96,6 +158,19 @@ mod tests {
             write_generations(&path, &rows).unwrap();
             assert_eq!(read_generations(&path).unwrap(), rows);
         }
+    }
+
+    #[test]
+    fn what_is_unknown_is_null_and_many_rows_are_all_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("generations.parquet");
+        let rows = GROUP + 3;
+        let row = |place| GenerationRow { response: (place != 1).then_some("a"), method: "mine", ..GenerationRow::default() };
+        write_generation_rows(&path, (0..rows).map(row)).unwrap();
+        let frame = ParquetReader::new(File::open(&path).unwrap()).finish().unwrap();
+        assert_eq!(frame.height(), rows);
+        let nulls = |name: &str| frame.column(name).unwrap().null_count();
+        assert_eq!(["response", "method", "prompt", "reward", "seed"].map(nulls), [1, 0, rows, rows, rows]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A [`RunDir`] is made once, locked while a process works in it, and holds everything that resuming and reporting need. The
 //! figures are [`Results`], one [`MethodResults`] per [`Method`]; [`table`] prints them as the paper does, and [`warnings`] says
 //! where a reward rose and the held-out judge saw nothing of it. Nothing here knows a model or a tensor: a run can be reported on
-//! another machine than the one it was made on.
+//! another machine than the one it was made on. What was judged without a run is an [`Evaluation`].
 //!
 //! ```
 //! use tailguard_report::{About, NewRunDir, Results, Style, Tail, table};
@@ -29,6 +29,7 @@
 //!     device: "flex".into(),
 //!     tail: Tail { threshold: -2.5, prompts: 190 },
 //!     methods: [].into(),
+//!     comparisons: vec![],
 //! };
 //! results.write(&run.results_path())?;
 //! print!("{}", table(&Results::read(&run.results_path())?, Style::Plain));
@@ -39,19 +40,27 @@
 //! ```
 
 mod columns;
+mod comparison;
 mod error;
+mod evaluation;
 mod files;
 mod generations;
 mod log;
 mod results;
 mod run_dir;
 mod table;
+mod tensorboard;
+mod trl;
 mod warnings;
 
+pub use comparison::{Comparison, Difference};
 pub use error::ReportError;
-pub use generations::{Generation, read_generations, write_generations};
+pub use evaluation::{EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LeftOut, LengthUnit, PromptBucket, QuantilePoint};
+pub use generations::{Generation, GenerationRow, read_generations, write_generation_rows, write_generations};
 pub use log::{LogRow, TrainingLog, read_log, write_metrics};
 pub use results::{Figure, Method, MethodResults, OtherTail, Results, Tail};
 pub use run_dir::{About, NewRunDir, RunDir};
-pub use table::{Style, table};
+pub use table::{Style, evaluation_table, table};
+pub use tensorboard::EventLog;
+pub use trl::{trl_scalars, write_trl_metrics};
 pub use warnings::warnings;

@@ -91,7 +91,7 @@ pub fn write_metrics(path: &Path, rows: &[LogRow]) -> Result<(), ReportError> {
 }
 
 /// Writes columns as one Parquet file.
-pub(crate) fn write_parquet(path: &Path, rows: usize, columns: Vec<Column>) -> Result<(), ReportError> {
+fn write_parquet(path: &Path, rows: usize, columns: Vec<Column>) -> Result<(), ReportError> {
     let mut frame = DataFrame::new(rows, columns).map_err(ReportError::parquet(path, "write"))?;
     files::stream(path, |file| {
         let writer = ParquetWriter::new(file).with_compression(ParquetCompression::Zstd(None));

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tailguard_metrics::{MetricsError, Summary, over_seeds};
 
 use crate::columns::columns;
+use crate::comparison::Comparison;
 use crate::error::ReportError;
 use crate::files;
 
@@ -201,7 +202,16 @@ impl MethodResults {
 ///       "other_tails": [{ "threshold": -5.0, "prompts": 0, "reward": null }]
 ///     },
 ///     "sft": ..., "rlhf": ..., "ra_rlhf": ...
-///   }
+///   },
+///   "comparisons": [
+///     {
+///       "method": "ra_rlhf",
+///       "over": "rlhf",
+///       "prompts": 2000,
+///       "reward": { "mean": 0.25, "std": 0.02, "ci95": [0.20, 0.30], "seeds_ci95": null },
+///       "tail": ...
+///     }
+///   ]
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -225,6 +235,9 @@ pub struct Results {
     pub tail: Tail,
     /// The figures of each method.
     pub methods: BTreeMap<Method, MethodResults>,
+    /// What methods gain over another; older files have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub comparisons: Vec<Comparison>,
 }
 
 impl Results {
@@ -251,6 +264,7 @@ impl Results {
             }
             results.other_tails.iter().for_each(|tail| put("other_tails", tail.threshold));
         }
+        numbers.extend(self.comparisons.iter().flat_map(Comparison::numbers));
         numbers
     }
 
@@ -267,11 +281,7 @@ impl Results {
     /// # Errors
     /// When it cannot be read, or is not what [`write`](Self::write) writes.
     pub fn read(path: &Path) -> Result<Self, ReportError> {
-        let json = |error: serde_json::Error| {
-            let (path, line) = (path.to_owned(), error.line());
-            ReportError::Json { path, line, detail: error.to_string() }
-        };
-        serde_json::from_str(&files::read(path)?).map_err(json)
+        files::read_json(path)
     }
 }
 
@@ -311,7 +321,18 @@ pub(crate) mod tests {
         let methods = Method::ALL.into_iter().zip([0.0, 10.0, 20.0, 30.0]).map(|(method, base)| (method, method_results(base)));
         let [task, preset, data, split, device] = ["imdb", "smoke", "embedded", "test", "flex"].map(str::to_owned);
         let tail = Tail { threshold: -2.5, prompts: 19 };
-        Results { task, preset, data, split, notice: None, seeds: seeds.to_vec(), device, tail, methods: methods.collect() }
+        Results {
+            task,
+            preset,
+            data,
+            split,
+            notice: None,
+            seeds: seeds.to_vec(),
+            device,
+            tail,
+            methods: methods.collect(),
+            comparisons: vec![],
+        }
     }
 
     #[test]
@@ -358,8 +379,17 @@ pub(crate) mod tests {
         let path = folder.path().join("results.json");
         let mut results = results(&[7]);
         results.methods.get_mut(&Method::Sft).unwrap().kl.mean = 0.1 + 0.2;
+        results.comparisons.push(crate::comparison::tests::comparison());
         results.write(&path).unwrap();
         assert_eq!(Results::read(&path).unwrap(), results);
+    }
+
+    #[test]
+    fn a_file_without_comparisons_is_read_and_written_as_it_was() {
+        let json = results(&[1]).to_json().unwrap();
+        assert!(!json.contains("comparisons"), "{json}");
+        let read: Results = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, results(&[1]));
     }
 
     #[test]

@@ -134,7 +134,9 @@ impl Drop for NewRunDir {
 /// | `config.toml` | every setting; reads back to the same configuration |
 /// | `run.json` | [`About`] |
 /// | `logs/seed-1-rlhf.jsonl` | one row per iteration ([`TrainingLog`](crate::TrainingLog)), written as it happens |
+/// | `tensorboard/rlhf-seed1/` | the same rows as events ([`EventLog`](crate::EventLog)) |
 /// | `metrics.parquet` | all logs in one table |
+/// | `metrics.jsonl` | the same rows by the names of TRL |
 /// | `generations/seed-1-rlhf.parquet` | the evaluated texts of one method and seed |
 /// | `generations.parquet` | all of them |
 /// | `evaluation/seed-1-rlhf.json` | the figures of one method and seed, in the caller's form |
@@ -202,6 +204,18 @@ impl RunDir {
     #[must_use]
     pub fn metrics_path(&self) -> PathBuf {
         self.path.join("metrics.parquet")
+    }
+
+    /// `metrics.jsonl`: the rows of `metrics.parquet` by the names of TRL.
+    #[must_use]
+    pub fn trl_metrics_path(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// The folder of the TensorBoard events of one training.
+    #[must_use]
+    pub fn tensorboard_path(&self, method: Method, seed: u64) -> PathBuf {
+        self.path.join("tensorboard").join(format!("{}-seed{seed}", method.name().replace('_', "-")))
     }
 
     /// `generations.parquet`: the evaluated texts of every method and seed.

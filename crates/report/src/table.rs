@@ -2,8 +2,10 @@
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use crate::columns::{Column, QUALITY, TEXT};
-use crate::results::{Figure, MethodResults, Results};
+use crate::columns::{Column, EVALUATED_QUALITY, EVALUATED_TEXT, QUALITY, TEXT};
+use crate::comparison::Comparison;
+use crate::evaluation::{EvaluatedMethod, EvaluatedTail, Evaluation, LengthUnit};
+use crate::results::{Figure, Method, MethodResults, OtherTail, Results};
 
 /// How a table is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,48 +16,112 @@ pub enum Style {
     Markdown,
 }
 
-/// The tables, with an empty line between them: how good the texts are, what they look like, and the tails by other
-/// thresholds if there are any. A row per method, a column per figure.
+/// The tables, with an empty line between them: how good the texts are, what they look like, the tails by other thresholds if there
+/// are any, and what methods gain over another. A row per method, a column per figure.
 ///
 /// With several seeds a cell is `mean ± standard deviation` over seeds; with one seed it is `mean [low, high]`, the 95 %
 /// interval over prompts.
 #[must_use]
 pub fn table(results: &Results, style: Style) -> String {
     let seeds = results.seeds.len();
-    let of_columns = |columns: &[Column]| {
-        let head = |column: &Column| match column.key {
-            "tail" => tail_head(results.tail.threshold, results.tail.prompts),
-            _ => column.head.to_owned(),
-        };
-        grid(results, style, columns.iter().map(head).collect(), |method| {
-            let text =
-                |column: &Column| (column.get)(method).map(|figure| cell(figure, column.digits, seeds)).unwrap_or_default();
-            columns.iter().map(text).collect()
-        })
+    let rows: Vec<(String, &MethodResults)> =
+        results.methods.iter().map(|(method, figures)| (method.to_string(), figures)).collect();
+    let head = |column: &Column<MethodResults>| match column.key {
+        "tail" => tail_head(results.tail.threshold, Some(results.tail.prompts)),
+        _ => column.head.to_owned(),
     };
-    let mut tables = vec![of_columns(&QUALITY), of_columns(&TEXT)];
-    let other_tails = results.methods.values().next().map(|method| method.other_tails.as_slice()).unwrap_or_default();
-    if !other_tails.is_empty() {
-        let heads = other_tails.iter().map(|tail| tail_head(tail.threshold, tail.prompts)).collect();
-        tables.push(grid(results, style, heads, |method| {
-            method.other_tails.iter().map(|tail| tail.reward.map(|reward| cell(reward, 2, seeds)).unwrap_or_default()).collect()
-        }));
-    }
+    let mut tables = vec![of_columns(&rows, style, seeds, &QUALITY, head), of_columns(&rows, style, seeds, &TEXT, head)];
+    let other_tails: Vec<_> = rows.iter().map(|(method, figures)| (method.clone(), figures.other_tails.as_slice())).collect();
+    tables.extend(of_other_tails(&other_tails, style, seeds));
+    let name = |key: &str| Method::named(key).map_or(key.to_owned(), |method| method.to_string());
+    tables.extend(gains(&results.comparisons, name));
     tables.join("\n")
 }
 
-fn tail_head(threshold: f64, prompts: usize) -> String {
-    format!("tail ≤ {threshold} ({prompts} prompts)")
+/// [`table`] of an evaluation; a figure that could not be computed is a dash.
+#[must_use]
+pub fn evaluation_table(evaluation: &Evaluation, style: Style) -> String {
+    let seeds = evaluation.seeds.len();
+    let rows: Vec<(String, &EvaluatedMethod)> =
+        evaluation.methods.iter().map(|(name, figures)| (name.clone(), figures)).collect();
+    let share = |share: f64| format!("{} %", number(100.0 * share, 1).trim_end_matches(".0"));
+    let head = |column: &Column<EvaluatedMethod>| match (column.key, evaluation.tail) {
+        ("tail", Some(EvaluatedTail::PromptScores { threshold, prompts, share: None })) => tail_head(threshold, prompts),
+        ("tail", Some(EvaluatedTail::PromptScores { threshold, prompts, share: Some(of) })) => {
+            format!("{}: lowest {} of prompts", tail_head(shown(threshold), prompts), share(of))
+        }
+        ("tail", Some(EvaluatedTail::OwnScores { threshold })) => format!("tail: rewards ≤ {threshold}"),
+        ("tail", Some(EvaluatedTail::LowestScores { share: of })) => format!("tail: CVaR {} of the rewards", share(of)),
+        ("cvar", _) => format!("CVaR {}", share(evaluation.cvar_share)),
+        ("length", _) => match evaluation.length_unit {
+            LengthUnit::Words => "length (words)".to_owned(),
+            LengthUnit::Tokens => column.head.to_owned(),
+        },
+        _ => column.head.to_owned(),
+    };
+    // where the tail is CVaR it stands there already
+    let is_told = |column: &Column<EvaluatedMethod>| {
+        column.key != "cvar" || !matches!(evaluation.tail, Some(EvaluatedTail::LowestScores { .. }))
+    };
+    let quality: Vec<_> = EVALUATED_QUALITY.into_iter().filter(is_told).collect();
+    let mut tables =
+        vec![of_columns(&rows, style, seeds, &quality, head), of_columns(&rows, style, seeds, &EVALUATED_TEXT, head)];
+    let other_tails: Vec<_> = rows.iter().map(|(name, figures)| (name.clone(), figures.other_tails.as_slice())).collect();
+    tables.extend(of_other_tails(&other_tails, style, seeds));
+    tables.extend(gains(&evaluation.comparisons, str::to_owned));
+    tables.join("\n")
+}
+
+/// A quantile of scores, with no more digits than one wants to read.
+fn shown(threshold: f64) -> f64 {
+    (threshold * 1e3).round() / 1e3
+}
+
+fn of_columns<T>(
+    rows: &[(String, &T)],
+    style: Style,
+    seeds: usize,
+    columns: &[Column<T>],
+    head: impl Fn(&Column<T>) -> String,
+) -> String {
+    let cells = |figures: &T| {
+        let text = |column: &Column<T>| (column.get)(figures).map_or("-".to_owned(), |figure| cell(figure, column.digits, seeds));
+        columns.iter().map(text).collect()
+    };
+    grid(style, columns.iter().map(head).collect(), rows.iter().map(|(name, figures)| (name.as_str(), cells(figures))))
+}
+
+/// The table of the other tails, if there are any.
+fn of_other_tails(rows: &[(String, &[OtherTail])], style: Style, seeds: usize) -> Option<String> {
+    let (_, first) = rows.first()?;
+    let heads: Vec<String> = first.iter().map(|tail| tail_head(tail.threshold, Some(tail.prompts))).collect();
+    let cells = |tails: &[OtherTail]| {
+        tails.iter().map(|tail| tail.reward.map_or("-".to_owned(), |reward| cell(reward, 2, seeds))).collect()
+    };
+    (!heads.is_empty()).then(|| grid(style, heads, rows.iter().map(|(name, tails)| (name.as_str(), cells(tails)))))
+}
+
+/// A line for each comparison, if there is one.
+fn gains(comparisons: &[Comparison], name: impl Fn(&str) -> String) -> Option<String> {
+    let line = |comparison: &Comparison| comparison.line(&name(&comparison.method), &name(&comparison.over)) + "\n";
+    (!comparisons.is_empty()).then(|| comparisons.iter().map(line).collect())
+}
+
+fn tail_head(threshold: f64, prompts: Option<usize>) -> String {
+    match prompts {
+        Some(prompts) => format!("tail ≤ {threshold} ({prompts} prompts)"),
+        None => format!("tail ≤ {threshold}"),
+    }
 }
 
 /// A table with a row per method.
-fn grid(results: &Results, style: Style, heads: Vec<String>, cells: impl Fn(&MethodResults) -> Vec<String>) -> String {
+fn grid<'a>(style: Style, heads: Vec<String>, rows: impl Iterator<Item = (&'a str, Vec<String>)>) -> String {
     let mut table = Table::new();
     table.load_style(if style == Style::Plain { presets::NOTHING } else { presets::ASCII_MARKDOWN });
     let to_the_right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
     table.set_header(std::iter::once(Cell::new("")).chain(heads.into_iter().map(to_the_right)));
-    for (method, figures) in &results.methods {
-        table.add_row(std::iter::once(Cell::new(method)).chain(cells(figures).into_iter().map(to_the_right)));
+    for (method, cells) in rows {
+        table.add_row(std::iter::once(Cell::new(method)).chain(cells.into_iter().map(to_the_right)));
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n") + "\n"
@@ -85,6 +151,7 @@ pub(crate) fn number(value: f64, digits: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluation::tests::evaluation;
     use crate::results::tests::results;
 
     /// The tables of the text, line by line.
@@ -109,15 +176,40 @@ mod tests {
     }
 
     #[test]
-    fn tails_are_headed_by_threshold_and_prompts_and_an_empty_one_has_no_figure() {
+    fn tails_are_headed_by_threshold_and_prompts_and_an_empty_one_is_a_dash() {
         let text = table(&results(&[1]), Style::Plain);
         let tables = tables(&text);
         assert!(tables[0][0].contains("tail ≤ -2.5 (19 prompts)"), "{text}");
         assert!(tables[2][0].contains("tail ≤ 5 (60 prompts)") && tables[2][0].contains("tail ≤ -9.5 (0 prompts)"), "{text}");
-        assert!(tables[2][4].ends_with("44.00 [43.50, 44.50]"), "{text}");
+        assert!(tables[2][4].contains("44.00 [43.50, 44.50]") && tables[2][4].ends_with(" -"), "{text}");
         let mut none = results(&[1]);
         none.methods.values_mut().for_each(|method| method.other_tails.clear());
         assert_eq!(table(&none, Style::Plain).split("\n\n").count(), 2);
+    }
+
+    #[test]
+    fn gains_stand_beneath_the_tables() {
+        let mut results = results(&[1]);
+        results.comparisons = vec![crate::comparison::tests::comparison()];
+        let text = table(&results, Style::Plain);
+        assert!(text.ends_with("\n\nRA-RLHF - RLHF: reward +0.25 [0.20, 0.30], in the tail +0.62 [0.57, 0.67]\n"), "{text}");
+    }
+
+    #[test]
+    fn an_evaluation_shows_a_dash_for_what_is_unknown_and_says_which_tail_it_is() {
+        let mut evaluation = evaluation();
+        let text = evaluation_table(&evaluation, Style::Plain);
+        let tables = tables(&text);
+        assert!(
+            tables[0][0].contains("tail ≤ -2.5 (2 prompts): lowest 10 % of prompts") && tables[0][0].contains("CVaR 10 %"),
+            "{text}"
+        );
+        assert!(tables[1][0].contains("length (words)"), "{text}");
+        assert_eq!(tables[0][2].split_whitespace().collect::<Vec<_>>(), ["theirs", "-", "-", "-", "-", "-", "-", "-", "-"]);
+        assert_eq!(tables[1][2].split_whitespace().filter(|word| *word == "-").count(), 6, "{text}");
+        evaluation.tail = Some(EvaluatedTail::LowestScores { share: 0.125 });
+        let text = evaluation_table(&evaluation, Style::Plain);
+        assert!(text.contains("tail: CVaR 12.5 % of the rewards") && !text.contains("CVaR 10 %"), "{text}");
     }
 
     #[test]

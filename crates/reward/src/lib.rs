@@ -89,6 +89,18 @@ pub fn load(dir: &ModelDir, settings: ScoreSettings, device: &Device) -> Result<
     }
 }
 
+/// The most tokens of a text, special ones included, that the scorer of a directory reads: what `max_length` may be. `None` for an
+/// [`NgramModel`], which reads all of a text.
+///
+/// # Errors
+/// A `config.json` that cannot be read, or is of an unknown architecture.
+pub fn longest_text(dir: &ModelDir) -> Result<Option<usize>, RewardError> {
+    if model_type(dir)? == ngram::MODEL_TYPE {
+        return Ok(None);
+    }
+    Ok(Some(architecture::Architecture::read(dir)?.sizes.longest_text()))
+}
+
 /// The `model_type` in `config.json`; empty if there is none.
 fn model_type(dir: &ModelDir) -> Result<String, RewardError> {
     #[derive(Deserialize)]

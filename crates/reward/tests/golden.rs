@@ -56,6 +56,13 @@ fn tokens_and_logits(model: &str) {
 }
 
 #[test]
+fn golden_longest_texts() {
+    for model in MODELS {
+        assert_eq!(tailguard_reward::longest_text(&dir(model)).unwrap(), Some(longest(model)), "{model}");
+    }
+}
+
+#[test]
 fn golden_distilbert_tokens_and_logits() {
     tokens_and_logits("distilbert");
 }

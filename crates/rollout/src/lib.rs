@@ -4,6 +4,8 @@
 //! that are known, and [`Rollout::collect`] puts these together into [`Episode`]s: line 2 of Algorithm 1 of
 //! arXiv 2501.06911. Rows are ragged host data, one entry per response token; there are no masks.
 //!
+//! [`stream`] gives one response token by token, for a reader who waits.
+//!
 //! Sampling is reproducible: episode `i` draws from its own stream of the seed, so neither the number of threads nor the
 //! other rows of a batch change what it draws. Rewards are seen through [`RewardModel`](tailguard_reward::RewardModel) alone.
 //!
@@ -36,6 +38,7 @@ mod fixtures;
 mod prompt;
 mod sampler;
 mod score;
+mod stream;
 mod weights;
 
 pub use config::{EndOfText, SamplingConfig};
@@ -46,3 +49,4 @@ pub use error::RolloutError;
 pub use prompt::{Prompt, encode, prompts};
 pub use sampler::probabilities;
 pub use score::{Sequence, TokenScores, log_probs_of, token_nlls};
+pub use stream::{TextStream, stream};

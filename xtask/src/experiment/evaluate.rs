@@ -3,10 +3,14 @@
 use anyhow::{Context, Result};
 use tailguard_checkpoint::write_file;
 use tailguard_gpt2::{Gpt2, TokenDistribution};
-use tailguard_metrics::{Bootstrap, at_or_below, bootstrap, bootstrap_by, distinct, duplicated, empty, perplexity, repeating};
+use tailguard_metrics::{
+    Bootstrap, NumberedNGrams, at_or_below, bootstrap, bootstrap_by, duplicated, empty, perplexity, repeating,
+};
 use tailguard_ppo::episode_kl;
 use tailguard_report::{Figure, Generation, Method, MethodResults, OtherTail, RunDir, write_generations};
-use tailguard_rollout::{DrawSeed, Sequence, generate, log_probs_of, responses, score_texts, scored_text, token_nlls};
+use tailguard_rollout::{
+    DrawSeed, Sequence, TokenScores, generate, log_probs_of, responses, score_texts, scored_text, token_nlls,
+};
 
 use super::inputs::Inputs;
 use crate::config::RunConfig;
@@ -29,7 +33,7 @@ pub(crate) fn evaluate(
     model: &Gpt2,
     reference: &Gpt2,
 ) -> Result<MethodResults> {
-    let samples = sample(inputs, config, seed, model, reference)?;
+    let samples = sample(inputs, config, seed, model, Some(&inputs.base), Some(reference))?;
     let evaluation = figures(inputs, config, &samples)?;
     let rows: Vec<Generation> = samples.rows(inputs, method, seed).collect();
     write_generations(&dir.method_generations_path(method, seed), &rows)?;
@@ -38,22 +42,27 @@ pub(crate) fn evaluate(
 }
 
 /// What a policy made of the evaluation prompts, one entry per prompt, and of the human texts.
-struct Samples {
-    responses: Vec<String>,
-    rewards: Vec<f32>,
+pub(crate) struct Samples {
+    pub(crate) responses: Vec<String>,
+    pub(crate) rewards: Vec<f32>,
     /// None without a judge.
-    judge: Option<Vec<f32>>,
+    pub(crate) judge: Option<Vec<f32>>,
     /// Response tokens.
-    lengths: Vec<f64>,
-    /// To the reference, nats.
-    kl: Vec<f64>,
-    /// Of the response's tokens under the base model.
-    base_nlls: Vec<Vec<f32>>,
+    pub(crate) lengths: Vec<f64>,
+    /// To the reference, nats; none without one.
+    kl: Option<Vec<f64>>,
+    /// Of the response's tokens under the base model; none without one.
+    base_nlls: Option<Vec<Vec<f32>>>,
     /// Of the human texts' tokens under the policy.
     human_nlls: Vec<Vec<f32>>,
 }
 
 impl Samples {
+    /// Perplexity of each human text under the policy, and of each response under the base model if there was one.
+    pub(crate) fn perplexities(&self) -> Result<(Vec<f64>, Option<Vec<f64>>)> {
+        Ok((per_text(&self.human_nlls)?, self.base_nlls.as_deref().map(per_text).transpose()?))
+    }
+
     fn rows(self, inputs: &Inputs, method: Method, seed: u64) -> impl Iterator<Item = Generation> {
         let prompts = inputs.prompts.iter().zip(&inputs.prompt_scores);
         let judge = self.judge.map_or_else(|| vec![None; self.rewards.len()], |scores| scores.into_iter().map(Some).collect());
@@ -70,8 +79,15 @@ impl Samples {
     }
 }
 
-/// Samples and scores: all that needs a model.
-fn sample(inputs: &Inputs, config: &RunConfig, seed: u64, model: &Gpt2, reference: &Gpt2) -> Result<Samples> {
+/// Samples and scores: all that needs a model. Base and reference have the tokens of the model.
+pub(crate) fn sample(
+    inputs: &Inputs,
+    config: &RunConfig,
+    seed: u64,
+    model: &Gpt2,
+    base: Option<&Gpt2>,
+    reference: Option<&Gpt2>,
+) -> Result<Samples> {
     let batch_size = config.evaluation.batch_size;
     let draws = DrawSeed { seed, stream: EVALUATION };
     let generations = generate(model, None, &inputs.prompts, &inputs.sampling, draws, batch_size)?;
@@ -85,19 +101,21 @@ fn sample(inputs: &Inputs, config: &RunConfig, seed: u64, model: &Gpt2, referenc
         .zip(&generations)
         .map(|(prompt, generation)| Sequence { prompt: &prompt.ids, response: &generation.response_ids })
         .collect();
-    let under_reference = log_probs_of(reference, None, &sequences, &inputs.sampling.distribution(), batch_size)?;
-    let under_base = log_probs_of(&inputs.base, None, &sequences, &TokenDistribution::default(), batch_size)?;
+    let under = |model: &Gpt2, distribution| log_probs_of(model, None, &sequences, &distribution, batch_size);
+    let under_reference = reference.map(|reference| under(reference, inputs.sampling.distribution())).transpose()?;
+    let under_base = base.map(|base| under(base, TokenDistribution::default())).transpose()?;
     let begin = model.config().bos_token_id.or(model.config().eos_token_id);
+    let kl = |old: Vec<TokenScores>| {
+        generations.iter().zip(&old).map(|(new, old)| episode_kl(&new.log_probs, &old.log_probs)).collect()
+    };
+    let nlls = |scores: TokenScores| scores.log_probs.into_iter().map(|log_prob| -log_prob).collect();
     Ok(Samples {
         responses,
         rewards,
         judge,
         lengths: generations.iter().map(|generation| generation.response_ids.len() as f64).collect(),
-        kl: generations.iter().zip(&under_reference).map(|(new, old)| episode_kl(&new.log_probs, &old.log_probs)).collect(),
-        base_nlls: under_base
-            .into_iter()
-            .map(|scores| scores.log_probs.into_iter().map(|log_prob| -log_prob).collect())
-            .collect(),
+        kl: under_reference.map(kl),
+        base_nlls: under_base.map(|scores| scores.into_iter().map(nlls).collect()),
         human_nlls: token_nlls(model, &inputs.human_texts, begin, batch_size)?,
     })
 }
@@ -117,16 +135,17 @@ fn figures(inputs: &Inputs, config: &RunConfig, samples: &Samples) -> Result<Met
         Ok(OtherTail { threshold, prompts: prompts.len(), reward })
     };
     let texts = &samples.responses;
+    let (human, generated) = samples.perplexities()?;
     Ok(MethodResults {
         reward: mean(&rewards)?,
         tail: mean(&at(&tail, &rewards)).with_context(no_tail)?,
-        perplexity_human: mean(&per_text(&samples.human_nlls)?)?,
-        perplexity_generated: mean(&per_text(&samples.base_nlls)?)?,
+        perplexity_human: mean(&human)?,
+        perplexity_generated: mean(&generated.context("a run has a base model")?)?,
         distinct_1: diversity(texts, 1)?,
         distinct_2: diversity(texts, 2)?,
         distinct_3: diversity(texts, 3)?,
         length: mean(&samples.lengths)?,
-        kl: mean(&samples.kl)?,
+        kl: mean(samples.kl.as_deref().context("a run has a reference")?)?,
         judge: judge.as_ref().map(|judge| mean(judge)).transpose()?,
         judge_tail: judge.as_ref().map(|judge| mean(&at(&tail, judge))).transpose()?,
         repeated_4gram: mean(&repeating(texts, 4)?.values())?,
@@ -157,11 +176,9 @@ fn per_text(nlls: &[Vec<f32>]) -> Result<Vec<f64>> {
 
 /// Distinct-n over all texts. Resampled texts repeat themselves, so the bootstrap gives the spread and not the middle.
 fn diversity(texts: &[String], n: usize) -> Result<Figure> {
-    let mean = distinct(texts, n)?.ratio();
-    let figure = |picked: &[usize]| {
-        let sample: Vec<&String> = picked.iter().map(|&text| &texts[text]).collect();
-        distinct(&sample, n).map_or(0.0, |distinct| distinct.ratio())
-    };
-    let std = bootstrap_by(texts.len(), figure, Bootstrap { resamples: TEXT_RESAMPLES, seed: 0 })?.std;
+    let ngrams = NumberedNGrams::new(texts, n)?;
+    let (mean, mut counter) = (ngrams.all().ratio(), ngrams.counter());
+    let std =
+        bootstrap_by(texts.len(), |picked| counter.count(picked).ratio(), Bootstrap { resamples: TEXT_RESAMPLES, seed: 0 })?.std;
     Ok(Figure { mean, std, ci95: [mean - 1.96 * std, mean + 1.96 * std] })
 }

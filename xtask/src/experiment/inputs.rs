@@ -175,7 +175,7 @@ impl Inputs {
 }
 
 /// The policy's tokenizer, which cuts and pads nothing, whatever its file says, and knows no token that the policy does not.
-fn tokenizer(path: &Path, vocab_size: usize) -> Result<Tokenizer> {
+pub(crate) fn tokenizer(path: &Path, vocab_size: usize) -> Result<Tokenizer> {
     let unusable = |error| anyhow!("{}: cannot read the tokenizer: {error}", path.display());
     let mut tokenizer = Tokenizer::from_file(path).map_err(unusable)?;
     let found = tokenizer.get_vocab_size(true);

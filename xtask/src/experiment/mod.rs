@@ -2,8 +2,8 @@
 //! four policies. Every phase leaves its result in the run directory, and a resumed run skips the phases that are there.
 
 mod digests;
-mod evaluate;
-mod inputs;
+pub(crate) mod evaluate;
+pub(crate) mod inputs;
 mod phases;
 mod summary;
 

@@ -10,7 +10,7 @@ use burn::module::Module;
 use tailguard_checkpoint::{ModelDir, WeightType, recover_dir, write_dir};
 use tailguard_gpt2::{Gpt2, Gpt2Error};
 use tailguard_ppo::{IterationStats, PpoConfig, PpoError, SftConfig, Trainer, TrainingState};
-use tailguard_report::{LogRow, Method, TrainingLog};
+use tailguard_report::{EventLog, LogRow, Method, TrainingLog, read_log};
 use tailguard_risk::{RiskLevel, ScheduleConfig, SoftRiskSchedule};
 use tailguard_rollout::Rollout;
 
@@ -85,7 +85,9 @@ pub(crate) fn reinforced(run: &Run, inputs: &Inputs, (method, seed): (Method, u6
     if state_path.is_dir() {
         state = state.load(&state_path)?;
     }
-    let mut log = TrainingLog::resume(&run.dir.log_path(method, seed), state.iteration as u64)?;
+    let log_path = run.dir.log_path(method, seed);
+    let mut log = TrainingLog::resume(&log_path, state.iteration as u64)?;
+    let mut events = EventLog::begin(&run.dir.tensorboard_path(method, seed), &read_log(&log_path)?)?;
     let mut progress = Progress::new(config.iterations, format!("{}, seed {seed}", method.name()));
     progress.skip(state.iteration);
     let mut stopped = false;
@@ -94,7 +96,8 @@ pub(crate) fn reinforced(run: &Run, inputs: &Inputs, (method, seed): (Method, u6
         if stats.kl < LEAST_KL {
             tracing::warn!("the KL estimate is {:.2} nats: sampling and scoring may not use the same distribution", stats.kl);
         }
-        log.append(&row(stats, method, seed)).map_err(|error| PpoError::Observer(Box::new(error)))?;
+        let row = row(stats, method, seed);
+        log.append(&row).and_then(|()| events.append(&row)).map_err(|error| PpoError::Observer(Box::new(error)))?;
         stopped = interrupt::requested() && state.iteration < config.iterations;
         if stopped || state.iteration % SAVE_EVERY == 0 {
             state.save(&state_path)?;

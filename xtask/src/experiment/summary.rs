@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use tailguard_data::Place;
+use tailguard_metrics::{Bootstrap, paired_bootstrap};
 use tailguard_report::{
-    Generation, Method, MethodResults, Results, Tail, read_generations, read_log, write_generations, write_metrics,
+    Comparison, Difference, Generation, Method, MethodResults, Results, Tail, read_generations, read_log, write_generations,
+    write_metrics, write_trl_metrics,
 };
 
 use super::inputs::Inputs;
@@ -35,7 +37,41 @@ pub(crate) fn collect(run: &Run, inputs: &Inputs) -> Result<Results> {
     let (data, split) = (data.to_owned(), split.to_owned());
     let tail = Tail { threshold: run.config.evaluation.tail_threshold, prompts: inputs.tail(&run.config).len() };
     let notice = inputs.notice(&run.config).map(str::to_owned);
-    Ok(Results { task, preset, data, split, notice, seeds, device, tail, methods })
+    // of a single prompt there is no spread
+    let compared = COMPARED.iter().filter(|_| inputs.prompts.len() > 1);
+    let comparisons = compared.map(|&(method, over)| comparison(run, inputs, method, over)).collect::<Result<_>>()?;
+    Ok(Results { task, preset, data, split, notice, seeds, device, tail, methods, comparisons })
+}
+
+/// What is compared with what.
+const COMPARED: [(Method, Method); 2] = [(Method::RaRlhf, Method::Rlhf), (Method::Rlhf, Method::Sft)];
+/// Resamples of the prompts.
+const RESAMPLES: usize = 2_000;
+
+/// What a method gains over another, prompt by prompt.
+fn comparison(run: &Run, inputs: &Inputs, method: Method, over: Method) -> Result<Comparison> {
+    let tail = inputs.tail(&run.config);
+    let rewards = |method: Method| {
+        let of_seed = |seed| {
+            let rows = read_generations(&run.dir.method_generations_path(method, seed))?;
+            Ok(rows.iter().map(|row| f64::from(row.reward)).collect())
+        };
+        run.config.seed_list().into_iter().map(of_seed).collect::<Result<Vec<Vec<f64>>>>()
+    };
+    let (left, right) = (rewards(method)?, rewards(over)?);
+    let of_tail = |rows: &[Vec<f64>]| -> Vec<Vec<f64>> {
+        rows.iter().map(|row| tail.iter().filter_map(|&prompt| row.get(prompt).copied()).collect()).collect()
+    };
+    let difference = |left: &[Vec<f64>], right: &[Vec<f64>]| {
+        paired_bootstrap(left, right, Bootstrap { resamples: RESAMPLES, seed: 0 }).map(Difference::from)
+    };
+    Ok(Comparison {
+        method: method.name().to_owned(),
+        over: over.name().to_owned(),
+        prompts: inputs.prompts.len(),
+        reward: difference(&left, &right).with_context(|| format!("cannot compare {method} with {over}"))?,
+        tail: if tail.len() < 2 { None } else { Some(difference(&of_tail(&left), &of_tail(&right))?) },
+    })
 }
 
 fn evaluation(run: &Run, method: Method, seed: u64) -> Result<MethodResults> {
@@ -51,6 +87,7 @@ pub(crate) fn write_tables(run: &Run) -> Result<()> {
         rows.extend(read_log(&path)?);
     }
     write_metrics(&run.dir.metrics_path(), &rows)?;
+    write_trl_metrics(&run.dir.trl_metrics_path(), &rows)?;
     let mut texts = Vec::new();
     for seed in run.config.seed_list() {
         for method in Method::ALL {

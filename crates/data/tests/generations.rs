@@ -1,0 +1,144 @@
+//! Tables of generated texts as other tools write them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its files has failed")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use polars::prelude::{Column, DataFrame, ParquetWriter};
+use tailguard_data::{GenerationColumns, Generations, read_generations, table};
+use tempfile::TempDir;
+
+fn write(dir: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = dir.path().join(name);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn columns() -> GenerationColumns {
+    let column = |name: &str| Some(name.to_owned());
+    GenerationColumns {
+        prompt: column("prompt"),
+        response: "response".into(),
+        score: column("score"),
+        prompt_score: None,
+        judge: None,
+        group: vec!["model".into(), "seed".into()],
+    }
+}
+
+fn message(name: &str, bytes: &[u8]) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let text = read_generations(&write(&dir, name, bytes), &columns()).unwrap_err().to_string();
+    assert!(text.contains(name), "names the file: {text}");
+    text
+}
+
+/// Responses, scores and groups, row by row.
+fn rows(read: &Generations) -> Vec<(Option<String>, Option<f64>, String)> {
+    let group = |row| read.groups.iter().map(|labels| labels.get(row).unwrap()).collect::<Vec<_>>().join("/");
+    let row = |row| (read.responses.get(row).map(str::to_owned), read.scores.as_ref().unwrap()[row], group(row));
+    (0..read.responses.len()).map(row).collect()
+}
+
+fn parquet(path: &Path, columns: Vec<Column>) {
+    let mut frame = DataFrame::new_infer_height(columns).unwrap();
+    ParquetWriter::new(fs::File::create(path).unwrap()).finish(&mut frame).unwrap();
+}
+
+#[test]
+fn the_three_kinds_of_table_give_the_same_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv = "seed,response,id,score,prompt,model\n1,\"good, \"\"very\"\"\nfilm\",7,0.5,A,ppo\n2,bäd,8,,B,ppo\n";
+    let csv = write(&dir, "a.csv", csv.as_bytes());
+    let first = r#"{"prompt":"A","response":"good, \"very\"\nfilm","score":0.5,"model":"ppo","seed":1}"#;
+    let second = r#"{"prompt":"B","response":"bäd","score":null,"model":"ppo","seed":2}"#;
+    let jsonl = write(&dir, "a.jsonl", format!("{first}\n\n{second}\n").as_bytes());
+    let table = dir.path().join("a.parquet");
+    parquet(
+        &table,
+        vec![
+            Column::new("model".into(), ["ppo", "ppo"]),
+            Column::new("seed".into(), [1_i64, 2]),
+            Column::new("prompt".into(), ["A", "B"]),
+            Column::new("score".into(), [Some(0.5_f32), None]),
+            Column::new("response".into(), ["good, \"very\"\nfilm", "bäd"]),
+        ],
+    );
+    let read = read_generations(&csv, &columns()).unwrap();
+    assert_eq!(
+        rows(&read),
+        [(Some("good, \"very\"\nfilm".into()), Some(0.5), "ppo/1".into()), (Some("bäd".into()), None, "ppo/2".into())]
+    );
+    assert_eq!(read.prompts.as_ref().unwrap().get(1), Some("B"));
+    assert_eq!(read, read_generations(&jsonl, &columns()).unwrap());
+    assert_eq!(read, read_generations(&table, &columns()).unwrap());
+    assert_eq!(table::columns(&csv).unwrap(), ["seed", "response", "id", "score", "prompt", "model"]);
+}
+
+#[test]
+fn a_large_parquet_file_is_read_in_parts_that_fit_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("large.parquet");
+    let count = 150_000;
+    let texts: Vec<String> = (0..count).map(|row| format!("text {row}")).collect();
+    let scores: Vec<f64> = (0..count).map(f64::from).collect();
+    parquet(&path, vec![Column::new("response".into(), texts), Column::new("score".into(), scores)]);
+    let columns = GenerationColumns { prompt: None, group: vec![], ..columns() };
+    let read = read_generations(&path, &columns).unwrap();
+    let scores = read.scores.unwrap();
+    assert_eq!((read.responses.len(), scores.len()), (150_000, 150_000));
+    for row in [0, 65_535, 65_536, 131_072, 149_999] {
+        assert_eq!((read.responses.get(row), scores[row]), (Some(format!("text {row}").as_str()), Some(row as f64)));
+    }
+}
+
+#[test]
+fn scores_that_are_missing_or_no_number_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let scores = |values: &[&str]| {
+        let csv = values.iter().map(|value| format!("a,b,{value},m,1\n")).collect::<String>();
+        let path = write(&dir, "a.csv", format!("prompt,response,score,model,seed\n{csv}").as_bytes());
+        read_generations(&path, &columns()).unwrap().scores.unwrap()
+    };
+    assert_eq!(scores(&["", " ", "null", "None", "NA", "n/a"]), [None; 6]);
+    assert_eq!(scores(&["1", "-2.5e3", "true", "inf", " 7 "]), [1.0, -2500.0, 1.0, f64::INFINITY, 7.0].map(Some));
+    assert!(scores(&["nan", "NaN"]).into_iter().all(|score| score.is_some_and(f64::is_nan)));
+}
+
+#[test]
+fn a_text_that_is_not_there_is_no_empty_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let columns = GenerationColumns { response: "text".into(), ..GenerationColumns::default() };
+    let lines = b"{\"text\": \"a\"}\n{\"text\": null}\n{\"text\": \"\"}\n{}\n";
+    let read = read_generations(&write(&dir, "a.jsonl", lines), &columns).unwrap().responses;
+    assert_eq!((0..4).map(|row| read.get(row)).collect::<Vec<_>>(), [Some("a"), None, Some(""), None]);
+    let read = read_generations(&write(&dir, "a.csv", b"text,x\na,1\n,2\n"), &columns).unwrap().responses;
+    assert_eq!(read.get(1), Some(""), "a CSV file cannot say that there is none");
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_place() {
+    let csv = |row: &str| message("a.csv", format!("prompt,response,score,model,seed\na,b,1,m,1\n{row}\n").as_bytes());
+    assert!(csv("a,b,high,m,1").ends_with("column \"score\", row 2: found \"high\", expected a number"));
+    assert!(csv("a,b,1,m").ends_with("the row at line 3: found 4 fields, expected 5"));
+    assert!(
+        message("a.csv", b"prompt,response,score,model\na,b,1,m\n")
+            .contains("no column \"seed\"; its columns are prompt, response")
+    );
+    assert!(message("a.csv", b"prompt,response,score,model,seed\n").ends_with("has no rows"));
+    assert!(message("a.csv", b"").ends_with("has no rows"));
+    assert!(message("a.csv", b"prompt,response,score,model,seed\na,\xff,1,m,1\n").ends_with("line 2 is not valid UTF-8"));
+    let line = br#"{"prompt":"a","response":"b","score":1,"model":null,"seed":1}"#;
+    assert!(message("a.jsonl", line).ends_with("column \"model\", row 1: found nothing, expected a name"));
+    let chat = br#"{"prompt":[{"role":"user"}],"response":"b","score":1,"model":"m","seed":1}"#;
+    assert!(message("a.jsonl", chat).contains("column \"prompt\", row 1: found [{\"role\":\"user\"}], expected a text"));
+}
+
+#[test]
+fn a_byte_order_mark_belongs_to_no_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let columns = GenerationColumns { response: "text".into(), ..GenerationColumns::default() };
+    let path = write(&dir, "a.csv", "\u{feff}text,x\nfine,1\n".as_bytes());
+    assert_eq!(read_generations(&path, &columns).unwrap().responses.get(0), Some("fine"));
+}

@@ -1,0 +1,164 @@
+//! The command line of `evaluate` as it is typed.
+
+use std::path::{Path, PathBuf};
+
+use clap::{ArgGroup, Args};
+use tailguard_report::NewRunDir;
+
+use crate::args::{PresetName, RunArgs};
+use crate::failure::Failure;
+use crate::task::{self, Task};
+
+/// `evaluate`.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true).args(["generations", "model"])))]
+pub(crate) struct EvaluateArgs {
+    /// Parquet, CSV or JSONL file of texts that any tool has generated, one row each
+    #[arg(long, value_name = "FILE")]
+    pub(crate) generations: Option<PathBuf>,
+    /// Hugging Face directory of a GPT-2 that is to continue the held-out prompts of --task
+    #[arg(long, value_name = "DIR", requires = "task")]
+    pub(crate) model: Option<PathBuf>,
+    /// Hugging Face directory of the classifier that scores the texts [with --task: that of the preset]
+    #[arg(long, value_name = "DIR", conflicts_with = "score_column")]
+    pub(crate) reward: Option<PathBuf>,
+    /// Directory of a second scorer [with --task: that of the preset]
+    #[arg(long, value_name = "DIR", conflicts_with = "judge_column")]
+    pub(crate) judge: Option<PathBuf>,
+    /// Threads; 0 takes one per core
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<u64>,
+    /// `flex`, `wgpu[:n]` or `cuda[:n]` [default: flex]
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
+    /// Directory to write results.json and generations.parquet into
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    // last, as their headings would go on over what follows
+    #[command(flatten)]
+    pub(crate) columns: ColumnArgs,
+    #[command(flatten)]
+    pub(crate) judging: JudgingArgs,
+    #[command(flatten)]
+    pub(crate) task: TaskArgs,
+}
+
+/// Where in the file things are.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Columns of --generations")]
+pub(crate) struct ColumnArgs {
+    /// Prompts [default: prompt, if there is such a column]
+    #[arg(long, value_name = "COLUMN", requires = "generations")]
+    pub(crate) prompt_column: Option<String>,
+    /// Responses, without their prompts [default: response]
+    #[arg(long, value_name = "COLUMN", requires = "generations")]
+    pub(crate) response_column: Option<String>,
+    /// Whole texts, where prompts and responses are not kept apart
+    #[arg(long, value_name = "COLUMN", requires = "generations", conflicts_with_all = ["prompt_column", "response_column"])]
+    pub(crate) text_column: Option<String>,
+    /// Scores of prompt and response; higher is better
+    #[arg(long, value_name = "COLUMN", requires = "generations")]
+    pub(crate) score_column: Option<String>,
+    /// Scores of the prompts alone
+    #[arg(long, value_name = "COLUMN", requires = "generations")]
+    pub(crate) prompt_score_column: Option<String>,
+    /// Scores of prompt and response by another scorer
+    #[arg(long, value_name = "COLUMN", requires = "generations")]
+    pub(crate) judge_column: Option<String>,
+    /// What tells rows apart: the first column names the method, `seed` the seed, any other is added to the method's name
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', requires = "generations")]
+    pub(crate) group_by: Vec<String>,
+}
+
+/// How the texts of the file are judged.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Judging --generations")]
+pub(crate) struct JudgingArgs {
+    /// The tail is the prompts that score at most this; without scores of prompts, the responses
+    #[arg(long, value_name = "X", allow_negative_numbers = true, requires = "generations", conflicts_with = "tail_share")]
+    pub(crate) tail_threshold: Option<f64>,
+    /// The tail is this share of the prompts, those with the lowest scores; without scores of prompts, of the responses. Also the share
+    /// of CVaR
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    pub(crate) tail_share: f64,
+    /// Compare every other method with this one, prompt by prompt
+    #[arg(long, value_name = "METHOD", requires = "generations")]
+    pub(crate) baseline: Option<String>,
+    /// The label of --reward and --judge whose logit is the score
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "generations")]
+    pub(crate) label: usize,
+    /// Take minus the logit, for a label of something bad
+    #[arg(long, requires = "generations")]
+    pub(crate) negate: bool,
+    /// Count lengths in tokens of this tokenizer.json, or of the one in this directory
+    #[arg(long, value_name = "PATH", requires = "generations")]
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// Write also the curve of the reward against the quantile of the prompt score
+    #[arg(long, requires = "generations")]
+    pub(crate) curve: bool,
+    /// Write also the rewards of so many groups of prompts that score alike
+    #[arg(long, value_name = "N", requires = "generations")]
+    pub(crate) buckets: Option<usize>,
+}
+
+/// What a model is evaluated on.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Prompts of --model")]
+pub(crate) struct TaskArgs {
+    /// The task whose held-out prompts and settings are taken
+    #[arg(long, value_parser = task::parser(), requires = "model")]
+    pub(crate) task: Option<&'static Task>,
+    /// Its settings [default: embedded]
+    #[arg(long, requires = "model")]
+    pub(crate) preset: Option<PresetName>,
+    /// TOML file with settings that replace the preset's
+    #[arg(long, value_name = "FILE", requires = "model")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting that replaces the preset's and the file's; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", requires = "model")]
+    pub(crate) set: Vec<String>,
+    /// First seed of the samples [run.seed]
+    #[arg(long, value_name = "N", requires = "model")]
+    pub(crate) seed: Option<u64>,
+    /// Number of seeds [run.seeds]
+    #[arg(long, value_name = "N", requires = "model")]
+    pub(crate) seeds: Option<u64>,
+    /// Directory with the task's data [data.dir]
+    #[arg(long, value_name = "DIR", requires = "model")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+impl EvaluateArgs {
+    /// Takes the directory of `--out`, if there is one: whether it can be written is found out before anything is read.
+    ///
+    /// # Errors
+    /// A directory that holds something or cannot be written.
+    pub(crate) fn reserve(&self) -> anyhow::Result<Option<NewRunDir>> {
+        Ok(self.out.as_deref().map(NewRunDir::reserve).transpose()?)
+    }
+
+    /// As `reproduce` has them, with the policy of the preset or another one.
+    pub(crate) fn run_args(&self, policy: Option<&Path>) -> RunArgs {
+        RunArgs {
+            config: self.task.config.clone(),
+            set: self.task.set.clone(),
+            seed: self.task.seed,
+            seeds: self.task.seeds,
+            threads: self.threads,
+            device: self.device.clone(),
+            policy: policy.map(Path::to_owned),
+            reward: self.reward.clone(),
+            judge: self.judge.clone(),
+            data_dir: self.task.data_dir.clone(),
+            ..RunArgs::default()
+        }
+    }
+
+    /// The number of threads, for texts of a file.
+    ///
+    /// # Errors
+    /// A number that no machine has.
+    pub(crate) fn thread_count(&self) -> Result<usize, Failure> {
+        usize::try_from(self.threads.unwrap_or(0)).map_err(|_| Failure::usage("--threads: expected fewer"))
+    }
+}

@@ -1,0 +1,114 @@
+//! `cargo xtask evaluate`: judges texts that are in a file, or those of a model on a task's prompts.
+
+pub(crate) mod args;
+mod comparisons;
+mod figures;
+mod generations;
+mod groups;
+mod model;
+
+use anyhow::Result;
+use rayon::prelude::*;
+use tailguard_data::Generations;
+use tailguard_report::{EvaluatedMethod, Evaluation, GenerationRow, NewRunDir, Style, evaluation_table, write_generation_rows};
+
+use crate::failure::say;
+use args::EvaluateArgs;
+use groups::Group;
+
+/// Runs the command.
+///
+/// # Errors
+/// A file, model or directory that is not what it should be, or a call that makes no sense.
+pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
+    match (&args.generations, &args.model) {
+        (Some(file), _) => generations::run(args, file),
+        (None, Some(model)) => model::run(args, model),
+        // the command line wants one of them
+        (None, None) => Ok(()),
+    }
+}
+
+/// Prints the tables and what must be said with them, and writes the files.
+fn tell(evaluation: &Evaluation, texts: &Generations, groups: &[Group], out: Option<NewRunDir>) -> Result<()> {
+    if let Some(out) = &out {
+        evaluation.write(&out.path().join("results.json"))?;
+        write_generation_rows(&out.path().join("generations.parquet"), rows(texts, groups))?;
+    }
+    say(evaluation_table(evaluation, Style::Plain))?;
+    for (name, method) in &evaluation.methods {
+        for note in notes(name, method, groups) {
+            say(format_args!("note: {note}"))?;
+        }
+    }
+    if let Some(notice) = &evaluation.notice {
+        say(notice)?;
+    }
+    if let Some(out) = &out {
+        say(format_args!("written: {}", out.path().display()))?;
+    }
+    Ok(())
+}
+
+/// What the figures of a method leave out.
+fn notes(name: &str, method: &EvaluatedMethod, groups: &[Group]) -> Vec<String> {
+    let rows = method.rows;
+    let mut notes = Vec::new();
+    if method.missing_responses > 0 {
+        notes.push(format!("{name}: {} of {rows} rows have no text", method.missing_responses));
+    }
+    let left_out = [
+        ("score", method.reward_left_out, "the reward"),
+        ("score of the prompt", method.prompt_score_left_out, "the tail"),
+        ("score by the judge", method.judge_left_out, "the judge"),
+    ];
+    for (what, left_out, figure) in left_out {
+        if left_out.missing + left_out.not_finite > 0 {
+            notes.push(format!(
+                "{name}: of {rows} rows, {} have no {what} and {} have one that is NaN or infinite; {figure} leaves them out",
+                left_out.missing, left_out.not_finite
+            ));
+        }
+    }
+    let seeds = groups.iter().filter(|group| group.method == name).count();
+    let most = groups.iter().map(|group| groups.iter().filter(|other| other.method == group.method).count()).max().unwrap_or(0);
+    if seeds < most {
+        notes.push(format!("{name} has {seeds} of {most} seeds: its spread is not comparable with that of the others"));
+    }
+    if rows == 1 {
+        notes.push(format!("{name} has one row: no figure, as a single text has no spread"));
+    }
+    notes
+}
+
+/// The rows of `generations.parquet`, in the order of the file.
+fn rows<'a>(texts: &'a Generations, groups: &'a [Group]) -> impl Iterator<Item = GenerationRow<'a>> {
+    let mut group_of = vec![0_usize; texts.responses.len()];
+    for (number, group) in groups.iter().enumerate() {
+        group.rows.iter().for_each(|&row| group_of[row] = number);
+    }
+    let score = |scores: &Option<Vec<Option<f64>>>, row: usize| single(scores.as_ref()?[row]?);
+    (0..texts.responses.len()).map(move |row| {
+        let group = &groups[group_of[row]];
+        GenerationRow {
+            prompt: texts.prompts.as_ref().and_then(|prompts| prompts.get(row)),
+            prompt_score: score(&texts.prompt_scores, row),
+            response: texts.responses.get(row),
+            reward: score(&texts.scores, row),
+            judge: score(&texts.judge, row),
+            method: &group.method,
+            seed: group.seed,
+        }
+    })
+}
+
+/// As the column has it; nothing for what is no finite number.
+#[expect(clippy::cast_possible_truncation, reason = "the column is single precision")]
+fn single(score: f64) -> Option<f32> {
+    Some(score as f32).filter(|score| score.is_finite())
+}
+
+/// Runs tasks side by side and gives what they give, in order.
+fn side_by_side<T: Send, const N: usize>(tasks: [&(dyn Fn() -> Result<T> + Sync); N]) -> Result<Vec<T>> {
+    tasks.into_par_iter().map(|task| task()).collect()
+}

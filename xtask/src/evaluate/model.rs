@@ -1,0 +1,133 @@
+//! A model on the held-out prompts of a task, with the task's settings.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use tailguard_checkpoint::ModelDir;
+use tailguard_data::{Generations, Place, Scores, Texts};
+use tailguard_gpt2::Gpt2;
+use tailguard_report::{EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit};
+use tailguard_risk::RiskLevel;
+
+use super::args::EvaluateArgs;
+use super::figures::{Wanted, figures, mean};
+use super::groups::Group;
+use super::tell;
+use crate::config::{self, EvaluationSplit, RunConfig};
+use crate::experiment::evaluate::{Samples, sample};
+use crate::experiment::inputs::Inputs;
+use crate::failure::Failure;
+use crate::{device, models};
+
+/// Runs `evaluate --model`.
+pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
+    let task = args.task.task.ok_or_else(|| Failure::usage("--model needs --task"))?;
+    let level = RiskLevel::new(args.judging.tail_share).map_err(|error| Failure::usage(format!("--tail-share: {error}")))?;
+    let model = models::directory(&models::checkpoint(model).display().to_string(), "--model")?;
+    let config = config::resolve(Some(task), args.task.preset, &args.run_args(Some(&model)), None)?;
+    let preset = config::resolve(Some(task), args.task.preset, &args.run_args(None), None)?;
+    device::set_threads(config.run.threads)?;
+    let device = device::select(&config.run.device)?;
+    let out = args.reserve()?;
+    let inputs = Inputs::load(&config, &models::locate(&config)?, &device)?;
+    let base = base(&preset, &model)?.map(|dir| Gpt2::load(&ModelDir::open(dir)?, &device)).transpose()?;
+    let tail = inputs.tail(&config).len();
+    let threshold = config.evaluation.tail_threshold;
+    let wanted = Wanted {
+        tail: Some(EvaluatedTail::PromptScores { threshold, share: None, prompts: Some(tail) }),
+        level,
+        other_tails: config.evaluation.other_tails.clone(),
+        curve: false,
+        buckets: None,
+    };
+    let name = name(&model);
+    let (mut seeds, mut all, mut groups) = (Vec::new(), Generations::default(), Vec::new());
+    for seed in config.seed_list() {
+        tracing::info!("evaluating {name}, seed {seed}");
+        let samples = sample(&inputs, &config, seed, &inputs.base, base.as_ref(), None)?;
+        let begin = all.responses.len();
+        append(&mut all, &inputs, &samples);
+        let rows: Vec<usize> = (begin..all.responses.len()).collect();
+        let lengths = [vec![0.0; begin], samples.lengths.clone()].concat();
+        let (human, generated) = samples.perplexities()?;
+        seeds.push(EvaluatedMethod {
+            perplexity_human: mean(&human)?,
+            perplexity_generated: generated.as_deref().map(mean).transpose()?.flatten(),
+            ..figures(&all, &rows, &wanted, Some(&lengths))?
+        });
+        groups.push(Group { method: name.clone(), seed: Some(seed), rows });
+    }
+    let evaluation = Evaluation {
+        kind: Kind::Evaluation,
+        task: Some(config.task.clone()),
+        preset: Some(config.preset.clone()),
+        data: Some(
+            match inputs.source.place {
+                Place::DataDir => "data-dir",
+                Place::Env => "env",
+                Place::Cache => "cache",
+                Place::Embedded => "embedded",
+            }
+            .to_owned(),
+        ),
+        split: Some(
+            match config.evaluation.split {
+                EvaluationSplit::Test => "test",
+                EvaluationSplit::Validation => "validation",
+            }
+            .to_owned(),
+        ),
+        notice: inputs.notice(&config).map(str::to_owned),
+        seeds: config.seed_list(),
+        device: config.run.device.clone(),
+        tail: wanted.tail,
+        cvar_share: level.alpha(),
+        length_unit: LengthUnit::Tokens,
+        methods: [(name, EvaluatedMethod::over_seeds(&seeds)?)].into(),
+        comparisons: Vec::new(),
+    };
+    tell(&evaluation, &all, &groups, out)
+}
+
+/// The base model of the preset, under which the texts have a perplexity: only if its tokens are those of the model.
+fn base(preset: &RunConfig, model: &Path) -> Result<Option<std::path::PathBuf>> {
+    let Ok(dir) = models::directory(&preset.policy.dir, "--policy") else {
+        tracing::info!("no perplexity of the generated texts: the base model {:?} is not there", preset.policy.dir);
+        return Ok(None);
+    };
+    let tokenizer = |dir: &Path| {
+        let path = dir.join("tokenizer.json");
+        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    if tokenizer(&dir)? == tokenizer(model)? {
+        return Ok(Some(dir));
+    }
+    tracing::info!("no perplexity of the generated texts: the tokenizer is not that of the base model {:?}", preset.policy.dir);
+    Ok(None)
+}
+
+/// What a directory is called: `seed-1-rlhf` for `runs/x/checkpoints/seed-1-rlhf/model`.
+fn name(model: &Path) -> String {
+    let of = |path: Option<&Path>| path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let whole = model.canonicalize().unwrap_or_else(|_| model.to_owned());
+    match of(Some(&whole)) {
+        Some(name) if name == "model" => of(whole.parent()).unwrap_or(name),
+        name => name.unwrap_or_else(|| "model".to_owned()),
+    }
+}
+
+/// Adds what a seed has sampled, in the order of the prompts.
+fn append(all: &mut Generations, inputs: &Inputs, samples: &Samples) {
+    let prompts = all.prompts.get_or_insert_with(Texts::default);
+    inputs.prompts.iter().for_each(|prompt| prompts.push(Some(&prompt.text)));
+    samples.responses.iter().for_each(|response| all.responses.push(Some(response)));
+    let add = |to: &mut Option<Scores>, scores: &[f32]| {
+        to.get_or_insert_default().extend(scores.iter().map(|&score| Some(f64::from(score))));
+    };
+    add(&mut all.scores, &samples.rewards);
+    add(&mut all.prompt_scores, &inputs.prompt_scores);
+    if let Some(judge) = &samples.judge {
+        add(&mut all.judge, judge);
+    }
+}
