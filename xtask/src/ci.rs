@@ -122,7 +122,9 @@ fn smoke() -> Result<Outcome> {
 }
 
 fn check_smoke(task: &Task, out: &Path) -> Result<()> {
-    for file in ["config.toml", "run.json", "results.json", "metrics.parquet", "generations.parquet"] {
+    for file in
+        ["config.toml", "run.json", "results.json", "metrics.parquet", "generations.parquet", "processes.json", "report.html"]
+    {
         ensure!(out.join(file).metadata().is_ok_and(|metadata| metadata.len() > 0), "{file} is missing or empty");
     }
     let results = Results::read(&out.join("results.json"))?;

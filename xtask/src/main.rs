@@ -5,6 +5,7 @@
 mod args;
 mod bench;
 mod ci;
+mod compare;
 mod config;
 mod device;
 mod experiment;
@@ -13,6 +14,7 @@ mod interrupt;
 mod models;
 mod pretrain;
 mod progress;
+mod report;
 mod reproduce;
 mod run;
 mod task;
@@ -35,6 +37,8 @@ fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Reproduce(args) => reproduce::run(args),
         Command::Train(args) => train::run(args),
+        Command::Report(args) => report::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Pretrain(command) => pretrain::run(command),
         Command::Bench(command) => bench::run(command),
         Command::Ci(args) => ci::run(args),
