@@ -1,7 +1,7 @@
 //! A browser, driven through chromedriver as a person would: real clicks, real keys, and what it complains about.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// The environment variable that makes a missing browser a failure: `required`.
 const VARIABLE: &str = "TAILGUARD_BROWSER";
-/// The key of an element in WebDriver's answers.
+/// The key of an element in the driver's answers.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// A browser with one empty page.
@@ -30,7 +30,7 @@ impl Browser {
         let (Some(chromium), true) = (chromium, installed(&"chromedriver")) else {
             let missing = "chromium and chromedriver are not installed (Debian: apt-get install chromium chromium-driver)";
             assert!(!required, "{VARIABLE}=required, but {missing}");
-            eprintln!("skipped: {missing}; {VARIABLE}=required makes this a failure");
+            let _ = writeln!(std::io::stderr(), "skipped: {missing}; {VARIABLE}=required makes this a failure");
             return None;
         };
         let mut driver =
@@ -144,7 +144,7 @@ impl Drop for Browser {
     }
 }
 
-/// One call of WebDriver; its answer's value.
+/// One call of the driver; its answer's value.
 #[track_caller]
 fn call(method: &str, address: &str, body: Option<&Value>) -> Value {
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();

@@ -282,7 +282,7 @@ impl Comparison {
                 charts.push(Chart {
                     id: format!("training-{}-{key}", slug(policy)),
                     title: format!("{}: {title}", policy.label),
-                    x: Axis::new("iteration"),
+                    x: Axis { whole: true, ..Axis::new("iteration") },
                     y: Axis::new(unit),
                     series: self.runs.iter().enumerate().map(line).collect(),
                     size: Size::Small,

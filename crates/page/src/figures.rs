@@ -222,7 +222,7 @@ fn training(run: &Run) -> Option<Figure> {
     let chart = |(key, title, label): (&str, &str, &str)| Chart {
         id: format!("training-{}", key.replace('_', "-")),
         title: title.to_owned(),
-        x: Axis::new("iteration"),
+        x: Axis { whole: true, ..Axis::new("iteration") },
         y: Axis::new(label),
         series: policies
             .iter()
@@ -271,7 +271,7 @@ pub(crate) fn glance(run: &Run) -> Option<Chart> {
         x: Axis { names: names.clone(), ..Axis::from_to("policy", 0.5, names.len() as f64 + 0.5) },
         y: Axis::new("mean reward"),
         series: vec![line("reward", "all prompts".into(), 6, -0.06), line("tail", "tail".into(), 5, 0.06)],
-        size: Size::Large,
+        size: Size::Small,
     };
     (!chart.is_empty() && names.len() < 7).then_some(chart)
 }

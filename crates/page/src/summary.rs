@@ -126,16 +126,32 @@ fn order(run: &Run, key: &str, what: &str) -> Option<String> {
     (!listed.is_empty()).then(|| format!("{what}, from the highest: {}.", listed.join(", ")))
 }
 
-/// Which way a difference goes, and whether its interval leaves room for doubt.
+/// Which way a difference goes, as far as its interval allows to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Up,
+    Down,
+    Unclear,
+}
+
+fn direction(difference: &Difference) -> Direction {
+    match difference.ci95 {
+        [low, _] if low > 0.0 => Direction::Up,
+        [_, high] if high < 0.0 => Direction::Down,
+        _ => Direction::Unclear,
+    }
+}
+
+/// The direction in words, with size and interval.
 fn verdict(difference: &Difference) -> String {
     let [low, high] = difference.ci95;
     let over = if difference.seeds > 1 { format!("over {} seeds", difference.seeds) } else { "over prompts".to_owned() };
-    let interval = format!("{}, 95 % interval {over} {} to {}", signed(difference.mean), signed(low), signed(high));
-    match (low > 0.0, high < 0.0) {
-        (true, _) => format!("ahead ({interval})"),
-        (_, true) => format!("behind ({interval})"),
-        _ => format!("not clearly apart ({interval})"),
-    }
+    let word = match direction(difference) {
+        Direction::Up => "ahead",
+        Direction::Down => "behind",
+        Direction::Unclear => "not clearly apart",
+    };
+    format!("{word} ({}, 95 % interval {over} {} to {})", signed(difference.mean), signed(low), signed(high))
 }
 
 /// RA-RLHF beside RLHF: on average, in the tail, and where it gains more.
@@ -148,16 +164,15 @@ fn averse_against_neutral(run: &Run) -> Result<Option<String>, PageError> {
     let tail = run.results.tail.map(|tail| run.texts.tail(tail.threshold)).unwrap_or_default();
     let Some(tail) = difference(&averse, &neutral, &tail)? else { return Ok(Some(text + ".")) };
     text += &format!("; in the tail it is {}.", verdict(&tail));
-    text += match (mean.mean, tail.mean) {
-        (mean, tail) if tail > 0.0 && mean > 0.0 && tail > mean => {
-            " Risk aversion helps the tail more than the average, as it should."
+    text += match (direction(&mean), direction(&tail)) {
+        (Direction::Up, Direction::Up) if tail.mean > mean.mean => {
+            " It gains more in the tail than on average, as risk aversion should."
         }
-        (mean, tail) if tail > 0.0 && mean <= 0.0 => " What the tail gains, the average does not.",
-        (mean, tail) if tail > 0.0 && mean >= tail => {
-            " The tail gains no more than the average, so here this is not a gain by risk aversion."
-        }
-        (mean, _) if mean > 0.0 => " The average gains and the tail does not, which is not what risk aversion is for.",
-        _ => " In this run risk aversion did not pay.",
+        (Direction::Up, Direction::Up) => " The tail gains no more than the average, so this is no gain by risk aversion.",
+        (Direction::Unclear, Direction::Up) => " It gains in the tail, and on average neither clearly gains nor loses.",
+        (Direction::Down, Direction::Up) => " What it gains in the tail it pays for on average.",
+        (_, Direction::Unclear) => " In the tail the two cannot be told apart in this run.",
+        (_, Direction::Down) => " In this run risk aversion did not pay.",
     };
     text += &format!(" In the tail its text has the higher reward on {:.0} % of the prompts.", 100.0 * tail.higher);
     Ok(Some(text))
@@ -251,7 +266,7 @@ mod tests {
     fn a_gain_in_the_tail_is_told_with_its_size_and_interval() {
         let text = said(Kind::Gain);
         assert!(text.contains("on average it is ahead (+0.50") && text.contains("in the tail it is ahead (+1.00"), "{text}");
-        assert!(text.contains("helps the tail more than the average"), "{text}");
+        assert!(text.contains("gains more in the tail than on average"), "{text}");
         assert!(text.contains("RA-RLHF 1.50, RLHF 1.00, SFT 0.50, GPT-2 0.00"), "{text}");
         assert!(text.contains("the 40 % of the episodes"), "{text}");
     }
@@ -268,7 +283,7 @@ mod tests {
     fn where_nothing_differs_it_is_neither() {
         let text = said(Kind::Equal);
         assert!(text.contains("on average it is not clearly apart (0.00"), "{text}");
-        assert!(!text.contains("ahead (") && !text.contains("behind ("), "{text}");
+        assert!(!text.contains("ahead (") && !text.contains("behind (") && text.contains("cannot be told apart"), "{text}");
     }
 
     #[test]

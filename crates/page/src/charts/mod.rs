@@ -40,12 +40,14 @@ pub(crate) struct Axis {
     pub(crate) range: Option<[f64; 2]>,
     /// What stands at 1, 2, 3, ... where those are no numbers.
     pub(crate) names: Vec<String>,
+    /// Whether there is nothing between whole numbers.
+    pub(crate) whole: bool,
 }
 
 impl Axis {
     /// An axis that is as long as the data.
     pub(crate) fn new(label: &str) -> Self {
-        Self { label: label.to_owned(), range: None, names: Vec::new() }
+        Self { label: label.to_owned(), range: None, names: Vec::new(), whole: false }
     }
 
     /// An axis of a fixed length.

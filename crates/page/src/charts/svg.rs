@@ -111,18 +111,16 @@ fn draw(chart: &Chart, root: &Area<'_>) -> Drawn {
         .build_cartesian_2d(left..right, bottom..top)?;
     let ink = Role::Ink.sentinel();
     let words = || TextStyle::from(("sans-serif", f64::from(TEXT * SCALE) * SHRINK).into_font()).color(&ink);
+    // so many digits that neighbours differ
     let number_of = |value: f64, [low, high]: [f64; 2]| {
-        let digits = match high - low {
-            span if span < 0.05 => 3,
-            span if span < 0.8 => 2,
-            span if span < 8.0 => 1,
-            _ => 0,
-        };
-        plain(value, digits).replace('-', "\u{2212}")
+        let digits = (0..8).find(|&digits| (high - low) * 10_f64.powi(digits) >= 8.0).unwrap_or(8);
+        plain(value, usize::try_from(digits).unwrap_or_default()).replace('-', "\u{2212}")
     };
+    let is_whole = |value: f64| (value - value.round()).abs() < 1e-6;
     let x_text = |value: &f64| match chart.x.names.is_empty() {
+        true if chart.x.whole && !is_whole(*value) => String::new(),
         true => number_of(*value, [left, right]),
-        false => chart.name_of(*value).filter(|_| (value - value.round()).abs() < 1e-6).unwrap_or_default(),
+        false => chart.name_of(*value).filter(|_| is_whole(*value)).unwrap_or_default(),
     };
     let y_text = |value: &f64| number_of(*value, [bottom, top]);
     let (x_label, y_label) = (clean::line(&chart.x.label), clean::line(&chart.y.label));
