@@ -193,9 +193,12 @@ mod tests {
         assert!(text.contains("tail ≤ -2.5 (20 prompts)"), "{text}");
     }
 
+    /// What is said, and the change to a run that makes it so.
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut crate::RunFiles));
+
     #[test]
     fn runs_on_other_prompts_are_refused_unless_that_is_allowed() {
-        let changes: [(&str, &dyn Fn(&mut crate::RunFiles)); 6] = [
+        let changes: [Change<'_>; 6] = [
             ("the tail is ≤ -2.5", &|files| files.results = files.results.replace("-2.5", "-2.0")),
             ("the task is imdb", &|files| files.results = files.results.replace("\"imdb\"", "\"rtp\"")),
             ("digest of the evaluation texts", &|files| {

@@ -308,7 +308,7 @@ fn slug(policy: &Policy) -> String {
 
 fn shown(run: &Run, figure: Value, digits: usize) -> Markup {
     let text = cell(figure, digits, run.results.seeds.len());
-    let (mean, spread) = text.split_once(' ').map_or((text.as_str(), ""), |parts| parts);
+    let (mean, spread) = text.split_once(' ').unwrap_or((text.as_str(), ""));
     html! { (minus(mean)) " " span.spread { (minus(spread)) } }
 }
 

@@ -160,11 +160,14 @@ fn extent_from_zero(series: &[Series]) -> Option<[f64; 2]> {
     (top > 0.0).then_some([0.0, 1.05 * top])
 }
 
+/// A line from the samples of a policy.
+type Points<'a> = dyn Fn(&[&Sample]) -> Result<Vec<Point>, PageError> + 'a;
+
 /// Reward against how bad the prompt is.
 fn hardness(run: &Run) -> Result<Option<Figure>, PageError> {
     let Some(scores) = run.texts.scores() else { return Ok(None) };
     let sampled = sampled(run);
-    let of = |points: &dyn Fn(&[&Sample]) -> Result<Vec<Point>, PageError>| -> Result<Vec<Series>, PageError> {
+    let of = |points: &Points<'_>| -> Result<Vec<Series>, PageError> {
         sampled.iter().map(|(policy, samples)| Ok(series(policy, points(samples)?))).collect()
     };
     let groups = GROUPS.min(scores.len());

@@ -218,6 +218,7 @@ fn judged(run: &Run) -> Option<String> {
         format!("{} ({})", signed(gain), if apart { "intervals apart" } else { "intervals overlap" })
     };
     let agrees = match (mean.0 > 0.0, tail.0 > 0.0) {
+        _ if !mean.1 && !tail.1 => "By these intervals neither is clear.",
         (true, true) => "It prefers RA-RLHF in both.",
         (false, false) => "It prefers RA-RLHF in neither.",
         (true, false) => "It prefers RA-RLHF on average, but not in the tail.",

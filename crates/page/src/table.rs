@@ -30,12 +30,15 @@ fn meaning(key: &str) -> &'static str {
 /// Columns in which the highest mean is set in bold.
 const HIGHEST_IS_BEST: [&str; 4] = ["reward", "tail", "judge", "judge_tail"];
 
+/// The figure of a policy, if it has it.
+type Cell<'a> = dyn Fn(&Policy) -> Option<Figure> + 'a;
+
 /// A column, and what it holds for a policy.
 struct Column<'a> {
     key: String,
     head: String,
     digits: usize,
-    figure: Box<dyn Fn(&Policy) -> Option<Figure> + 'a>,
+    figure: Box<Cell<'a>>,
 }
 
 /// The tables: how good the texts are, what they look like, the tails by other thresholds. Columns without a figure are left out.
