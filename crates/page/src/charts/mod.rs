@@ -152,7 +152,7 @@ pub(crate) mod tests {
     #[test]
     fn axes_hold_the_bands_and_are_never_flat() {
         let (xs, ys) = chart().ranges();
-        assert_eq!(xs, [0.0, 1.0]);
+        assert_eq!((xs[0], xs[1]), (0.0, 1.0));
         assert!(ys[0] < -1.5 && ys[1] > 2.5, "{ys:?}");
         let mut flat = chart();
         flat.series.iter_mut().for_each(|series| series.points = vec![Point { x: 3.0, y: 24.0, range: None }]);
