@@ -166,6 +166,7 @@ fn the_texts_of_a_run_give_the_figures_of_the_run() {
     let row = |place: u32, method: Method| Generation {
         prompt: format!("prompt {place}"),
         prompt_score: place as f32 - 5.0,
+        good: None,
         response: format!("text {place} {method}"),
         reward: place as f32 * 0.25,
         judge: Some(1.0),

@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
 
 mod bench;
+mod browser;
 mod command_line;
 mod damaged_input;
 mod evaluate;
 mod interrupted;
 mod own_task;
 mod program;
+mod report;
 mod sample;
 mod smoke;

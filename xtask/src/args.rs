@@ -29,6 +29,10 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     /// Continue a prompt in the terminal
     Sample(SampleArgs),
+    /// Write the page of each run, report.html, anew
+    Report(ReportArgs),
+    /// Put several runs side by side: a table, and a page
+    Compare(CompareArgs),
     /// Train the models that are embedded in datasets/
     #[command(subcommand)]
     Pretrain(PretrainCommand),
@@ -98,6 +102,28 @@ pub(crate) struct RunArgs {
     /// Go on with the run in --out
     #[arg(long, requires = "out")]
     pub(crate) resume: bool,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Run directories
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+}
+
+/// `compare`.
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// Run directories, two or more
+    #[arg(value_name = "RUN", required = true, num_args = 2..)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// The page to write
+    #[arg(long, value_name = "FILE", default_value = "compare.html")]
+    pub(crate) out: PathBuf,
+    /// Compare runs that are not on the same prompts, and say so
+    #[arg(long)]
+    pub(crate) allow_different_prompts: bool,
 }
 
 /// Names of the presets.

@@ -122,7 +122,8 @@ fn smoke() -> Result<Outcome> {
 }
 
 fn check_smoke(task: &Task, out: &Path) -> Result<()> {
-    for file in ["config.toml", "run.json", "results.json", "metrics.parquet", "metrics.jsonl", "generations.parquet"] {
+    let files = ["config.toml", "run.json", "results.json", "metrics.parquet", "metrics.jsonl", "generations.parquet"];
+    for file in files.into_iter().chain(["processes.json", "report.html"]) {
         ensure!(out.join(file).metadata().is_ok_and(|metadata| metadata.len() > 0), "{file} is missing or empty");
     }
     let results = Results::read(&out.join("results.json"))?;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use tailguard_page::PageError;
 use tailguard_report::ReportError;
 
 use crate::config::ConfigError;
@@ -51,6 +52,7 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
         cause.downcast_ref::<Failure>().is_some_and(|failure| failure.usage)
             || cause.is::<ConfigError>()
             || cause.downcast_ref::<ReportError>().is_some_and(ReportError::is_usage)
+            || cause.downcast_ref::<PageError>().is_some_and(PageError::is_usage)
     });
     if usage { USAGE } else { FAILED }
 }

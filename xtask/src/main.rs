@@ -5,6 +5,7 @@
 mod args;
 mod bench;
 mod ci;
+mod compare;
 mod config;
 mod device;
 mod evaluate;
@@ -14,6 +15,7 @@ mod interrupt;
 mod models;
 mod pretrain;
 mod progress;
+mod report;
 mod reproduce;
 mod run;
 mod sample;
@@ -39,6 +41,8 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Sample(args) => sample::run(args),
+        Command::Report(args) => report::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Pretrain(command) => pretrain::run(command),
         Command::Bench(command) => bench::run(command),
         Command::Ci(args) => ci::run(args),

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::env;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use burn::tensor::Device;
-use tailguard_report::{About, NewRunDir, ReportError, RunDir};
+use tailguard_report::{About, NewRunDir, Process, ReportError, RunDir};
 
 use crate::args::{PresetName, RunArgs};
+use crate::bench::machine;
 use crate::config::{self, RunConfig};
 use crate::failure::Failure;
 use crate::models::{self, ModelDirs, workspace};
@@ -25,6 +27,7 @@ pub(crate) struct Prepared {
     pub(crate) models: ModelDirs,
     pub(crate) device: Device,
     dir: Dir,
+    begun: Instant,
 }
 
 enum Dir {
@@ -37,6 +40,9 @@ pub(crate) struct Run {
     pub(crate) config: RunConfig,
     pub(crate) device: Device,
     pub(crate) dir: RunDir,
+    /// When this process began to work on it, and its place among those that did.
+    begun: Instant,
+    nth_process: usize,
 }
 
 /// Resolves the settings, fixes the number of threads, reserves the run directory, finds device and models.
@@ -45,6 +51,7 @@ pub(crate) struct Run {
 /// Settings that make no sense, a device or a model that is not there, a directory that cannot be written, that holds
 /// something already, or that holds no run to resume.
 pub(crate) fn prepare(task: Option<&'static Task>, preset: Option<PresetName>, args: &RunArgs) -> Result<Prepared> {
+    let begun = Instant::now();
     let resumed = args.out.as_ref().filter(|_| args.resume).map(|out| RunDir::open(out)).transpose()?;
     let recorded = resumed.as_ref().map(|dir| Ok::<_, ReportError>((dir.config_path(), dir.config()?))).transpose()?;
     let recorded = recorded.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
@@ -57,7 +64,7 @@ pub(crate) fn prepare(task: Option<&'static Task>, preset: Option<PresetName>, a
         (None, None) => Dir::New(NewRunDir::reserve_numbered(Path::new(RUNS), &format!("{}-{}", config.task, config.preset))?),
     };
     let models = models::locate(&config)?;
-    Ok(Prepared { config, models, device, dir })
+    Ok(Prepared { config, models, device, dir, begun })
 }
 
 impl Prepared {
@@ -66,7 +73,7 @@ impl Prepared {
     /// # Errors
     /// A directory that cannot be written, or a run that was begun with other models or texts.
     pub(crate) fn open(self, inputs: BTreeMap<String, String>) -> Result<Run> {
-        let Self { config, device, dir, .. } = self;
+        let Self { config, device, dir, begun, .. } = self;
         let dir = match dir {
             Dir::Resumed(dir) => {
                 check_resumed(&dir, &inputs)?;
@@ -76,7 +83,32 @@ impl Prepared {
         };
         interrupt::listen()?;
         tracing::info!("run directory: {}", dir.path().display());
-        Ok(Run { config, device, dir })
+        let nth_process = dir.note_process(None, &process(begun, None))?;
+        Ok(Run { config, device, dir, begun, nth_process })
+    }
+}
+
+impl Run {
+    /// Notes how long this process has worked on the run, and how much memory it has had.
+    ///
+    /// # Errors
+    /// A directory that cannot be written.
+    pub(crate) fn note_costs(&self) -> Result<()> {
+        let noted = process(self.begun, Some(self.begun.elapsed().as_secs_f64()));
+        self.dir.note_process(Some(self.nth_process), &noted)?;
+        Ok(())
+    }
+}
+
+/// What is known about this process.
+fn process(begun: Instant, wall_s: Option<f64>) -> Process {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    Process {
+        begun: since_1970.map(|now| now.saturating_sub(begun.elapsed()).as_secs()),
+        wall_s,
+        peak_mib: machine::peak_rss_mib(),
+        cpu: machine::cpu(),
+        threads: Some(rayon::current_num_threads()),
     }
 }
 

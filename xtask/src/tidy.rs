@@ -24,6 +24,19 @@ const NOT_BELOW: &[(&str, &[&str])] = &[
     ("tailguard-rollout", &["tailguard-ppo", "tailguard-data", "tailguard-report", "tailguard-risk"]),
     ("tailguard-ppo", &["tailguard-data", "tailguard-report", "tailguard-metrics"]),
     ("tailguard-report", &["burn", "tailguard-gpt2", "tailguard-reward", "tailguard-rollout", "tailguard-ppo", "tailguard-data"]),
+    (
+        "tailguard-page",
+        &[
+            "burn",
+            "tailguard-risk",
+            "tailguard-gpt2",
+            "tailguard-reward",
+            "tailguard-rollout",
+            "tailguard-ppo",
+            "tailguard-data",
+            "tailguard-checkpoint",
+        ],
+    ),
 ];
 
 /// Words that may stand in some files alone (outside tests): word, where it may stand, why nowhere else.

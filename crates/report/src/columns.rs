@@ -83,3 +83,21 @@ pub(crate) fn columns() -> impl Iterator<Item = Column<MethodResults>> {
 pub(crate) fn evaluated_columns() -> impl Iterator<Item = Column<EvaluatedMethod>> {
     EVALUATED_QUALITY.into_iter().chain(EVALUATED_TEXT)
 }
+
+/// A figure of the tables, for whoever shows it in another form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableColumn {
+    /// Key in `results.json`.
+    pub key: &'static str,
+    /// What stands over it.
+    pub head: &'static str,
+    /// Digits after the point.
+    pub digits: usize,
+}
+
+/// The columns of the two tables that every run has: how good the texts are, and what they look like.
+#[must_use]
+pub fn table_columns() -> [Vec<TableColumn>; 2] {
+    [QUALITY, TEXT]
+        .map(|columns| columns.iter().map(|&Column { key, head, digits, .. }| TableColumn { key, head, digits }).collect())
+}

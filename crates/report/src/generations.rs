@@ -18,6 +18,8 @@ pub struct Generation {
     pub prompt: String,
     /// Score of the prompt alone; it decides whether the prompt is in the tail.
     pub prompt_score: f32,
+    /// Whether the text that the prompt begins is of the good class; nothing where that is not known.
+    pub good: Option<bool>,
     /// Text of the response, without the prompt.
     pub response: String,
     /// Score of prompt and response.
@@ -38,6 +40,8 @@ pub struct GenerationRow<'a> {
     pub prompt: Option<&'a str>,
     /// Score of the prompt alone.
     pub prompt_score: Option<f32>,
+    /// Whether the text that the prompt begins is of the good class.
+    pub good: Option<bool>,
     /// Text of the response.
     pub response: Option<&'a str>,
     /// Score of prompt and response.
@@ -55,6 +59,7 @@ impl<'a> From<&'a Generation> for GenerationRow<'a> {
         Self {
             prompt: Some(&row.prompt),
             prompt_score: Some(row.prompt_score),
+            good: row.good,
             response: Some(&row.response),
             reward: Some(row.reward),
             judge: row.judge,
@@ -98,6 +103,7 @@ fn frame(rows: &[GenerationRow<'_>]) -> Result<DataFrame, PolarsError> {
     let columns = vec![
         Series::new("prompt".into(), rows.iter().map(|row| row.prompt).collect::<Vec<_>>()).into_column(),
         Series::new("prompt_score".into(), rows.iter().map(|row| row.prompt_score).collect::<Vec<_>>()).into_column(),
+        Series::new("good".into(), rows.iter().map(|row| row.good).collect::<Vec<_>>()).into_column(),
         Series::new("response".into(), rows.iter().map(|row| row.response).collect::<Vec<_>>()).into_column(),
         Series::new("reward".into(), rows.iter().map(|row| row.reward).collect::<Vec<_>>()).into_column(),
         Series::new("judge".into(), rows.iter().map(|row| row.judge).collect::<Vec<_>>()).into_column(),
@@ -110,7 +116,7 @@ fn frame(rows: &[GenerationRow<'_>]) -> Result<DataFrame, PolarsError> {
 /// Reads what [`write_generations`] wrote.
 ///
 /// # Errors
-/// When the file cannot be read, or lacks a column or a value.
+/// When the file cannot be read, or lacks a value or a column other than `good`, which older runs have not.
 pub fn read_generations(path: &Path) -> Result<Vec<Generation>, ReportError> {
     let file = File::open(path).map_err(ReportError::io(path, "read"))?;
     let read = |file| rows(&ParquetReader::new(file).finish()?);
@@ -121,11 +127,13 @@ fn rows(frame: &DataFrame) -> Result<Vec<Generation>, PolarsError> {
     let (prompts, responses) = (frame.column("prompt")?.str()?, frame.column("response")?.str()?);
     let (prompt_scores, rewards) = (frame.column("prompt_score")?.f32()?, frame.column("reward")?.f32()?);
     let judge = frame.column("judge")?.f32()?;
+    let good = frame.column("good").ok().map(|column| column.bool()).transpose()?;
     let (methods, seeds) = (frame.column("method")?.str()?, frame.column("seed")?.u64()?);
     let row = |index| {
         Some(Generation {
             prompt: prompts.get(index)?.to_owned(),
             prompt_score: prompt_scores.get(index)?,
+            good: good.and_then(|good| good.get(index)),
             response: responses.get(index)?.to_owned(),
             reward: rewards.get(index)?,
             judge: judge.get(index),
@@ -145,9 +153,10 @@ mod tests {
     fn what_is_written_reads_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("generations.parquet");
-        let row = |method, seed, judge| Generation {
+        let row = |method, seed, judge: Option<f32>| Generation {
             prompt: "It was \"good\", é\n".to_owned(),
             prompt_score: -1.25,
+            good: judge.map(|judge| judge > 0.0),
             response: String::new(),
             reward: 0.1,
             judge,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ReportError;
 use crate::files;
+use crate::processes::{self, Process};
 use crate::results::Method;
 
 const CONFIG: &str = "config.toml";
@@ -142,6 +143,8 @@ impl Drop for NewRunDir {
 /// | `evaluation/seed-1-rlhf.json` | the figures of one method and seed, in the caller's form |
 /// | `checkpoints/seed-1-rlhf/` | Hugging Face directories and what resuming needs |
 /// | `results.json` | [`Results`](crate::Results) |
+/// | `processes.json` | a [`Process`] for each that worked on the run: how long, how much memory |
+/// | `report.html` | all of this as a page, by whoever makes one |
 /// | `lock` | held while a process works here |
 #[derive(Debug)]
 pub struct RunDir {
@@ -198,6 +201,15 @@ impl RunDir {
     #[must_use]
     pub fn results_path(&self) -> PathBuf {
         self.path.join("results.json")
+    }
+
+    /// Notes what is known about this process, the last of those that work on the run: `nth` is its place among them, as an
+    /// earlier call gave it, or nothing for a process that is not noted yet. Gives its place.
+    ///
+    /// # Errors
+    /// When `processes.json` cannot be read or written, or is not what was written.
+    pub fn note_process(&self, nth: Option<usize>, process: &Process) -> Result<usize, ReportError> {
+        processes::note(&self.path.join("processes.json"), nth, process)
     }
 
     /// `metrics.parquet`: one row per iteration of every method and seed.

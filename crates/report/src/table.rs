@@ -127,14 +127,17 @@ fn grid<'a>(style: Style, heads: Vec<String>, rows: impl Iterator<Item = (&'a st
     lines.join("\n") + "\n"
 }
 
-fn cell(figure: Figure, digits: usize, seeds: usize) -> String {
+/// A figure as the tables show it: `mean ± standard deviation` with several seeds, `mean [low, high]` with one.
+#[must_use]
+pub fn cell(figure: Figure, digits: usize, seeds: usize) -> String {
     let Figure { mean, std, ci95: [low, high] } = figure;
     let (mean, std) = (number(mean, digits), number(std, digits));
     if seeds > 1 { format!("{mean} ± {std}") } else { format!("{mean} [{}, {}]", number(low, digits), number(high, digits)) }
 }
 
 /// A number with so many digits after the point, or with three in all where it is too large or too small for that.
-pub(crate) fn number(value: f64, digits: usize) -> String {
+#[must_use]
+pub fn number(value: f64, digits: usize) -> String {
     let text = match value.abs() {
         size if size >= 1e6 => format!("{value:.2e}"),
         size if size >= 1000.0 => format!("{value:.0}"),

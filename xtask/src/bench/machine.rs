@@ -10,10 +10,14 @@ const TICKS: f64 = 100.0;
 /// Shortest time over which CPU seconds are compared: ticks make shorter ones inexact.
 const LEAST_S: f64 = 1.0;
 
+/// Name of the CPU.
+pub(crate) fn cpu() -> Option<String> {
+    cpu_name(&fs::read_to_string("/proc/cpuinfo").ok()?)
+}
+
 /// CPU, cores.
 pub(crate) fn machine() -> Value {
-    let cpu = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| cpu_name(&text));
-    json!({"cpu": cpu, "cores": std::thread::available_parallelism().ok()})
+    json!({"cpu": cpu(), "cores": std::thread::available_parallelism().ok()})
 }
 
 /// Of this program and of what does its arithmetic.

@@ -9,7 +9,7 @@ mod flops;
 mod gpt2;
 mod iteration;
 mod json_line;
-mod machine;
+pub(crate) mod machine;
 mod products;
 mod sizes;
 mod spread;

@@ -93,6 +93,7 @@ fn rows<'a>(texts: &'a Generations, groups: &'a [Group]) -> impl Iterator<Item =
         GenerationRow {
             prompt: texts.prompts.as_ref().and_then(|prompts| prompts.get(row)),
             prompt_score: score(&texts.prompt_scores, row),
+            good: None,
             response: texts.responses.get(row),
             reward: score(&texts.scores, row),
             judge: score(&texts.judge, row),

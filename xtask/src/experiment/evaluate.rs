@@ -64,12 +64,13 @@ impl Samples {
     }
 
     fn rows(self, inputs: &Inputs, method: Method, seed: u64) -> impl Iterator<Item = Generation> {
-        let prompts = inputs.prompts.iter().zip(&inputs.prompt_scores);
+        let prompts = inputs.prompts.iter().zip(&inputs.prompt_scores).zip(&inputs.prompt_good);
         let judge = self.judge.map_or_else(|| vec![None; self.rewards.len()], |scores| scores.into_iter().map(Some).collect());
         let texts = self.responses.into_iter().zip(self.rewards).zip(judge);
-        prompts.zip(texts).map(move |((prompt, &prompt_score), ((response, reward), judge))| Generation {
+        prompts.zip(texts).map(move |(((prompt, &prompt_score), &good), ((response, reward), judge))| Generation {
             prompt: prompt.text.clone(),
             prompt_score,
+            good: Some(good),
             response,
             reward,
             judge,

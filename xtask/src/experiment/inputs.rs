@@ -42,6 +42,8 @@ pub(crate) struct Inputs {
     /// Held-out prompts, both classes, and the score of each alone.
     pub(crate) prompts: Vec<Prompt>,
     pub(crate) prompt_scores: Vec<f32>,
+    /// Whether the text that each begins is of the good class.
+    pub(crate) prompt_good: Vec<bool>,
     /// Token ids of held-out texts of the good class.
     pub(crate) human_texts: Vec<Vec<u32>>,
     /// Where the evaluation prompts came from.
@@ -88,6 +90,7 @@ impl Inputs {
         let order = shuffled(evaluation.len(), EVALUATION_ORDER);
         require("evaluation prompts (evaluation.prompts)", evaluation.len(), config.evaluation.prompts)?;
         let chosen: Vec<String> = order.iter().take(config.evaluation.prompts).map(|&row| evaluation[row].text.clone()).collect();
+        let prompt_good = order.iter().take(config.evaluation.prompts).map(|&row| evaluation[row].label == 1).collect();
         let evaluation_prompts = prompts(&tokenizer, &chosen, config.data.prompt_tokens)?;
         let prompt_texts: Vec<String> = evaluation_prompts.iter().map(|prompt| prompt.text.clone()).collect();
         let prompt_scores = score_texts(&*reward, &prompt_texts)?;
@@ -116,6 +119,7 @@ impl Inputs {
             sft_texts,
             prompts: evaluation_prompts,
             prompt_scores,
+            prompt_good,
             human_texts,
             source,
             digests,

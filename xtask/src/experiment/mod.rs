@@ -11,11 +11,12 @@ use anyhow::Result;
 use tailguard_report::{Method, Style, table, warnings};
 
 use crate::failure::{Failure, say};
+use crate::report;
 use crate::run::{Prepared, Run, resume_command};
 use inputs::Inputs;
 use phases::Stop;
 
-/// Runs all seeds, writes the results, prints tables, warnings and samples.
+/// Runs all seeds, writes the results and the report, prints tables, warnings and samples.
 ///
 /// # Errors
 /// Whatever goes wrong on the way; a run that was asked to stop says how to go on.
@@ -25,6 +26,7 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
     let run = &prepared.open(inputs.digests.clone())?;
     for seed in run.config.seed_list() {
         if let Err(error) = one_seed(run, &inputs, seed) {
+            run.note_costs()?;
             return Err(match error.downcast::<Stop>() {
                 Ok(Stop) => Failure::new("stopped").hint(resume_command(&run.config, run.dir.path())).into(),
                 Err(error) => error,
@@ -42,6 +44,12 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
         say(notice)?;
     }
     summary::show_samples(run, &inputs)?;
+    run.note_costs()?;
+    match report::write(run.dir.path()) {
+        Ok(path) => say(format_args!("report: {}", path.display()))?,
+        // the figures are there, and the page can be made again
+        Err(error) => tracing::warn!("no report.html: {error:#}; cargo xtask report {} tries again", run.dir.path().display()),
+    }
     say(format_args!("run directory: {}", run.dir.path().display()))?;
     Ok(())
 }

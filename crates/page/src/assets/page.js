@@ -1,0 +1,78 @@
+// What the page does when it is asked to: light or dark, sorting, searching, blurring. Without it everything is there to read.
+(function () {
+  "use strict";
+  const get = (id) => document.getElementById(id);
+
+  // light or dark: as the system says, until the reader says otherwise
+  const theme = get("theme");
+  const root = document.documentElement;
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+  const label = () => {
+    theme.textContent = isDark() ? "Light" : "Dark";
+    theme.setAttribute("aria-label", isDark() ? "Switch to light colours" : "Switch to dark colours");
+  };
+  theme.hidden = false;
+  theme.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    label();
+  });
+  system.addEventListener("change", label);
+  label();
+
+  const table = get("texts");
+  if (!table) return;
+  const body = table.tBodies[0];
+  const rows = Array.from(body.rows);
+  const words = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+  const search = get("search"), seed = get("seed"), count = get("count");
+
+  function show() {
+    const wanted = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const ofSeed = seed ? seed.value : "";
+    let shown = 0, all = 0;
+    for (const row of rows) {
+      const counts = !ofSeed || row.dataset.seed === ofSeed;
+      const found = counts && wanted.every((word) => words.get(row).includes(word));
+      row.hidden = !found;
+      all += counts;
+      shown += found;
+    }
+    count.textContent = shown === all ? all + " shown" : shown + " of " + all + " shown";
+    get("nothing").hidden = shown > 0;
+  }
+  search.addEventListener("input", show);
+  if (seed) seed.addEventListener("change", show);
+
+  // a row's value in a column; a row without one comes last either way
+  const value = (row, column) => {
+    const cell = row.cells[column].dataset.value;
+    return cell === undefined ? NaN : Number(cell);
+  };
+  const heads = Array.from(table.tHead.rows[0].cells);
+  heads.forEach((head, column) => {
+    head.firstElementChild.addEventListener("click", () => {
+      const ascends = head.getAttribute("aria-sort") !== "ascending";
+      heads.forEach((other) => other.setAttribute("aria-sort", "none"));
+      head.setAttribute("aria-sort", ascends ? "ascending" : "descending");
+      const sorted = rows.map((row, place) => ({ row, place, value: value(row, column) }));
+      sorted.sort((one, other) => {
+        if (isNaN(one.value) || isNaN(other.value)) return isNaN(one.value) - isNaN(other.value) || one.place - other.place;
+        return (ascends ? one.value - other.value : other.value - one.value) || one.place - other.place;
+      });
+      body.append(...sorted.map((entry) => entry.row));
+    });
+  });
+
+  // blurred texts are hidden from screen readers, too
+  const blur = get("blur"), section = get("prompts");
+  const texts = Array.from(body.querySelectorAll(".text"));
+  function blurring(on) {
+    section.classList.toggle("blurred", on);
+    blur.textContent = on ? "Show texts" : "Blur texts";
+    texts.forEach((text) => (on ? text.setAttribute("aria-hidden", "true") : text.removeAttribute("aria-hidden")));
+  }
+  blur.addEventListener("click", () => blurring(!section.classList.contains("blurred")));
+  blurring(section.classList.contains("blurred"));
+  show();
+})();

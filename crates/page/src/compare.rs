@@ -1,0 +1,237 @@
+//! Several runs side by side: whether they may stand there, and their table as plain text.
+
+use std::collections::BTreeSet;
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use tailguard_report::{TableColumn, cell, table_columns};
+
+use crate::clean;
+use crate::error::PageError;
+use crate::model::{Policy, Run};
+use crate::table::tail_head;
+
+/// How far scores of the same prompt by the same model may lie apart: other batches and other machines round otherwise.
+const ROUNDING: f64 = 1e-3;
+
+/// Runs that may be compared.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    pub(crate) runs: Vec<Run>,
+    /// In what the prompts differ, if that was allowed.
+    pub(crate) differences: Vec<String>,
+}
+
+impl Comparison {
+    /// Puts runs side by side.
+    ///
+    /// # Errors
+    /// [`PageError::TooFew`] for fewer than two; [`PageError::DifferentPrompts`] for runs that were evaluated on other
+    /// prompts, by another reward model or with another tail, unless `allow_different_prompts`.
+    pub fn new(runs: Vec<Run>, allow_different_prompts: bool) -> Result<Self, PageError> {
+        let (first, others) = match runs.as_slice() {
+            [first, others @ ..] if !others.is_empty() => (first, others),
+            few => return Err(PageError::TooFew { found: few.len() }),
+        };
+        let differences: Vec<String> = others.iter().flat_map(|other| differences(first, other)).collect();
+        if !differences.is_empty() && !allow_different_prompts {
+            return Err(PageError::DifferentPrompts { differences });
+        }
+        Ok(Self { runs, differences })
+    }
+
+    /// Which runs there are, what sets them apart, and their figures, as text for a terminal.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        for (place, run) in self.runs.iter().enumerate() {
+            let apart: Vec<String> = self.settings_apart().iter().map(|key| format!("{key} = {}", setting(run, key))).collect();
+            let apart = if apart.is_empty() { String::new() } else { format!(" ({})", apart.join(", ")) };
+            text += &format!("{}: {}{}\n", letter(place), clean::line(&run.name), clean::line(&apart));
+        }
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+        let columns = self.columns();
+        let heads = columns.iter().map(|column| right(self.head(column)));
+        table.set_header([Cell::new("run"), Cell::new("")].into_iter().chain(heads));
+        for (place, run, policy) in self.rows() {
+            let figure = |column: &TableColumn| run.results.figure(&policy.key, column.key);
+            let cells = columns.iter().map(|column| {
+                right(figure(column).map(|figure| cell(figure, column.digits, run.results.seeds.len())).unwrap_or_default())
+            });
+            table.add_row([Cell::new(letter(place)), Cell::new(&policy.label)].into_iter().chain(cells));
+        }
+        let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+        text += &format!("\n{}\n", lines.join("\n"));
+        for difference in &self.differences {
+            text += &format!("\nnot on the same prompts: {difference}");
+        }
+        if self.differences.is_empty() { text } else { text + "\n" }
+    }
+
+    /// A row for every policy of every run.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (usize, &Run, &Policy)> {
+        let runs = self.runs.iter().enumerate();
+        runs.flat_map(|(place, run)| run.methods.iter().map(move |policy| (place, run, policy)))
+    }
+
+    /// The columns of the first table of a run for which there is a figure.
+    pub(crate) fn columns(&self) -> Vec<TableColumn> {
+        let [mut columns, _] = table_columns();
+        columns.retain(|column| self.rows().any(|(_, run, policy)| run.results.figure(&policy.key, column.key).is_some()));
+        columns
+    }
+
+    /// What stands over a column.
+    pub(crate) fn head(&self, column: &TableColumn) -> String {
+        let tails: BTreeSet<String> =
+            self.runs.iter().filter_map(|run| run.results.tail).map(|tail| tail_head(tail.threshold, tail.prompts)).collect();
+        match (column.key, tails.len()) {
+            ("tail", 1) => tails.into_iter().next().unwrap_or_default(),
+            _ => column.head.to_owned(),
+        }
+    }
+
+    /// Settings that are not the same in all runs that have settings.
+    pub(crate) fn settings_apart(&self) -> Vec<&str> {
+        let keys: BTreeSet<&str> = self.runs.iter().flat_map(|run| run.settings.keys().map(String::as_str)).collect();
+        let with: Vec<&Run> = self.runs.iter().filter(|run| !run.settings.is_empty()).collect();
+        let apart = |key: &&str| with.iter().any(|run| run.setting(key) != with[0].setting(key));
+        keys.into_iter().filter(apart).collect()
+    }
+}
+
+/// A setting as it is shown.
+pub(crate) fn setting<'a>(run: &'a Run, key: &str) -> &'a str {
+    run.setting(key).unwrap_or("not recorded")
+}
+
+/// What a run is called in charts and tables: A, B, ..., Z, AA, ...
+pub(crate) fn letter(place: usize) -> String {
+    let last = char::from(b'A' + u8::try_from(place % 26).unwrap_or_default());
+    if place < 26 { last.to_string() } else { letter(place / 26 - 1) + &last.to_string() }
+}
+
+/// In what the prompts of two runs, or what scores them, differ.
+fn differences(one: &Run, other: &Run) -> Vec<String> {
+    let names = |run: &Run| clean::line(&run.name);
+    let (here, there) = (names(one), names(other));
+    let mut found = Vec::new();
+    let mut differ = |what: &str, left: String, right: String| {
+        if left != right {
+            found.push(format!("{what} is {left} in {here} and {right} in {there}"));
+        }
+    };
+    differ("the task", one.results.task.clone(), other.results.task.clone());
+    differ("the split", one.results.split.clone(), other.results.split.clone());
+    let threshold = |run: &Run| run.results.tail.map_or_else(|| "none".to_owned(), |tail| format!("≤ {}", tail.threshold));
+    differ("the tail", threshold(one), threshold(other));
+    let digest = |run: &Run, input: &str| run.about.as_ref().and_then(|about| about.inputs.get(input)).cloned();
+    let short = |digest: String| format!("{digest:.12}");
+    let mut is_known = false;
+    for input in ["evaluation texts", "reward model"] {
+        if let (Some(left), Some(right)) = (digest(one, input), digest(other, input)) {
+            is_known = true;
+            differ(&format!("the digest of the {input}"), short(left), short(right));
+        }
+    }
+    if !is_known {
+        // the same texts may lie in several places, so that this counts only where nothing better is known
+        differ("the source of the data", one.results.data.clone(), other.results.data.clone());
+    }
+    if one.texts.prompts.is_empty() || other.texts.prompts.is_empty() {
+        let prompts =
+            |run: &Run| run.results.tail.map_or_else(|| "unknown".to_owned(), |tail| format!("{} prompts", tail.prompts));
+        differ("the size of the tail", prompts(one), prompts(other));
+    } else {
+        differ("the number of prompts", one.texts.prompts.len().to_string(), other.texts.prompts.len().to_string());
+        if one.texts.prompts.len() == other.texts.prompts.len()
+            && let Some(difference) = first_other_prompt(one, other)
+        {
+            found.push(format!("{difference} in {here} and {there}"));
+        }
+    }
+    found
+}
+
+/// What is not the same among as many prompts, whatever their order.
+fn first_other_prompt(one: &Run, other: &Run) -> Option<String> {
+    let sorted = |run: &'_ Run| {
+        let scored = |prompt: &crate::texts::Prompt| (prompt.text.clone(), prompt.score.unwrap_or_default());
+        let mut prompts: Vec<(String, f64)> = run.texts.prompts.iter().map(scored).collect();
+        prompts.sort_by(|one, other| one.0.cmp(&other.0).then(one.1.total_cmp(&other.1)));
+        prompts
+    };
+    let (left, right) = (sorted(one), sorted(other));
+    let texts = left.iter().zip(&right).filter(|(left, right)| left.0 != right.0).count();
+    if texts > 0 {
+        return Some("prompts are not the same".to_owned());
+    }
+    let scores = left.iter().zip(&right).filter(|(left, right)| (left.1 - right.1).abs() > ROUNDING).count();
+    (scores > 0).then(|| format!("{scores} prompts have other scores of their own, so another model has scored them,"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Kind, files, run};
+
+    #[test]
+    fn runs_on_the_same_prompts_are_compared() {
+        let mut second = files(Kind::Loss);
+        second.name = "runs/imdb-2".into();
+        second.config = second.config.map(|config| config.replace("0.4", "0.2"));
+        // the order in which the texts were written says nothing
+        second.texts.reverse();
+        let comparison = Comparison::new(vec![run(Kind::Gain), Run::new(second).unwrap()], false).unwrap();
+        assert_eq!(comparison.settings_apart(), ["risk.alpha"]);
+        let text = comparison.table();
+        assert!(text.starts_with("A: runs/imdb-1 (risk.alpha = 0.4)\nB: runs/imdb-2 (risk.alpha = 0.2)\n\n"), "{text}");
+        let rows: Vec<&str> = text.lines().filter(|line| line.contains("RA-RLHF")).collect();
+        assert!(rows[0].trim_start().starts_with('A') && rows[0].contains("2.00 [1.75, 2.25]"), "{text}");
+        assert!(rows[1].trim_start().starts_with('B') && rows[1].contains("0.00 [-0.25, 0.25]"), "{text}");
+        assert!(text.contains("tail ≤ -2.5 (20 prompts)"), "{text}");
+    }
+
+    /// What is said, and the change to a run that makes it so.
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut crate::RunFiles));
+
+    #[test]
+    fn runs_on_other_prompts_are_refused_unless_that_is_allowed() {
+        let changes: [Change<'_>; 6] = [
+            ("the tail is ≤ -2.5", &|files| files.results = files.results.replace("-2.5", "-2.0")),
+            ("the task is imdb", &|files| files.results = files.results.replace("\"imdb\"", "\"rtp\"")),
+            ("digest of the evaluation texts", &|files| {
+                files.about = files.about.take().map(|text| text.replace("\"0a\"", "\"1a\""))
+            }),
+            ("digest of the reward model", &|files| {
+                files.about = files.about.take().map(|text| text.replace("\"0b\"", "\"1b\""))
+            }),
+            ("prompts are not the same", &|files| {
+                files.texts.iter_mut().filter(|row| row.prompt.starts_with("Prompt 3,")).for_each(|row| row.prompt.push('!'));
+            }),
+            ("another model has scored", &|files| {
+                files.texts.iter_mut().for_each(|row| row.prompt_score = row.prompt_score.map(|score| score + 0.5))
+            }),
+        ];
+        for (said, change) in changes {
+            let mut other = files(Kind::Loss);
+            change(&mut other);
+            let runs = vec![run(Kind::Gain), Run::new(other).unwrap()];
+            let message = Comparison::new(runs.clone(), false).unwrap_err().to_string();
+            assert!(message.contains(said), "{said}: {message}");
+            let text = Comparison::new(runs, true).unwrap().table();
+            assert!(text.contains("not on the same prompts: ") && text.contains(said), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_run_is_no_comparison() {
+        assert!(matches!(Comparison::new(vec![run(Kind::Gain)], true), Err(PageError::TooFew { found: 1 })));
+    }
+
+    #[test]
+    fn there_is_a_letter_for_every_run() {
+        assert_eq!([0, 25, 26, 52].map(letter), ["A", "Z", "AA", "BA"]);
+    }
+}

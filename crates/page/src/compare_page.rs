@@ -1,0 +1,351 @@
+//! The page of a comparison.
+
+use maud::{Markup, html};
+use tailguard_report::{Figure as Value, Method, cell};
+
+use crate::charts::palette::style;
+use crate::charts::{Axis, Chart, Draw, Series, Size};
+use crate::clean;
+use crate::compare::{Comparison, letter, setting};
+use crate::curves::{self, Point, difference};
+use crate::error::PageError;
+use crate::figures::{Figure, logged, section};
+use crate::model::{Policy, Run, policies};
+use crate::page::frame;
+use crate::table::minus;
+use crate::texts::Sample;
+
+/// Figures of the overview: key, title.
+const OVERVIEW: [(&str, &str); 4] = [
+    ("reward", "Mean reward"),
+    ("tail", "Mean reward in the tail"),
+    ("judge_tail", "Judge’s score in the tail"),
+    ("perplexity_human", "Perplexity on human texts"),
+];
+/// Numbers of the log that are shown: key, title, unit.
+const LOGGED: [(&str, &str, &str); 3] = [
+    ("reward", "mean reward", "reward"),
+    ("kl", "KL to the reference", "nats per response"),
+    ("kept", "episodes kept", "episodes"),
+];
+
+impl Comparison {
+    /// The runs in one page: one file of HTML that needs no other and no network.
+    ///
+    /// # Errors
+    /// [`PageError::Metrics`] for texts whose numbers are none, [`PageError::Chart`] for a chart that cannot be drawn.
+    pub fn page(&self) -> Result<String, PageError> {
+        let mut figures = vec![self.overview()];
+        figures.extend(self.curves()?);
+        figures.extend(self.training());
+        figures.iter_mut().for_each(|figure| figure.charts.retain(|chart| !chart.is_empty()));
+        figures.retain(|figure| !figure.charts.is_empty());
+        let sections: Vec<Markup> =
+            (1..).zip(&figures).map(|(number, figure)| section(number, figure)).collect::<Result<_, _>>()?;
+        let mut links = vec![("runs", "The runs"), ("table", "Table")];
+        links.extend(figures.iter().map(|figure| (figure.id, figure.heading)));
+        let body = html! {
+            (self.notices())
+            (self.which())
+            (self.figures_table()?)
+            @for section in &sections { (section) }
+        };
+        let letters: Vec<String> = (0..self.runs.len()).map(letter).collect();
+        let under = format!("runs {}", letters.join(", "));
+        Ok(frame(&format!("Comparison of {} runs", self.runs.len()), &under, &links, &body))
+    }
+
+    fn notices(&self) -> Markup {
+        html! {
+            @if !self.differences.is_empty() {
+                aside.notice role="note" {
+                    b { "These runs are not on the same prompts, so their figures do not compare. " }
+                    @for difference in &self.differences { (clean::line(difference)) ". " }
+                }
+            }
+            @for (notice, runs) in self.said() {
+                aside.notice role="note" { b { @if runs.len() > 1 { "Runs " } @else { "Run " } (runs.join(", ")) ". " } (clean::line(notice)) }
+            }
+        }
+    }
+
+    /// Notices and warnings, each once, with the runs that it is about.
+    fn said(&self) -> Vec<(&str, Vec<String>)> {
+        let mut said: Vec<(&str, Vec<String>)> = Vec::new();
+        for (place, run) in self.runs.iter().enumerate() {
+            for notice in run.results.notice.iter().chain(&run.warnings) {
+                match said.iter_mut().find(|(other, _)| other == notice) {
+                    Some((_, runs)) => runs.push(letter(place)),
+                    None => said.push((notice, vec![letter(place)])),
+                }
+            }
+        }
+        said
+    }
+
+    fn which(&self) -> Markup {
+        let apart = self.settings_apart();
+        html! {
+            section #runs {
+                h2 { "The runs" }
+                div.scroll tabindex="0" role="region" aria-label="The runs" {
+                    table.figures {
+                        thead { tr {
+                            th scope="col" { "run" }
+                            th.word scope="col" { "name" }
+                            th scope="col" { "seeds" }
+                            @for key in &apart { th scope="col" { (key) } }
+                        } }
+                        tbody { @for (place, run) in self.runs.iter().enumerate() {
+                            tr {
+                                th scope="row" { (letter(place)) }
+                                td.word { (clean::line(&run.name)) }
+                                td { (run.results.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")) }
+                                @for key in &apart { td { (clean::line(setting(run, key))) } }
+                            }
+                        } }
+                    }
+                }
+                p.caption {
+                    @if apart.is_empty() { "Their recorded settings are the same." }
+                    @else { "Settings that are the same in all runs are left out." }
+                }
+            }
+        }
+    }
+
+    fn figures_table(&self) -> Result<Markup, PageError> {
+        let columns = self.columns();
+        let gains = self.gains()?;
+        Ok(html! {
+            section #table {
+                h2 { "Table" }
+                div.scroll tabindex="0" role="region" aria-label="Table of figures" {
+                    table.figures {
+                        thead { tr {
+                            th scope="col" { "run" }
+                            th.word scope="col" { "policy" }
+                            @for column in &columns { th scope="col" { @if column.key == "tail" { (minus(&self.head(column))) } @else { (column.head) } } }
+                        } }
+                        tbody { @for (place, run, policy) in self.rows() {
+                            tr {
+                                th scope="row" { (letter(place)) }
+                                td.word { (policy.label) }
+                                @for column in &columns {
+                                    td data-run=(letter(place)) data-method=(clean::line(&policy.key)) data-key=(column.key) {
+                                        @if let Some(figure) = run.results.figure(&policy.key, column.key) { (shown(run, figure, column.digits)) }
+                                    }
+                                }
+                            }
+                        } }
+                    }
+                }
+                p.caption { "Cells of a run with several seeds are mean ± standard deviation over them; of one with one seed, mean and 95 % interval over prompts." }
+                @for gain in &gains { p { (gain) } }
+            }
+        })
+    }
+
+    /// How far each run's RA-RLHF is from that of the first, on the same prompts and seeds.
+    fn gains(&self) -> Result<Vec<String>, PageError> {
+        let first = &self.runs[0];
+        let key = "ra_rlhf";
+        let samples = |run: &'_ Run| -> Vec<Sample> { run.texts.of(key).cloned().collect() };
+        let base = samples(first);
+        let mut sentences = Vec::new();
+        for (place, run) in self.runs.iter().enumerate().skip(1) {
+            if run.texts.prompts.is_empty() || run.texts.prompts.iter().ne(first.texts.prompts.iter()) {
+                continue;
+            }
+            let own = samples(run);
+            let (own, base): (Vec<&Sample>, Vec<&Sample>) = (own.iter().collect(), base.iter().collect());
+            let all: Vec<usize> = (0..first.texts.prompts.len()).collect();
+            let tail = first.results.tail.map(|tail| first.texts.tail(tail.threshold)).unwrap_or_default();
+            if let (Some(mean), Some(tail)) = (difference(&own, &base, &all)?, difference(&own, &base, &tail)?) {
+                let said = |of: curves::Difference| {
+                    let [mean, low, high] = [of.mean, of.ci95[0], of.ci95[1]].map(|value| minus(&format!("{value:+.2}")));
+                    format!("{mean} (95 % interval {low} to {high})")
+                };
+                let over = if mean.seeds > 1 {
+                    format!("{} common seeds", mean.seeds)
+                } else {
+                    "prompts, with the seed that both have".to_owned()
+                };
+                sentences.push(format!(
+                    "RA-RLHF of run {} against that of run A: {} on average, {} in the tail; intervals over {over}.",
+                    letter(place),
+                    said(mean),
+                    said(tail)
+                ));
+            }
+        }
+        Ok(sentences)
+    }
+
+    /// The figures of all runs with their intervals.
+    fn overview(&self) -> Figure {
+        let policies = self.policies();
+        let names: Vec<String> = (0..self.runs.len()).map(letter).collect();
+        let chart = |(key, title): (&str, &str)| {
+            let series = |(nth, policy): (usize, &Policy)| {
+                // side by side, so that no bar hides another
+                let aside = 0.12 * (nth as f64 - (policies.len() as f64 - 1.0) / 2.0);
+                let point = |(place, run): (usize, &Run)| {
+                    let Value { mean, ci95, .. } = run.results.figure(&policy.key, key)?;
+                    Some(Point { x: (place + 1) as f64 + aside, y: mean, range: Some(ci95) })
+                };
+                let points = self.runs.iter().enumerate().filter_map(point).collect();
+                Series { name: policy.label.clone(), style: style(policy.style), points, draw: Draw::Apart }
+            };
+            Chart {
+                id: format!("overview-{}", key.replace('_', "-")),
+                title: title.to_owned(),
+                x: Axis { names: names.clone(), ..Axis::from_to("run", 0.5, names.len() as f64 + 0.5) },
+                y: Axis::new(title),
+                series: policies.iter().enumerate().map(series).collect(),
+                size: Size::Large,
+            }
+        };
+        let caption = "Means with their 95 % intervals, over seeds where a run has several, else over prompts.".to_owned();
+        Figure { id: "overview", heading: "Figures side by side", caption, charts: OVERVIEW.map(chart).into() }
+    }
+
+    fn policies(&self) -> Vec<Policy> {
+        policies(self.runs.iter().flat_map(|run| run.methods.iter().map(|policy| policy.key.as_str())))
+    }
+
+    /// One line per run, for every policy that is not the same in all runs.
+    fn curves(&self) -> Result<Option<Figure>, PageError> {
+        let mut charts = Vec::new();
+        for policy in self.policies() {
+            let of = |run: &'_ Run| -> Vec<Sample> { run.texts.of(&policy.key).cloned().collect() };
+            let samples: Vec<(usize, &Run, Vec<Sample>)> = self
+                .runs
+                .iter()
+                .enumerate()
+                .map(|(place, run)| (place, run, of(run)))
+                .filter(|(_, _, of)| !of.is_empty())
+                .collect();
+            if samples.len() < 2 || samples.iter().all(|(_, _, other)| *other == samples[0].2) {
+                continue;
+            }
+            let (mut cvar, mut quantiles) = (Vec::new(), Vec::new());
+            for (place, run, samples) in &samples {
+                let samples: Vec<&Sample> = samples.iter().collect();
+                let line = |points| Series {
+                    name: format!("Run {}", letter(*place)),
+                    style: run_style(*place),
+                    points,
+                    draw: Draw::Joined,
+                };
+                cvar.push(line(curves::cvar(&samples)?));
+                if let Some(scores) = run.texts.scores() {
+                    quantiles.push(line(curves::quantiles(&samples, &scores)?));
+                }
+            }
+            let key = slug(&policy);
+            charts.push(Chart {
+                id: format!("cvar-{key}"),
+                title: format!("{}: CVaR against α", policy.label),
+                x: Axis::from_to("α, share of the worst continuations", 0.0, 1.0),
+                y: Axis::new("their mean reward"),
+                series: cvar,
+                size: Size::Large,
+            });
+            charts.push(Chart {
+                id: format!("quantiles-{key}"),
+                title: format!("{}: reward of the hardest prompts", policy.label),
+                x: Axis::from_to("% of prompts, those with the lowest scores", 0.0, 100.0),
+                y: Axis::new("mean reward"),
+                series: quantiles,
+                size: Size::Large,
+            });
+        }
+        let caption = "Left: mean reward of the worst share of a policy’s own continuations. Right: mean reward of the prompts with the \
+                       lowest scores of their own. Bands reach from the lowest seed of a run to the highest. Policies whose texts are the \
+                       same in all runs are left out."
+            .to_owned();
+        Ok((!charts.is_empty()).then_some(Figure { id: "curves", heading: "Worst texts and hardest prompts", caption, charts }))
+    }
+
+    fn training(&self) -> Option<Figure> {
+        let trained = policies(self.runs.iter().flat_map(|run| run.metrics.iter().map(|row| row.method.as_str())));
+        let mut charts = Vec::new();
+        for policy in &trained {
+            for (key, title, unit) in LOGGED {
+                let line = |(place, run): (usize, &Run)| {
+                    let points = curves::training(&run.metrics, &policy.key, key);
+                    let line =
+                        Series { name: format!("Run {}", letter(place)), style: run_style(place), points, draw: Draw::Joined };
+                    logged(line, key)
+                };
+                charts.push(Chart {
+                    id: format!("training-{}-{key}", slug(policy)),
+                    title: format!("{}: {title}", policy.label),
+                    x: Axis { whole: true, ..Axis::new("iteration") },
+                    y: Axis::new(unit),
+                    series: self.runs.iter().enumerate().map(line).collect(),
+                    size: Size::Small,
+                });
+            }
+        }
+        let caption = "What the trainings logged at each iteration; of long ones the strong line is a mean over 9 iterations. Bands reach from the lowest seed of a run to the highest.".to_owned();
+        (!charts.is_empty()).then_some(Figure { id: "training", heading: "Training", caption, charts })
+    }
+}
+
+/// The style of a run's lines: the strong colours first.
+fn run_style(place: usize) -> usize {
+    [2, 3, 1, 0, 5, 4, 6, 7][place % 8]
+}
+
+/// A policy's name as part of an identifier, with a number where the name is not of the paper: two may look alike.
+fn slug(policy: &Policy) -> String {
+    let number = if Method::named(&policy.key).is_some() { String::new() } else { format!("-{}", policy.style) };
+    let sign = |character: char| if character.is_ascii_alphanumeric() { character } else { '-' };
+    policy.key.chars().map(sign).collect::<String>() + &number
+}
+
+fn shown(run: &Run, figure: Value, digits: usize) -> Markup {
+    let text = cell(figure, digits, run.results.seeds.len());
+    let (mean, spread) = text.split_once(' ').unwrap_or((text.as_str(), ""));
+    html! { (minus(mean)) " " span.spread { (minus(spread)) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Kind, files, run};
+
+    fn comparison(allow: bool, change: impl Fn(&mut crate::RunFiles)) -> Result<Comparison, PageError> {
+        let mut other = files(Kind::Loss);
+        other.name = "runs/<b>".into();
+        change(&mut other);
+        Comparison::new(vec![run(Kind::Gain), Run::new(other)?], allow)
+    }
+
+    #[test]
+    fn the_page_has_the_runs_their_figures_and_what_sets_them_apart() {
+        let page = comparison(false, |files| files.config = files.config.take().map(|text| text.replace("0.4", "0.2")))
+            .unwrap()
+            .page()
+            .unwrap();
+        assert!(page.contains("runs/&lt;b&gt;") && page.contains("risk.alpha"), "{page}");
+        assert!(page.contains("RA-RLHF of run B against that of run A: −1.00") && page.contains("−2.00"), "{page}");
+        assert!(page.contains("id=\"cvar-ra-rlhf-title\"") && !page.contains("id=\"cvar-sft-title\""), "SFT is the same in both");
+        assert!(page.contains("id=\"training-rlhf-reward-title\""));
+        assert!(!page.contains("not on the same prompts"));
+    }
+
+    #[test]
+    fn prompts_that_differ_are_said_in_the_page() {
+        let page = comparison(true, |files| files.results = files.results.replace("-2.5", "-2.0")).unwrap().page().unwrap();
+        assert!(page.contains("These runs are not on the same prompts") && page.contains("the tail is ≤ -2.5"));
+    }
+
+    #[test]
+    fn two_policies_of_like_names_have_charts_of_their_own() {
+        let found = policies(["best of 8", "best-of-8", "ra_rlhf"].into_iter());
+        assert_eq!(found.iter().map(slug).collect::<Vec<_>>(), ["ra-rlhf", "best-of-8-4", "best-of-8-5"]);
+    }
+}

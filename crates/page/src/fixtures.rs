@@ -1,0 +1,88 @@
+//! Small runs for the tests.
+
+use serde_json::{Value, json};
+use tailguard_report::{MetricRow, TextRow};
+
+use crate::model::{Run, RunFiles};
+
+/// What a run comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// RA-RLHF is ahead of RLHF: by 1 in the tail, by 0.5 on average.
+    Gain,
+    /// Behind by as much.
+    Loss,
+    /// All the same.
+    Equal,
+    /// Policies of other programs alone.
+    Others,
+}
+
+/// Prompts that are of the tail, and prompts that are not.
+const TAIL: usize = 20;
+
+/// The rewards of a policy: in the tail and elsewhere.
+fn rewards(kind: Kind) -> Vec<(&'static str, f64, f64)> {
+    let paper = |averse| vec![("gpt2", 0.0, 0.0), ("sft", 0.5, 0.5), ("rlhf", 1.0, 1.0), ("ra_rlhf", averse, 1.0)];
+    match kind {
+        Kind::Gain => paper(2.0),
+        Kind::Loss => paper(0.0),
+        Kind::Equal => paper(1.0),
+        Kind::Others => vec![("best <of> 8", 1.0, 1.0), ("dpo", 0.5, 0.75)],
+    }
+}
+
+fn figure(mean: f64) -> Value {
+    json!({"mean": mean, "std": 0.125, "ci95": [mean - 0.25, mean + 0.25]})
+}
+
+/// The files of a run over 40 prompts with seed 1.
+pub(crate) fn files(kind: Kind) -> RunFiles {
+    let mut methods = serde_json::Map::new();
+    let mut texts = Vec::new();
+    for (method, tail, rest) in rewards(kind) {
+        let mean = (tail + rest) / 2.0;
+        methods.insert(
+            method.to_owned(),
+            json!({"reward": figure(mean), "tail": figure(tail), "judge": figure(2.0 * mean), "judge_tail": figure(2.0 * tail),
+                   "perplexity_human": figure(60.0 + mean), "distinct_2": figure(0.75), "kl": figure(mean), "other_tails": []}),
+        );
+        texts.extend((0..2 * TAIL).map(|place| TextRow {
+            prompt: format!("Prompt {place}, <b>bold</b>"),
+            prompt_score: Some(if place < TAIL { -3.0 - place as f64 / 100.0 } else { place as f64 / 10.0 }),
+            good: Some(place % 2 == 0),
+            response: format!(" text {place} of {method}"),
+            reward: if place < TAIL { tail } else { rest },
+            judge: None,
+            method: method.to_owned(),
+            seed: 1,
+        }));
+    }
+    let results = json!({"task": "imdb", "preset": "embedded", "data": "embedded", "split": "test", "notice": null, "seeds": [1],
+                         "device": "flex", "tail": {"threshold": -2.5, "prompts": TAIL}, "methods": methods});
+    let row = |method: &str, iteration: u64| MetricRow {
+        method: method.to_owned(),
+        seed: 1,
+        iteration,
+        values: [("reward".to_owned(), 0.1 * iteration as f64), ("kl".to_owned(), 1.0)].into(),
+    };
+    let metrics = ["rlhf", "ra_rlhf"].into_iter().flat_map(|method| (1..=5).map(move |iteration| row(method, iteration)));
+    RunFiles {
+        name: "runs/imdb-1".to_owned(),
+        results: results.to_string(),
+        about: Some(
+            json!({"version": "0.1.0", "commit": "abc+", "device": "flex", "seeds": [1], "command": ["reproduce", "imdb"],
+                           "inputs": {"evaluation texts": "0a", "reward model": "0b"}})
+            .to_string(),
+        ),
+        config: Some("task = \"imdb\"\n[risk]\nalpha = 0.4\n[data]\ngood = \"high\"\n".to_owned()),
+        processes: Some(json!([{"begun": 0, "wall_s": 720.0, "peak_mib": 600.0, "cpu": "EPYC", "threads": 2}]).to_string()),
+        texts,
+        metrics: if kind == Kind::Others { Vec::new() } else { metrics.collect() },
+    }
+}
+
+/// The run.
+pub(crate) fn run(kind: Kind) -> Run {
+    Run::new(files(kind)).unwrap()
+}

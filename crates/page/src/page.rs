@@ -1,0 +1,224 @@
+//! The page of one run, and the frame that all pages share.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest, Sha256};
+
+use crate::error::PageError;
+use crate::model::Run;
+use crate::{clean, figures, prompts, settings, summary, table};
+
+const STYLE: &str = include_str!("assets/page.css");
+const SCRIPT: &str = include_str!("assets/page.js");
+
+/// What every page of ours says that it was made by, so that a file which is not ours is not written over.
+pub const GENERATOR: &str = "<meta name=\"generator\" content=\"tailguard\">";
+
+/// The page of a run: one file of HTML that needs no other and no network.
+///
+/// # Errors
+/// [`PageError::Metrics`] for texts whose numbers are none, [`PageError::Chart`] for a chart that cannot be drawn.
+pub fn run_page(run: &Run) -> Result<String, PageError> {
+    let figures = figures::figures(run)?;
+    let sections: Vec<Markup> =
+        (1..).zip(&figures).map(|(number, figure)| figures::section(number, figure)).collect::<Result<_, _>>()?;
+    let has_texts = !run.texts.samples.is_empty();
+    let mut links = vec![("summary", "In short"), ("table", "Table")];
+    links.extend(figures.iter().map(|figure| (figure.id, figure.heading)));
+    links.extend(has_texts.then_some(("prompts", "Texts")));
+    links.push(("run", "The run"));
+    let title = title(run);
+    let body = html! {
+        (notices(run))
+        (summary::section(run)?)
+        section #table {
+            h2 { "Table" }
+            (table::tables(run))
+        }
+        @for section in &sections { (section) }
+        @if !has_texts { p.remark { "The run has no generations.parquet, so there are no charts of rewards and no texts here." } }
+        @if run.metrics.is_empty() { p.remark { "The run has no training log (metrics.parquet), so there are no training curves here." } }
+        @if has_texts { (prompts::section(run)) }
+        (settings::section(run))
+    };
+    Ok(frame(&title, &under(run), &links, &body))
+}
+
+/// The task, as the paper names it where it does.
+fn title(run: &Run) -> String {
+    let task = match run.results.task.as_str() {
+        "imdb" => "IMDB-Gen",
+        "jigsaw" => "Jigsaw-Gen",
+        "rtp" => "RealToxicityPrompts-Gen",
+        "" => "Evaluation",
+        other => other,
+    };
+    format!(
+        "{}: {}",
+        clean::line(task),
+        clean::line(&run.methods.iter().map(|policy| policy.label.as_str()).collect::<Vec<_>>().join(", "))
+    )
+}
+
+/// What stands beneath the title.
+fn under(run: &Run) -> String {
+    let results = &run.results;
+    let seeds = match results.seeds.len() {
+        0 => None,
+        1 => Some(format!("seed {}", results.seeds[0])),
+        seeds => Some(format!("{seeds} seeds")),
+    };
+    let prompts = (!run.texts.prompts.is_empty()).then(|| format!("{} prompts", run.texts.prompts.len()));
+    let preset = (!results.preset.is_empty()).then(|| format!("preset {}", results.preset));
+    let parts = [Some(run.name.clone()), preset, prompts, seeds].into_iter().flatten();
+    clean::line(&parts.collect::<Vec<_>>().join(" · "))
+}
+
+/// What must be said before anything else.
+fn notices(run: &Run) -> Markup {
+    html! {
+        @if let Some(notice) = &run.results.notice {
+            aside.notice role="note" { b { "Notice. " } (clean::line(notice)) }
+        }
+        @if !run.texts.left_out.is_empty() {
+            aside.notice role="note" {
+                b { "Left out. " } "Charts and texts are without " (clean::line(&run.texts.left_out.join("; "))) ": they are not of the same prompts as the others."
+            }
+        }
+        @for warning in &run.warnings {
+            aside.notice role="note" { b { "Warning. " } (clean::line(warning)) "." }
+        }
+    }
+}
+
+/// A whole page around its body.
+pub(crate) fn frame(title: &str, under: &str, links: &[(&str, &str)], body: &Markup) -> String {
+    // only this script and this style run, and nothing is fetched, whatever a text may smuggle in
+    let script = STANDARD.encode(Sha256::digest(SCRIPT));
+    let policy = format!("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{script}'");
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(policy);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                (PreEscaped(GENERATOR))
+                link rel="icon" href="data:,";
+                title { (title) " · tailguard" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    div.top {
+                        p.brand { "tailguard" }
+                        button #theme type="button" hidden { "Dark" }
+                    }
+                    h1 { (title) }
+                    p.under { (under) }
+                    nav aria-label="Contents" { ul { @for (id, name) in links { li { a href={ "#" (id) } { (name) } } } } }
+                }
+                main { (body) }
+                footer {
+                    p {
+                        "Made by tailguard, risk-averse fine-tuning of language models (RA-RLHF, "
+                        span.nowrap { "arXiv 2501.06911" } "). This file needs no network."
+                    }
+                }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    page.into_string() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Kind, files, run};
+    use crate::model::RunFiles;
+
+    #[test]
+    fn the_page_fetches_nothing_and_says_who_made_it() {
+        let page = run_page(&run(Kind::Gain)).unwrap();
+        assert!(page.contains(GENERATOR) && page.starts_with("<!DOCTYPE html>"));
+        for word in ["src=\"", "http://", "https://", "@import", "url("] {
+            let found = page.replace("http://www.w3.org/2000/svg", "");
+            assert!(!found.contains(word), "{word}");
+        }
+        assert!(page.len() < 1_000_000, "{}", page.len());
+    }
+
+    #[test]
+    fn hostile_texts_stay_texts() {
+        let hostile = [
+            "</script><script>alert(1)</script>",
+            "\"><img src=x onerror=alert(1)>",
+            "' onmouseover='alert(1)",
+            "<!-- ]]> &amp; {{1}}",
+            "\0\u{1b}[31m\u{7f}\u{ffff}",
+            "\u{202e}evil \u{2067}right to left\u{200f}",
+        ];
+        let mut files = files(Kind::Gain);
+        for (row, text) in files.texts.iter_mut().zip(hostile.iter().cycle()) {
+            // every policy has the same prompts, so the first 40 rows suffice for texts
+            row.response = (*text).to_owned();
+        }
+        let long = "w".repeat(10_000);
+        files.texts[0].response.clone_from(&long);
+        files.texts.iter_mut().filter(|row| row.prompt.starts_with("Prompt 3,")).for_each(|row| row.prompt = hostile.join(" "));
+        files.name = hostile[0].to_owned();
+        let mut results: serde_json::Value = serde_json::from_str(&files.results).unwrap();
+        results["task"] = hostile[1].into();
+        results["notice"] = hostile[0].into();
+        results["methods"]["<i>\"'</i>"] = results["methods"]["sft"].clone();
+        files.results = results.to_string();
+        files.config = Some(format!("task = {:?}\n", hostile[0]));
+        let page = run_page(&Run::new(files).unwrap()).unwrap();
+        assert_eq!(page.matches("<script").count(), 1, "only ours");
+        assert_eq!(page.matches("</script").count(), 1, "only ours");
+        for word in ["<img", "<i>", "' onmouseover='alert(1)\"", "\0", "\u{1b}", "\u{7f}", "\u{ffff}"] {
+            assert!(!page.contains(word), "{word:?}");
+        }
+        assert!(page.contains(&long) && page.contains("&lt;/script&gt;&lt;script&gt;alert(1)"));
+        // marks that turn the direction stand in elements that end it, and nowhere else
+        for part in page.split("<bdi").map(|part| part.split_once("</bdi>").map_or(part, |(_, after)| after)) {
+            assert!(!part.contains(['\u{202e}', '\u{2067}', '\u{200f}']), "{part:.200}");
+        }
+    }
+
+    #[test]
+    fn a_run_with_results_alone_has_its_table() {
+        let RunFiles { results, .. } = files(Kind::Gain);
+        let run = Run::new(RunFiles { name: "a".into(), results, ..RunFiles::default() }).unwrap();
+        let page = run_page(&run).unwrap();
+        assert!(page.contains("no generations.parquet") && page.contains("no training log"));
+        assert!(page.contains("data-key=\"tail\"") && !page.contains("id=\"prompts\""));
+    }
+
+    #[test]
+    fn policies_of_any_name_are_shown() {
+        let page = run_page(&run(Kind::Others)).unwrap();
+        assert!(page.contains("best &lt;of&gt; 8") && page.contains("id=\"cvar-title\"") && !page.contains("training-reward"));
+    }
+
+    #[test]
+    fn what_must_be_said_comes_before_the_figures() {
+        let mut files = files(Kind::Gain);
+        files.results = files.results.replace("\"notice\":null", "\"notice\":\"The prompts are synthetic.\"");
+        let page = run_page(&Run::new(files).unwrap()).unwrap();
+        assert!(page.find("The prompts are synthetic.").unwrap() < page.find("In short</h2>").unwrap());
+    }
+
+    #[test]
+    fn offensive_texts_are_blurred_until_they_are_asked_for() {
+        let blurred = |task: &str| {
+            let mut files = files(Kind::Gain);
+            files.results = files.results.replace("\"imdb\"", &format!("\"{task}\""));
+            run_page(&Run::new(files).unwrap()).unwrap().contains("<section class=\"blurred\" id=\"prompts\">")
+        };
+        assert!(blurred("jigsaw") && !blurred("imdb"));
+    }
+}

@@ -1,0 +1,210 @@
+//! The tables of a run as they are read back to be shown: policies go by their names, whoever made them.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+use polars::prelude::{
+    BooleanChunked, DataFrame, DataType, Float64Chunked, ParquetReader, PolarsError, SerReader, UInt64Chunked,
+};
+
+use crate::error::ReportError;
+
+/// One response to one prompt, by any policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextRow {
+    /// Text of the prompt.
+    pub prompt: String,
+    /// Score of the prompt alone, if it is known.
+    pub prompt_score: Option<f64>,
+    /// Whether the prompt is of the good class; nothing where that was not recorded.
+    pub good: Option<bool>,
+    /// Text of the response, without the prompt.
+    pub response: String,
+    /// Score of prompt and response.
+    pub reward: f64,
+    /// Score of prompt and response by the held-out judge, if there was one.
+    pub judge: Option<f64>,
+    /// Name of the policy, such as `ra_rlhf`.
+    pub method: String,
+    /// The seed; 1 where there is none.
+    pub seed: u64,
+}
+
+/// One iteration of one training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricRow {
+    /// Name of what was trained.
+    pub method: String,
+    /// The seed.
+    pub seed: u64,
+    /// Counts from 1.
+    pub iteration: u64,
+    /// The numbers that the row has, by their names.
+    pub values: BTreeMap<String, f64>,
+}
+
+/// Reads `generations.parquet`. Scores of prompts and of the judge, classes and seeds may be missing; rows without a prompt, a response
+/// or a reward are left out, for there is nothing to show.
+///
+/// # Errors
+/// When the file cannot be read, lacks a column, or a row lacks its method or has a reward that is no finite number.
+pub fn read_texts(path: &Path) -> Result<Vec<TextRow>, ReportError> {
+    read(path, texts)
+}
+
+/// Reads `metrics.parquet`.
+///
+/// # Errors
+/// When the file cannot be read, or lacks `method`, `seed` or `iteration`.
+pub fn read_metrics(path: &Path) -> Result<Vec<MetricRow>, ReportError> {
+    read(path, metrics)
+}
+
+fn read<T>(path: &Path, rows: impl FnOnce(&DataFrame) -> Result<T, PolarsError>) -> Result<T, ReportError> {
+    let file = File::open(path).map_err(ReportError::io(path, "read"))?;
+    let read = |file| rows(&ParquetReader::new(file).finish()?);
+    read(file).map_err(ReportError::parquet(path, "read"))
+}
+
+fn texts(frame: &DataFrame) -> Result<Vec<TextRow>, PolarsError> {
+    let (prompts, responses) = (frame.column("prompt")?.str()?, frame.column("response")?.str()?);
+    let (rewards, methods) = (floats(frame, "reward")?, frame.column("method")?.str()?);
+    let has = |name: &str| frame.column(name).is_ok();
+    let prompt_scores = has("prompt_score").then(|| floats(frame, "prompt_score")).transpose()?;
+    let judge = has("judge").then(|| floats(frame, "judge")).transpose()?;
+    let good = has("good").then(|| flags(frame, "good")).transpose()?;
+    let seeds = has("seed").then(|| counts(frame, "seed")).transpose()?;
+    let wrong = |index, what: &str| PolarsError::NoData(format!("row {index}: {what}").into());
+    let mut rows = Vec::new();
+    for index in 0..frame.height() {
+        let method = methods.get(index).ok_or_else(|| wrong(index, "no method"))?;
+        let (Some(prompt), Some(response), Some(reward)) = (prompts.get(index), responses.get(index), rewards.get(index)) else {
+            continue;
+        };
+        if !reward.is_finite() {
+            return Err(wrong(index, &format!("the reward is {reward}, expected a finite number")));
+        }
+        let finite = |column: &Float64Chunked| column.get(index).filter(|value| value.is_finite());
+        rows.push(TextRow {
+            prompt: prompt.to_owned(),
+            prompt_score: prompt_scores.as_ref().and_then(finite),
+            good: good.as_ref().and_then(|good| good.get(index)),
+            response: response.to_owned(),
+            reward,
+            judge: judge.as_ref().and_then(finite),
+            method: method.to_owned(),
+            seed: seeds.as_ref().and_then(|seeds| seeds.get(index)).unwrap_or(1),
+        });
+    }
+    Ok(rows)
+}
+
+fn metrics(frame: &DataFrame) -> Result<Vec<MetricRow>, PolarsError> {
+    let (methods, seeds, iterations) = (frame.column("method")?.str()?, counts(frame, "seed")?, counts(frame, "iteration")?);
+    let names = frame.get_column_names().into_iter().map(|name| name.as_str().to_owned());
+    let numbers = names.filter(|name| !["method", "seed", "iteration"].contains(&name.as_str()));
+    let numbers: Vec<_> = numbers.map(|name| Ok::<_, PolarsError>((floats(frame, &name)?, name))).collect::<Result<_, _>>()?;
+    let row = |index| {
+        let value = |(column, name): &(Float64Chunked, String)| {
+            Some((name.clone(), column.get(index).filter(|value| value.is_finite())?))
+        };
+        Some(MetricRow {
+            method: methods.get(index)?.to_owned(),
+            seed: seeds.get(index)?,
+            iteration: iterations.get(index)?,
+            values: numbers.iter().filter_map(value).collect(),
+        })
+    };
+    let incomplete = |index| PolarsError::NoData(format!("row {index} lacks its method, seed or iteration").into());
+    (0..frame.height()).map(|index| row(index).ok_or_else(|| incomplete(index))).collect()
+}
+
+fn floats(frame: &DataFrame, name: &str) -> Result<Float64Chunked, PolarsError> {
+    Ok(frame.column(name)?.cast(&DataType::Float64)?.f64()?.clone())
+}
+
+fn counts(frame: &DataFrame, name: &str) -> Result<UInt64Chunked, PolarsError> {
+    Ok(frame.column(name)?.cast(&DataType::UInt64)?.u64()?.clone())
+}
+
+fn flags(frame: &DataFrame, name: &str) -> Result<BooleanChunked, PolarsError> {
+    Ok(frame.column(name)?.cast(&DataType::Boolean)?.bool()?.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use polars::prelude::{Column, IntoColumn, NamedFrom, ParquetWriter, Series};
+
+    use super::*;
+    use crate::generations::{Generation, write_generations};
+    use crate::log::{LogRow, write_metrics};
+    use crate::results::Method;
+
+    fn write(path: &Path, columns: Vec<Column>) {
+        let mut frame = DataFrame::new(2, columns).unwrap();
+        ParquetWriter::new(File::create(path).unwrap()).finish(&mut frame).unwrap();
+    }
+
+    fn strings(name: &str, values: [Option<&str>; 2]) -> Column {
+        Series::new(name.into(), values.as_slice()).into_column()
+    }
+
+    #[test]
+    fn the_texts_of_a_run_come_with_their_policies_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("generations.parquet");
+        let row = |method, good, judge| Generation {
+            prompt: "It was".into(),
+            prompt_score: -1.25,
+            good,
+            response: " good".into(),
+            reward: 0.5,
+            judge,
+            method,
+            seed: 3,
+        };
+        write_generations(&path, &[row(Method::RaRlhf, Some(true), None), row(Method::Sft, None, Some(0.25))]).unwrap();
+        let rows = read_texts(&path).unwrap();
+        assert_eq!((rows[0].method.as_str(), rows[0].good, rows[0].judge, rows[0].seed), ("ra_rlhf", Some(true), None, 3));
+        assert_eq!((rows[1].method.as_str(), rows[1].good, rows[1].judge), ("sft", None, Some(0.25)));
+        assert_eq!(rows[1].response, " good");
+    }
+
+    #[test]
+    fn texts_of_other_policies_need_neither_judge_nor_class_nor_seed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("generations.parquet");
+        let columns = |responses, rewards: [f64; 2]| {
+            let methods = strings("method", [Some("dpo"), Some("best of 8")]);
+            let rewards = Series::new("reward".into(), rewards.as_slice()).into_column();
+            vec![strings("prompt", [Some("a"), Some("b")]), strings("response", responses), methods, rewards]
+        };
+        write(&path, columns([Some("c"), Some("d")], [0.0, 1.0]));
+        let rows = read_texts(&path).unwrap();
+        assert_eq!((rows[1].method.as_str(), rows[1].seed, rows[1].good, rows[1].judge), ("best of 8", 1, None, None));
+        assert_eq!(rows[1].prompt_score, None);
+        write(&path, columns([None, Some("d")], [0.0, 1.0]));
+        assert_eq!(read_texts(&path).unwrap(), rows[1..]);
+        write(&path, columns([Some("c"), Some("d")], [0.0, f64::NAN]));
+        let error = read_texts(&path).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(error.to_string().contains("generations.parquet") && cause.contains("row 1"), "{error}: {cause}");
+    }
+
+    #[test]
+    fn metrics_have_the_numbers_that_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.parquet");
+        let row = |iteration, name: &str, value| LogRow {
+            method: Method::Rlhf,
+            seed: 1,
+            iteration,
+            values: [(name.to_owned(), value)].into(),
+        };
+        write_metrics(&path, &[row(1, "kl", 0.5), row(2, "reward", f64::NAN)]).unwrap();
+        let rows = read_metrics(&path).unwrap();
+        assert_eq!(rows[0].values, [("kl".to_owned(), 0.5)].into());
+        assert_eq!((rows[1].method.as_str(), rows[1].iteration, rows[1].values.len()), ("rlhf", 2, 0));
+    }
+}
