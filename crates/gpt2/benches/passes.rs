@@ -18,7 +18,7 @@ fn rows(count: u32, tokens: u32) -> Vec<Vec<u32>> {
 
 /// Mean log-probability of every token but the first of each row, and its gradients.
 fn train(model: &Gpt2, batch: &Predictions) {
-    let states = model.predicting(&batch);
+    let states = model.predicting(batch);
     let log_probs = model.token_stats(states, batch.targets.clone(), &TokenDistribution::default()).log_probs;
     let _grads = log_probs.mean().backward();
 }

@@ -77,10 +77,7 @@ pub fn adam_step<const D: usize>(
     if crate::on_flex(&parameter.device()) && !parameter.device().is_autodiff() {
         let (parameter, grad) = (parameter.into_dispatch(), grad.into_dispatch());
         let moments = (first.into_dispatch(), second.into_dispatch());
-        let Factors { keep, rate, beta_1, beta_2, correction, epsilon } = factors;
-        let (parameter, first, second) = <Dispatch as AdamOps>::adam_step(
-            parameter, grad, moments.0, moments.1, keep, rate, beta_1, beta_2, correction, epsilon,
-        );
+        let (parameter, first, second) = <Dispatch as AdamOps>::adam_step(parameter, grad, moments.0, moments.1, factors);
         (Tensor::from_dispatch(parameter), [Tensor::from_dispatch(first), Tensor::from_dispatch(second)])
     } else {
         plain(parameter, grad, [first, second], factors)
@@ -103,18 +100,12 @@ fn plain<const D: usize>(
 
 #[backend_extension(Flex)]
 trait AdamOps: Backend {
-    #[expect(clippy::too_many_arguments, reason = "an operation takes tensors and numbers, no structures")]
     fn adam_step(
         parameter: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         first: FloatTensor<Self>,
         second: FloatTensor<Self>,
-        keep: f32,
-        rate: f32,
-        beta_1: f32,
-        beta_2: f32,
-        correction: f32,
-        epsilon: f32,
+        factors: Factors,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
@@ -124,14 +115,8 @@ impl AdamOps for Flex {
         grad: FloatTensor<Self>,
         first: FloatTensor<Self>,
         second: FloatTensor<Self>,
-        keep: f32,
-        rate: f32,
-        beta_1: f32,
-        beta_2: f32,
-        correction: f32,
-        epsilon: f32,
+        factors: Factors,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let factors = Factors { keep, rate, beta_1, beta_2, correction, epsilon };
         let grad = contiguous(grad);
         let (mut first, mut second) = (Some(first), Some(second));
         let parameter = overwritten(parameter, |parameter| {
