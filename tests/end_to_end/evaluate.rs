@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use tailguard_report::{EvaluatedTail, Evaluation, Generation, Method, write_generations};
+use tailguard_report::{EvaluatedTail, Evaluation, Generation, Method, ResultsFile, write_generations};
 use tailguard_tests::{cases, close_scaled, count, float, floats, list, name, optional_float, texts};
 
 use crate::program::{Outcome, run};

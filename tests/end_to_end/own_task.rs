@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use tailguard_report::Results;
+use tailguard_report::{Results, ResultsFile};
 
 use crate::program::run;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use tailguard_report::{Method, Results, number};
+use tailguard_report::{Method, Results, ResultsFile, number};
 
 use crate::browser::{Browser, rewrite};
 use crate::program::run;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use tailguard_report::{Figure, Generation, Method, Results, Tail, read_generations};
+use tailguard_report::{Figure, Generation, Method, Results, ResultsFile, Tail, read_generations};
 
 use crate::program::{Outcome, run};
 

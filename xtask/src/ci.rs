@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use tailguard_report::{Figure, Method, Results};
+use tailguard_report::{Figure, Method, Results, ResultsFile};
 
 use crate::args::CiArgs;
 use crate::failure::{Failure, say};

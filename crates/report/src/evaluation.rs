@@ -1,7 +1,6 @@
 //! The figures of texts that were judged without a run: `results.json` of an evaluation.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tailguard_metrics::{MetricsError, over_seeds};
@@ -9,8 +8,8 @@ use tailguard_metrics::{MetricsError, over_seeds};
 use crate::columns::evaluated_columns;
 use crate::comparison::Comparison;
 use crate::error::ReportError;
-use crate::files;
 use crate::results::{Figure, OtherTail};
+use crate::results_file::ResultsFile;
 
 /// What tells the file of an evaluation from that of a run, which has no such key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -241,20 +240,7 @@ pub struct Evaluation {
     pub comparisons: Vec<Comparison>,
 }
 
-impl Evaluation {
-    /// The text of `results.json`.
-    ///
-    /// # Errors
-    /// [`ReportError::NotFinite`]: JSON has no infinity and no NaN.
-    pub fn to_json(&self) -> Result<String, ReportError> {
-        if let Some((what, found)) = self.numbers().into_iter().find(|(_, number)| !number.is_finite()) {
-            return Err(ReportError::NotFinite { what, found });
-        }
-        // strings, finite numbers and string keys always serialise
-        Ok(serde_json::to_string_pretty(self).unwrap_or_default() + "\n")
-    }
-
-    /// Every number of the file that may be none, with what to call it.
+impl ResultsFile for Evaluation {
     fn numbers(&self) -> Vec<(String, f64)> {
         let mut numbers = vec![("the share of CVaR".to_owned(), self.cvar_share)];
         if let Some(EvaluatedTail::PromptScores { threshold, .. } | EvaluatedTail::OwnScores { threshold }) = self.tail {
@@ -271,22 +257,6 @@ impl Evaluation {
         }
         numbers.extend(self.comparisons.iter().flat_map(Comparison::numbers));
         numbers
-    }
-
-    /// Writes the file, as a whole or not at all.
-    ///
-    /// # Errors
-    /// [`ReportError::NotFinite`], or what the file system says.
-    pub fn write(&self, path: &Path) -> Result<(), ReportError> {
-        files::write(path, self.to_json()?.as_bytes())
-    }
-
-    /// Reads the file.
-    ///
-    /// # Errors
-    /// When it cannot be read, or is not what [`write`](Self::write) writes.
-    pub fn read(path: &Path) -> Result<Self, ReportError> {
-        files::read_json(path)
     }
 }
 

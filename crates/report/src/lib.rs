@@ -6,7 +6,7 @@
 //! another machine than the one it was made on. What was judged without a run is an [`Evaluation`].
 //!
 //! ```
-//! use tailguard_report::{About, NewRunDir, Results, Style, Tail, table};
+//! use tailguard_report::{About, NewRunDir, Results, ResultsFile, Style, Tail, table};
 //!
 //! # let folder = tempfile::tempdir()?;
 //! # let path = folder.path().join("run");
@@ -48,6 +48,7 @@ mod generations;
 mod log;
 mod processes;
 mod results;
+mod results_file;
 mod rows;
 mod run_dir;
 mod table;
@@ -63,6 +64,7 @@ pub use generations::{Generation, GenerationRow, read_generations, write_generat
 pub use log::{LogRow, TrainingLog, read_log, write_metrics};
 pub use processes::Process;
 pub use results::{Figure, Method, MethodResults, OtherTail, Results, Tail};
+pub use results_file::ResultsFile;
 pub use rows::{MetricRow, TextRow, read_metrics, read_texts};
 pub use run_dir::{About, NewRunDir, RunDir};
 pub use table::{Style, cell, evaluation_table, number, table};

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tailguard_metrics::{MetricsError, Summary, over_seeds};
@@ -10,7 +9,7 @@ use tailguard_metrics::{MetricsError, Summary, over_seeds};
 use crate::columns::columns;
 use crate::comparison::Comparison;
 use crate::error::ReportError;
-use crate::files;
+use crate::results_file::ResultsFile;
 
 /// The policies that a run compares, in the order of the paper's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -240,20 +239,7 @@ pub struct Results {
     pub comparisons: Vec<Comparison>,
 }
 
-impl Results {
-    /// The text of `results.json`.
-    ///
-    /// # Errors
-    /// [`ReportError::NotFinite`]: JSON has no infinity and no NaN.
-    pub fn to_json(&self) -> Result<String, ReportError> {
-        if let Some((what, found)) = self.numbers().into_iter().find(|(_, number)| !number.is_finite()) {
-            return Err(ReportError::NotFinite { what, found });
-        }
-        // strings, finite numbers and string keys always serialise
-        Ok(serde_json::to_string_pretty(self).unwrap_or_default() + "\n")
-    }
-
-    /// Every number of the file, with what to call it.
+impl ResultsFile for Results {
     fn numbers(&self) -> Vec<(String, f64)> {
         let mut numbers = vec![("the threshold of the tail".to_owned(), self.tail.threshold)];
         for (method, results) in &self.methods {
@@ -266,22 +252,6 @@ impl Results {
         }
         numbers.extend(self.comparisons.iter().flat_map(Comparison::numbers));
         numbers
-    }
-
-    /// Writes the file, as a whole or not at all.
-    ///
-    /// # Errors
-    /// [`ReportError::NotFinite`], or what the file system says.
-    pub fn write(&self, path: &Path) -> Result<(), ReportError> {
-        files::write(path, self.to_json()?.as_bytes())
-    }
-
-    /// Reads the file.
-    ///
-    /// # Errors
-    /// When it cannot be read, or is not what [`write`](Self::write) writes.
-    pub fn read(path: &Path) -> Result<Self, ReportError> {
-        files::read_json(path)
     }
 }
 

@@ -10,7 +10,9 @@ mod model;
 use anyhow::Result;
 use rayon::prelude::*;
 use tailguard_data::Generations;
-use tailguard_report::{EvaluatedMethod, Evaluation, GenerationRow, NewRunDir, Style, evaluation_table, write_generation_rows};
+use tailguard_report::{
+    EvaluatedMethod, Evaluation, GenerationRow, NewRunDir, ResultsFile, Style, evaluation_table, write_generation_rows,
+};
 
 use crate::failure::say;
 use args::EvaluateArgs;

@@ -8,7 +8,7 @@ mod phases;
 mod summary;
 
 use anyhow::Result;
-use tailguard_report::{Method, Style, table, warnings};
+use tailguard_report::{Method, ResultsFile, Style, table, warnings};
 
 use crate::failure::{Failure, say};
 use crate::report;
