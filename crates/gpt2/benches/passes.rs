@@ -36,10 +36,11 @@ fn passes(criterion: &mut Criterion) {
         let config = Gpt2Config::new(VOCAB as usize, 128, 192, layers, 6);
         let model = config.init(1, &device).unwrap();
         let trained = model.clone().train();
+        let decoder = model.decoder();
         let sampled = |steps: usize| {
             let mut cache = KvCache::new(&config, 64, 112, &device);
-            let hidden = model.prefill(&prompts, &mut cache);
-            (0..steps).fold(hidden, |_, _| model.step(next.clone(), &mut cache))
+            let hidden = decoder.prefill(&prompts, &mut cache);
+            (0..steps).fold(hidden, |_, _| decoder.step(next.clone(), &mut cache))
         };
         let mut group = criterion.benchmark_group(format!("{name} of width 192"));
         group.sample_size(10).measurement_time(Duration::from_secs(3));

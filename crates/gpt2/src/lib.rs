@@ -1,7 +1,7 @@
 //! GPT-2 with a value head and a key-value cache, in Burn.
 //!
-//! [`Gpt2`] is the model, [`Policy`] the model with a critic on top, [`TokenBatch`] what it is fed, [`KvCache`] what makes
-//! generation cheap. Weights come from and go to Hugging Face directories; nothing here knows about rewards or PPO.
+//! [`Gpt2`] is the model, [`Policy`] the model with a critic on top, [`TokenBatch`] what it is fed, [`Decoder`] and
+//! [`KvCache`] what makes generation cheap. Weights come from and go to Hugging Face directories; nothing here knows about rewards or PPO.
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -13,8 +13,9 @@
 //! // two prompts, the second shorter: what the cache predicts equals what the whole sequence predicts
 //! let prompts: [&[u32]; 2] = [&[3, 1, 4], &[1, 5]];
 //! let mut cache = KvCache::new(&config, 2, 4, &device);
-//! let _ = model.prefill(&TokenBatch::left_padded(&prompts, 0, &device)?, &mut cache);
-//! let next = model.logits(model.step(id_tensor(&[9, 2], &device), &mut cache));
+//! let decoder = model.decoder();
+//! let _ = decoder.prefill(&TokenBatch::left_padded(&prompts, 0, &device)?, &mut cache);
+//! let next = decoder.logits(decoder.step(id_tensor(&[9, 2], &device), &mut cache));
 //!
 //! let whole: [&[u32]; 1] = [&[1, 5, 2]];
 //! let hidden = model.hidden(&TokenBatch::right_padded(&whole, 0, &device)?);
@@ -26,6 +27,7 @@
 
 mod cache;
 mod config;
+mod decoder;
 mod error;
 mod model;
 mod policy;
@@ -34,6 +36,7 @@ mod weights;
 
 pub use cache::KvCache;
 pub use config::Gpt2Config;
+pub use decoder::Decoder;
 pub use error::Gpt2Error;
 pub use model::{Gpt2, TokenDistribution};
 pub use policy::{Policy, ValueHead};

@@ -5,10 +5,9 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Embedding;
-use burn::tensor::{Device, Int, Tensor, TensorData, s};
-use tailguard_kernels::{Linear, TokenStats, causal_attention, gelu_new, layer_norm, logits, token_log_probs};
+use burn::tensor::{Device, Int, Tensor};
+use tailguard_kernels::{Linear, TokenStats, causal_attention, gelu_new, layer_norm, token_log_probs};
 
-use crate::cache::KvCache;
 use crate::config::Gpt2Config;
 use crate::tokens::{Predictions, TokenBatch};
 
@@ -110,48 +109,14 @@ impl Gpt2 {
         self.ln_f.forward(last.finish(batch.states(x), batch.states(attended)))
     }
 
-    /// Reads left-padded prompts into an empty cache; the hidden states of their last tokens.
-    ///
-    /// # Shapes
-    /// `[batch, seq]` tokens to `[batch, hidden]`.
-    #[must_use]
-    pub fn prefill(&self, tokens: &TokenBatch, cache: &mut KvCache) -> Tensor<2> {
-        let [_, seq] = tokens.dims();
-        cache.len = seq;
-        cache.starts.clone_from(&tokens.starts);
-        let mut x = self.embed(tokens);
-        for (block, layer) in self.h.iter().zip(&mut cache.layers) {
-            let qkv = block.qkv(x.clone());
-            layer.fill(qkv.clone());
-            x = block.finish(x, block.attn.attend(qkv, &tokens.starts));
-        }
-        self.ln_f.forward(x.slice(s![.., -1.., ..]).squeeze_dim::<2>(1))
-    }
-
-    /// Appends one token to each row of the cache; its hidden state.
-    ///
-    /// # Shapes
-    /// `ids`: `[batch]`; the result: `[batch, hidden]`.
-    #[must_use]
-    pub fn step(&self, ids: Tensor<1, Int>, cache: &mut KvCache) -> Tensor<2> {
-        let positions: Vec<i64> = cache.next_positions().map(|position| i64::try_from(position).unwrap_or(i64::MAX)).collect();
-        let positions = Tensor::<1, Int>::from_data(TensorData::new(positions, [cache.starts.len()]), &ids.device());
-        let mut x = self.wte.weight.val().select(0, ids) + self.wpe.weight.val().select(0, positions);
-        for (block, layer) in self.h.iter().zip(&mut cache.layers) {
-            let attended = layer.attend(block.qkv(x.clone()), cache.len, block.attn.n_head, &cache.starts);
-            x = block.finish(x, attended);
-        }
-        cache.len += 1;
-        self.ln_f.forward(x)
-    }
-
     /// Raw next-token logits.
     ///
     /// # Shapes
     /// `[n, hidden]` to `[n, vocab]`.
     #[must_use]
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        logits(hidden, self.head())
+        // a transposed view: the product takes it uncopied
+        hidden.matmul(self.head().transpose())
     }
 
     /// Log-probability of each target and entropy of the distribution it is taken from, in nats, without keeping
@@ -165,17 +130,17 @@ impl Gpt2 {
     }
 
     /// The output head, `[vocab, d]`.
-    fn head(&self) -> Tensor<2> {
+    pub(crate) fn head(&self) -> Tensor<2> {
         self.lm_head.as_ref().map_or_else(|| self.wte.weight.val(), Param::val)
     }
 
-    fn embed(&self, tokens: &TokenBatch) -> Tensor<3> {
+    pub(crate) fn embed(&self, tokens: &TokenBatch) -> Tensor<3> {
         self.wte.forward(tokens.input_ids.clone()) + self.wpe.forward(tokens.position_ids.clone())
     }
 }
 
 impl LayerNorm {
-    fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+    pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         layer_norm(x, self.weight.val(), self.bias.val(), self.epsilon)
     }
 }
@@ -187,12 +152,12 @@ impl Block {
     }
 
     /// Queries, keys and values, `[.., d]` to `[.., 3d]`.
-    fn qkv<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+    pub(crate) fn qkv<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         self.attn.c_attn.forward(self.ln_1.forward(x))
     }
 
     /// What comes after the tokens have seen each other: `[.., d]` twice to `[.., d]`.
-    fn finish<const D: usize>(&self, x: Tensor<D>, attended: Tensor<D>) -> Tensor<D> {
+    pub(crate) fn finish<const D: usize>(&self, x: Tensor<D>, attended: Tensor<D>) -> Tensor<D> {
         let x = self.attn.c_proj.forward_add(x, attended);
         let inner = gelu_new(self.mlp.c_fc.forward(self.ln_2.forward(x.clone())));
         self.mlp.c_proj.forward_add(x, inner)
@@ -201,7 +166,7 @@ impl Block {
 
 impl Attention {
     /// Causal attention of whole sequences, `[b, t, 3d]` to `[b, t, d]`.
-    fn attend(&self, qkv: Tensor<3>, starts: &[usize]) -> Tensor<3> {
+    pub(crate) fn attend(&self, qkv: Tensor<3>, starts: &[usize]) -> Tensor<3> {
         causal_attention(qkv, self.n_head, starts)
     }
 }

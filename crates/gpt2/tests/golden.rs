@@ -101,14 +101,15 @@ fn golden_greedy_decoding_with_the_cache() {
     let rows = unpadded(greedy);
     let batch = TokenBatch::left_padded(&views(&rows), pad, &model.device()).unwrap();
     let mut cache = KvCache::new(model.config(), rows.len(), batch.dims()[1] + steps, &model.device());
-    let mut hidden = model.prefill(&batch, &mut cache);
+    let decoder = model.decoder();
+    let mut hidden = decoder.prefill(&batch, &mut cache);
     let mut chosen = vec![Vec::new(); rows.len()];
     for _ in 0..steps {
-        let ids = model.logits(hidden).argmax(1).squeeze_dim::<1>(1);
+        let ids = decoder.logits(hidden).argmax(1).squeeze_dim::<1>(1);
         for (row, id) in chosen.iter_mut().zip(ids.clone().try_into_vec_as::<i64>().unwrap()) {
             row.push(usize::try_from(id).unwrap());
         }
-        hidden = model.step(ids, &mut cache);
+        hidden = decoder.step(ids, &mut cache);
     }
     assert_eq!(chosen.concat(), counts(&greedy["new_tokens"]));
 }

@@ -1,4 +1,4 @@
-//! One more token per row: attention over the keys and values so far, and the logits of what comes next.
+//! One more token per row: attention over the keys and values so far.
 
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
@@ -7,7 +7,6 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation, s};
 use rayon::prelude::*;
 
 use crate::exp::exp;
-use crate::products::{matrix, write_product};
 use crate::slices::{contiguous, floats, overwritten, tensor, vectorised};
 use crate::sums::sum;
 
@@ -117,21 +116,6 @@ pub(crate) fn padding(starts: &[usize], seq: usize, device: &Device) -> Option<T
     padded.contains(&true).then(|| Tensor::from_data(TensorData::new(padded, [starts.len(), 1, 1, seq]), &device.clone().inner()))
 }
 
-/// Logits of the next token, `hidden head^T`.
-///
-/// # Shapes
-/// `hidden`: `[n, d]`; `head`: `[vocab, d]`, the rows of the output embedding; result: `[n, vocab]`.
-#[must_use]
-pub fn logits(hidden: Tensor<2>, head: Tensor<2>) -> Tensor<2> {
-    let device = hidden.device();
-    if crate::on_flex(&device) && !device.is_autodiff() {
-        Tensor::from_dispatch(<Dispatch as DecodeOps>::logits(hidden.into_dispatch(), head.into_dispatch()))
-    } else {
-        // a transposed view: the product takes it uncopied
-        hidden.matmul(head.transpose())
-    }
-}
-
 #[backend_extension(Flex)]
 trait DecodeOps: Backend {
     fn attend(
@@ -142,8 +126,6 @@ trait DecodeOps: Backend {
         heads: usize,
         starts: Vec<usize>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-
-    fn logits(hidden: FloatTensor<Self>, head: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 impl DecodeOps for Flex {
@@ -175,15 +157,6 @@ impl DecodeOps for Flex {
         });
         let values = attended.unwrap_or_else(|| unreachable!("the closure was called"));
         (tensor(out, [batch, hidden]), keys, values)
-    }
-
-    fn logits(hidden: FloatTensor<Self>, head: FloatTensor<Self>) -> FloatTensor<Self> {
-        let (hidden, head) = (contiguous(hidden), contiguous(head));
-        let d = head.shape()[1];
-        let (left, right) = (matrix(floats(&hidden), d), matrix(floats(&head), d));
-        let mut out = vec![0.0; left.nrows() * right.nrows()];
-        write_product(&mut out, left, right.transpose());
-        tensor(out, [left.nrows(), right.nrows()])
     }
 }
 
@@ -280,17 +253,6 @@ mod tests {
             let found = cache.attend(pick(&qkv), at, heads, &order.map(|row: i32| starts[usize::try_from(row).unwrap()]));
             let worst = (found - pick(&whole)).abs().max().into_scalar::<f32>();
             assert!(worst < 1e-5, "{worst} at {at}");
-        }
-    }
-
-    #[test]
-    fn logits_are_products_with_the_rows_of_the_head() {
-        let device = Device::flex();
-        let hidden = Tensor::<2>::from_floats([[1.0, 2.0], [0.5, -1.0]], &device);
-        let head = Tensor::<2>::from_floats([[1.0, 0.0], [0.0, 1.0], [3.0, 1.0]], &device);
-        for head in [head.clone(), head.clone().transpose().clone().transpose()] {
-            let found = logits(hidden.clone(), head).into_data().try_to_vec::<f32>().unwrap();
-            assert_eq!(found, [1.0, 2.0, 5.0, 0.5, -1.0, 0.5]);
         }
     }
 

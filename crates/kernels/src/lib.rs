@@ -13,6 +13,7 @@
 //! | [`gelu_new`] | a scalar `tanh` per value, twice under autodiff |
 //! | [`layer_norm`] | six passes forward, more backward |
 //! | [`Linear`] | copies of the product, passes for bias and residual |
+//! | [`PackedMatrix`] | bringing weights into the order of a product again for every token that is sampled |
 //! | [`token_log_probs`] | the `[tokens, vocab]` matrix, which is never kept |
 //!
 //! [`side_by_side`] and [`in_order`] run the pieces of a batch on cores of their own.
@@ -35,6 +36,7 @@ mod lanes;
 mod layer_norm;
 mod linear;
 mod log_probs;
+mod packed;
 mod panels;
 mod products;
 mod slices;
@@ -42,13 +44,14 @@ mod sums;
 
 pub use adam::{AdamStep, adam_step};
 pub use attention::causal_attention;
-pub use decode::{AttentionCache, logits};
+pub use decode::AttentionCache;
 pub use exp::{RowStats, exp, row_stats};
 pub use gelu::gelu_new;
 pub use lanes::{in_order, pieces, side_by_side};
 pub use layer_norm::layer_norm;
 pub use linear::Linear;
 pub use log_probs::{TokenStats, token_log_probs};
+pub use packed::PackedMatrix;
 
 use burn::tensor::Device;
 

@@ -84,6 +84,7 @@ impl Left {
 }
 
 /// The right side: blocks of [`COLUMNS`] columns, each row by row. Columns that are missing in the last are 0.
+#[derive(Debug)]
 pub(crate) struct Right {
     rows: Vec<[f32; COLUMNS]>,
     /// Rows of a block.
@@ -116,6 +117,12 @@ impl Right {
             }
         }
         Self { rows: packed, depth }
+    }
+
+    /// Rows of the matrix.
+    #[inline(always)]
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
     }
 
     #[inline(always)]

@@ -3,8 +3,9 @@
 use burn::tensor::Device;
 use tailguard_kernels::{on_flex, pieces};
 
-/// Rows of a piece that is sampled: fewer would leave the products of a step too small.
-const SAMPLED_ROWS: usize = 32;
+/// Rows of a piece that is sampled: with more, two cores would share a piece and wait for each other at every operation; with fewer,
+/// each would read all weights for little work.
+const SAMPLED_ROWS: usize = 16;
 
 /// Batches to sample from prompts of these lengths; on the CPU, each a piece of work for one core.
 pub(crate) fn sampled_batches(lengths: &[usize], batch_size: usize, device: &Device) -> Vec<Vec<usize>> {
@@ -68,7 +69,7 @@ mod tests {
         let scored: Vec<usize> = scored_batches(&lengths, 24, &Device::flex()).iter().map(Vec::len).collect();
         assert_eq!(scored, [6, 6, 6, 6, 1, 1, 1, 1]);
         let sampled: Vec<usize> = sampled_batches(&[5; 80], 64, &Device::flex()).iter().map(Vec::len).collect();
-        assert_eq!(sampled, [32, 32, 16]);
+        assert_eq!(sampled, [16; 5]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
-use tailguard_gpt2::{Gpt2, Gpt2Config, Gpt2Error, KvCache, TokenBatch, ValueHead, id_tensor};
+use tailguard_gpt2::{Decoder, Gpt2, Gpt2Config, Gpt2Error, KvCache, TokenBatch, ValueHead, id_tensor};
 use tailguard_kernels::side_by_side;
 
 use crate::buckets::sampled_batches;
@@ -55,13 +55,13 @@ pub fn generate(
     }
     let mut generations = vec![Generation::default(); prompts.len()];
     let lengths: Vec<usize> = prompts.iter().map(|prompt| prompt.ids.len()).collect();
-    let device = model.device();
+    let (device, decoder) = (model.device(), model.decoder());
     let batches = sampled_batches(&lengths, batch_size, &device);
     let sampled = side_by_side(&device, &batches, |episodes| {
         let rows = episodes.iter().map(|&episode| Row::new(episode, draws)).collect();
         let ids: Vec<&[u32]> = episodes.iter().map(|&episode| prompts[episode].ids.as_slice()).collect();
         let batch = TokenBatch::left_padded(&ids, 0, &device)?;
-        (Batch { model, value_head, config, rows, done: Vec::new() }).run(&batch)
+        (Batch { model, decoder: &decoder, value_head, config, rows, done: Vec::new() }).run(&batch)
     });
     for rows in sampled {
         for row in rows? {
@@ -88,6 +88,7 @@ impl Row {
 /// Rows that are sampled together; row `i` of `rows` is row `i` of the cache.
 struct Batch<'a> {
     model: &'a Gpt2,
+    decoder: &'a Decoder,
     value_head: Option<&'a ValueHead>,
     config: &'a SamplingConfig,
     rows: Vec<Row>,
@@ -99,7 +100,7 @@ impl Batch<'_> {
         let [batch, seq] = prompts.dims();
         let device = self.model.device();
         let mut cache = KvCache::new(self.model.config(), batch, seq + self.config.max_new_tokens, &device);
-        let mut hidden = self.model.prefill(prompts, &mut cache);
+        let mut hidden = self.decoder.prefill(prompts, &mut cache);
         for position in 0..self.config.max_new_tokens {
             self.draw_all(position, hidden)?;
             let live: Vec<usize> = (0..self.rows.len()).filter(|&row| !self.rows[row].finished).collect();
@@ -115,7 +116,7 @@ impl Batch<'_> {
             }
             // a finished row that is still there repeats its last token, which nobody looks at
             let ids: Vec<u32> = self.rows.iter().filter_map(|row| row.generation.response_ids.last().copied()).collect();
-            hidden = self.model.step(id_tensor(&ids, &device), &mut cache);
+            hidden = self.decoder.step(id_tensor(&ids, &device), &mut cache);
         }
         self.done.append(&mut self.rows);
         Ok(self.done)
@@ -124,7 +125,7 @@ impl Batch<'_> {
     /// Draws the next token of every unfinished row from the hidden states `[rows, hidden]`.
     fn draw_all(&mut self, position: usize, hidden: Tensor<2>) -> Result<(), RolloutError> {
         let values = self.value_head.map(|head| host(head.forward(hidden.clone()), "values")).transpose()?;
-        let logits = host(self.model.logits(hidden), "logits")?;
+        let logits = host(self.decoder.logits(hidden), "logits")?;
         let config = self.config;
         // rows of logits on threads, each row by one thread: the result does not depend on their number
         let rows = self.rows.par_iter_mut().zip(logits.par_chunks(self.model.config().vocab_size));

@@ -54,17 +54,18 @@ pub fn stream(
     let batch = TokenBatch::left_padded(&[&prompt.ids], 0, &device)?;
     let mut cache = KvCache::new(model.config(), 1, prompt.ids.len() + config.max_new_tokens, &device);
     let (mut uniforms, mut scratch) = (draws.uniforms(0), Scratch::default());
-    let mut hidden = model.prefill(&batch, &mut cache);
+    let decoder = model.decoder();
+    let mut hidden = decoder.prefill(&batch, &mut cache);
     let mut ids = Vec::new();
     for position in 0..config.max_new_tokens {
-        let logits = host(model.logits(hidden), "logits")?;
+        let logits = host(decoder.logits(hidden), "logits")?;
         let drawn = draw(&logits, config, position, uniforms.draw(), &mut scratch);
         let token = drawn.ok_or(RolloutError::NotFinite { what: "logits", row: 0, position })?.token;
         ids.push(token);
         if each(token).is_break() || config.stops_at(token) || position + 1 == config.max_new_tokens {
             break;
         }
-        hidden = model.step(id_tensor(&[token], &device), &mut cache);
+        hidden = decoder.step(id_tensor(&[token], &device), &mut cache);
     }
     Ok(ids)
 }
