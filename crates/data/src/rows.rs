@@ -10,8 +10,8 @@ use crate::lines::Lines;
 
 /// The names of all columns, or nothing for a file without a line.
 ///
-/// The whole file is looked at for what its rows would not tell: a line that is no text, and a field in quotes that has no end and
-/// so takes in all rows behind it.
+/// The whole file is looked at for what its rows would not tell: a line that is no text, and a field in quotes that has no end
+/// and so takes in all rows behind it.
 pub(crate) fn csv_names(path: &Path, kind: &'static str) -> Result<Option<Vec<String>>, DataError> {
     let mut lines = Lines::open(path, kind)?;
     let (mut at, mut opened, mut is_empty) = (At::Begin, 0, true);

@@ -58,8 +58,8 @@ impl Lookup {
     }
 }
 
-/// The cache of the Hugging Face hub, by its own rules: `HF_HUB_CACHE`, then `HF_HOME/hub`, then `~/.cache/huggingface/hub`. A variable
-/// that is empty is none.
+/// The cache of the Hugging Face hub, by its own rules: `HF_HUB_CACHE`, then `HF_HOME/hub`, then `~/.cache/huggingface/hub`. A
+/// variable that is empty is none.
 #[must_use]
 pub fn hugging_face_cache() -> Option<PathBuf> {
     cache_by(|name| std::env::var_os(name))

@@ -161,9 +161,8 @@ fn a_column_that_polars_cannot_read_matters_only_if_it_is_wanted() {
     assert!(text.contains("column \"price\" holds Decimal(2, 1)"), "{text}");
 }
 
-/// A table with whole numbers of 8 bits, for which polars is not compiled; pyarrow wrote it:
-/// `pa.table({"text": ["a"], "label": pa.array([1], pa.int8()), "prompt": pa.array([{"text": "b", "kind": 1}], struct)})`, where `kind`
-/// is of type `uint8`.
+/// A table with whole numbers of 8 bits, for which polars is not compiled; pyarrow wrote it: `pa.table({"text": ["a"], "label":
+/// pa.array([1], pa.int8()), "prompt": pa.array([{"text": "b", "kind": 1}], struct)})`, where `kind` is of type `uint8`.
 const SMALL_INTEGERS: &[u8] = include_bytes!("small_integers.parquet");
 
 #[test]
