@@ -17,6 +17,9 @@ pub(crate) fn csv_names(path: &Path, kind: &'static str) -> Result<Option<Vec<St
     let (mut at, mut opened, mut is_empty) = (At::Begin, 0, true);
     while let Some((number, line)) = lines.next()? {
         is_empty = false;
+        if at == At::Begin && !line.contains('"') {
+            continue;
+        }
         // commas, quotes and line ends are no part of any other character
         for &byte in line.as_bytes() {
             let before = at;

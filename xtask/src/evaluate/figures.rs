@@ -166,6 +166,11 @@ fn tail(rewards: &[Scored], pairs: &[(Scored, f64)], tail: Option<&EvaluatedTail
 
 /// Which values belong together, as one prompt has them: the number of each value's cluster, and how many clusters there are.
 fn clusters(values: &[Scored]) -> (Vec<usize>, usize) {
+    let each_alone = || ((0..values.len()).collect(), values.len());
+    // in the order of the file a prompt that comes again goes back to its first row, or stays there: here none does
+    if values.is_sorted_by(|(before, _), (prompt, _)| before < prompt) {
+        return each_alone();
+    }
     let mut numbers = HashMap::new();
     let number = |&(prompt, _): &Scored| {
         let next = numbers.len();
@@ -173,7 +178,7 @@ fn clusters(values: &[Scored]) -> (Vec<usize>, usize) {
     };
     let places: Vec<usize> = values.iter().map(number).collect();
     match numbers.len() {
-        1 => ((0..values.len()).collect(), values.len()),
+        1 => each_alone(),
         count => (places, count),
     }
 }
