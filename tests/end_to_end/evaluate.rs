@@ -202,6 +202,36 @@ fn missing_scores_and_nan_are_counted_and_enter_no_mean() {
 }
 
 #[test]
+fn what_a_file_does_not_allow_is_said_and_the_rest_is_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut csv = "prompt,response,score,prompt_score,model,seed\n".to_owned();
+    for (model, prompts) in [("a\u{1b}[2J", ["p", "q"]), ("b", ["p", "q"]), ("c", ["x", "y"])] {
+        for (row, prompt) in prompts.iter().cycle().take(8).enumerate() {
+            writeln!(csv, "{prompt},text {row},{row},0,{model},1").unwrap();
+        }
+    }
+    csv += "p,text,1e300,-1,b,2\nq,text,2,-1,b,2\n";
+    fs::write(folder.path().join("a.csv"), csv).unwrap();
+    let scores = ["--score-column", "score", "--prompt-score-column", "prompt_score", "--group-by", "model,seed"];
+    let (evaluation, outcome) =
+        judged(folder.path(), "a.csv", &[&scores[..], &["--baseline", "b", "--curve", "--buckets", "9"]].concat());
+    for said in [
+        "c and b cannot be compared: they have fewer than two prompts with scores in common",
+        "a [2J - b: reward ",
+        "a [2J: no buckets, as too few",
+        "b: no curve, as it has several seeds",
+        "b: of 10 rows, 0 have no score and 1 have one that is NaN or infinite",
+        "the tail is 100 % of the texts, not the lowest 10 %",
+        "3.5",
+    ] {
+        assert!(outcome.stdout.contains(said), "no {said:?} in {}", outcome.stdout);
+    }
+    assert!(!outcome.stdout.contains('\u{1b}'), "{}", outcome.stdout);
+    let seeds: Vec<usize> = evaluation.methods.values().map(|method| method.seeds).collect();
+    assert_eq!((seeds, evaluation.comparisons.len(), evaluation.comparisons[0].prompts), (vec![1, 2, 1], 1, 2));
+}
+
+#[test]
 fn a_classifier_scores_prompts_and_responses() {
     let folder = tempfile::tempdir().unwrap();
     let line = |prompt: &str, response: &str| serde_json::json!({ "query": prompt, "answer": response }).to_string() + "\n";
@@ -265,6 +295,10 @@ fn what_cannot_be_judged_is_refused_with_its_place() {
         &["--baseline x: no such method; there are a"],
     );
     let folder = tempfile::tempdir().unwrap();
+    let asked = |words: &[&str]| run(folder.path(), &[&["evaluate", "--generations", "no.csv"], words].concat());
+    asked(&["--curve"]).refused(2, &["--out"]);
+    asked(&["--buckets", "0", "--out", "out"]).refused(2, &["--buckets"]);
+    asked(&["--judge-negate"]).refused(2, &["--judge"]);
     run(folder.path(), &["evaluate"]).refused(2, &["--generations", "--model"]);
     run(folder.path(), &["evaluate", "--model", "x"]).refused(2, &["--task"]);
     run(folder.path(), &["evaluate", "--generations", "no.csv"]).refused(1, &["no.csv"]);

@@ -64,8 +64,11 @@ fn what_cannot_be_continued_is_refused() {
     let words = |words: &[&'static str]| run(folder.path(), &[&["sample", "--prompt"], words].concat());
     words(&[""]).refused(2, &["the prompt is empty"]);
     words(&["x", "--tokens", "500"]).refused(2, &["--tokens is 500", "context has 128"]);
-    words(&["x", "--tokens", "0"]).refused(1, &["max_new_tokens"]);
-    words(&["x", "--temperature=-1"]).refused(2, &["--temperature -1"]);
+    words(&["x", "--tokens", "18446744073709551615"]).refused(2, &["context has 128"]);
+    // before any model is looked for
+    words(&["x", "--tokens", "0", "--model", "no/such"]).refused(2, &["--tokens 0"]);
+    words(&["x", "--temperature=-1", "--model", "no/such"]).refused(2, &["--temperature -1"]);
+    words(&["x", "--negate"]).refused(2, &["--negate", "there is none", "--reward"]);
     words(&["x", "--model", "no/such"]).refused(1, &["no/such"]);
     words(&["x", "--count", "0"]).refused(2, &["--count"]);
 }

@@ -1,8 +1,9 @@
 //! Where the models of a configuration are: embedded, in a directory, or in the Hugging Face cache.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use tailguard_data::hugging_face_cache;
 
 use crate::config::RunConfig;
 use crate::failure::Failure;
@@ -54,9 +55,9 @@ pub(crate) fn workspace() -> &'static Path {
 /// # Errors
 /// One message for all that is missing: what, where it was looked for, how to get it.
 pub(crate) fn locate(config: &RunConfig) -> Result<ModelDirs, Failure> {
-    let caches = hub_caches(&|name| env::var_os(name).map(PathBuf::from));
+    let cache = hugging_face_cache();
     let mut missing = String::new();
-    let mut found = |what: &str, flag: &str, setting: &str| match find(setting, &caches) {
+    let mut found = |what: &str, flag: &str, setting: &str| match find(setting, cache.as_deref()) {
         Ok(path) => Some(path),
         Err(error) => {
             missing += &error.lines(what, flag);
@@ -89,8 +90,8 @@ pub(crate) fn checkpoint(path: &Path) -> PathBuf {
 /// # Errors
 /// A model that is not there: where it was looked for, how to get it.
 pub(crate) fn directory(setting: &str, flag: &str) -> Result<PathBuf, Failure> {
-    let caches = hub_caches(&|name| env::var_os(name).map(PathBuf::from));
-    find(setting, &caches).map_err(|missing| Failure::new(format!("a model is missing{}", missing.lines("model", flag))))
+    find(setting, hugging_face_cache().as_deref())
+        .map_err(|missing| Failure::new(format!("a model is missing{}", missing.lines("model", flag))))
 }
 
 /// A model that was not found, and the places looked at.
@@ -113,24 +114,21 @@ impl Missing {
     }
 }
 
-fn find(setting: &str, caches: &[PathBuf]) -> Result<PathBuf, Missing> {
+fn find(setting: &str, cache: Option<&Path>) -> Result<PathBuf, Missing> {
     let is_model = |path: &Path| path.join("config.json").is_file();
     match ModelPlace::parse(setting) {
         ModelPlace::Embedded(name) => found_at(datasets().join(name), is_model, &format!("{setting:?}")),
         ModelPlace::Directory(path) => found_at(path, is_model, &format!("{setting:?}")),
         ModelPlace::Cache(repository) => {
             let mut looked = Vec::new();
-            for cache in caches {
-                for folder in cache_names(&repository) {
-                    let model = cache.join(folder);
-                    let snapshots = model.join("snapshots");
-                    let revision = fs::read_to_string(model.join("refs/main")).unwrap_or_default();
-                    let current = snapshots.join(revision.trim());
-                    if !revision.trim().is_empty() && is_model(&current) {
-                        return Ok(current);
-                    }
-                    looked.push(snapshots);
+            for model in cache.iter().flat_map(|cache| cache_names(&repository).into_iter().map(|name| cache.join(name))) {
+                let snapshots = model.join("snapshots");
+                let revision = fs::read_to_string(model.join("refs/main")).unwrap_or_default();
+                let current = snapshots.join(revision.trim());
+                if !revision.trim().is_empty() && is_model(&current) {
+                    return Ok(current);
                 }
+                looked.push(snapshots);
             }
             let wanted = format!("\"hub:{repository}\"");
             Err(Missing { wanted, looked, download: Some(repository) })
@@ -147,13 +145,6 @@ fn cache_names(repository: &str) -> Vec<String> {
     let mut names = vec![format!("models--{}", repository.replace('/', "--"))];
     names.extend(repository.rsplit_once('/').map(|(_, name)| format!("models--{name}")));
     names
-}
-
-/// Where the Hugging Face cache is, by its own rules.
-fn hub_caches(variable: &dyn Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
-    let home = || variable("HF_HOME").map(|home| home.join("hub"));
-    let default = || variable("HOME").or_else(|| variable("USERPROFILE")).map(|home| home.join(".cache/huggingface/hub"));
-    variable("HF_HUB_CACHE").or_else(home).or_else(default).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -175,24 +166,13 @@ mod tests {
         fs::create_dir_all(model.join("refs")).unwrap();
         fs::write(model.join("refs/main"), "abc").unwrap();
         fs::write(model.join("snapshots/abc/config.json"), "{}").unwrap();
-        let found = find("hub:openai-community/gpt2", &[cache.path().to_owned()]).ok();
+        let found = find("hub:openai-community/gpt2", Some(cache.path())).ok();
         assert_eq!(found, Some(model.join("snapshots/abc")));
     }
 
     #[test]
     fn a_missing_model_names_the_places_and_the_way_to_get_it() {
-        let missing = find("hub:a/b", &["/nowhere".into()]).err().unwrap().lines("policy", "--policy");
+        let missing = find("hub:a/b", Some(Path::new("/nowhere"))).err().unwrap().lines("policy", "--policy");
         assert!(missing.contains("/nowhere/models--a--b") && missing.contains("hf download a/b"), "{missing}");
-    }
-
-    #[test]
-    fn the_cache_follows_its_variables() {
-        let from = |set: &'static [(&str, &str)]| {
-            hub_caches(&move |name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| PathBuf::from(value)))
-        };
-        assert_eq!(from(&[("HF_HUB_CACHE", "/c"), ("HF_HOME", "/h")]), [PathBuf::from("/c")]);
-        assert_eq!(from(&[("HF_HOME", "/h"), ("HOME", "/u")]), [PathBuf::from("/h/hub")]);
-        assert_eq!(from(&[("HOME", "/u")]), [PathBuf::from("/u/.cache/huggingface/hub")]);
-        assert!(from(&[]).is_empty());
     }
 }

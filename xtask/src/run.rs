@@ -60,11 +60,19 @@ pub(crate) fn prepare(task: Option<&'static Task>, preset: Option<PresetName>, a
     let device = device::select(&config.run.device)?;
     let dir = match (resumed, &args.out) {
         (Some(dir), _) => Dir::Resumed(dir),
-        (None, Some(out)) => Dir::New(NewRunDir::reserve(out)?),
+        (None, Some(out)) => Dir::New(NewRunDir::reserve(out).map_err(resumable)?),
         (None, None) => Dir::New(NewRunDir::reserve_numbered(Path::new(RUNS), &format!("{}-{}", config.task, config.preset))?),
     };
     let models = models::locate(&config)?;
     Ok(Prepared { config, models, device, dir, begun })
+}
+
+/// Adds what to do with a directory that holds a run already.
+fn resumable(error: ReportError) -> anyhow::Error {
+    match error {
+        ReportError::HoldsARun { .. } => Failure::usage(error.to_string()).hint("or continue that run with --resume").into(),
+        other => other.into(),
+    }
 }
 
 impl Prepared {

@@ -9,6 +9,7 @@ use burn::tensor::Device;
 use clap::Args;
 use tailguard_checkpoint::ModelDir;
 use tailguard_gpt2::Gpt2;
+use tailguard_report::harmless;
 use tailguard_reward::{RewardModel, ScoreSettings, longest_text};
 use tailguard_rollout::{DrawSeed, EndOfText, Prompt, SamplingConfig, TextStream, prompts, score_texts, scored_text, stream};
 use tokenizers::Tokenizer;
@@ -38,7 +39,7 @@ pub(crate) struct SampleArgs {
     /// Hugging Face directory of a classifier that scores what is written [default: that of the task, if there is one]
     #[arg(long, value_name = "DIR")]
     pub(crate) reward: Option<PathBuf>,
-    /// The label of --reward whose logit is the score [default: 1, or that of the task]
+    /// The label of the classifier whose logit is the score [default: 1, or that of the task]
     #[arg(long, value_name = "N")]
     pub(crate) label: Option<usize>,
     /// Take minus the logit, for a label of something bad
@@ -80,6 +81,7 @@ struct Writer {
 /// # Errors
 /// A model that is missing or damaged, a prompt that is empty or too long, or standard output that is gone.
 pub(crate) fn run(args: &SampleArgs) -> Result<()> {
+    check(args)?;
     device::set_threads(args.threads)?;
     let device = device::select(&args.device)?;
     let text = prompt(&args.prompt)?;
@@ -113,6 +115,21 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     Ok(())
 }
 
+/// Refuses what makes no sense before a model is read.
+fn check(args: &SampleArgs) -> Result<(), Failure> {
+    if args.tokens == 0 {
+        return Err(Failure::usage("--tokens 0: expected at least 1"));
+    }
+    if !(args.temperature.is_finite() && args.temperature >= 0.0) {
+        return Err(Failure::usage(format!("--temperature {}: expected 0 or more", args.temperature)));
+    }
+    if args.reward.is_none() && args.task.is_none() && (args.label.is_some() || args.negate) {
+        let hint = "pass --reward DIR, or --task with its classifier";
+        return Err(Failure::usage("--label and --negate are about a classifier, and there is none").hint(hint));
+    }
+    Ok(())
+}
+
 /// The prompt as it was typed, or all of standard input but the end of its last line.
 fn prompt(typed: &str) -> Result<String> {
     let mut text = typed.to_owned();
@@ -135,7 +152,7 @@ fn writer(dir: &Path, name: &str, text: &str, args: &SampleArgs, device: &Device
     let limit = model.config().n_positions;
     // one token more than fits, to know of a longer prompt
     let prompt = prompts(&tokenizer, &[text.to_owned()], limit + 1)?.remove(0);
-    if prompt.ids.len() + args.tokens > limit {
+    if prompt.ids.len().saturating_add(args.tokens) > limit {
         let found = if prompt.ids.len() > limit { format!("more than {limit}") } else { prompt.ids.len().to_string() };
         let message = format!(
             "{name}: the prompt has {found} tokens and --tokens is {}, but the model's context has {limit}: shorten one of them",
@@ -176,9 +193,6 @@ fn write(writer: &Writer, args: &SampleArgs, count: u64) -> Result<String> {
         end_of_text: end.map_or(EndOfText::None, EndOfText::Stop),
         ..SamplingConfig::default()
     };
-    if args.temperature.is_nan() || args.temperature < 0.0 {
-        return Err(Failure::usage(format!("--temperature {}: expected 0 or more", args.temperature)).into());
-    }
     let (dim, plain) = if io::stdout().is_terminal() { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
     put(&format!("{dim}{}{plain}", harmless(&writer.prompt.text)))?;
     let (mut text, mut told) = (TextStream::new(&writer.tokenizer), String::new());
@@ -217,20 +231,9 @@ fn put(text: &str) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// Text that leaves a terminal as it was: line ends and tabs stay, other control characters do not.
-fn harmless(text: &str) -> String {
-    let safe = |character: char| character == '\n' || character == '\t' || !character.is_control();
-    text.chars().map(|character| if safe(character) { character } else { ' ' }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(harmless("a\u{1b}[2Jb\r\tc\nd"), "a [2Jb \tc\nd");
-    }
 
     #[test]
     fn an_empty_prompt_is_a_wrong_call() {

@@ -13,6 +13,8 @@ pub(crate) enum Cell {
     Text(String),
     /// Also 0 and 1 for false and true.
     Number(f64),
+    /// Kept whole: seeds and ids may have more digits than a double.
+    Integer(i128),
     /// Something else, as a message shows it.
     Other(String),
 }
@@ -22,6 +24,7 @@ impl Cell {
     pub(crate) fn number(&self) -> Option<f64> {
         match self {
             Self::Number(number) => Some(*number),
+            Self::Integer(number) => Some(*number as f64),
             Self::Text(text) => match text.trim() {
                 "true" | "True" => Some(1.0),
                 "false" | "False" => Some(0.0),
@@ -36,7 +39,7 @@ impl Cell {
         match self {
             Self::Text(text) => Ok(Some(text)),
             Self::Null | Self::Missing => Ok(None),
-            Self::Number(_) | Self::Other(_) => Err(()),
+            Self::Number(_) | Self::Integer(_) | Self::Other(_) => Err(()),
         }
     }
 
@@ -55,6 +58,7 @@ impl Cell {
         match self {
             Self::Text(text) => Some(text.clone()),
             Self::Number(number) => Some(number.to_string()),
+            Self::Integer(number) => Some(number.to_string()),
             Self::Null | Self::Missing | Self::Other(_) => None,
         }
     }
@@ -70,6 +74,7 @@ impl Cell {
         match self {
             Self::Missing | Self::Null => "nothing".into(),
             Self::Number(number) => number.to_string(),
+            Self::Integer(number) => number.to_string(),
             Self::Text(text) => match text.char_indices().nth(most) {
                 Some((end, _)) => format!("{:?}{dots}", &text[..end]),
                 None => format!("{text:?}"),
@@ -108,11 +113,7 @@ impl Column<'_> {
 
     /// Texts or numbers that name a row.
     pub(crate) fn ids(self) -> Result<Vec<String>, DataError> {
-        self.each("an id", |cell| match cell {
-            Cell::Text(text) => Ok(text),
-            Cell::Number(number) => Ok(number.to_string()),
-            other => Err(other),
-        })
+        self.each("an id", |cell| cell.label().ok_or(cell))
     }
 
     /// Scores, `None` for a value that is `unscored`.

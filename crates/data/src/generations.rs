@@ -49,8 +49,9 @@ pub struct Generations {
 /// Reads generated texts from Parquet, CSV or JSONL, a few rows at a time: of a large file, no more than the columns asked for is
 /// ever in memory.
 ///
-/// A score may be a number, true or false, or a text that says one of these; nothing, an empty field, `null`, `None` and `NA` are
-/// missing scores. A text that is not there (null) is missing; an empty field of a CSV file is an empty text.
+/// A score may be a number, true or false, or a text that says one of these; nothing, an empty field, `null`, `None` and `NA`
+/// are missing scores. JSONL may have `NaN`, `Infinity` and `-Infinity`, as Python writes them. A text that is not there (null)
+/// is missing; an empty field of a CSV file is an empty text.
 ///
 /// # Errors
 /// A [`DataError`] that names the file, and the column and row or line where there are any: unknown ending, damaged file, invalid

@@ -34,5 +34,5 @@ pub use generations::{GenerationColumns, Generations, Scores, read_generations};
 pub use layout::{Good, GoodPercent, Layout};
 pub use load::{Dataset, load};
 pub use record::{Half, Record, Split, at_least, duplicates, half, require, shuffled, text_hash};
-pub use source::{Lookup, Place, Source};
+pub use source::{Lookup, Place, Source, hugging_face_cache};
 pub use texts::{Labels, Texts};

@@ -9,6 +9,11 @@ use serde_json::{Map, Value};
 use crate::cell::Cell;
 use crate::error::DataError;
 
+/// What some programs write before the first line.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+/// Begins the texts that stand for numbers that JSON has not.
+const NOT_FINITE: char = '\0';
+
 /// The lines that are not blank, read one by one.
 pub(crate) struct Lines<'a> {
     path: &'a Path,
@@ -25,8 +30,8 @@ impl<'a> Lines<'a> {
         Ok(Self { path, kind, file: BufReader::new(file), line: Vec::new(), number: 0 })
     }
 
-    /// The next line that is not blank.
-    pub(crate) fn next(&mut self) -> Result<Option<&str>, DataError> {
+    /// The next line that is not blank, with its number from 1.
+    pub(crate) fn next(&mut self) -> Result<Option<(usize, &str)>, DataError> {
         loop {
             self.line.clear();
             let read = self.file.read_until(b'\n', &mut self.line);
@@ -34,18 +39,48 @@ impl<'a> Lines<'a> {
                 return Ok(None);
             }
             self.number += 1;
+            if self.number == 1 && self.line.starts_with(BYTE_ORDER_MARK) {
+                self.line.drain(..BYTE_ORDER_MARK.len());
+            }
             if !self.line.trim_ascii().is_empty() {
                 let wrong = |_| DataError::NotUtf8 { path: self.path.into(), line: self.number };
-                return std::str::from_utf8(&self.line).map(Some).map_err(wrong);
+                return std::str::from_utf8(&self.line).map(|line| Some((self.number, line))).map_err(wrong);
             }
         }
     }
 
-    /// The object on the next line that is not blank.
+    /// The object on the next line that is not blank. It may hold NaN and infinities, as Python writes them.
     pub(crate) fn next_object(&mut self) -> Result<Option<Map<String, Value>>, DataError> {
-        let object = self.next()?.map(serde_json::from_str).transpose();
-        object.map_err(|error| DataError::BrokenLine { path: self.path.into(), line: self.number, reason: error.to_string() })
+        let object = |(_, line): (usize, &str)| {
+            let line = line.trim_end();
+            serde_json::from_str(line).or_else(|error| serde_json::from_str(&marked(line)).map_err(|_| error))
+        };
+        let object = self.next()?.map(object).transpose();
+        object.map_err(|error| {
+            let reason = error.to_string();
+            // the parser's own position counts lines within the line
+            let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason);
+            let reason = format!("{reason} at column {}", error.column());
+            DataError::BrokenLine { path: self.path.into(), line: self.number, reason }
+        })
     }
+}
+
+/// The line with NaN and infinities as texts that [`json_cell`] knows.
+fn marked(line: &str) -> String {
+    let mut is_escaped = false;
+    let is_quote = |character: char| {
+        let is_quote = character == '"' && !is_escaped;
+        is_escaped = character == '\\' && !is_escaped;
+        is_quote
+    };
+    let words = [("-Infinity", "-inf"), ("Infinity", "inf"), ("NaN", "nan")];
+    let mark = |piece: &str| {
+        words.iter().fold(piece.to_owned(), |piece, (word, number)| piece.replace(word, &format!("\"\\u0000{number}\"")))
+    };
+    // between quotes: every other piece is a text
+    let pieces = line.split(is_quote).enumerate();
+    pieces.map(|(place, piece)| if place % 2 == 0 { mark(piece) } else { piece.to_owned() }).collect::<Vec<_>>().join("\"")
 }
 
 /// The value of a column of an object, or, for "prompt.text", of the object in it.
@@ -54,8 +89,15 @@ pub(crate) fn json_cell(object: &Map<String, Value>, column: &str) -> Cell {
         None => Cell::Missing,
         Some(Value::Null) => Cell::Null,
         Some(Value::Bool(value)) => Cell::Number(f64::from(u8::from(*value))),
-        Some(Value::String(text)) => Cell::Text(text.clone()),
-        Some(other) => other.as_f64().map_or_else(|| Cell::Other(other.to_string()), Cell::Number),
+        Some(Value::String(text)) => match text.strip_prefix(NOT_FINITE).and_then(|number| number.parse::<f64>().ok()) {
+            Some(number) if !number.is_finite() => Cell::Number(number),
+            _ => Cell::Text(text.clone()),
+        },
+        Some(Value::Number(number)) => {
+            let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)).map(Cell::Integer);
+            integer.or_else(|| number.as_f64().map(Cell::Number)).unwrap_or_else(|| Cell::Other(number.to_string()))
+        }
+        Some(other) => Cell::Other(other.to_string()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The places where data may be, and which one it was.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,19 @@ pub enum Place {
     Embedded,
 }
 
+impl Place {
+    /// What results call it: `data-dir`, `env`, `cache` or `embedded`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DataDir => "data-dir",
+            Self::Env => "env",
+            Self::Cache => "cache",
+            Self::Embedded => "embedded",
+        }
+    }
+}
+
 /// Where to look, in this order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lookup {
@@ -36,21 +50,26 @@ pub struct Lookup {
 }
 
 impl Lookup {
-    /// Takes `TAILGUARD_DATA` and the Hugging Face cache from the environment, by that cache's own rules (`HF_HUB_CACHE`, then
-    /// `HF_HOME/hub`, then `~/.cache/huggingface/hub`).
+    /// Takes `TAILGUARD_DATA` and the [`hugging_face_cache`] from the environment.
     #[must_use]
     pub fn from_environment(data_dir: Option<PathBuf>, embedded_dir: Option<PathBuf>, places: Vec<Place>) -> Self {
-        let lookup = Self::from_variables(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from));
-        Self { data_dir, embedded_dir, places, ..lookup }
+        let env_dir = std::env::var_os("TAILGUARD_DATA").filter(|value| !value.is_empty()).map(PathBuf::from);
+        Self { data_dir, env_dir, hf_cache: hugging_face_cache(), embedded_dir, places }
     }
+}
 
-    fn from_variables(variable: impl Fn(&str) -> Option<PathBuf>) -> Self {
-        let home = || variable("HF_HOME").map(|home| home.join("hub"));
-        let user = || variable("HOME").or_else(|| variable("USERPROFILE"));
-        let default = || user().map(|home| home.join(".cache/huggingface/hub"));
-        let hf_cache = variable("HF_HUB_CACHE").or_else(home).or_else(default);
-        Self { env_dir: variable("TAILGUARD_DATA"), hf_cache, ..Self::default() }
-    }
+/// The cache of the Hugging Face hub, by its own rules: `HF_HUB_CACHE`, then `HF_HOME/hub`, then `~/.cache/huggingface/hub`. A
+/// variable that is empty is none.
+#[must_use]
+pub fn hugging_face_cache() -> Option<PathBuf> {
+    cache_by(|name| std::env::var_os(name))
+}
+
+fn cache_by(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let variable = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || variable("HF_HOME").map(|home| home.join("hub"));
+    let default = || variable("HOME").or_else(|| variable("USERPROFILE")).map(|home| home.join(".cache/huggingface/hub"));
+    variable("HF_HUB_CACHE").or_else(home).or_else(default)
 }
 
 /// Where data came from.
@@ -185,17 +204,14 @@ fn part(name: &str, stem: &str) -> Option<(usize, usize)> {
 mod tests {
     use super::*;
 
-    fn from(set: &'static [(&str, &str)]) -> Lookup {
-        Lookup::from_variables(|name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
-    }
-
     #[test]
     fn the_cache_follows_its_variables_in_their_order() {
-        let cache = |set| from(set).hf_cache;
+        let cache = |set: &[(&str, &str)]| cache_by(|name| Some(set.iter().find(|(key, _)| *key == name)?.1.into()));
         assert_eq!(cache(&[("HF_HUB_CACHE", "/c"), ("HF_HOME", "/h"), ("HOME", "/u")]), Some("/c".into()));
         assert_eq!(cache(&[("HF_HOME", "/h"), ("HOME", "/u")]), Some("/h/hub".into()));
         assert_eq!(cache(&[("HOME", "/u")]), Some("/u/.cache/huggingface/hub".into()));
         assert_eq!(cache(&[("USERPROFILE", "/w")]), Some("/w/.cache/huggingface/hub".into()));
+        assert_eq!(cache(&[("HF_HUB_CACHE", ""), ("HF_HOME", ""), ("HOME", "/u")]), Some("/u/.cache/huggingface/hub".into()));
         assert_eq!(cache(&[]), None);
     }
 
@@ -206,11 +222,5 @@ mod tests {
         let others =
             ["train.parquet", "train-1.parquet", "train-x-of-2.parquet", "training-00000-of-00001.parquet", "train-0-of-1.csv"];
         assert_eq!(others.map(|name| part(name, "train")), [None; 5]);
-    }
-
-    #[test]
-    fn the_variable_of_ours_names_a_data_directory() {
-        assert_eq!(from(&[("TAILGUARD_DATA", "/d")]).env_dir, Some("/d".into()));
-        assert_eq!(from(&[]).env_dir, None);
     }
 }

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use crate::cell::{Cell, Column};
 use crate::error::DataError;
-use crate::frames::{csv_columns, csv_names, parquet_columns, parquet_names, parquet_rows, parquet_slice};
+use crate::frames::{parquet_names, parquet_rows, parquet_slice};
 use crate::layout::Layout;
 use crate::lines::{Lines, json_cell, json_names};
 use crate::record::Record;
-use crate::rows::csv_rows;
+use crate::rows::{csv_names, csv_rows};
 
 /// Reads a table of labelled texts, in the order of the file; the kind of table follows from the file's ending (`.parquet`,
 /// `.csv`, `.jsonl`, `.ndjson`).
@@ -87,13 +87,7 @@ impl<'a> Table<'a> {
         }
         let names = match kind {
             Kind::Parquet => parquet_names(path)?,
-            Kind::Csv => {
-                // to name the line that is no text: what polars says of it does not
-                let mut lines = Lines::open(path, kind.name())?;
-                lines.next()?.ok_or_else(empty)?;
-                while lines.next()?.is_some() {}
-                csv_names(path)?
-            }
+            Kind::Csv => csv_names(path, kind.name())?.ok_or_else(empty)?,
             Kind::Jsonl => json_names(&Lines::open(path, kind.name())?.next_object()?.ok_or_else(empty)?),
         };
         Ok(Self { path, kind, names })
@@ -162,7 +156,7 @@ impl<'a> Table<'a> {
     pub(crate) fn each_row(
         &self,
         names: &[&str],
-        mut each: impl FnMut(usize, &[Cell]) -> Result<(), DataError>,
+        mut each: impl FnMut(usize, Vec<Cell>) -> Result<(), DataError>,
     ) -> Result<(), DataError> {
         if let Some(name) = names.iter().find(|name| !self.has(name)) {
             return Err(self.missing(&[name]));
@@ -172,10 +166,10 @@ impl<'a> Table<'a> {
                 let rows = parquet_rows(self.path)?;
                 for begin in (0..rows).step_by(SLICE) {
                     let count = SLICE.min(rows - begin);
-                    let columns = parquet_slice(self.path, names, Some((begin, count)))?;
-                    let mut cells: Vec<_> = columns.into_iter().map(|column| column.cells.into_iter()).collect();
+                    let columns = parquet_slice(self.path, names, (begin, count))?;
+                    let mut cells: Vec<_> = columns.into_iter().map(Vec::into_iter).collect();
                     for row in begin..begin + count {
-                        each(row, &cells.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>())?;
+                        each(row, cells.iter_mut().filter_map(Iterator::next).collect())?;
                     }
                 }
                 Ok(())
@@ -185,7 +179,7 @@ impl<'a> Table<'a> {
                 let mut lines = Lines::open(self.path, self.kind.name())?;
                 let mut row = 0;
                 while let Some(object) = lines.next_object()? {
-                    each(row, &names.iter().map(|name| json_cell(&object, name)).collect::<Vec<_>>())?;
+                    each(row, names.iter().map(|name| json_cell(&object, name)).collect())?;
                     row += 1;
                 }
                 Ok(())
@@ -193,30 +187,19 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The columns of these names, in this order; they have rows.
+    /// The columns of these names, in this order; they have rows. An empty field of a CSV file is nothing.
     pub(crate) fn read(&self, names: &[&str]) -> Result<Vec<Column<'a>>, DataError> {
-        if let Some(name) = names.iter().find(|name| !self.has(name)) {
-            return Err(self.missing(&[name]));
-        }
-        let columns = match self.kind {
-            Kind::Parquet => parquet_columns(self.path, names)?,
-            Kind::Csv => csv_columns(self.path, names)?,
-            Kind::Jsonl => self.json_columns(names)?,
-        };
-        if columns.iter().any(|column| column.cells.is_empty()) {
-            return Err(DataError::Empty { path: self.path.into() });
-        }
-        Ok(columns)
-    }
-
-    fn json_columns(&self, names: &[&str]) -> Result<Vec<Column<'a>>, DataError> {
         let column = |&name: &&str| Column { path: self.path, name: name.to_owned(), cells: Vec::new() };
         let mut columns: Vec<_> = names.iter().map(column).collect();
-        let mut lines = Lines::open(self.path, self.kind.name())?;
-        while let Some(object) = lines.next_object()? {
-            for column in &mut columns {
-                column.cells.push(json_cell(&object, &column.name));
+        let is_nothing = |cell: &Cell| matches!((self.kind, cell), (Kind::Csv, Cell::Text(text)) if text.is_empty());
+        self.each_row(names, |_, cells| {
+            for (column, cell) in columns.iter_mut().zip(cells) {
+                column.cells.push(if is_nothing(&cell) { Cell::Null } else { cell });
             }
+            Ok(())
+        })?;
+        if columns.iter().any(|column| column.cells.is_empty()) {
+            return Err(DataError::Empty { path: self.path.into() });
         }
         Ok(columns)
     }

@@ -82,7 +82,8 @@ fn invalid_utf8_and_broken_json_are_named_by_their_line() {
     assert!(message("a.csv", b"text,label\nok,1\n\xff\xfe,0\n").ends_with("line 3 is not valid UTF-8"));
     assert!(message("a.jsonl", b"{\"text\":\"\xff\",\"label\":1}\n").ends_with("line 1 is not valid UTF-8"));
     let lines = "{\"text\":\"a\",\"label\":1}\n".repeat(999) + "{\"text\":\"a\",\n";
-    assert!(message("a.jsonl", lines.as_bytes()).contains("line 1000 is not a JSON object"));
+    let text = message("a.jsonl", lines.as_bytes());
+    assert!(text.ends_with("line 1000 is not a JSON object: EOF while parsing a value at column 12"), "{text}");
 }
 
 #[test]
@@ -160,6 +161,21 @@ fn a_column_that_polars_cannot_read_matters_only_if_it_is_wanted() {
     assert!(text.contains("column \"price\" holds Decimal(2, 1)"), "{text}");
 }
 
+/// A table with whole numbers of 8 bits, for which polars is not compiled; pyarrow wrote it: `pa.table({"text": ["a"], "label":
+/// pa.array([1], pa.int8()), "prompt": pa.array([{"text": "b", "kind": 1}], struct)})`, where `kind` is of type `uint8`.
+const SMALL_INTEGERS: &[u8] = include_bytes!("small_integers.parquet");
+
+#[test]
+fn whole_numbers_of_few_bits_are_refused_with_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(&dir, "a.parquet", SMALL_INTEGERS);
+    let text = read(&path, &Layout::default()).unwrap_err().to_string();
+    assert!(text.ends_with("column \"label\" holds Int8, expected whole numbers of 32 or 64 bits: cast it to int64"), "{text}");
+    let text = read_texts(&path, "prompt.text").unwrap_err().to_string();
+    assert!(text.contains("column \"prompt.kind\" holds UInt8"), "{text}");
+    assert_eq!(read_texts(&path, "text").unwrap(), ["a"]);
+}
+
 #[test]
 fn invalid_utf8_in_a_parquet_file_is_refused_with_its_column() {
     let dir = tempfile::tempdir().unwrap();
@@ -188,11 +204,25 @@ fn what_is_no_table_is_said_to_be_none() {
 
 #[test]
 fn a_row_with_too_few_or_too_many_fields_is_refused() {
-    assert!(
-        message("a.csv", b"text,label\na,1\nb\n")
-            .ends_with("column \"label\", row 2: found nothing, expected a number from 0 to 1")
-    );
-    assert!(message("a.csv", b"text,label\na,1\nb,1,2\n").contains("cannot read the CSV table"));
+    assert!(message("a.csv", b"text,label\na,1\nb\n").ends_with("the row at line 3: found 1 fields, expected 2"));
+    assert!(message("a.csv", b"text,label\na,1\nb,1,2\n").ends_with("the row at line 3: found 3 fields, expected 2"));
+    let unquoted = message("a.csv", b"label,text,id\n1,Good, really good,77\n");
+    assert!(unquoted.ends_with("the row at line 2: found 4 fields, expected 3"), "{unquoted}");
+}
+
+#[test]
+fn an_empty_field_is_nothing() {
+    assert!(message("a.csv", b"text,label\na,1\n,0\n").ends_with("column \"text\", row 2: found nothing, expected a text"));
+}
+
+#[test]
+fn a_file_that_ends_within_quotes_is_refused_with_the_line_where_they_open() {
+    let open = message("a.csv", b"text,label\n\"a \"\"b\"\"\n\",1\n\"never closed,0\nc,1\n");
+    assert!(open.ends_with("the file ends within the quotes that open at line 4"), "{open}");
+    let dir = tempfile::tempdir().unwrap();
+    let whole = "text,label\n6\" by 4\",1\n\"5\"\" disk\",0\n\"\",0\n \"quoted,1\n\"ends\" here,\"1\"";
+    let texts = read_texts(&write(&dir, "a.csv", format!("\u{feff}{whole}").replace("\"\",0\n", "x,0\n").as_bytes()), "text");
+    assert_eq!(texts.unwrap(), ["6\" by 4\"", "5\" disk", "x", " \"quoted", "ends here"]);
 }
 
 #[test]
@@ -247,7 +277,9 @@ fn a_field_that_one_line_lacks_is_named_by_its_row() {
     assert!(text.ends_with("column \"continuation.text\", row 1000: found nothing, expected a text"), "{text}");
     let text = message(r#"{"prompt":"a","continuation":{"text":"b"}}"#);
     assert!(text.contains("column \"prompt.text\", row 1000: found nothing"), "{text}");
-    assert!(message(r#"{"prompt":{"text":"a","toxicity":NaN}}"#).contains("line 1000 is not a JSON object"));
+    let text = message(r#"{"prompt":{"text":"a","toxicity":NaN},"continuation":{"text":"b"}}"#);
+    assert!(text.ends_with("column \"prompt.toxicity\", row 1000: found NaN, expected a number from 0 to 1"), "{text}");
+    assert!(message(r#"{"prompt":{"text":"a","toxicity":nan}}"#).contains("line 1000 is not a JSON object"));
 }
 
 #[test]

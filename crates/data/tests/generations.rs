@@ -139,6 +139,36 @@ fn what_is_wrong_is_named_with_its_place() {
 fn a_byte_order_mark_belongs_to_no_name() {
     let dir = tempfile::tempdir().unwrap();
     let columns = GenerationColumns { response: "text".into(), ..GenerationColumns::default() };
-    let path = write(&dir, "a.csv", "\u{feff}text,x\nfine,1\n".as_bytes());
-    assert_eq!(read_generations(&path, &columns).unwrap().responses.get(0), Some("fine"));
+    for (name, text) in [("a.csv", "\u{feff}text,x\nfine,1\n"), ("a.jsonl", "\u{feff}{\"text\":\"fine\"}\n")] {
+        let path = write(&dir, name, text.as_bytes());
+        assert_eq!(read_generations(&path, &columns).unwrap().responses.get(0), Some("fine"), "{name}");
+    }
+}
+
+#[test]
+fn numbers_that_json_has_not_are_read_as_python_writes_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = |text: &str, score: &str| format!("{{\"text\": \"{text}\", \"score\": {score}}}\n");
+    let lines = [line("NaN \\\"Infinity\\\\", "NaN"), line("b", "-Infinity"), line("c", "Infinity"), line("d", "0.5")];
+    let path = write(&dir, "a.jsonl", lines.concat().as_bytes());
+    let (response, score) = ("text".to_owned(), Some("score".to_owned()));
+    let read = read_generations(&path, &GenerationColumns { response, score, ..GenerationColumns::default() }).unwrap();
+    assert_eq!(read.responses.get(0), Some("NaN \"Infinity\\"));
+    let scores: Vec<f64> = read.scores.unwrap().into_iter().flatten().collect();
+    assert!(scores[0].is_nan() && scores[1..] == [f64::NEG_INFINITY, f64::INFINITY, 0.5], "{scores:?}");
+    let text = message("a.jsonl", br#"{"prompt":"a","response":NaN,"score":1,"model":"m","seed":1}"#);
+    assert!(text.ends_with("column \"response\", row 1: found NaN, expected a text"), "{text}");
+}
+
+#[test]
+fn seeds_keep_all_their_digits() {
+    let dir = tempfile::tempdir().unwrap();
+    let seed = |path: &Path| read_generations(path, &columns()).unwrap().groups[1].get(0).map(str::to_owned);
+    let line = br#"{"prompt":"A","response":"b","score":9007199254740993,"model":"m","seed":18446744073709551615}"#;
+    assert_eq!(seed(&write(&dir, "a.jsonl", line)).as_deref(), Some("18446744073709551615"));
+    let path = dir.path().join("a.parquet");
+    let text = |name: &str| Column::new(name.into(), ["a"]);
+    let seeds = Column::new("seed".into(), [9_007_199_254_740_993_i64]);
+    parquet(&path, vec![text("prompt"), text("response"), text("model"), Column::new("score".into(), [1_u32]), seeds]);
+    assert_eq!(seed(&path).as_deref(), Some("9007199254740993"));
 }

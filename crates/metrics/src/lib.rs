@@ -10,8 +10,8 @@
 //! - [`auc`]: how well scores tell two classes apart.
 //! - [`repeating`], [`empty`], [`duplicated`]: degenerate texts, [`Flagged`] one by one.
 //! - [`perplexity`]: from token negative log-likelihoods.
-//! - [`NumberedNGrams`]: distinct-n of many choices of the same texts, for the spread.
-//! - [`over_seeds`], [`bootstrap`], [`bootstrap_by`]: a [`Summary`] with a 95 % interval.
+//! - [`NumberedNGrams`]: distinct-n with its spread over texts.
+//! - [`over_seeds`], [`bootstrap`], [`bootstrap_by`], [`clustered`]: a [`Summary`] with a 95 % interval.
 //! - [`paired_bootstrap`]: what one method gains over another on the same prompts.
 //!
 //! Empty input, NaN and infinities are typed errors, never silent numbers.
@@ -55,8 +55,9 @@ pub use degenerate::{Flagged, duplicated, empty, repeating};
 pub use distinct::{Distinct, PerText, distinct, distinct_per_text, distinct_per_word};
 pub use error::MetricsError;
 pub use moments::{mean, paired_differences, std_population, std_sample};
-pub use ngrams::{NGramCounter, NumberedNGrams};
+pub use ngrams::NumberedNGrams;
 pub use paired::{Gain, paired_bootstrap};
 pub use perplexity::{Perplexity, perplexity};
-pub use seeds::{Bootstrap, Summary, bootstrap, bootstrap_by, over_seeds};
+pub use seeds::{Bootstrap, MANY, Summary, bootstrap, bootstrap_by, clustered, over_seeds};
 pub use tail::{Tail, at_or_below, mean_of_lowest, tail, tail_by_own_reward};
+pub use words::words;

@@ -1,20 +1,26 @@
-//! n-grams as numbers: equal n-grams have the same one, and counting the different ones of any choice of texts is counting numbers.
+//! n-grams as numbers: equal n-grams have the same one, and counting the different ones without some of the texts is counting
+//! numbers.
 
 use std::collections::HashMap;
 
-use crate::{MetricsError, distinct::Distinct, distinct::check_ngrams, error::check_range, moments::mean_of, words::words};
+use crate::{
+    MetricsError, Summary,
+    distinct::{Distinct, check_ngrams},
+    error::check_range,
+    moments::mean_of,
+    words::words,
+};
 
 /// The n-grams of texts, numbered from 0; words and n-grams are those of [`distinct`](crate::distinct).
 ///
-/// The texts are looked at once. After that [`NGramCounter::count`] tells the distinct-n of any choice of them, as a bootstrap over texts
-/// needs it a hundred times.
+/// The texts are looked at once, for their distinct-n and for how far it can be trusted.
 ///
 /// ```
 /// # use tailguard_metrics::NumberedNGrams;
 /// let ngrams = NumberedNGrams::new(&["a good film", "a good cast", "very good"], 2)?;
-/// assert_eq!(ngrams.all().unique, 4);
-/// let first_two = ngrams.counter().count(&[0, 1]);
-/// assert_eq!((first_two.unique, first_two.total), (3, 4));
+/// assert_eq!((ngrams.all().unique, ngrams.all().total), (4, 5));
+/// let [low, high] = ngrams.summary()?.ci95;
+/// assert!(low < 0.8 && high == 1.0); // no share is higher
 /// # Ok::<(), tailguard_metrics::MetricsError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,14 +33,8 @@ pub struct NumberedNGrams {
     unique: usize,
 }
 
-/// Counts the different n-grams of choices of texts, one choice after another.
-#[derive(Debug, Clone)]
-pub struct NGramCounter<'a> {
-    ngrams: &'a NumberedNGrams,
-    /// For each n-gram the last choice that had it.
-    last: Vec<u32>,
-    choice: u32,
-}
+/// Groups of texts that [`NumberedNGrams::summary`] leaves out in turn, at most.
+const GROUPS: usize = 100;
 
 impl NumberedNGrams {
     /// Numbers the n-grams of texts.
@@ -51,9 +51,14 @@ impl NumberedNGrams {
         Distinct { unique: self.unique, total: self.numbers.len() }
     }
 
-    /// A counter for choices of the texts.
-    pub fn counter(&self) -> NGramCounter<'_> {
-        NGramCounter { ngrams: self, last: vec![0; self.unique], choice: 0 }
+    /// [`Distinct::ratio`] with its [`standard_error`](Self::standard_error) over up to 100 groups of texts and the interval of
+    /// the normal distribution. Resampled texts would repeat themselves, so the bootstrap has no such interval.
+    ///
+    /// # Errors
+    /// [`MetricsError::OutOfRange`] for a single text.
+    pub fn summary(&self) -> Result<Summary, MetricsError> {
+        let std = self.standard_error(self.ends.len().min(GROUPS))?;
+        Ok(Summary::normal(self.all().ratio(), std).of_share())
     }
 
     /// Standard error of [`Distinct::ratio`] over texts: the jackknife that leaves out one of `groups` groups of texts at a time. In time
@@ -98,31 +103,6 @@ impl NumberedNGrams {
     fn of(&self, text: usize) -> &[u32] {
         let begin = text.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.numbers[begin..self.ends[text]]
-    }
-}
-
-impl NGramCounter<'_> {
-    /// The count over the texts at these places; a text may be there more than once.
-    ///
-    /// # Panics
-    /// If there is no text at such a place.
-    pub fn count(&mut self, places: &[usize]) -> Distinct {
-        if self.choice == u32::MAX {
-            self.last.fill(0);
-            self.choice = 0;
-        }
-        self.choice += 1;
-        let mut count = Distinct { unique: 0, total: 0 };
-        for &text in places {
-            let numbers = self.ngrams.of(text);
-            count.total += numbers.len();
-            for &number in numbers {
-                let last = &mut self.last[number as usize];
-                count.unique += usize::from(*last != self.choice);
-                *last = self.choice;
-            }
-        }
-        count
     }
 }
 
@@ -216,21 +196,6 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_choice_counts_as_its_texts_do(texts in vec("[abc ]{0,14}", 1..12), n in 1_usize..5, picks in vec(any::<prop::sample::Index>(), 1..20)) {
-            let ngrams = NumberedNGrams::new(&texts, n).unwrap();
-            let mut counter = ngrams.counter();
-            let all: Vec<usize> = (0..texts.len()).collect();
-            let picked: Vec<usize> = picks.iter().map(|pick| pick.index(texts.len())).collect();
-            // the second choice is not disturbed by the first
-            for places in [all, picked] {
-                let chosen: Vec<&String> = places.iter().map(|&place| &texts[place]).collect();
-                prop_assert_eq!(counter.count(&places), distinct(&chosen, n).unwrap());
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
         fn the_standard_error_is_that_of_the_jackknife(texts in vec("[abc ]{0,14}", 2..12), n in 1_usize..4) {
             let ngrams = NumberedNGrams::new(&texts, n).unwrap();
             for groups in [2, texts.len()] {
@@ -252,6 +217,5 @@ mod tests {
         let text = "a b c d e f g ".repeat(200_000);
         let ngrams = NumberedNGrams::new(&[text.as_str(), "g a b"], 2).unwrap();
         assert_eq!(ngrams.all(), Distinct { unique: 7, total: 7 * 200_000 - 1 + 2 });
-        assert_eq!(ngrams.counter().count(&[1]), Distinct { unique: 2, total: 2 });
     }
 }

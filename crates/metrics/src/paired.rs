@@ -1,13 +1,13 @@
 //! What one method gains over another on the same prompts, and how far that can be trusted.
 
-use crate::{Bootstrap, MetricsError, bootstrap, over_seeds, paired_differences};
+use crate::{Bootstrap, MetricsError, clustered, over_seeds, paired_differences};
 
 /// What one method gains over another.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Gain {
     /// Mean difference, left less right.
     pub mean: f64,
-    /// Its standard error over prompts: the spread of the resampled means.
+    /// Its standard error over prompts.
     pub std: f64,
     /// Its 95 % interval over prompts.
     pub ci95: [f64; 2],
@@ -18,12 +18,13 @@ pub struct Gain {
 /// The paired bootstrap of two methods: `left` and `right` have one row per seed and in it one value per prompt, the same prompts and
 /// seeds in the same order.
 ///
-/// The values of a prompt are averaged over the seeds, the differences of these averages are taken prompt by prompt, and the *prompts*
-/// are resampled: what makes a prompt hard for both methods cancels. `ci95` therefore says how far the gain depends on the choice
-/// of prompts (and on the samples drawn for them), **given the policies that these seeds have trained**. It does not say what another
-/// training run would give, and with many prompts it is narrow however much the seeds differ. That is what `seeds_ci95` is for:
-/// Student's t interval of the gain of each seed (the prompts fixed), which needs two seeds and is wide with few. A claim about a method,
-/// rather than about a policy, should rest on the wider of the two.
+/// The values of a prompt are averaged over the seeds, the differences of these averages are taken prompt by prompt, and the
+/// *prompts* are resampled (more than [`MANY`](crate::MANY) are not: see [`clustered`]): what makes a prompt hard for both
+/// methods cancels. `ci95` therefore says how far the gain depends on the choice of prompts (and on the samples drawn for
+/// them), **given the policies that these seeds have trained**. It does not say what another training run would give, and with
+/// many prompts it is narrow however much the seeds differ. That is what `seeds_ci95` is for: Student's t interval of the gain
+/// of each seed (the prompts fixed), which needs two seeds and is wide with few. A claim about a method, rather than about a
+/// policy, should rest on the wider of the two.
 ///
 /// # Errors
 /// [`MetricsError::Unpaired`] where seeds or prompts do not match; [`MetricsError::TooFew`] for no seed or fewer than two prompts, as
@@ -57,8 +58,9 @@ pub fn paired_bootstrap(left: &[Vec<f64>], right: &[Vec<f64>], settings: Bootstr
         return Err(MetricsError::Unpaired { left: "prompts of the first seed", left_len, right: "of another", right_len });
     }
     let seeds = rows.len() as f64;
-    let per_prompt: Vec<f64> = (0..prompts).map(|prompt| rows.iter().map(|row| row[prompt]).sum::<f64>() / seeds).collect();
-    let over_prompts = bootstrap(&per_prompt, settings)?;
+    let of_prompt = |prompt: usize| (rows.iter().map(|row| row[prompt]).sum::<f64>() / seeds, 1);
+    let per_prompt: Vec<_> = (0..prompts).map(of_prompt).collect();
+    let over_prompts = clustered(&per_prompt, settings)?;
     let per_seed: Vec<f64> = rows.iter().map(|row| row.iter().sum::<f64>() / prompts as f64).collect();
     let seeds_ci95 = if per_seed.len() > 1 { Some(over_seeds(&per_seed)?.ci95) } else { None };
     Ok(Gain { mean: over_prompts.mean, std: over_prompts.std, ci95: over_prompts.ci95, seeds_ci95 })

@@ -20,6 +20,19 @@ pub struct Summary {
     pub ci95: [f64; 2],
 }
 
+impl Summary {
+    /// A figure with its standard error, and the 95 % interval of the normal distribution.
+    pub fn normal(mean: f64, std: f64) -> Self {
+        Self { mean, std, ci95: [mean - NORMAL_975 * std, mean + NORMAL_975 * std] }
+    }
+
+    /// The summary of a share: its interval ends where shares do, at 0 and 1.
+    #[must_use]
+    pub fn of_share(self) -> Self {
+        Self { ci95: self.ci95.map(|end| end.clamp(0.0, 1.0)), ..self }
+    }
+}
+
 /// Settings of a bootstrap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bootstrap {
@@ -29,6 +42,11 @@ pub struct Bootstrap {
     pub seed: u64,
 }
 
+/// Up to so many values are resampled for an interval of their mean. Of more the resampled means would be normally distributed,
+/// and their spread is known without.
+pub const MANY: usize = 10_000;
+/// The point that the normal distribution exceeds with probability 2.5 %.
+const NORMAL_975: f64 = 1.96;
 /// The fewest resamples of which 2.5 % is one.
 const FEWEST_RESAMPLES: usize = 40;
 
@@ -74,6 +92,44 @@ pub fn bootstrap(values: &[f64], settings: Bootstrap) -> Result<Summary, Metrics
     check("values", values)?;
     let mean = |picked: &[usize]| picked.iter().map(|&index| values[index]).sum::<f64>() / picked.len() as f64;
     bootstrap_by(values.len(), mean, settings)
+}
+
+/// The mean of values that come in clusters, such as the rewards of several responses to one prompt, with its interval over the
+/// clusters: what is in one cluster is alike, so whole clusters are resampled and not single values.
+///
+/// Of each cluster `clusters` has the sum of its values and how many they are. The mean is that of all values, so that a
+/// cluster counts as often as it has values. With one value each this is [`bootstrap`]. More than [`MANY`] clusters are not
+/// resampled: their interval is by the normal distribution, with the standard error of a ratio (Cochran, Sampling Techniques,
+/// 1977, chapter 6).
+///
+/// # Errors
+/// [`MetricsError::TooFew`] for no clusters; [`MetricsError::NotFinite`]; [`MetricsError::OutOfRange`] for a cluster without
+/// values, or for fewer than 40 resamples.
+///
+/// # Example
+/// ```
+/// # use tailguard_metrics::{Bootstrap, clustered};
+/// let settings = Bootstrap { resamples: 1000, seed: 0 };
+/// let prompts = [(1.0, 1), (3.0, 1), (2.0, 1), (6.0, 1)];
+/// let copies = prompts.map(|(reward, _)| (16.0 * reward, 16)); // each answered 16 times, always alike
+/// let (once, often) = (clustered(&prompts, settings)?, clustered(&copies, settings)?);
+/// assert!(once.mean == 3.0 && often == once); // 64 rewards tell no more than four
+/// # Ok::<(), tailguard_metrics::MetricsError>(())
+/// ```
+pub fn clustered(clusters: &[(f64, usize)], settings: Bootstrap) -> Result<Summary, MetricsError> {
+    check("clusters", &clusters.iter().map(|(sum, _)| *sum).collect::<Vec<_>>())?;
+    clusters.iter().try_for_each(|(_, count)| check_range("values of a cluster", *count, 1, usize::MAX))?;
+    let mean_at = |picked: &[usize]| {
+        let sum: f64 = picked.iter().map(|&place| clusters[place].0).sum();
+        sum / picked.iter().map(|&place| clusters[place].1).sum::<usize>() as f64
+    };
+    if clusters.len() <= MANY {
+        return bootstrap_by(clusters.len(), mean_at, settings);
+    }
+    let (mean, len) = (mean_at(&(0..clusters.len()).collect::<Vec<_>>()), clusters.len() as f64);
+    let squares: f64 = clusters.iter().map(|&(sum, count)| (sum - mean * count as f64).powi(2)).sum();
+    let values: usize = clusters.iter().map(|(_, count)| count).sum();
+    Ok(Summary::normal(mean, (squares * len / (len - 1.0)).sqrt() / values as f64))
 }
 
 /// The percentile bootstrap of any figure of `len` items; `figure` is given the indices of the items to count.
@@ -188,6 +244,26 @@ mod tests {
     }
 
     #[test]
+    fn many_clusters_have_the_interval_of_their_resamples() {
+        let mut random = ChaCha8Rng::seed_from_u64(5);
+        let mut cluster = || {
+            let (count, level) = (1 + below(4, random.next_u64()), below(1000, random.next_u64()) as f64);
+            (level * count as f64, count)
+        };
+        let clusters: Vec<(f64, usize)> = (0..=MANY).map(|_| cluster()).collect();
+        let (all, resampled) = (clustered(&clusters, SETTINGS).unwrap(), clustered(&clusters[..MANY], SETTINGS).unwrap());
+        assert!((all.std / resampled.std - 1.0).abs() < 0.1, "{all:?} {resampled:?}");
+        assert!((0..2).all(|end| (all.ci95[end] - resampled.ci95[end]).abs() < 0.3 * all.std), "{all:?} {resampled:?}");
+        assert!(matches!(clustered(&[(1.0, 0)], SETTINGS), Err(MetricsError::OutOfRange { .. })));
+        assert!(matches!(clustered(&[], SETTINGS), Err(MetricsError::TooFew { .. })));
+    }
+
+    #[test]
+    fn the_interval_of_a_share_ends_where_shares_do() {
+        assert_eq!(Summary::normal(0.25, 0.5).of_share().ci95, [0.0, 1.0]);
+    }
+
+    #[test]
     fn about_95_of_100_bootstrap_intervals_hold_the_true_mean() {
         let mut random = ChaCha8Rng::seed_from_u64(5);
         let mut held = 0;
@@ -221,6 +297,13 @@ mod tests {
             for summary in [over_seeds(&vec![value; count]).unwrap(), bootstrap(&vec![value; count], SETTINGS).unwrap()] {
                 prop_assert!(summary.std < 1e-12 && (summary.ci95[1] - summary.ci95[0]).abs() < 1e-12);
             }
+        }
+
+        #[test]
+        fn clusters_of_one_value_are_the_values(values in vec(-9.0..9.0, 1..40), seed: u64) {
+            let settings = Bootstrap { seed, ..SETTINGS };
+            let ones: Vec<(f64, usize)> = values.iter().map(|&value| (value, 1)).collect();
+            prop_assert_eq!(clustered(&ones, settings), bootstrap(&values, settings));
         }
 
         #[test]

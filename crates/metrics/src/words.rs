@@ -5,8 +5,13 @@ pub(crate) fn is_space(character: char) -> bool {
     character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)
 }
 
-/// The words of a text: what white space parts.
-pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
+/// The words of a text: what white space parts, as Python's `str.split()` has it. All metrics of words take these.
+///
+/// ```
+/// # use tailguard_metrics::words;
+/// assert_eq!(words(" a good\u{1c}film\n").collect::<Vec<_>>(), ["a", "good", "film"]);
+/// ```
+pub fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(is_space).filter(|word| !word.is_empty())
 }
 

@@ -1,7 +1,10 @@
 //! The figures of a method, each stated once: its key, how a table shows it, where it is.
 
+use tailguard_metrics::over_seeds;
+
+use crate::error::ReportError;
 use crate::evaluation::EvaluatedMethod;
-use crate::results::{Figure, MethodResults};
+use crate::results::{Figure, MethodResults, OtherTail};
 
 /// A figure of a method, as a run or an evaluation has it.
 pub(crate) struct Column<T> {
@@ -13,16 +16,21 @@ pub(crate) struct Column<T> {
     pub(crate) digits: usize,
     /// None where nothing was measured.
     pub(crate) get: fn(&T) -> Option<Figure>,
-    pub(crate) set: fn(&mut T, Figure),
+    /// A figure that must be there is left as it is by nothing.
+    pub(crate) set: fn(&mut T, Option<Figure>),
 }
 
 /// The column of a field, whose name is the key; `optional` if it may hold nothing.
 macro_rules! column {
     ($field:ident, $head:literal, $digits:literal) => {
-        column!($field, $head, $digits, |results| Some(results.$field), |results, figure| results.$field = figure)
+        column!($field, $head, $digits, |results| Some(results.$field), |results, figure| {
+            if let Some(figure) = figure {
+                results.$field = figure;
+            }
+        })
     };
     (optional $field:ident, $head:literal, $digits:literal) => {
-        column!($field, $head, $digits, |results| results.$field, |results, figure| results.$field = Some(figure))
+        column!($field, $head, $digits, |results| results.$field, |results, figure| results.$field = figure)
     };
     ($field:ident, $head:literal, $digits:literal, $get:expr, $set:expr) => {
         Column { key: stringify!($field), head: $head, digits: $digits, get: $get, set: $set }
@@ -40,16 +48,22 @@ pub(crate) const QUALITY: [Column<MethodResults>; 7] = [
     column!(kl, "KL", 2),
 ];
 
+macro_rules! text_columns {
+    ($($optional:ident)?) => {
+        [
+            column!($($optional)? distinct_1, "distinct-1", 3),
+            column!($($optional)? distinct_2, "distinct-2", 3),
+            column!($($optional)? distinct_3, "distinct-3", 3),
+            column!($($optional)? length, "length", 1),
+            column!($($optional)? repeated_4gram, "repeated 4-gram", 3),
+            column!($($optional)? empty, "empty", 3),
+            column!($($optional)? duplicate, "duplicate", 3),
+        ]
+    };
+}
+
 /// What the texts look like.
-pub(crate) const TEXT: [Column<MethodResults>; 7] = [
-    column!(distinct_1, "distinct-1", 3),
-    column!(distinct_2, "distinct-2", 3),
-    column!(distinct_3, "distinct-3", 3),
-    column!(length, "length", 1),
-    column!(repeated_4gram, "repeated 4-gram", 3),
-    column!(empty, "empty", 3),
-    column!(duplicate, "duplicate", 3),
-];
+pub(crate) const TEXT: [Column<MethodResults>; 7] = text_columns!();
 
 /// [`QUALITY`] of an evaluation, where any figure may be unknown.
 pub(crate) const EVALUATED_QUALITY: [Column<EvaluatedMethod>; 8] = [
@@ -64,15 +78,7 @@ pub(crate) const EVALUATED_QUALITY: [Column<EvaluatedMethod>; 8] = [
 ];
 
 /// [`TEXT`] of an evaluation.
-pub(crate) const EVALUATED_TEXT: [Column<EvaluatedMethod>; 7] = [
-    column!(optional distinct_1, "distinct-1", 3),
-    column!(optional distinct_2, "distinct-2", 3),
-    column!(optional distinct_3, "distinct-3", 3),
-    column!(optional length, "length", 1),
-    column!(optional repeated_4gram, "repeated 4-gram", 3),
-    column!(optional empty, "empty", 3),
-    column!(optional duplicate, "duplicate", 3),
-];
+pub(crate) const EVALUATED_TEXT: [Column<EvaluatedMethod>; 7] = text_columns!(optional);
 
 /// All figures of a run, in the order of the tables.
 pub(crate) fn columns() -> impl Iterator<Item = Column<MethodResults>> {
@@ -82,6 +88,48 @@ pub(crate) fn columns() -> impl Iterator<Item = Column<MethodResults>> {
 /// All figures of an evaluation, in the order of the tables.
 pub(crate) fn evaluated_columns() -> impl Iterator<Item = Column<EvaluatedMethod>> {
     EVALUATED_QUALITY.into_iter().chain(EVALUATED_TEXT)
+}
+
+/// The figures of seeds together, each the spread of their means; one that a seed lacks is lacking.
+pub(crate) fn combine<T>(combined: &mut T, seeds: &[T], columns: impl Iterator<Item = Column<T>>) -> Result<(), ReportError> {
+    for column in columns {
+        (column.set)(combined, over(seeds.iter().map(column.get))?);
+    }
+    Ok(())
+}
+
+/// The other tails of seeds together. Where their numbers of prompts differ it is the lowest, which the figure rests on at
+/// least.
+pub(crate) fn combine_tails(seeds: &[&[OtherTail]]) -> Result<Vec<OtherTail>, ReportError> {
+    let thresholds = |tails: &[OtherTail]| tails.iter().map(|tail| tail.threshold).collect::<Vec<_>>();
+    let Some(first) = seeds.first().map(|tails| thresholds(tails)) else { return Ok(Vec::new()) };
+    if seeds.iter().any(|tails| thresholds(tails) != first) {
+        return Err(ReportError::SeedsDiffer { what: "the list of other tails" });
+    }
+    let combined = |(place, threshold): (usize, f64)| {
+        let prompts = seeds.iter().map(|tails| tails[place].prompts).min().unwrap_or_default();
+        Ok(OtherTail { threshold, prompts, reward: over(seeds.iter().map(|tails| tails[place].reward))? })
+    };
+    first.into_iter().enumerate().map(combined).collect()
+}
+
+fn over(figures: impl Iterator<Item = Option<Figure>>) -> Result<Option<Figure>, ReportError> {
+    let means: Option<Vec<f64>> = figures.map(|figure| Some(figure?.mean)).collect();
+    Ok(means.map(|means| over_seeds(&means)).transpose()?.map(Figure::from))
+}
+
+/// Every number of these figures, with what to call it.
+pub(crate) fn numbers<'a>(
+    method: &'a str,
+    figures: impl Iterator<Item = (&'static str, Figure)> + 'a,
+    other_tails: &'a [OtherTail],
+) -> impl Iterator<Item = (String, f64)> + 'a {
+    let rewards = other_tails.iter().filter_map(|tail| Some(("other_tails", tail.reward?)));
+    let of_figures = figures
+        .chain(rewards)
+        .flat_map(|(key, Figure { mean, std, ci95: [low, high] })| [mean, std, low, high].map(|number| (key, number)));
+    let thresholds = other_tails.iter().map(|tail| ("other_tails", tail.threshold));
+    of_figures.chain(thresholds).map(move |(key, number)| (format!("{method}: {key}"), number))
 }
 
 /// A figure of the tables, for whoever shows it in another form.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tailguard_metrics::Gain;
+use tailguard_metrics::{Bootstrap, Gain, MetricsError, paired_bootstrap};
 
 use crate::table::number;
 
@@ -35,7 +35,7 @@ pub struct Comparison {
     pub method: String,
     /// The other one.
     pub over: String,
-    /// Prompts that both have.
+    /// Different prompts that both have.
     pub prompts: usize,
     /// Difference of the rewards.
     pub reward: Difference,
@@ -43,7 +43,35 @@ pub struct Comparison {
     pub tail: Option<Difference>,
 }
 
+/// Resamples of the prompts.
+const RESAMPLES: usize = 2_000;
+
 impl Comparison {
+    /// Compares the rewards of two methods, one row per seed and in it one per prompt, by
+    /// [`paired_bootstrap`](tailguard_metrics::paired_bootstrap). `tail` has the places of the tail's prompts in these rows.
+    ///
+    /// # Errors
+    /// [`MetricsError`] for rows that do not belong together, fewer than two prompts, or a reward that is no finite number.
+    pub fn of(
+        (method, rewards): (&str, &[Vec<f64>]),
+        (over, others): (&str, &[Vec<f64>]),
+        tail: &[usize],
+    ) -> Result<Self, MetricsError> {
+        let difference = |rewards: &[Vec<f64>], others: &[Vec<f64>]| {
+            paired_bootstrap(rewards, others, Bootstrap { resamples: RESAMPLES, seed: 0 }).map(Difference::from)
+        };
+        let of_tail = |rows: &[Vec<f64>]| -> Vec<Vec<f64>> {
+            rows.iter().map(|row| tail.iter().filter_map(|&prompt| row.get(prompt).copied()).collect()).collect()
+        };
+        Ok(Self {
+            method: method.to_owned(),
+            over: over.to_owned(),
+            prompts: rewards.first().map_or(0, Vec::len),
+            reward: difference(rewards, others)?,
+            tail: if tail.len() < 2 { None } else { Some(difference(&of_tail(rewards), &of_tail(others))?) },
+        })
+    }
+
     /// Every number of it, with what to call it.
     pub(crate) fn numbers(&self) -> Vec<(String, f64)> {
         let what = format!("{} less {}", self.method, self.over);
@@ -98,6 +126,14 @@ pub(crate) mod tests {
         comparison.reward = Difference { mean: -0.25, ci95: [-0.3, -0.2], seeds_ci95: Some([-0.9, 0.4]), ..comparison.reward };
         comparison.tail = None;
         assert_eq!(comparison.line("A", "B"), "A - B: reward -0.25 [-0.30, -0.20] (over seeds [-0.90, 0.40])");
+    }
+
+    #[test]
+    fn a_tail_of_one_prompt_has_no_gain() {
+        let (better, worse) = ([vec![1.0, 2.0, 4.0]], [vec![0.5, 1.0, 1.0]]);
+        let found = |tail: &[usize]| Comparison::of(("a", &better), ("b", &worse), tail).unwrap();
+        assert_eq!((found(&[1]).prompts, found(&[1]).tail), (3, None));
+        assert!((found(&[1, 2]).tail.unwrap().mean - 2.0).abs() < 1e-12);
     }
 
     #[test]

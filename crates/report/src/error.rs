@@ -11,7 +11,7 @@ use tailguard_metrics::MetricsError;
 #[non_exhaustive]
 pub enum ReportError {
     /// The directory for a new run holds a run.
-    #[error("{} already holds a run: choose another --out, or continue it with --resume", path.display())]
+    #[error("{} already holds a run: choose another --out", path.display())]
     HoldsARun {
         /// The directory.
         path: PathBuf,
@@ -63,6 +63,16 @@ pub enum ReportError {
         line: usize,
         /// What is wrong.
         detail: String,
+    },
+    /// A log that lacks an iteration before the one that a run goes on after.
+    #[error("{}: no row of iteration {iteration}, but the training goes on after iteration {done}", path.display())]
+    MissingIteration {
+        /// The log.
+        path: PathBuf,
+        /// The first that it lacks.
+        iteration: u64,
+        /// The last of the checkpoint.
+        done: u64,
     },
     /// A Parquet file that cannot be written or read.
     #[error("cannot {action} {}", path.display())]

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tailguard_metrics::{MetricsError, over_seeds};
+use tailguard_metrics::MetricsError;
 
-use crate::columns::evaluated_columns;
+use crate::columns::{combine, combine_tails, evaluated_columns, numbers};
 use crate::comparison::Comparison;
 use crate::error::ReportError;
 use crate::results::{Figure, OtherTail};
@@ -29,7 +29,7 @@ pub enum EvaluatedTail {
         threshold: f64,
         /// The share of all prompts whose quantile it is, if it was asked for as a share.
         share: Option<f64>,
-        /// How many texts of each method and seed there are, where it is the same for all.
+        /// How many prompts of each method and seed there are, where it is the same for all.
         prompts: Option<usize>,
     },
     /// The rewards that are themselves at most a threshold, as no prompt has a score.
@@ -72,7 +72,7 @@ pub struct PromptBucket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LengthUnit {
-    /// What white space parts.
+    /// What white space parts: [`words`](tailguard_metrics::words).
     Words,
     /// Tokens of a tokenizer.
     Tokens,
@@ -107,6 +107,9 @@ impl LeftOut {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluatedMethod {
+    /// How many seeds the figures are over; 1 where the texts name none, and 0 in older files, which do not say it.
+    #[serde(default)]
+    pub seeds: usize,
     /// Rows.
     pub rows: usize,
     /// Rows without a response.
@@ -178,30 +181,17 @@ impl EvaluatedMethod {
         if others.is_empty() {
             return Ok(first.clone());
         }
-        let thresholds = |seed: &Self| seed.other_tails.iter().map(|tail| tail.threshold).collect::<Vec<_>>();
-        if others.iter().any(|other| thresholds(other) != thresholds(first)) {
-            return Err(ReportError::SeedsDiffer { what: "the list of other tails" });
-        }
-        let mut combined = Self::default();
+        let other_tails = combine_tails(&seeds.iter().map(|seed| seed.other_tails.as_slice()).collect::<Vec<_>>())?;
+        let mut combined = Self { other_tails, ..Self::default() };
         for seed in seeds {
+            combined.seeds += seed.seeds;
             combined.rows += seed.rows;
             combined.missing_responses += seed.missing_responses;
             combined.reward_left_out.add(seed.reward_left_out);
             combined.prompt_score_left_out.add(seed.prompt_score_left_out);
             combined.judge_left_out.add(seed.judge_left_out);
         }
-        let over = |means: Vec<f64>| over_seeds(&means).map(Figure::from);
-        for column in evaluated_columns() {
-            let means: Option<_> = seeds.iter().map(|seed| Some((column.get)(seed)?.mean)).collect();
-            if let Some(means) = means {
-                (column.set)(&mut combined, over(means)?);
-            }
-        }
-        for (place, &OtherTail { threshold, .. }) in first.other_tails.iter().enumerate() {
-            let means: Option<_> = seeds.iter().map(|seed| Some(seed.other_tails[place].reward?.mean)).collect();
-            let prompts = seeds.iter().map(|seed| seed.other_tails[place].prompts).sum();
-            combined.other_tails.push(OtherTail { threshold, prompts, reward: means.map(over).transpose()? });
-        }
+        combine(&mut combined, seeds, evaluated_columns())?;
         Ok(combined)
     }
 }
@@ -242,21 +232,18 @@ pub struct Evaluation {
 
 impl ResultsFile for Evaluation {
     fn numbers(&self) -> Vec<(String, f64)> {
-        let mut numbers = vec![("the share of CVaR".to_owned(), self.cvar_share)];
+        let mut all = vec![("the share of CVaR".to_owned(), self.cvar_share)];
         if let Some(EvaluatedTail::PromptScores { threshold, .. } | EvaluatedTail::OwnScores { threshold }) = self.tail {
-            numbers.push(("the threshold of the tail".to_owned(), threshold));
+            all.push(("the threshold of the tail".to_owned(), threshold));
         }
         for (method, results) in &self.methods {
-            let other_tails = results.other_tails.iter().filter_map(|tail| Some(("other_tails", tail.reward?)));
-            for (key, Figure { mean, std, ci95: [low, high] }) in results.figures().chain(other_tails) {
-                numbers.extend([mean, std, low, high].map(|number| (format!("{method}: {key}"), number)));
-            }
+            all.extend(numbers(method, results.figures(), &results.other_tails));
             let buckets = results.buckets.iter().flat_map(|bucket| [bucket.prompt_score, bucket.reward]);
             let others = results.curve.iter().filter_map(|point| point.reward).chain(buckets).chain(results.reward_spread);
-            numbers.extend(others.map(|number| (format!("{method}: curve"), number)));
+            all.extend(others.map(|number| (format!("{method}: curve"), number)));
         }
-        numbers.extend(self.comparisons.iter().flat_map(Comparison::numbers));
-        numbers
+        all.extend(self.comparisons.iter().flat_map(Comparison::numbers));
+        all
     }
 }
 
@@ -270,11 +257,11 @@ pub(crate) mod tests {
 
     /// Two methods: one of which all is known, and one of which nothing is but the length of its texts.
     pub(crate) fn evaluation() -> Evaluation {
-        let mut all = EvaluatedMethod { rows: 20, ..EvaluatedMethod::default() };
+        let mut all = EvaluatedMethod { seeds: 1, rows: 20, ..EvaluatedMethod::default() };
         for (column, mean) in evaluated_columns().zip(0_u32..) {
-            (column.set)(&mut all, figure(f64::from(mean)));
+            (column.set)(&mut all, Some(figure(f64::from(mean))));
         }
-        let little = EvaluatedMethod { rows: 3, length: Some(figure(7.0)), ..EvaluatedMethod::default() };
+        let little = EvaluatedMethod { seeds: 1, rows: 3, length: Some(figure(7.0)), ..EvaluatedMethod::default() };
         Evaluation {
             kind: Kind::Evaluation,
             task: None,
@@ -322,10 +309,13 @@ pub(crate) mod tests {
     #[test]
     fn a_figure_that_one_seed_lacks_is_lacking_and_rows_add_up() {
         let one = evaluation().methods["mine"].clone();
-        let mut other = EvaluatedMethod { reward: Some(figure(2.0)), kl: None, ..one.clone() };
+        let tail = |prompts| vec![OtherTail { threshold: 1.0, prompts, reward: Some(figure(0.0)) }];
+        let one = EvaluatedMethod { other_tails: tail(239), ..one };
+        let mut other = EvaluatedMethod { reward: Some(figure(2.0)), kl: None, other_tails: tail(238), ..one.clone() };
         other.reward_left_out = LeftOut { missing: 1, not_finite: 2 };
         let both = EvaluatedMethod::over_seeds(&[one.clone(), other]).unwrap();
         assert_eq!((both.rows, both.kl, both.reward_left_out), (40, None, LeftOut { missing: 1, not_finite: 2 }));
+        assert_eq!((both.seeds, both.other_tails[0].prompts), (2, 238));
         let reward = both.reward.unwrap();
         assert!((reward.mean - 1.0).abs() < 1e-12 && (reward.std - 2.0_f64.sqrt()).abs() < 1e-12, "{reward:?}");
         assert_eq!(EvaluatedMethod::over_seeds(std::slice::from_ref(&one)).unwrap(), one);

@@ -53,6 +53,7 @@ mod rows;
 mod run_dir;
 mod table;
 mod tensorboard;
+mod terminal;
 mod trl;
 mod warnings;
 
@@ -69,5 +70,6 @@ pub use rows::{MetricRow, TextRow, read_metrics, read_texts};
 pub use run_dir::{About, NewRunDir, RunDir};
 pub use table::{Style, cell, evaluation_table, number, table};
 pub use tensorboard::EventLog;
+pub use terminal::{harmless, one_line};
 pub use trl::{trl_scalars, write_trl_metrics};
 pub use warnings::warnings;

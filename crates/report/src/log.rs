@@ -38,14 +38,16 @@ impl TrainingLog {
     /// its last checkpoint, are removed, and so is a line that it did not finish.
     ///
     /// # Errors
-    /// When the file cannot be read or written, or a line of it is damaged.
+    /// When the file cannot be read or written, or a line of it is damaged; [`ReportError::MissingIteration`] unless it has
+    /// each of the iterations up to `done` in turn.
     pub fn resume(path: &Path, done: u64) -> Result<Self, ReportError> {
         let mut kept = String::new();
-        if done > 0
-            && let Some(text) = files::read_if_there(path)?
-        {
-            for row in parse(path, &text)?.iter().filter(|row| row.iteration <= done) {
-                kept += &line(row);
+        if done > 0 {
+            let rows = parse(path, &files::read_if_there(path)?.unwrap_or_default())?;
+            let mut rows = rows.iter().filter(|row| row.iteration <= done);
+            for iteration in 1..=done {
+                let row = rows.next().filter(|row| row.iteration == iteration);
+                kept += &line(row.ok_or_else(|| ReportError::MissingIteration { path: path.to_owned(), iteration, done })?);
             }
         }
         files::write(path, kept.as_bytes())?;
@@ -151,6 +153,18 @@ mod tests {
         let mut log = TrainingLog::resume(&path, 2).unwrap();
         log.append(&rows[2]).unwrap();
         assert_eq!(read_log(&path).unwrap(), rows);
+    }
+
+    #[test]
+    fn a_log_that_lacks_an_iteration_is_not_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        let message = |done| TrainingLog::resume(&path, done).unwrap_err().to_string();
+        assert!(message(2).ends_with("no row of iteration 1, but the training goes on after iteration 2"));
+        let mut log = TrainingLog::resume(&path, 0).unwrap();
+        [1, 3].iter().for_each(|&iteration| log.append(&row(iteration, &[])).unwrap());
+        assert!(message(3).contains("no row of iteration 2"));
+        assert_eq!(read_log(&path).unwrap().len(), 2, "the file is as it was");
     }
 
     #[test]

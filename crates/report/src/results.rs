@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tailguard_metrics::{MetricsError, Summary, over_seeds};
+use tailguard_metrics::{MetricsError, Summary};
 
-use crate::columns::columns;
+use crate::columns::{columns, combine, combine_tails, numbers};
 use crate::comparison::Comparison;
 use crate::error::ReportError;
 use crate::results_file::ResultsFile;
@@ -65,8 +65,9 @@ impl fmt::Display for Method {
 /// One figure with its spread.
 ///
 /// With several seeds, `mean` is the mean over seeds, `std` their sample standard deviation and `ci95` the 95 % interval of the
-/// mean over seeds. With one seed, `mean` is over prompts (or texts), `ci95` its bootstrap interval over them, and `std` the standard
-/// error of the mean: the spread of the resampled means, not that of single prompts.
+/// mean over seeds. With one seed, `mean` is over prompts (or texts), `ci95` its interval over them, and `std` the standard
+/// error of the mean, not the spread of single prompts: both by the bootstrap, or for many prompts by the normal distribution.
+/// Those of distinct-n are by the jackknife, which leaves out groups of texts in turn.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
@@ -148,10 +149,11 @@ impl MethodResults {
         columns().filter_map(|column| Some((column.key, (column.get)(self)?)))
     }
 
-    /// The figures of one method over its seeds: those of a single seed as they are, of several the spread of their means.
+    /// The figures of one method over its seeds: those of a single seed as they are, of several the spread of their means. A
+    /// figure that one seed lacks is lacking.
     ///
     /// # Errors
-    /// [`ReportError::Combine`] for no seeds; [`ReportError::SeedsDiffer`] if their other tails are not the same.
+    /// [`ReportError::Combine`] for no seeds; [`ReportError::SeedsDiffer`] if their other tails are not by the same thresholds.
     pub fn over_seeds(seeds: &[Self]) -> Result<Self, ReportError> {
         let [first, others @ ..] = seeds else {
             return Err(MetricsError::TooFew { what: "seeds", needed: 1, found: 0 }.into());
@@ -160,21 +162,8 @@ impl MethodResults {
         if others.is_empty() {
             return Ok(combined);
         }
-        let tails = |seed: &Self| seed.other_tails.iter().map(|tail| (tail.threshold, tail.prompts)).collect::<Vec<_>>();
-        if others.iter().any(|other| tails(other) != tails(first)) {
-            return Err(ReportError::SeedsDiffer { what: "the list of other tails" });
-        }
-        let over = |means: Vec<f64>| over_seeds(&means).map(Figure::from);
-        for column in columns() {
-            let means: Option<_> = seeds.iter().map(|seed| Some((column.get)(seed)?.mean)).collect();
-            if let Some(means) = means {
-                (column.set)(&mut combined, over(means)?);
-            }
-        }
-        for (place, tail) in combined.other_tails.iter_mut().enumerate() {
-            let means: Option<_> = seeds.iter().map(|seed| Some(seed.other_tails[place].reward?.mean)).collect();
-            tail.reward = means.map(over).transpose()?;
-        }
+        combined.other_tails = combine_tails(&seeds.iter().map(|seed| seed.other_tails.as_slice()).collect::<Vec<_>>())?;
+        combine(&mut combined, seeds, columns())?;
         Ok(combined)
     }
 }
@@ -241,17 +230,12 @@ pub struct Results {
 
 impl ResultsFile for Results {
     fn numbers(&self) -> Vec<(String, f64)> {
-        let mut numbers = vec![("the threshold of the tail".to_owned(), self.tail.threshold)];
+        let mut all = vec![("the threshold of the tail".to_owned(), self.tail.threshold)];
         for (method, results) in &self.methods {
-            let mut put = |key: &str, number: f64| numbers.push((format!("{method}: {key}"), number));
-            let other_tails = results.other_tails.iter().filter_map(|tail| Some(("other_tails", tail.reward?)));
-            for (key, Figure { mean, std, ci95: [low, high] }) in results.figures().chain(other_tails) {
-                [mean, std, low, high].into_iter().for_each(|number| put(key, number));
-            }
-            results.other_tails.iter().for_each(|tail| put("other_tails", tail.threshold));
+            all.extend(numbers(&method.to_string(), results.figures(), &results.other_tails));
         }
-        numbers.extend(self.comparisons.iter().flat_map(Comparison::numbers));
-        numbers
+        all.extend(self.comparisons.iter().flat_map(Comparison::numbers));
+        all
     }
 }
 
@@ -402,6 +386,14 @@ pub(crate) mod tests {
         let message = MethodResults::over_seeds(&[one, other]).unwrap_err().to_string();
         assert_eq!(message, "the list of other tails differs between the seeds of a run");
         assert!(matches!(MethodResults::over_seeds(&[]), Err(ReportError::Combine(_))));
+    }
+
+    #[test]
+    fn a_judge_that_one_seed_lacks_is_lacking() {
+        let [one, mut other] = [0.0, 2.0].map(method_results);
+        other.judge = None;
+        let both = MethodResults::over_seeds(&[one, other]).unwrap();
+        assert!(both.judge.is_none() && both.judge_tail.is_some(), "{both:?}");
     }
 
     #[test]

@@ -115,9 +115,10 @@ impl NewRunDir {
 impl Drop for NewRunDir {
     fn drop(&mut self) {
         if let Some(lock) = self.lock.take() {
-            drop(lock);
-            // What cannot be removed stays; the error that led here is the one to tell.
+            // What cannot be removed stays; the error that led here is the one to tell. The lock goes while it is held: once it
+            // is free it may be another process's.
             let _ = fs::remove_file(self.path.join(LOCK));
+            drop(lock);
             for folder in FOLDERS {
                 let _ = fs::remove_dir(self.path.join(folder));
             }

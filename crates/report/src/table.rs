@@ -6,6 +6,7 @@ use crate::columns::{Column, EVALUATED_QUALITY, EVALUATED_TEXT, QUALITY, TEXT};
 use crate::comparison::Comparison;
 use crate::evaluation::{EvaluatedMethod, EvaluatedTail, Evaluation, LengthUnit};
 use crate::results::{Figure, Method, MethodResults, OtherTail, Results};
+use crate::terminal::one_line;
 
 /// How a table is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,15 +25,14 @@ pub enum Style {
 #[must_use]
 pub fn table(results: &Results, style: Style) -> String {
     let seeds = results.seeds.len();
-    let rows: Vec<(String, &MethodResults)> =
-        results.methods.iter().map(|(method, figures)| (method.to_string(), figures)).collect();
+    let row = |(method, figures): (&Method, _)| Row { name: method.to_string(), seeds, figures };
+    let rows: Vec<Row<'_, MethodResults>> = results.methods.iter().map(row).collect();
     let head = |column: &Column<MethodResults>| match column.key {
         "tail" => tail_head(results.tail.threshold, Some(results.tail.prompts)),
         _ => column.head.to_owned(),
     };
-    let mut tables = vec![of_columns(&rows, style, seeds, &QUALITY, head), of_columns(&rows, style, seeds, &TEXT, head)];
-    let other_tails: Vec<_> = rows.iter().map(|(method, figures)| (method.clone(), figures.other_tails.as_slice())).collect();
-    tables.extend(of_other_tails(&other_tails, style, seeds));
+    let mut tables = vec![of_columns(&rows, style, &QUALITY, head), of_columns(&rows, style, &TEXT, head)];
+    tables.extend(of_other_tails(&rows, style, |figures| &figures.other_tails));
     let name = |key: &str| Method::named(key).map_or(key.to_owned(), |method| method.to_string());
     tables.extend(gains(&results.comparisons, name));
     tables.join("\n")
@@ -41,9 +41,10 @@ pub fn table(results: &Results, style: Style) -> String {
 /// [`table`] of an evaluation; a figure that could not be computed is a dash.
 #[must_use]
 pub fn evaluation_table(evaluation: &Evaluation, style: Style) -> String {
-    let seeds = evaluation.seeds.len();
-    let rows: Vec<(String, &EvaluatedMethod)> =
-        evaluation.methods.iter().map(|(name, figures)| (name.clone(), figures)).collect();
+    // older files do not say how many seeds a method has
+    let seeds = |figures: &EvaluatedMethod| if figures.seeds > 0 { figures.seeds } else { evaluation.seeds.len() };
+    let row = |(name, figures): (&String, _)| Row { name: one_line(name), seeds: seeds(figures), figures };
+    let rows: Vec<Row<'_, EvaluatedMethod>> = evaluation.methods.iter().map(row).collect();
     let share = |share: f64| format!("{} %", number(100.0 * share, 1).trim_end_matches(".0"));
     let head = |column: &Column<EvaluatedMethod>| match (column.key, evaluation.tail) {
         ("tail", Some(EvaluatedTail::PromptScores { threshold, prompts, share: None })) => tail_head(threshold, prompts),
@@ -64,41 +65,43 @@ pub fn evaluation_table(evaluation: &Evaluation, style: Style) -> String {
         column.key != "cvar" || !matches!(evaluation.tail, Some(EvaluatedTail::LowestScores { .. }))
     };
     let quality: Vec<_> = EVALUATED_QUALITY.into_iter().filter(is_told).collect();
-    let mut tables =
-        vec![of_columns(&rows, style, seeds, &quality, head), of_columns(&rows, style, seeds, &EVALUATED_TEXT, head)];
-    let other_tails: Vec<_> = rows.iter().map(|(name, figures)| (name.clone(), figures.other_tails.as_slice())).collect();
-    tables.extend(of_other_tails(&other_tails, style, seeds));
-    tables.extend(gains(&evaluation.comparisons, str::to_owned));
+    let mut tables = vec![of_columns(&rows, style, &quality, head), of_columns(&rows, style, &EVALUATED_TEXT, head)];
+    tables.extend(of_other_tails(&rows, style, |figures| &figures.other_tails));
+    tables.extend(gains(&evaluation.comparisons, one_line));
     tables.join("\n")
 }
 
 /// A quantile of scores, with no more digits than one wants to read.
 fn shown(threshold: f64) -> f64 {
-    (threshold * 1e3).round() / 1e3
+    // adding 0 turns -0 into 0
+    (threshold * 1e3).round() / 1e3 + 0.0
 }
 
-fn of_columns<T>(
-    rows: &[(String, &T)],
-    style: Style,
+/// A method's row of every table.
+struct Row<'a, T> {
+    name: String,
+    /// How many its figures are over.
     seeds: usize,
-    columns: &[Column<T>],
-    head: impl Fn(&Column<T>) -> String,
-) -> String {
-    let cells = |figures: &T| {
-        let text = |column: &Column<T>| (column.get)(figures).map_or("-".to_owned(), |figure| cell(figure, column.digits, seeds));
-        columns.iter().map(text).collect()
-    };
-    grid(style, columns.iter().map(head).collect(), rows.iter().map(|(name, figures)| (name.as_str(), cells(figures))))
+    figures: &'a T,
+}
+
+impl<T> Row<'_, T> {
+    fn cell(&self, figure: Option<Figure>, digits: usize) -> String {
+        figure.map_or("-".to_owned(), |figure| cell(figure, digits, self.seeds))
+    }
+}
+
+fn of_columns<T>(rows: &[Row<'_, T>], style: Style, columns: &[Column<T>], head: impl Fn(&Column<T>) -> String) -> String {
+    let cells = |row: &Row<'_, T>| columns.iter().map(|column| row.cell((column.get)(row.figures), column.digits)).collect();
+    grid(style, columns.iter().map(head).collect(), rows, cells)
 }
 
 /// The table of the other tails, if there are any.
-fn of_other_tails(rows: &[(String, &[OtherTail])], style: Style, seeds: usize) -> Option<String> {
-    let (_, first) = rows.first()?;
+fn of_other_tails<T>(rows: &[Row<'_, T>], style: Style, tails: impl Fn(&T) -> &[OtherTail]) -> Option<String> {
+    let first = tails(rows.first()?.figures);
     let heads: Vec<String> = first.iter().map(|tail| tail_head(tail.threshold, Some(tail.prompts))).collect();
-    let cells = |tails: &[OtherTail]| {
-        tails.iter().map(|tail| tail.reward.map_or("-".to_owned(), |reward| cell(reward, 2, seeds))).collect()
-    };
-    (!heads.is_empty()).then(|| grid(style, heads, rows.iter().map(|(name, tails)| (name.as_str(), cells(tails)))))
+    let cells = |row: &Row<'_, T>| tails(row.figures).iter().map(|tail| row.cell(tail.reward, 2)).collect();
+    (!heads.is_empty()).then(|| grid(style, heads, rows, cells))
 }
 
 /// A line for each comparison, if there is one.
@@ -115,13 +118,14 @@ fn tail_head(threshold: f64, prompts: Option<usize>) -> String {
 }
 
 /// A table with a row per method.
-fn grid<'a>(style: Style, heads: Vec<String>, rows: impl Iterator<Item = (&'a str, Vec<String>)>) -> String {
+fn grid<T>(style: Style, heads: Vec<String>, rows: &[Row<'_, T>], cells: impl Fn(&Row<'_, T>) -> Vec<String>) -> String {
     let mut table = Table::new();
     table.load_style(if style == Style::Plain { presets::NOTHING } else { presets::ASCII_MARKDOWN });
     let to_the_right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
     table.set_header(std::iter::once(Cell::new("")).chain(heads.into_iter().map(to_the_right)));
-    for (method, cells) in rows {
-        table.add_row(std::iter::once(Cell::new(method)).chain(cells.into_iter().map(to_the_right)));
+    for row in rows {
+        let name = if style == Style::Markdown { row.name.replace('|', "\\|") } else { row.name.clone() };
+        table.add_row(std::iter::once(Cell::new(name)).chain(cells(row).into_iter().map(to_the_right)));
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n") + "\n"
@@ -135,7 +139,8 @@ pub fn cell(figure: Figure, digits: usize, seeds: usize) -> String {
     if seeds > 1 { format!("{mean} ± {std}") } else { format!("{mean} [{}, {}]", number(low, digits), number(high, digits)) }
 }
 
-/// A number with so many digits after the point, or with three in all where it is too large or too small for that.
+/// A number with so many digits after the point, fewer where it is large, and three in all from a million on. One that is too
+/// small for so many digits is 0.
 #[must_use]
 pub fn number(value: f64, digits: usize) -> String {
     let text = match value.abs() {
@@ -216,6 +221,29 @@ mod tests {
     }
 
     #[test]
+    fn a_method_of_one_seed_has_an_interval_beside_others_of_several() {
+        let mut evaluation = evaluation();
+        evaluation.seeds = vec![1, 2];
+        evaluation.methods.get_mut("mine").unwrap().seeds = 2;
+        let text = evaluation_table(&evaluation, Style::Plain);
+        assert!(text.contains("0.00 ± 0.25") && text.contains("7.0 [6.5, 7.5]"), "{text}");
+        // as older files have it
+        evaluation.methods.values_mut().for_each(|method| method.seeds = 0);
+        assert!(evaluation_table(&evaluation, Style::Plain).contains("7.0 ± 0.2"), "{text}");
+    }
+
+    #[test]
+    fn names_do_nothing_to_the_terminal_or_the_table() {
+        let mut evaluation = evaluation();
+        let method = evaluation.methods["theirs"].clone();
+        evaluation.methods.insert("a\u{1b}[2J|b\nc".to_owned(), method);
+        evaluation.tail = Some(EvaluatedTail::PromptScores { threshold: -0.0002, share: Some(0.1), prompts: Some(2) });
+        let text = evaluation_table(&evaluation, Style::Plain);
+        assert!(text.contains("a [2J|b c") && text.contains("tail ≤ 0 (2 prompts)"), "{text}");
+        assert!(evaluation_table(&evaluation, Style::Markdown).contains("| a [2J\\|b c "));
+    }
+
+    #[test]
     fn markdown_has_a_rule_under_each_head() {
         let text = table(&results(&[1, 2]), Style::Markdown);
         let tables = tables(&text);
@@ -235,5 +263,6 @@ mod tests {
         assert_eq!(number(-1.236, 2), "-1.24");
         assert_eq!(number(12_345.6, 1), "12346");
         assert_eq!(number(3.2e9, 1), "3.20e9");
+        assert_eq!(number(0.0004, 2), "0.00");
     }
 }

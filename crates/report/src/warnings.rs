@@ -1,13 +1,24 @@
-//! Reward hacking made visible: the reward rises, and a judge that the policy was not trained on sees nothing of it.
+//! What must be said beneath the tables: above all reward hacking, where the reward rises, and a judge that the policy was not
+//! trained on sees nothing of it.
 
 use crate::results::{Figure, Method, MethodResults, Results};
 use crate::table::number;
 
-/// One sentence for each of RLHF and RA-RLHF whose reward has risen over SFT's while the judge's score has not.
+/// One sentence for each of RLHF and RA-RLHF whose reward has risen over SFT's while the judge's score has not, and one where
+/// the tail is a single prompt.
 ///
 /// A figure has risen where its 95 % interval lies above that of SFT.
 #[must_use]
 pub fn warnings(results: &Results) -> Vec<String> {
+    let single = (results.tail.prompts == 1).then(|| {
+        "the tail is a single prompt, so that with one seed its interval is a point and says nothing: \
+         raise evaluation.tail_threshold"
+            .to_owned()
+    });
+    single.into_iter().chain(hacked(results)).collect()
+}
+
+fn hacked(results: &Results) -> Vec<String> {
     let Some(sft) = results.methods.get(&Method::Sft) else { return Vec::new() };
     let rises = |from: Figure, to: Figure| to.ci95[0] > from.ci95[1];
     let trained = [Method::Rlhf, Method::RaRlhf].into_iter().filter_map(|method| Some((method, results.methods.get(&method)?)));
@@ -51,6 +62,15 @@ mod tests {
             ["RLHF may please the reward model alone: its reward rises from 1.00 (SFT) to 3.50, \
               but the held-out judge gives 0.75, which does not lie above its 0.25 for SFT"]
         );
+    }
+
+    #[test]
+    fn a_tail_of_one_prompt_is_told() {
+        let mut results = results(&[1]);
+        results.methods.clear();
+        assert_eq!(warnings(&results), [""; 0]);
+        results.tail.prompts = 1;
+        assert!(warnings(&results)[0].contains("a single prompt"));
     }
 
     #[test]

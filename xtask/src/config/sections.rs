@@ -194,6 +194,16 @@ pub(crate) enum EvaluationSplit {
     Validation,
 }
 
+impl EvaluationSplit {
+    /// What settings and results call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Validation => "validation",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EvaluationSection {

@@ -1,5 +1,6 @@
 //! The command line of `evaluate` as it is typed.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
@@ -50,7 +51,8 @@ pub(crate) struct ColumnArgs {
     /// Prompts [default: prompt, if there is such a column]
     #[arg(long, value_name = "COLUMN", requires = "generations")]
     pub(crate) prompt_column: Option<String>,
-    /// Responses, without their prompts [default: response]
+    /// Responses, without their prompts: --reward and --judge read a prompt and its response with nothing between them, so that
+    /// a response begins with the space that parts the two [default: response]
     #[arg(long, value_name = "COLUMN", requires = "generations")]
     pub(crate) response_column: Option<String>,
     /// Whole texts, where prompts and responses are not kept apart
@@ -84,21 +86,27 @@ pub(crate) struct JudgingArgs {
     /// Compare every other method with this one, prompt by prompt
     #[arg(long, value_name = "METHOD", requires = "generations")]
     pub(crate) baseline: Option<String>,
-    /// The label of --reward and --judge whose logit is the score
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "generations")]
+    /// The label of --reward whose logit is the score
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "generations", requires = "reward")]
     pub(crate) label: usize,
-    /// Take minus the logit, for a label of something bad
-    #[arg(long, requires = "generations")]
+    /// Take minus the logit of --reward, for a label of something bad
+    #[arg(long, requires = "generations", requires = "reward")]
     pub(crate) negate: bool,
+    /// The label of --judge whose logit is its score
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "generations", requires = "judge")]
+    pub(crate) judge_label: usize,
+    /// Take minus the logit of --judge
+    #[arg(long, requires = "generations", requires = "judge")]
+    pub(crate) judge_negate: bool,
     /// Count lengths in tokens of this tokenizer.json, or of the one in this directory
     #[arg(long, value_name = "PATH", requires = "generations")]
     pub(crate) tokenizer: Option<PathBuf>,
-    /// Write also the curve of the reward against the quantile of the prompt score
-    #[arg(long, requires = "generations")]
+    /// Write also the curve of the reward against the quantile of the prompt score, for methods of one seed
+    #[arg(long, requires = "generations", requires = "out")]
     pub(crate) curve: bool,
-    /// Write also the rewards of so many groups of prompts that score alike
-    #[arg(long, value_name = "N", requires = "generations")]
-    pub(crate) buckets: Option<usize>,
+    /// Write also the rewards of so many groups of prompts that score alike, for methods of one seed
+    #[arg(long, value_name = "N", requires = "generations", requires = "out")]
+    pub(crate) buckets: Option<NonZeroUsize>,
 }
 
 /// What a model is evaluated on.

@@ -1,24 +1,23 @@
 //! The figures of the texts of one method and seed.
 
+use std::collections::HashMap;
+
 use anyhow::Result;
 use tailguard_data::Generations;
 use tailguard_metrics::{
-    Bootstrap, NumberedNGrams, at_or_below, bootstrap, bootstrap_by, buckets, curve, duplicated, empty, mean_of_lowest,
-    repeating, std_sample,
+    Bootstrap, MANY, NumberedNGrams, Summary, at_or_below, bootstrap_by, buckets, clustered, curve, duplicated, empty,
+    mean_of_lowest, repeating, std_sample, words,
 };
 use tailguard_report::{EvaluatedMethod, EvaluatedTail, Figure, LeftOut, OtherTail, PromptBucket, QuantilePoint};
 use tailguard_risk::{RiskLevel, quantile};
 
 use super::side_by_side;
 
-/// Resamples of an interval.
-const RESAMPLES: usize = 2_000;
-/// More values than these are not resampled: the means of resamples would be normally distributed, and their spread is known.
-const LARGE: usize = 10_000;
-/// Groups of texts that are left out in turn for the spread of distinct-n, at most.
-const GROUPS: usize = 100;
-/// Of the normal distribution, 95 % lie within so many standard deviations.
-const NORMAL_95: f64 = 1.96;
+/// How intervals are resampled.
+const BOOTSTRAP: Bootstrap = Bootstrap { resamples: 2_000, seed: 0 };
+
+/// A value, and the first row of its prompt: several values of one prompt are alike, and are resampled together.
+type Scored = (usize, f64);
 
 /// What is asked for, the same for all methods.
 pub(super) struct Wanted {
@@ -32,7 +31,9 @@ pub(super) struct Wanted {
 
 /// Computes the figures of the texts at these rows. `lengths` has one entry per row of the file; without it, words are counted.
 ///
-/// A value that is missing or no finite number enters no figure, and a figure of fewer than two values is none: it would have no spread.
+/// A value that is missing or no finite number enters no figure, and a figure of fewer than two values is none: it would have
+/// no spread. Means are those of all values, and intervals are over prompts: where a prompt has several texts, prompts are
+/// resampled with all of theirs. Texts of a single prompt are resampled one by one, for that prompt.
 ///
 /// # Errors
 /// When a metric refuses its input.
@@ -41,12 +42,22 @@ pub(super) fn figures(texts: &Generations, rows: &[usize], wanted: &Wanted, leng
         scores.as_ref().map_or_else(Vec::new, |scores| rows.iter().map(|&row| scores[row]).collect())
     };
     let (scores, prompt_scores, judge) = (of(&texts.scores), of(&texts.prompt_scores), of(&texts.judge));
-    let rewards = finite(&scores);
-    let (pairs, tails) = (paired(&scores, &prompt_scores), paired(&judge, &prompt_scores));
-    let responses: Vec<&str> = rows.iter().filter_map(|&row| texts.responses.get(row)).collect();
-    let lengths: Vec<f64> = match lengths {
-        Some(lengths) => rows.iter().filter(|&&row| texts.responses.get(row).is_some()).map(|&row| lengths[row]).collect(),
-        None => responses.iter().map(|text| text.split_whitespace().count() as f64).collect(),
+    let prompts = prompts(texts, rows);
+    let rewards = finite(&prompts, &scores);
+    let (pairs, tails) = (paired(&prompts, &scores, &prompt_scores), paired(&prompts, &judge, &prompt_scores));
+    let there = rows.iter().zip(&prompts).filter_map(|(&row, &prompt)| Some(((row, prompt), texts.responses.get(row)?)));
+    let (places, responses): (Vec<(usize, usize)>, Vec<&str>) = there.unzip();
+    let scored = |values: Vec<f64>| -> Vec<Scored> { places.iter().map(|(_, prompt)| *prompt).zip(values).collect() };
+    let lengths = scored(match lengths {
+        Some(lengths) => places.iter().map(|(row, _)| lengths[*row]).collect(),
+        None => responses.iter().map(|text| words(text).count() as f64).collect(),
+    });
+    let share = |flags: &dyn Fn(&[&str]) -> Result<Vec<f64>>| {
+        if responses.len() < 2 {
+            Ok(None)
+        } else {
+            Ok(summary(&scored(flags(&responses)?))?.map(|share| share.of_share().into()))
+        }
     };
     // first the three that take the most memory, one after the other
     let [distinct_1, distinct_2, distinct_3] = [1, 2, 3].map(|n| diversity(&responses, n));
@@ -54,15 +65,15 @@ pub(super) fn figures(texts: &Generations, rows: &[usize], wanted: &Wanted, leng
         &|| mean(&rewards),
         &|| tail(&rewards, &pairs, wanted.tail.as_ref()),
         &|| cvar(&rewards, wanted.level),
-        &|| mean(&finite(&judge)),
+        &|| mean(&finite(&prompts, &judge)),
         &|| match wanted.tail {
             Some(EvaluatedTail::PromptScores { threshold, .. }) => mean(&below(&tails, threshold)?),
             _ => Ok(None),
         },
         &|| mean(&lengths),
-        &|| share(&responses, |texts| Ok(repeating(texts, 4)?.values())),
-        &|| share(&responses, |texts| Ok(empty(texts)?.values())),
-        &|| share(&responses, |texts| Ok(duplicated(texts)?.values())),
+        &|| share(&|texts| Ok(repeating(texts, 4)?.values())),
+        &|| share(&|texts| Ok(empty(texts)?.values())),
+        &|| share(&|texts| Ok(duplicated(texts)?.values())),
     ])?;
     let [reward, tail, cvar, judge_mean, judge_tail, length, repeated_4gram, empty, duplicate] = figures[..] else {
         anyhow::bail!("nine figures were asked for, {} are there", figures.len());
@@ -73,6 +84,7 @@ pub(super) fn figures(texts: &Generations, rows: &[usize], wanted: &Wanted, leng
     };
     let (curve, buckets) = curves(&pairs, wanted)?;
     Ok(EvaluatedMethod {
+        seeds: 1,
         rows: rows.len(),
         missing_responses: rows.len() - responses.len(),
         reward_left_out: LeftOut::of(&scores),
@@ -91,22 +103,38 @@ pub(super) fn figures(texts: &Generations, rows: &[usize], wanted: &Wanted, leng
         empty,
         duplicate,
         other_tails: wanted.other_tails.iter().map(other_tail).collect::<Result<_>>()?,
-        reward_spread: std_sample(&rewards).ok(),
+        reward_spread: std_sample(&numbers(&rewards)).ok(),
         curve,
         buckets,
         ..EvaluatedMethod::default()
     })
 }
 
+/// For each row the first of these rows that has the same prompt; without a prompt, the row itself.
+fn prompts(texts: &Generations, rows: &[usize]) -> Vec<usize> {
+    let mut first = HashMap::new();
+    let of = |&row: &usize| match texts.prompts.as_ref().and_then(|prompts| prompts.get(row)) {
+        Some(prompt) => *first.entry(prompt).or_insert(row),
+        None => row,
+    };
+    rows.iter().map(of).collect()
+}
+
 /// The values that there are and that are numbers.
-fn finite(values: &[Option<f64>]) -> Vec<f64> {
-    values.iter().flatten().copied().filter(|value| value.is_finite()).collect()
+fn finite(prompts: &[usize], values: &[Option<f64>]) -> Vec<Scored> {
+    let values = prompts.iter().zip(values).filter_map(|(&prompt, value)| Some((prompt, (*value)?)));
+    values.filter(|(_, value)| value.is_finite()).collect()
 }
 
 /// Values and scores of prompts, where both are there.
-fn paired(values: &[Option<f64>], prompt_scores: &[Option<f64>]) -> Vec<(f64, f64)> {
-    let pairs = values.iter().zip(prompt_scores).filter_map(|(value, score)| Some(((*value)?, (*score)?)));
-    pairs.filter(|(value, score)| value.is_finite() && score.is_finite()).collect()
+fn paired(prompts: &[usize], values: &[Option<f64>], prompt_scores: &[Option<f64>]) -> Vec<(Scored, f64)> {
+    let rows = prompts.iter().zip(values).zip(prompt_scores);
+    let pairs = rows.filter_map(|((&prompt, value), score)| Some(((prompt, (*value)?), (*score)?)));
+    pairs.filter(|((_, value), score)| value.is_finite() && score.is_finite()).collect()
+}
+
+fn numbers(values: &[Scored]) -> Vec<f64> {
+    values.iter().map(|(_, value)| *value).collect()
 }
 
 /// The rows with a reward whose prompts have no score, where prompts have scores at all.
@@ -117,7 +145,7 @@ fn unscored(scores: &[Option<f64>], prompt_scores: &[Option<f64>]) -> LeftOut {
 }
 
 /// The values whose prompts score at most a threshold.
-fn below(pairs: &[(f64, f64)], threshold: f64) -> Result<Vec<f64>> {
+fn below(pairs: &[(Scored, f64)], threshold: f64) -> Result<Vec<Scored>> {
     if pairs.is_empty() {
         return Ok(Vec::new());
     }
@@ -125,82 +153,104 @@ fn below(pairs: &[(f64, f64)], threshold: f64) -> Result<Vec<f64>> {
     Ok(at_or_below(&scores, threshold)?.into_iter().map(|place| pairs[place].0).collect())
 }
 
-fn tail(rewards: &[f64], pairs: &[(f64, f64)], tail: Option<&EvaluatedTail>) -> Result<Option<Figure>> {
+fn tail(rewards: &[Scored], pairs: &[(Scored, f64)], tail: Option<&EvaluatedTail>) -> Result<Option<Figure>> {
     match tail {
         Some(EvaluatedTail::PromptScores { threshold, .. }) => mean(&below(pairs, *threshold)?),
         Some(EvaluatedTail::OwnScores { threshold }) => {
-            mean(&below(&rewards.iter().map(|&reward| (reward, reward)).collect::<Vec<_>>(), *threshold)?)
+            mean(&below(&rewards.iter().map(|&scored| (scored, scored.1)).collect::<Vec<_>>(), *threshold)?)
         }
         Some(EvaluatedTail::LowestScores { share }) => cvar(rewards, RiskLevel::new(*share)?),
         None => Ok(None),
     }
 }
 
-const BOOTSTRAP: Bootstrap = Bootstrap { resamples: RESAMPLES, seed: 0 };
-
-/// A figure with its standard error.
-fn normal(mean: f64, std: f64) -> Figure {
-    Figure { mean, std, ci95: [mean - NORMAL_95 * std, mean + NORMAL_95 * std] }
+/// Which values belong together, as one prompt has them: the number of each value's cluster, and how many clusters there are.
+fn clusters(values: &[Scored]) -> (Vec<usize>, usize) {
+    let each_alone = || ((0..values.len()).collect(), values.len());
+    // in the order of the file a prompt that comes again goes back to its first row, or stays there: here none does
+    if values.is_sorted_by(|(before, _), (prompt, _)| before < prompt) {
+        return each_alone();
+    }
+    let mut numbers = HashMap::new();
+    let number = |&(prompt, _): &Scored| {
+        let next = numbers.len();
+        *numbers.entry(prompt).or_insert(next)
+    };
+    let places: Vec<usize> = values.iter().map(number).collect();
+    match numbers.len() {
+        1 => each_alone(),
+        count => (places, count),
+    }
 }
 
-/// The mean with its spread over the values; none of fewer than two.
-pub(super) fn mean(values: &[f64]) -> Result<Option<Figure>> {
-    match values.len() {
-        0 | 1 => Ok(None),
-        len if len > LARGE => Ok(Some(normal(tailguard_metrics::mean(values)?, std_sample(values)? / (len as f64).sqrt()))),
-        _ => Ok(Some(bootstrap(values, BOOTSTRAP)?.into())),
+fn summary(values: &[Scored]) -> Result<Option<Summary>> {
+    if values.len() < 2 {
+        return Ok(None);
     }
+    let (places, count) = clusters(values);
+    let mut sums = vec![(0.0, 0); count];
+    for (place, (_, value)) in places.into_iter().zip(values) {
+        sums[place].0 += value;
+        sums[place].1 += 1;
+    }
+    Ok(Some(clustered(&sums, BOOTSTRAP)?))
+}
+
+/// The mean with its spread over prompts; none of fewer than two values.
+fn mean(values: &[Scored]) -> Result<Option<Figure>> {
+    Ok(summary(values)?.map(Figure::from))
+}
+
+/// The mean of values of which each is of a text of its own.
+pub(super) fn mean_of(values: &[f64]) -> Result<Option<Figure>> {
+    mean(&values.iter().copied().enumerate().collect::<Vec<_>>())
 }
 
 /// The mean of the lowest values, each resample's own.
-fn cvar(values: &[f64], level: RiskLevel) -> Result<Option<Figure>> {
-    let len = values.len();
-    if len < 2 {
+fn cvar(values: &[Scored], level: RiskLevel) -> Result<Option<Figure>> {
+    if values.len() < 2 {
         return Ok(None);
     }
-    let count = level.count(len);
-    if len > LARGE {
+    let (places, count) = clusters(values);
+    if count > MANY {
         // CVaR is the quantile less the mean shortfall below it over the share: its spread is that of the shortfall
-        let quantile = quantile(values, level)?;
-        let shortfalls: Vec<f64> = values.iter().map(|value| (value - quantile).min(0.0)).collect();
-        let std = std_sample(&shortfalls)? / (level.alpha() * (len as f64).sqrt());
-        return Ok(Some(normal(mean_of_lowest(values, count)?, std)));
+        let numbers = numbers(values);
+        let quantile = quantile(&numbers, level)?;
+        let shortfalls: Vec<Scored> = values.iter().map(|&(prompt, value)| (prompt, (value - quantile).min(0.0))).collect();
+        let mean = mean_of_lowest(&numbers, level.count(numbers.len()))?;
+        return Ok(summary(&shortfalls)?.map(|shortfall| Summary::normal(mean, shortfall.std / level.alpha()).into()));
     }
-    let mut resample = vec![0.0; len];
+    let mut members = vec![Vec::new(); count];
+    places.into_iter().zip(values).for_each(|(place, (_, value))| members[place].push(*value));
+    let mut resample = Vec::with_capacity(values.len());
     let figure = |picked: &[usize]| {
-        resample.iter_mut().zip(picked).for_each(|(value, &place)| *value = values[place]);
+        resample.clear();
+        picked.iter().for_each(|&place| resample.extend_from_slice(&members[place]));
         // of finite values, and of at least one
-        mean_of_lowest(&resample, count).unwrap_or(f64::NAN)
+        mean_of_lowest(&resample, level.count(resample.len())).unwrap_or(f64::NAN)
     };
-    Ok(Some(bootstrap_by(len, figure, BOOTSTRAP)?.into()))
+    Ok(Some(bootstrap_by(count, figure, BOOTSTRAP)?.into()))
 }
 
-fn share(texts: &[&str], flags: impl Fn(&[&str]) -> Result<Vec<f64>>) -> Result<Option<Figure>> {
-    if texts.len() < 2 { Ok(None) } else { mean(&flags(texts)?) }
-}
-
-/// Distinct-n over all texts. Resampled texts would repeat themselves, so the spread is that of leaving texts out.
+/// Distinct-n over all texts, with its spread over them.
 fn diversity(texts: &[&str], n: usize) -> Result<Option<Figure>> {
     if texts.len() < 2 {
         return Ok(None);
     }
     let ngrams = NumberedNGrams::new(texts, n)?;
-    if ngrams.all().total == 0 {
-        return Ok(None);
-    }
-    Ok(Some(normal(ngrams.all().ratio(), ngrams.standard_error(texts.len().min(GROUPS))?)))
+    Ok(if ngrams.all().total == 0 { None } else { Some(ngrams.summary()?.into()) })
 }
 
-/// The curve and the groups that were asked for, where prompts have scores.
-fn curves(pairs: &[(f64, f64)], wanted: &Wanted) -> Result<(Vec<QuantilePoint>, Vec<PromptBucket>)> {
-    let (rewards, scores): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+/// The curve and the groups that were asked for, where prompts have scores and there are as many of them as groups.
+fn curves(pairs: &[(Scored, f64)], wanted: &Wanted) -> Result<(Vec<QuantilePoint>, Vec<PromptBucket>)> {
+    let (rewards, scores): (Vec<f64>, Vec<f64>) = pairs.iter().map(|&((_, reward), score)| (reward, score)).unzip();
     let (mut points, mut groups) = (Vec::new(), Vec::new());
     if wanted.curve && !pairs.is_empty() {
         for point in curve(&rewards, &scores, 1..=100)? {
             points.push(QuantilePoint { percent: point.percent, count: point.count, reward: point.mean });
         }
     }
-    if let Some(count) = wanted.buckets.filter(|_| !pairs.is_empty()) {
+    if let Some(count) = wanted.buckets.filter(|&count| count <= pairs.len()) {
         for bucket in buckets(&rewards, &scores, count)? {
             groups.push(PromptBucket { count: bucket.count, prompt_score: bucket.prompt_score, reward: bucket.reward });
         }
@@ -242,21 +292,48 @@ mod tests {
         assert_eq!((found.judge, found.kl, found.perplexity_human), (None, None, None));
     }
 
+    /// Numbers of no simple distribution.
+    fn draws(count: usize) -> Vec<f64> {
+        let numbers = std::iter::successors(Some(1_u64), |state| Some(state * 48_271 % 2_147_483_647));
+        numbers.map(|number| ((number % 1_000) as f64 / 1_000.0).powi(3)).take(count).collect()
+    }
+
+    fn cvar_of(values: &[f64], share: f64) -> Figure {
+        cvar(&values.iter().copied().enumerate().collect::<Vec<_>>(), RiskLevel::new(share).unwrap()).unwrap().unwrap()
+    }
+
     #[test]
     fn the_spread_of_many_values_is_that_of_resamples() {
-        // values of no simple distribution, and one more than are resampled
-        let numbers = std::iter::successors(Some(1_u64), |state| Some(state * 48_271 % 2_147_483_647));
-        let values: Vec<f64> = numbers.map(|number| ((number % 1_000) as f64 / 1_000.0).powi(3)).take(LARGE + 1).collect();
-        let level = RiskLevel::new(0.1).unwrap();
-        for figure in [mean, |values: &[f64]| cvar(values, RiskLevel::new(0.1).unwrap())] {
-            let (all, resampled) = (figure(&values).unwrap().unwrap(), figure(&values[..LARGE]).unwrap().unwrap());
+        // one more than are resampled
+        let values = draws(MANY + 1);
+        for figure in [|values: &[f64]| super::mean_of(values).unwrap().unwrap(), |values: &[f64]| cvar_of(values, 0.1)] {
+            let (all, resampled) = (figure(&values), figure(&values[..MANY]));
             assert!((all.std / resampled.std - 1.0).abs() < 0.1, "{all:?} {resampled:?}");
-            assert!(
-                (all.ci95[0] - resampled.ci95[0]).abs() < 0.2 * all.std
-                    && (all.ci95[1] - resampled.ci95[1]).abs() < 0.2 * all.std
-            );
+            assert!((0..2).all(|end| (all.ci95[end] - resampled.ci95[end]).abs() < 0.2 * all.std), "{all:?} {resampled:?}");
         }
-        assert!(cvar(&values, level).unwrap().unwrap().mean < 1e-3);
+        assert!(cvar_of(&values, 0.1).mean < 1e-3);
+    }
+
+    #[test]
+    fn copies_of_a_prompt_make_no_figure_surer() {
+        let values = draws(60);
+        let once: Vec<Scored> = values.iter().copied().enumerate().collect();
+        let often: Vec<Scored> = [once.clone(), once.clone(), once.clone(), once.clone()].concat();
+        assert_eq!(mean(&often).unwrap(), mean(&once).unwrap());
+        let level = RiskLevel::new(0.25).unwrap();
+        let (one, four) = (cvar(&once, level).unwrap().unwrap(), cvar(&often, level).unwrap().unwrap());
+        assert!((one.mean - four.mean).abs() < 1e-12 && (one.std - four.std).abs() < 1e-12, "{one:?} {four:?}");
+        // but draws for a single prompt are draws
+        let of_one: Vec<Scored> = values.iter().map(|&value| (7, value)).collect();
+        assert_eq!(mean(&of_one).unwrap(), mean(&once).unwrap());
+    }
+
+    #[test]
+    fn texts_of_one_prompt_are_found_by_its_text() {
+        let mut copies = texts(&[Some("a"), Some("b"), Some("c"), Some("d"), Some("e")]);
+        copies.prompts = Some([Some("x"), Some("y"), Some("x"), None, None].into_iter().collect());
+        assert_eq!(prompts(&copies, &[0, 1, 2, 3, 4]), [0, 1, 0, 3, 4]);
+        assert_eq!(prompts(&copies, &[1, 2, 4]), [1, 2, 4]);
     }
 
     #[test]
@@ -279,5 +356,14 @@ mod tests {
         assert_eq!(tail(EvaluatedTail::LowestScores { share: 0.5 }), Some(-2.0));
         assert_eq!(tail(EvaluatedTail::OwnScores { threshold: 2.0 }), Some(-2.0 / 3.0));
         assert_eq!(tail(EvaluatedTail::OwnScores { threshold: -9.0 }), None, "an empty tail has no mean");
+    }
+
+    #[test]
+    fn shares_stay_between_0_and_1() {
+        let almost_none = texts(&[Some(""), Some("a"), Some("b"), Some("c")]);
+        let tail = EvaluatedTail::LowestScores { share: 0.5 };
+        let found = figures(&almost_none, &[0, 1, 2, 3], &wanted(tail), None).unwrap();
+        let ends: Vec<f64> = [found.empty, found.distinct_1].iter().flatten().flat_map(|figure| figure.ci95).collect();
+        assert!(ends.len() == 4 && ends.iter().all(|end| (0.0..=1.0).contains(end)), "{found:?}");
     }
 }

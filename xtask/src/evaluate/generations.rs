@@ -1,6 +1,7 @@
 //! Texts of a file: read, scored where they have no scores, judged.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -8,14 +9,14 @@ use burn::tensor::Device;
 use rayon::prelude::*;
 use tailguard_checkpoint::ModelDir;
 use tailguard_data::{GenerationColumns, Generations, Scores, Texts, read_generations};
-use tailguard_report::{EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit};
+use tailguard_report::{EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit, number, one_line};
 use tailguard_reward::{RewardModel, ScoreSettings, longest_text};
 use tailguard_risk::{RiskLevel, quantile};
-use tailguard_rollout::score_texts;
+use tailguard_rollout::{RolloutError, score_texts};
 use tokenizers::Tokenizer;
 
 use super::args::EvaluateArgs;
-use super::comparisons::comparisons;
+use super::comparisons;
 use super::figures::{Wanted, figures};
 use super::groups::{Group, groups, seeds};
 use super::tell;
@@ -40,35 +41,45 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
     let device = device::select(&device_name)?;
     let out = args.reserve()?;
     let tokenizer = args.judging.tokenizer.as_deref().map(tokenizer).transpose()?;
-    let scorer = |dir: &Option<PathBuf>, flag| dir.as_deref().map(|dir| scorer(dir, flag, args, &device)).transpose();
-    let (reward, judge) = (scorer(&args.reward, "--reward")?, scorer(&args.judge, "--judge")?);
+    let (asked, judging) = (&args.judging, |label, negate| ScoreSettings { label, negate, ..ScoreSettings::default() });
+    let scorer =
+        |dir: &Option<PathBuf>, flag, settings| dir.as_deref().map(|dir| scorer(dir, flag, settings, &device)).transpose();
+    let reward = scorer(&args.reward, "--reward", judging(asked.label, asked.negate))?;
+    let judge = scorer(&args.judge, "--judge", judging(asked.judge_label, asked.judge_negate))?;
     let mut texts = read(args, file)?;
     if texts.responses.len() == 1 {
         let message = format!("{} has one row, expected at least two: a single text has no spread", file.display());
         return Err(Failure::new(message).into());
     }
+    let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let groups = groups(&texts, &args.columns.group_by, &name)?;
+    if let Some(baseline) = &asked.baseline {
+        comparisons::check(baseline, &groups, &texts, texts.scores.is_some() || reward.is_some())?;
+    }
+    let mut notes: Vec<String> = without_prompts(args, &texts).into_iter().collect();
     if let Some(reward) = reward {
-        let whole = scored(&*reward, "scoring", &whole_texts(&texts))?;
+        let whole = scored_whole(&*reward, "scoring", &texts)?;
         if let (Some(prompts), None) = (&texts.prompts, &texts.prompt_scores) {
             texts.prompt_scores = Some(scored_once(&*reward, prompts)?);
         }
         texts.scores = Some(whole);
     }
     if let Some(judge) = judge {
-        texts.judge = Some(scored(&*judge, "judging", &whole_texts(&texts))?);
+        texts.judge = Some(scored_whole(&*judge, "judging", &texts)?);
     }
-    let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let groups = groups(&texts, &args.columns.group_by, &name)?;
     let lengths = tokenizer.as_ref().map(|tokenizer| lengths(tokenizer, &texts.responses)).transpose()?;
-    let wanted = Wanted {
-        tail: tail(args, &texts, &groups, level)?,
-        level,
-        other_tails: Vec::new(),
-        curve: args.judging.curve,
-        buckets: args.judging.buckets,
-    };
-    let baseline = args.judging.baseline.as_ref();
-    let comparisons = baseline.map(|method| comparisons(&texts, &groups, method, wanted.tail.as_ref())).transpose()?;
+    let tail = tail(args, &texts, &groups, level)?;
+    notes.extend(tail.and_then(|tail| ties(&texts, &tail, level)));
+    let buckets = asked.buckets.map(NonZeroUsize::get);
+    let wanted = Wanted { tail, level, other_tails: Vec::new(), curve: asked.curve, buckets };
+    let methods = methods(&texts, &groups, &wanted, lengths.as_deref())?;
+    notes.extend(methods.iter().filter_map(|(name, method)| without_curves(name, method, &wanted)));
+    let mut comparisons = Vec::new();
+    if let Some(baseline) = &asked.baseline {
+        let (compared, others) = comparisons::comparisons(&texts, &groups, baseline, tail.as_ref())?;
+        comparisons = compared;
+        notes.extend(others);
+    }
     let evaluation = Evaluation {
         kind: Kind::Evaluation,
         task: None,
@@ -78,13 +89,13 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
         notice: None,
         seeds: seeds(&groups),
         device: device_name,
-        tail: wanted.tail,
+        tail,
         cvar_share: level.alpha(),
         length_unit: if tokenizer.is_some() { LengthUnit::Tokens } else { LengthUnit::Words },
-        methods: methods(&texts, &groups, &wanted, lengths.as_deref())?,
-        comparisons: comparisons.unwrap_or_default(),
+        methods,
+        comparisons,
     };
-    tell(&evaluation, &texts, &groups, out)
+    tell(&evaluation, &texts, &groups, notes, out)
 }
 
 /// The figures of each method over its seeds.
@@ -96,7 +107,8 @@ fn methods(
 ) -> Result<BTreeMap<String, EvaluatedMethod>> {
     let mut by_method: BTreeMap<String, Vec<EvaluatedMethod>> = BTreeMap::new();
     for group in groups {
-        let found = figures(texts, &group.rows, wanted, lengths).with_context(|| format!("cannot judge {}", group.method))?;
+        let found =
+            figures(texts, &group.rows, wanted, lengths).with_context(|| format!("cannot judge {}", one_line(&group.method)))?;
         by_method.entry(group.method.clone()).or_default().push(found);
     }
     by_method.into_iter().map(|(method, seeds)| Ok((method, EvaluatedMethod::over_seeds(&seeds)?))).collect()
@@ -119,7 +131,52 @@ fn read(args: &EvaluateArgs, file: &Path) -> Result<Generations> {
     {
         columns.prompt = Some(PROMPT.to_owned());
     }
-    Ok(read_generations(file, &columns)?)
+    let mut texts = read_generations(file, &columns)?;
+    // models score in single precision: what that cannot hold is infinite, and counted as such
+    for score in [&mut texts.scores, &mut texts.prompt_scores, &mut texts.judge].into_iter().flatten().flatten().flatten() {
+        if score.abs() > f64::from(f32::MAX) {
+            *score = f64::INFINITY.copysign(*score);
+        }
+    }
+    Ok(texts)
+}
+
+/// Says that prompts are missing, where whole texts are not what was asked for.
+fn without_prompts(args: &EvaluateArgs, texts: &Generations) -> Option<String> {
+    let Some(prompts) = &texts.prompts else {
+        let note = format!("there is no column {PROMPT:?} (in JSONL, on the first line): texts are judged without prompts");
+        return args.columns.text_column.is_none().then_some(note);
+    };
+    let missing = (0..prompts.len()).filter(|&row| prompts.get(row).is_none()).count();
+    (missing > 0).then(|| format!("{missing} of {} rows have no prompt", prompts.len()))
+}
+
+/// Says that a tail by a share is noticeably more than that share, as many prompts score alike.
+fn ties(texts: &Generations, tail: &EvaluatedTail, level: RiskLevel) -> Option<String> {
+    let EvaluatedTail::PromptScores { threshold, share: Some(_), .. } = *tail else { return None };
+    let scores: Vec<f64> = texts.prompt_scores.iter().flatten().flatten().copied().filter(|score| score.is_finite()).collect();
+    let (found, wanted) = (tailguard_metrics::at_or_below(&scores, threshold).ok()?.len(), level.count(scores.len()));
+    (found as f64 > 1.1 * wanted as f64).then(|| {
+        let [real, share] =
+            [found as f64 / scores.len() as f64, level.alpha()].map(|share| number(100.0 * share, 1).replace(".0", ""));
+        format!(
+            "the tail is {real} % of the texts, not the lowest {share} %: so many have a prompt that scores {threshold} or less"
+        )
+    })
+}
+
+/// Says that a curve or groups were asked for which a method has not.
+fn without_curves(name: &str, method: &EvaluatedMethod, wanted: &Wanted) -> Option<String> {
+    let lacks_curve = wanted.curve && method.curve.is_empty();
+    if !lacks_curve && (wanted.buckets.is_none() || !method.buckets.is_empty()) {
+        return None;
+    }
+    let reason = match wanted.tail {
+        _ if method.seeds > 1 => "it has several seeds",
+        Some(EvaluatedTail::PromptScores { .. }) => "too few of its texts have a score and a prompt with a score",
+        _ => "its prompts have no scores",
+    };
+    Some(format!("{name}: no {}, as {reason}", if lacks_curve { "curve" } else { "buckets" }))
 }
 
 /// What `tail` is the mean of: one threshold for all methods.
@@ -141,62 +198,76 @@ fn tail(args: &EvaluateArgs, texts: &Generations, groups: &[Group], level: RiskL
     Ok(Some(tail))
 }
 
-/// How many prompts of each method and seed are in the tail, if it is the same number for all.
+/// How many prompts of each method and seed are in the tail, if it is the same number for all. Rows without a prompt count one
+/// by one.
 fn prompts_in_tail(texts: &Generations, groups: &[Group], threshold: f64) -> Result<Option<usize>> {
     let Some(scores) = &texts.prompt_scores else { return Ok(None) };
     let mut counts = Vec::new();
     for group in groups {
-        let scores: Vec<f64> = group.rows.iter().filter_map(|&row| scores[row]).filter(|score| score.is_finite()).collect();
-        counts.push(if scores.is_empty() { 0 } else { tailguard_metrics::at_or_below(&scores, threshold)?.len() });
+        let scored = group.rows.iter().filter_map(|&row| Some((row, scores[row].filter(|score| score.is_finite())?)));
+        let (rows, scores): (Vec<usize>, Vec<f64>) = scored.unzip();
+        let low = if scores.is_empty() { Vec::new() } else { tailguard_metrics::at_or_below(&scores, threshold)? };
+        let prompt = |place: usize| {
+            let prompt = texts.prompts.as_ref().and_then(|prompts| prompts.get(rows[place]));
+            prompt.map_or(Err(rows[place]), Ok)
+        };
+        counts.push(low.into_iter().map(prompt).collect::<HashSet<_>>().len());
     }
     counts.dedup();
     Ok(if let [count] = counts[..] { Some(count) } else { None })
 }
 
 /// The scorer of a directory, which reads as much of a text as it can.
-fn scorer(dir: &Path, flag: &str, args: &EvaluateArgs, device: &Device) -> Result<Box<dyn RewardModel>> {
+fn scorer(dir: &Path, flag: &str, mut settings: ScoreSettings, device: &Device) -> Result<Box<dyn RewardModel>> {
     let dir = ModelDir::open(models::directory(&dir.display().to_string(), flag)?)?;
-    let mut settings = ScoreSettings { label: args.judging.label, negate: args.judging.negate, ..ScoreSettings::default() };
     if let Some(longest) = longest_text(&dir)? {
         settings.max_length = longest;
     }
     Ok(tailguard_reward::load(&dir, settings, device)?)
 }
 
-/// What is scored: prompt and response, or the whole text; nothing for a row without a response.
-fn whole_texts(texts: &Generations) -> Vec<Option<String>> {
+/// Scores of prompt and response, or of the whole text; nothing for a row without a response.
+fn scored_whole(model: &dyn RewardModel, phase: &str, texts: &Generations) -> Result<Scores> {
+    let rows: Vec<usize> = (0..texts.responses.len()).filter(|&row| texts.responses.get(row).is_some()).collect();
     let prompt = |row: usize| texts.prompts.as_ref().and_then(|prompts| prompts.get(row)).unwrap_or_default();
-    let whole = |row: usize| texts.responses.get(row).map(|response| format!("{}{response}", prompt(row)));
-    (0..texts.responses.len()).map(whole).collect()
-}
-
-fn scored(model: &dyn RewardModel, phase: &str, texts: &[Option<String>]) -> Result<Scores> {
-    let there: Vec<usize> = (0..texts.len()).filter(|&row| texts[row].is_some()).collect();
-    let mut scores = vec![None; texts.len()];
-    let mut progress = Progress::new(there.len().div_ceil(SCORED), phase);
-    for rows in there.chunks(SCORED) {
-        let chunk: Vec<String> = rows.iter().filter_map(|&row| texts[row].clone()).collect();
-        for (&row, score) in rows.iter().zip(score_texts(model, &chunk)?) {
-            scores[row] = Some(f64::from(score));
-        }
-        progress.iteration(&format!("{} texts", rows.len()));
+    let whole = |row: usize| format!("{}{}", prompt(row), texts.responses.get(row).unwrap_or_default());
+    let mut scores = vec![None; texts.responses.len()];
+    for (row, score) in rows.iter().zip(scored(model, phase, &rows, whole)?) {
+        scores[*row] = Some(score);
     }
-    progress.finish();
     Ok(scores)
 }
 
 /// Scores of texts of which many are alike, as the prompts of several methods are.
 fn scored_once(model: &dyn RewardModel, texts: &Texts) -> Result<Scores> {
-    let mut numbers: HashMap<&str, usize> = HashMap::new();
-    let mut different = Vec::new();
-    for text in (0..texts.len()).filter_map(|row| texts.get(row)) {
+    let (mut numbers, mut rows) = (HashMap::new(), Vec::new());
+    for (row, text) in (0..texts.len()).filter_map(|row| Some((row, texts.get(row)?))) {
         numbers.entry(text).or_insert_with(|| {
-            different.push(Some(text.to_owned()));
-            different.len() - 1
+            rows.push(row);
+            rows.len() - 1
         });
     }
-    let scores = scored(model, "scoring prompts", &different)?;
-    Ok((0..texts.len()).map(|row| scores[*numbers.get(texts.get(row)?)?]).collect())
+    let scores = scored(model, "scoring prompts", &rows, |row| texts.get(row).unwrap_or_default().to_owned())?;
+    Ok((0..texts.len()).map(|row| Some(scores[*numbers.get(texts.get(row)?)?])).collect())
+}
+
+/// The score of the text of each of these rows; few of the texts are in memory together.
+fn scored(model: &dyn RewardModel, phase: &str, rows: &[usize], text: impl Fn(usize) -> String) -> Result<Vec<f64>> {
+    let mut scores = Vec::with_capacity(rows.len());
+    let mut progress = Progress::new(rows.len().div_ceil(SCORED), phase);
+    for rows in rows.chunks(SCORED) {
+        let chunk: Vec<String> = rows.iter().map(|&row| text(row)).collect();
+        let found = score_texts(model, &chunk).map_err(|error| match error {
+            RolloutError::Score { row, score } => {
+                anyhow!("row {}: {phase} gave {score}, expected a finite number", rows.get(row).map_or(0, |row| row + 1))
+            }
+            other => other.into(),
+        })?;
+        scores.extend(found.into_iter().map(f64::from));
+        progress.iteration(&format!("{} texts", rows.len()));
+    }
+    progress.finish();
+    Ok(scores)
 }
 
 /// A tokenizer that cuts and pads nothing.

@@ -11,7 +11,7 @@ use anyhow::Result;
 use rayon::prelude::*;
 use tailguard_data::Generations;
 use tailguard_report::{
-    EvaluatedMethod, Evaluation, GenerationRow, NewRunDir, ResultsFile, Style, evaluation_table, write_generation_rows,
+    EvaluatedMethod, Evaluation, GenerationRow, NewRunDir, ResultsFile, Style, evaluation_table, one_line, write_generation_rows,
 };
 
 use crate::failure::say;
@@ -32,16 +32,23 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
 }
 
 /// Prints the tables and what must be said with them, and writes the files.
-fn tell(evaluation: &Evaluation, texts: &Generations, groups: &[Group], out: Option<NewRunDir>) -> Result<()> {
+fn tell(
+    evaluation: &Evaluation,
+    texts: &Generations,
+    groups: &[Group],
+    notes: Vec<String>,
+    out: Option<NewRunDir>,
+) -> Result<()> {
     if let Some(out) = &out {
-        evaluation.write(&out.path().join("results.json"))?;
         write_generation_rows(&out.path().join("generations.parquet"), rows(texts, groups))?;
+        // last: what has results is whole
+        evaluation.write(&out.path().join("results.json"))?;
     }
     say(evaluation_table(evaluation, Style::Plain))?;
-    for (name, method) in &evaluation.methods {
-        for note in notes(name, method, groups) {
-            say(format_args!("note: {note}"))?;
-        }
+    let most = evaluation.methods.values().map(|method| method.seeds).max().unwrap_or(0);
+    let left_out = evaluation.methods.iter().flat_map(|(name, method)| left_out(name, method, most));
+    for note in left_out.chain(notes) {
+        say(format_args!("note: {}", one_line(&note)))?;
     }
     if let Some(notice) = &evaluation.notice {
         say(notice)?;
@@ -52,9 +59,9 @@ fn tell(evaluation: &Evaluation, texts: &Generations, groups: &[Group], out: Opt
     Ok(())
 }
 
-/// What the figures of a method leave out.
-fn notes(name: &str, method: &EvaluatedMethod, groups: &[Group]) -> Vec<String> {
-    let rows = method.rows;
+/// What the figures of a method leave out, when some method has `most` seeds.
+fn left_out(name: &str, method: &EvaluatedMethod, most: usize) -> Vec<String> {
+    let (rows, seeds) = (method.rows, method.seeds);
     let mut notes = Vec::new();
     if method.missing_responses > 0 {
         notes.push(format!("{name}: {} of {rows} rows have no text", method.missing_responses));
@@ -72,8 +79,6 @@ fn notes(name: &str, method: &EvaluatedMethod, groups: &[Group]) -> Vec<String> 
             ));
         }
     }
-    let seeds = groups.iter().filter(|group| group.method == name).count();
-    let most = groups.iter().map(|group| groups.iter().filter(|other| other.method == group.method).count()).max().unwrap_or(0);
     if seeds < most {
         notes.push(format!("{name} has {seeds} of {most} seeds: its spread is not comparable with that of the others"));
     }

@@ -5,16 +5,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use tailguard_checkpoint::ModelDir;
-use tailguard_data::{Generations, Place, Scores, Texts};
+use tailguard_data::{Generations, Scores, Texts};
 use tailguard_gpt2::Gpt2;
 use tailguard_report::{EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit};
 use tailguard_risk::RiskLevel;
 
 use super::args::EvaluateArgs;
-use super::figures::{Wanted, figures, mean};
+use super::figures::{Wanted, figures, mean_of};
 use super::groups::Group;
 use super::tell;
-use crate::config::{self, EvaluationSplit, RunConfig};
+use crate::config::{self, RunConfig};
 use crate::experiment::evaluate::{Samples, sample};
 use crate::experiment::inputs::Inputs;
 use crate::failure::Failure;
@@ -52,8 +52,8 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
         let lengths = [vec![0.0; begin], samples.lengths.clone()].concat();
         let (human, generated) = samples.perplexities()?;
         seeds.push(EvaluatedMethod {
-            perplexity_human: mean(&human)?,
-            perplexity_generated: generated.as_deref().map(mean).transpose()?.flatten(),
+            perplexity_human: mean_of(&human)?,
+            perplexity_generated: generated.as_deref().map(mean_of).transpose()?.flatten(),
             ..figures(&all, &rows, &wanted, Some(&lengths))?
         });
         groups.push(Group { method: name.clone(), seed: Some(seed), rows });
@@ -62,22 +62,8 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
         kind: Kind::Evaluation,
         task: Some(config.task.clone()),
         preset: Some(config.preset.clone()),
-        data: Some(
-            match inputs.source.place {
-                Place::DataDir => "data-dir",
-                Place::Env => "env",
-                Place::Cache => "cache",
-                Place::Embedded => "embedded",
-            }
-            .to_owned(),
-        ),
-        split: Some(
-            match config.evaluation.split {
-                EvaluationSplit::Test => "test",
-                EvaluationSplit::Validation => "validation",
-            }
-            .to_owned(),
-        ),
+        data: Some(inputs.source.place.name().to_owned()),
+        split: Some(config.evaluation.split.name().to_owned()),
         notice: inputs.notice(&config).map(str::to_owned),
         seeds: config.seed_list(),
         device: config.run.device.clone(),
@@ -87,7 +73,7 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
         methods: [(name, EvaluatedMethod::over_seeds(&seeds)?)].into(),
         comparisons: Vec::new(),
     };
-    tell(&evaluation, &all, &groups, out)
+    tell(&evaluation, &all, &groups, Vec::new(), out)
 }
 
 /// The base model of the preset, under which the texts have a perplexity: only if its tokens are those of the model.

@@ -3,9 +3,7 @@
 use anyhow::{Context, Result};
 use tailguard_checkpoint::write_file;
 use tailguard_gpt2::{Gpt2, TokenDistribution};
-use tailguard_metrics::{
-    Bootstrap, NumberedNGrams, at_or_below, bootstrap, bootstrap_by, duplicated, empty, perplexity, repeating,
-};
+use tailguard_metrics::{Bootstrap, NumberedNGrams, Summary, at_or_below, clustered, duplicated, empty, perplexity, repeating};
 use tailguard_ppo::episode_kl;
 use tailguard_report::{Figure, Generation, Method, MethodResults, OtherTail, RunDir, write_generations};
 use tailguard_rollout::{
@@ -17,9 +15,8 @@ use crate::config::RunConfig;
 
 /// The streams of the run's seed that draw evaluation samples; training draws from those below.
 const EVALUATION: u64 = 1 << 50;
-/// Resamples of the intervals over prompts, and of the dearer ones over texts.
+/// Resamples of the intervals.
 const RESAMPLES: usize = 2_000;
-const TEXT_RESAMPLES: usize = 100;
 
 /// Samples one response per prompt from a model, measures it, and writes texts and figures into the run directory.
 ///
@@ -132,7 +129,8 @@ fn figures(inputs: &Inputs, config: &RunConfig, samples: &Samples) -> Result<Met
     };
     let other_tail = |&threshold: &f64| -> Result<OtherTail> {
         let prompts = at_or_below(&prompt_scores, threshold)?;
-        let reward = if prompts.is_empty() { None } else { Some(mean(&at(&prompts, &rewards))?) };
+        // a single prompt has no spread
+        let reward = if prompts.len() < 2 { None } else { Some(mean(&at(&prompts, &rewards))?) };
         Ok(OtherTail { threshold, prompts: prompts.len(), reward })
     };
     let texts = &samples.responses;
@@ -164,9 +162,10 @@ fn at(places: &[usize], values: &[f64]) -> Vec<f64> {
     places.iter().map(|&place| values[place]).collect()
 }
 
-/// The mean with its spread over the values.
+/// The mean with its spread over the values; of a single value, which has none, the interval is a point.
 fn mean(values: &[f64]) -> Result<Figure> {
-    Ok(bootstrap(values, Bootstrap { resamples: RESAMPLES, seed: 0 })?.into())
+    let values: Vec<_> = values.iter().map(|&value| (value, 1)).collect();
+    Ok(clustered(&values, Bootstrap { resamples: RESAMPLES, seed: 0 })?.into())
 }
 
 /// Perplexity of each text that has a token to score.
@@ -175,11 +174,9 @@ fn per_text(nlls: &[Vec<f32>]) -> Result<Vec<f64>> {
     Ok(perplexity(&scored)?.per_text)
 }
 
-/// Distinct-n over all texts. Resampled texts repeat themselves, so the bootstrap gives the spread and not the middle.
+/// Distinct-n over all texts, with its spread over them, which a single text has not.
 fn diversity(texts: &[String], n: usize) -> Result<Figure> {
     let ngrams = NumberedNGrams::new(texts, n)?;
-    let (mean, mut counter) = (ngrams.all().ratio(), ngrams.counter());
-    let std =
-        bootstrap_by(texts.len(), |picked| counter.count(picked).ratio(), Bootstrap { resamples: TEXT_RESAMPLES, seed: 0 })?.std;
-    Ok(Figure { mean, std, ci95: [mean - 1.96 * std, mean + 1.96 * std] })
+    let single = || Summary::normal(ngrams.all().ratio(), 0.0);
+    Ok(if texts.len() < 2 { single() } else { ngrams.summary()? }.into())
 }

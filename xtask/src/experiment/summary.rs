@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use tailguard_data::Place;
-use tailguard_metrics::{Bootstrap, paired_bootstrap};
 use tailguard_report::{
-    Comparison, Difference, Generation, Method, MethodResults, Results, Tail, read_generations, read_log, write_generations,
+    Comparison, Generation, Method, MethodResults, Results, Tail, one_line, read_generations, read_log, write_generations,
     write_metrics, write_trl_metrics,
 };
 
 use super::inputs::Inputs;
-use crate::config::EvaluationSplit;
 use crate::failure::say;
 use crate::run::Run;
 
@@ -24,17 +21,7 @@ pub(crate) fn collect(run: &Run, inputs: &Inputs) -> Result<Results> {
         methods.insert(method, MethodResults::over_seeds(&evaluations)?);
     }
     let (task, preset, device) = (run.config.task.clone(), run.config.preset.clone(), run.config.run.device.clone());
-    let data = match inputs.source.place {
-        Place::DataDir => "data-dir",
-        Place::Env => "env",
-        Place::Cache => "cache",
-        Place::Embedded => "embedded",
-    };
-    let split = match run.config.evaluation.split {
-        EvaluationSplit::Test => "test",
-        EvaluationSplit::Validation => "validation",
-    };
-    let (data, split) = (data.to_owned(), split.to_owned());
+    let (data, split) = (inputs.source.place.name().to_owned(), run.config.evaluation.split.name().to_owned());
     let tail = Tail { threshold: run.config.evaluation.tail_threshold, prompts: inputs.tail(&run.config).len() };
     let notice = inputs.notice(&run.config).map(str::to_owned);
     // of a single prompt there is no spread
@@ -45,12 +32,9 @@ pub(crate) fn collect(run: &Run, inputs: &Inputs) -> Result<Results> {
 
 /// What is compared with what.
 const COMPARED: [(Method, Method); 2] = [(Method::RaRlhf, Method::Rlhf), (Method::Rlhf, Method::Sft)];
-/// Resamples of the prompts.
-const RESAMPLES: usize = 2_000;
 
 /// What a method gains over another, prompt by prompt.
 fn comparison(run: &Run, inputs: &Inputs, method: Method, over: Method) -> Result<Comparison> {
-    let tail = inputs.tail(&run.config);
     let rewards = |method: Method| {
         let of_seed = |seed| {
             let rows = read_generations(&run.dir.method_generations_path(method, seed))?;
@@ -59,19 +43,8 @@ fn comparison(run: &Run, inputs: &Inputs, method: Method, over: Method) -> Resul
         run.config.seed_list().into_iter().map(of_seed).collect::<Result<Vec<Vec<f64>>>>()
     };
     let (left, right) = (rewards(method)?, rewards(over)?);
-    let of_tail = |rows: &[Vec<f64>]| -> Vec<Vec<f64>> {
-        rows.iter().map(|row| tail.iter().filter_map(|&prompt| row.get(prompt).copied()).collect()).collect()
-    };
-    let difference = |left: &[Vec<f64>], right: &[Vec<f64>]| {
-        paired_bootstrap(left, right, Bootstrap { resamples: RESAMPLES, seed: 0 }).map(Difference::from)
-    };
-    Ok(Comparison {
-        method: method.name().to_owned(),
-        over: over.name().to_owned(),
-        prompts: inputs.prompts.len(),
-        reward: difference(&left, &right).with_context(|| format!("cannot compare {method} with {over}"))?,
-        tail: if tail.len() < 2 { None } else { Some(difference(&of_tail(&left), &of_tail(&right))?) },
-    })
+    Comparison::of((method.name(), &left), (over.name(), &right), &inputs.tail(&run.config))
+        .with_context(|| format!("cannot compare {method} with {over}"))
 }
 
 fn evaluation(run: &Run, method: Method, seed: u64) -> Result<MethodResults> {
@@ -113,9 +86,4 @@ pub(crate) fn show_samples(run: &Run, inputs: &Inputs) -> Result<()> {
     }
     say("")?;
     Ok(())
-}
-
-/// Text as one line that leaves a terminal as it was.
-fn one_line(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
