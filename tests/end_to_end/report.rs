@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
-use tailguard_report::{Method, Results, ResultsFile, number};
+use serde_json::{Value, json};
+use tailguard_report::{Comparison, Method, Results, ResultsFile, number};
 
 use crate::browser::{Browser, rewrite};
 use crate::program::run;
@@ -57,6 +57,13 @@ fn figures_are_those_of_the_results(browser: &Browser, dir: &Path) {
             let expected = minus(&format!("{} ± {}", number(figure.mean, digits), number(figure.std, digits)));
             assert_eq!(shown, expected, "{method}: {key}");
         }
+    }
+    assert_eq!(results.comparisons.len(), 2);
+    for Comparison { method, over, prompts, reward, tail } in &results.comparisons {
+        let cells = format!("document.querySelectorAll('tr[data-gain=\"{method}/{over}\"] td')");
+        let shown = browser.script(&format!("return Array.from({cells}).map((cell) => cell.innerText)"));
+        let tail = tail.as_ref().map_or("–".to_owned(), |tail| minus(&tail.to_string()));
+        assert_eq!(shown, json!([prompts.to_string(), minus(&reward.to_string()), tail]), "{method} over {over}");
     }
     let tail = browser.script("return document.querySelectorAll('#texts tbody tr:not([hidden])').length");
     assert_eq!(tail, results.tail.prompts, "a row for each prompt of the tail");
