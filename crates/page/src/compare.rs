@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use tailguard_report::{EvaluatedTail, LengthUnit, TableColumn, cell, percent, table_columns};
 
+use crate::charts::plain;
 use crate::clean;
 use crate::error::PageError;
 use crate::model::{Policy, Run};
@@ -57,7 +58,8 @@ impl Comparison {
         for (place, run, policy) in self.rows() {
             let figure = |column: &TableColumn| run.results.figure(&policy.key, column.key);
             let cells = columns.iter().map(|column| {
-                right(figure(column).map(|figure| cell(figure, column.digits, run.results.seeds.len())).unwrap_or_default())
+                let text = figure(column).map(|figure| cell(figure, column.digits, run.results.seeds.len()));
+                right(text.unwrap_or_else(|| "-".to_owned()))
             });
             table.add_row([Cell::new(letter(place)), Cell::new(&policy.label)].into_iter().chain(cells));
         }
@@ -116,6 +118,7 @@ fn differences(one: &Run, other: &Run) -> Vec<String> {
     let mut found = Vec::new();
     let mut differ = |what: &str, left: String, right: String| {
         if left != right {
+            let [left, right] = [left, right].map(|value| if value.is_empty() { "unknown".to_owned() } else { value });
             found.push(format!("{what} is {left} in {here} and {right} in {there}"));
         }
     };
@@ -123,7 +126,9 @@ fn differences(one: &Run, other: &Run) -> Vec<String> {
     differ("the split", one.results.split.clone(), other.results.split.clone());
     let tail = |run: &Run| match run.results.tail {
         None => "none".to_owned(),
-        Some(EvaluatedTail::PromptScores { threshold, .. }) => format!("≤ {threshold}"),
+        Some(EvaluatedTail::PromptScores { threshold, share: None, .. }) => format!("≤ {threshold}"),
+        // a quantile, which other rounding moves
+        Some(EvaluatedTail::PromptScores { threshold, .. }) => format!("≤ {}", plain(threshold, 3)),
         Some(by_rewards) => format!("by rewards ({})", by_rewards.head()),
     };
     differ("the tail", tail(one), tail(other));

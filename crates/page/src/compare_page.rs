@@ -13,7 +13,7 @@ use crate::error::PageError;
 use crate::figures::{Figure, logged, section};
 use crate::model::{Policy, Run, policies};
 use crate::page::frame;
-use crate::table::{minus, shown};
+use crate::table::{NOTHING, minus, shown};
 use crate::texts::{Sample, common};
 
 /// Figures of the overview: key, title.
@@ -61,7 +61,7 @@ impl Comparison {
             @if !self.differences.is_empty() {
                 aside.notice role="note" {
                     b { "These runs are not on the same prompts, so their figures do not compare. " }
-                    @for difference in &self.differences { (clean::line(difference)) ". " }
+                    "In these things they differ: " (clean::line(&self.differences.join("; "))) "."
                 }
             }
             @for (notice, runs) in self.said() {
@@ -100,7 +100,7 @@ impl Comparison {
                         tbody { @for (place, run) in self.runs.iter().enumerate() {
                             tr {
                                 th scope="row" { (letter(place)) }
-                                td.word { (clean::line(&run.name)) }
+                                td.word { span.name { (clean::line(&run.name)) } }
                                 td { (run.results.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")) }
                                 @for key in &apart { td { (clean::line(setting(run, key))) } }
                             }
@@ -131,10 +131,10 @@ impl Comparison {
                         tbody { @for (place, run, policy) in self.rows() {
                             tr {
                                 th scope="row" { (letter(place)) }
-                                td.word { (policy.label) }
+                                td.word { span.name { (clean::line(&policy.label)) } }
                                 @for column in &columns {
                                     td data-run=(letter(place)) data-method=(clean::line(&policy.key)) data-key=(column.key) {
-                                        @if let Some(figure) = run.results.figure(&policy.key, column.key) { (shown(&cell(figure, column.digits, run.results.seeds.len()), false)) }
+                                        @if let Some(figure) = run.results.figure(&policy.key, column.key) { (shown(&cell(figure, column.digits, run.results.seeds.len()), false)) } @else { (NOTHING) }
                                     }
                                 }
                             }

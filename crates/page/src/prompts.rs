@@ -6,7 +6,7 @@ use crate::charts::plain;
 use crate::clean;
 use crate::curves::extent;
 use crate::model::{Policy, Run};
-use crate::table::minus;
+use crate::table::{minus, tail_words};
 use crate::texts::{Prompt, Text};
 
 /// Bytes that the rows take at most, so that a page stays below 5 MB.
@@ -113,8 +113,9 @@ fn pair(policies: &[&Policy]) -> Option<(usize, usize)> {
 }
 
 fn words(run: &Run, is_tail: bool, all: usize, shown: usize) -> String {
-    let of = if is_tail {
-        "The prompts of the tail, the lowest first".to_owned()
+    let tail = run.results.tail.filter(|_| is_tail);
+    let of = if let Some(tail) = tail {
+        format!("These are {}, the lowest first", tail_words(tail))
     } else if is_scored(&run.texts.prompts()) {
         "The prompts with the lowest scores of their own, the lowest first".to_owned()
     } else {

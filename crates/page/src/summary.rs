@@ -65,7 +65,8 @@ fn what_was_run(run: &Run) -> String {
         1 => format!(", with one seed ({}).", results.seeds[0]),
         seeds => format!(", with {seeds} seeds."),
     };
-    let has = |key: &str| run.policy(key).is_some();
+    // of the texts of another program the names alone say little
+    let has = |key: &str| !results.is_evaluation && run.policy(key).is_some();
     if has("sft") && has("gpt2") {
         text += " GPT-2 is the base model, and SFT is GPT-2 fine-tuned on texts of the good class.";
     }

@@ -150,7 +150,7 @@ fn table(run: &Run, name: &str, columns: &[Column<'_>]) -> Markup {
                 tbody {
                     @for policy in &run.methods {
                         tr {
-                            th scope="row" { (clean::line(&policy.label)) }
+                            th scope="row" { span.name { (clean::line(&policy.label)) } }
                             @for column in columns {
                                 td data-method=(clean::line(&policy.key)) data-key=(column.key) {
                                     @if let Some(figure) = (column.figure)(policy) {
@@ -170,7 +170,7 @@ fn table(run: &Run, name: &str, columns: &[Column<'_>]) -> Markup {
 }
 
 /// What stands where there is no figure.
-const NOTHING: &str = "–";
+pub(crate) const NOTHING: &str = "–";
 
 /// A figure in its cell: the mean, and its spread smaller.
 pub(crate) fn shown(text: &str, is_best: bool) -> Markup {
@@ -190,7 +190,7 @@ fn gains(run: &Run) -> Markup {
         @if !comparisons.is_empty() {
             h3 { "What one gains over another" }
             div.scroll tabindex="0" role="region" aria-label="What one gains over another" {
-                table.figures {
+                table.figures.gains {
                     thead { tr {
                         th scope="col" { span.unseen { "policies" } }
                         @for head in ["prompts", "reward", "reward in the tail"] { th scope="col" { (head) } }
@@ -198,7 +198,7 @@ fn gains(run: &Run) -> Markup {
                     tbody {
                         @for comparison in comparisons {
                             tr data-gain={ (clean::line(&comparison.method)) "/" (clean::line(&comparison.over)) } {
-                                th scope="row" { (label(&comparison.method)) " − " (label(&comparison.over)) }
+                                th scope="row" { span.name { (label(&comparison.method)) " − " (label(&comparison.over)) } }
                                 td { (comparison.prompts) }
                                 td { (difference(&comparison.reward)) }
                                 td { @if let Some(tail) = &comparison.tail { (difference(tail)) } @else { (NOTHING) } }
