@@ -329,7 +329,7 @@ fn made(sample: &Sample) -> impl Iterator<Item = (&str, u64)> {
 
 /// The style of a run's lines: the strong colours first.
 fn run_style(place: usize) -> usize {
-    [2, 3, 1, 0, 5, 4, 6, 7][place % 8]
+    style([2, 3, 1, 0, 5, 4, 6, 7][place % 8] + 8 * (place / 8))
 }
 
 /// A policy's name as part of an identifier, with a number where the name is not of the paper: two may look alike.

@@ -92,13 +92,18 @@ fn under(run: &Run) -> String {
 
 /// What must be said before anything else.
 fn notices(run: &Run) -> Markup {
+    let mut left_out = Vec::new();
+    for policy in &run.methods {
+        left_out.extend(run.results.left_out(&policy.key).into_iter().map(|what| (policy, what)));
+    }
     html! {
         @if let Some(notice) = &run.results.notice {
             aside.notice role="note" { b { "Notice. " } (clean::line(notice)) }
         }
-        @for policy in &run.methods {
-            @for left_out in run.results.left_out(&policy.key) {
-                aside.notice role="note" { b { (clean::line(&policy.label)) ". " } (left_out) "." }
+        @if !left_out.is_empty() {
+            aside.notice role="note" {
+                b { "Left out." }
+                ul { @for (policy, what) in left_out { li { (clean::line(&policy.label)) ": " (what) "." } } }
             }
         }
         @if !run.texts.is_whole() {
@@ -261,7 +266,7 @@ mod tests {
         let mut files = files(Kind::Others);
         files.results = files.results.replacen("\"dpo\":{", "\"dpo\":{\"rows\":43,\"missing_responses\":3,", 1);
         let page = run_page(&Run::new(files).unwrap()).unwrap();
-        assert!(page.contains("<b>dpo. </b>3 of 43 rows have no text."), "{page:.6000}");
+        assert!(page.contains("<li>dpo: 3 of 43 rows have no text.</li>"), "{page:.6000}");
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn what_was_run(run: &Run) -> String {
     let prompts = match run.texts.prompts().len() {
         0 => format!("the {kind}prompts"),
         count if run.texts.is_whole() => format!("{count} {kind}prompts"),
-        count => format!("{kind}prompts, {count} of which all have in common,"),
+        count => format!("{kind}prompts ({count} of them in common)"),
     };
     let mut text = format!("{} {} continued {prompts}", enumerate(&labels), plural(labels.len()));
     if !results.task.is_empty() {
@@ -244,7 +244,7 @@ fn reservation(run: &Run) -> String {
     let mut text = match run.results.seeds.len() {
         0 | 1 => format!("Intervals are over prompts: they {over_prompts}."),
         seeds => format!(
-            "Intervals over the {seeds} seeds (Student’s t; those of single policies are such) say how another training might come out, \
+            "Intervals over the {seeds} seeds (Student’s t; single policies have these alone) say how another training might come out, \
              and with few seeds they are wide. Intervals over prompts {over_prompts}. Ahead or behind is said only where both agree. No \
              interval says whether data or reward are the right ones."
         ),
