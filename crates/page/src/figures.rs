@@ -91,8 +91,8 @@ fn density<'a>(run: &'a Run, id: &str, of_what: &str, is_of: &dyn Fn(&Prompt) ->
     let lines: Vec<_> = std::iter::once(alone).chain(rewards).filter(|(_, values)| !values.is_empty()).collect();
     let widths: Vec<f64> = lines.iter().filter_map(|(_, values)| curves::bandwidth(values)).collect();
     let [low, high] = extent(lines.iter().flat_map(|(_, values)| values.iter().copied()))?;
-    // the median of them, as the tail's own scores, cut off at the threshold, would ask for a far narrower one; but no bell may fall
-    // between two places
+    // the median of them, as the tail's own scores, cut off at the threshold, would ask for a far narrower one; but no bell
+    // may fall between two places
     let width = median(widths)?.max((high - low) / (PLACES - 5) as f64);
     let xs = places(low - 2.0 * width, high + 2.0 * width, PLACES);
     let line = |((name, style), values): ((String, usize), Vec<f64>)| Series {
@@ -319,5 +319,36 @@ pub(crate) fn key(charts: &[Chart]) -> Markup {
     }
     html! {
         ul.key aria-label="Key" { @for (style, name) in lines { li { (key_sample(style)) " " (name) } } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Kind, files};
+
+    #[test]
+    fn a_density_is_one_in_all_however_far_a_text_is_off() {
+        let mut files = files(Kind::Gain);
+        for (row, place) in files.texts.iter_mut().flatten().zip(0_u32..) {
+            row.good = None;
+            row.reward = Some(if place % 40 == 7 { -1e4 } else { f64::from(place * 7 % 11) });
+        }
+        let figure = shift(&Run::new(files).unwrap());
+        let of_policies = figure.charts[0].series.iter().filter(|series| series.style != PROMPT);
+        for Series { name, points, .. } in of_policies {
+            let area = points.iter().map(|point| point.y).sum::<f64>() * (points[1].x - points[0].x);
+            assert!((area - 1.0).abs() < 0.05, "{name}: {area}");
+        }
+    }
+
+    #[test]
+    fn a_policy_looks_the_same_in_its_training_as_in_the_other_charts() {
+        let mut files = files(Kind::Others);
+        files.metrics = crate::fixtures::files(Kind::Gain).metrics;
+        files.metrics.iter_mut().for_each(|row| row.method = "dpo".to_owned());
+        let run = Run::new(files).unwrap();
+        let series = &training(&run).unwrap().charts[0].series;
+        assert_eq!((series.len(), series[0].style), (1, run.policy("dpo").unwrap().style));
     }
 }

@@ -17,7 +17,8 @@ use crate::texts::Texts;
 pub struct RunFiles {
     /// What the run is called, such as the name of its directory.
     pub name: String,
-    /// Text of `results.json`. Unlike [`Results`](tailguard_report::Results), the page takes any names of policies, and figures may be missing.
+    /// Text of `results.json`. Unlike [`Results`](tailguard_report::Results), the page takes any names of policies, and
+    /// figures may be missing.
     pub results: String,
     /// Text of `run.json`, if there is one.
     pub about: Option<String>,
@@ -247,7 +248,8 @@ impl Run {
         self.setting(key).map(|text| text.trim_matches('"'))
     }
 
-    /// Whether the prompts may be offensive: the task is unknown, or one of toxicity, by its name or by what its settings call bad.
+    /// Whether the prompts may be offensive: the task is unknown, or one of toxicity, by its name or by what its settings
+    /// call bad.
     pub(crate) fn may_offend(&self) -> bool {
         let about = [Some(self.results.task.as_str()), self.word("data.good"), self.setting("data.score_columns")];
         let dirs = [self.word("reward.dir"), self.word("judge.dir")];

@@ -226,11 +226,9 @@ fn judged(run: &Run) -> Option<String> {
         (Some(one), None) => format!("It prefers {one} on average; in the tail neither is clear."),
         (None, Some(one)) => format!("It prefers {one} in the tail; on average neither is clear."),
     };
-    Some(format!(
-        "The judge, a second model that no training saw, gives RA-RLHF against RLHF {} on average and {} in the tail. {verdict}",
-        said(mean),
-        said(tail)
-    ))
+    let judge = if run.results.is_evaluation { "a second scorer" } else { "a second model that no training saw" };
+    let (mean, tail) = (said(mean), said(tail));
+    Some(format!("The judge, {judge}, gives RA-RLHF against RLHF {mean} on average and {tail} in the tail. {verdict}"))
 }
 
 fn apart(one: Figure, other: Figure) -> bool {

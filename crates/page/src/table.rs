@@ -17,6 +17,7 @@ fn meaning(key: &str, results: &Summary) -> String {
             let share = results.cvar_share.map_or_else(|| "a share".to_owned(), percent);
             return format!("mean of the lowest {share} of the policy’s own rewards, whatever their prompts");
         }
+        "judge" if results.is_evaluation => "mean score by the judge, a second scorer",
         "judge" => "mean score by the judge, a second model that no policy was trained on",
         "judge_tail" => "the same in the tail",
         "perplexity_human" if results.is_evaluation => "perplexity of the policy on human texts; lower is better",
@@ -67,8 +68,8 @@ struct Column<'a> {
     figure: Box<Cell<'a>>,
 }
 
-/// The tables: how good the texts are, what they look like, what else there is, the tails by other thresholds, and what one policy gains
-/// over another. Columns without a figure are left out.
+/// The tables: how good the texts are, what they look like, what else there is, the tails by other thresholds, and what one
+/// policy gains over another. Columns without a figure are left out.
 pub(crate) fn tables(run: &Run) -> Markup {
     let results = &run.results;
     let column = |column: TableColumn| {

@@ -128,8 +128,8 @@ impl Texts {
     }
 }
 
-/// Where in each sample the texts are whose prompts all of these samples have, in the order of the first. A prompt that comes twice is
-/// two: the first text of one sample is put to the first of another.
+/// Where in each sample the texts are whose prompts all of these samples have, in the order of the first. A prompt that comes
+/// twice is two: the first text of one sample is put to the first of another.
 pub(crate) fn common(samples: &[&Sample]) -> Vec<Vec<usize>> {
     let places: Vec<HashMap<_, usize>> = samples.iter().map(|sample| sample.texts.iter().map(key).zip(0..).collect()).collect();
     let mut common = vec![Vec::new(); samples.len()];

@@ -95,8 +95,8 @@ pub struct TableColumn {
     pub digits: usize,
 }
 
-/// The columns of the two tables: how good the texts are, and what they look like. They are those of an evaluation; a run has all of
-/// them but `cvar`.
+/// The columns of the two tables: how good the texts are, and what they look like. They are those of an evaluation; a run has
+/// all of them but `cvar`.
 #[must_use]
 pub fn table_columns() -> [Vec<TableColumn>; 2] {
     let columns = |columns: &[Column<EvaluatedMethod>]| {

@@ -44,8 +44,8 @@ pub struct MetricRow {
     pub values: BTreeMap<String, f64>,
 }
 
-/// Reads `generations.parquet`. Scores, classes and seeds may be missing; rows without a prompt or a response are left out, for there
-/// is nothing to show.
+/// Reads `generations.parquet`. Scores, classes and seeds may be missing; rows without a prompt or a response are left out,
+/// for there is nothing to show.
 ///
 /// # Errors
 /// When the file cannot be read, lacks a column, or a row lacks its method or has a reward that is no finite number.
