@@ -241,11 +241,14 @@ fn reservation(run: &Run) -> String {
         "say how the same policies would do on other prompts of this kind, not how another training would come out";
     let mut text = match run.results.seeds.len() {
         0 | 1 => format!("Intervals are over prompts: they {over_prompts}."),
-        seeds => format!(
-            "Intervals over the {seeds} seeds (Student’s t; single policies have these alone) say how another training might come out, \
-             and with few seeds they are wide. Intervals over prompts {over_prompts}. Ahead or behind is said only where both agree. No \
-             interval says whether data or reward are the right ones."
-        ),
+        seeds => {
+            let both = format!(" Those over prompts {over_prompts}; ahead or behind is said only where both agree.");
+            format!(
+                "Intervals over the {seeds} seeds, by Student’s t, say how another training might come out, and with few seeds they are \
+                 wide.{} No interval says whether data or reward are the right ones.",
+                if run.results.comparisons.is_empty() { "" } else { &both }
+            )
+        }
     };
     if run.results.preset == "smoke" {
         text = format!(
@@ -311,7 +314,10 @@ mod tests {
         let verdict =
             "on average it is not clearly apart (+0.50, 95 % interval over prompts +0.40 to +0.60, over 2 seeds −4.00 to +5.00)";
         assert!(text.contains(verdict) && text.contains("cannot be told apart") && !text.contains("ahead ("), "{text}");
-        assert!(text.contains("how another training might come out") && text.contains("Intervals over prompts say"), "{text}");
+        assert!(
+            text.contains("how another training might come out") && text.contains("Those over prompts say how the same policies"),
+            "{text}"
+        );
     }
 
     #[test]
