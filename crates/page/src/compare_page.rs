@@ -30,6 +30,11 @@ const LOGGED: [(&str, &str, &str); 3] = [
     ("kept", "episodes kept", "episodes"),
 ];
 
+/// The policy of which it is said what one run gains over another.
+const AVERSE: &str = "ra_rlhf";
+/// Resamples of the prompts.
+const RESAMPLES: usize = 2_000;
+
 impl Comparison {
     /// The runs in one page: one file of HTML that needs no other and no network.
     ///
@@ -126,7 +131,9 @@ impl Comparison {
                         thead { tr {
                             th scope="col" { "run" }
                             th.word scope="col" { "policy" }
-                            @for column in &columns { th scope="col" { @if column.key == "tail" { (minus(&self.head(column))) } @else { (self.head(column)) } } }
+                            @for column in &columns {
+                                th scope="col" { @if column.key == "tail" { (minus(&self.head(column))) } @else { (self.head(column)) } }
+                            }
                         } }
                         tbody { @for (place, run, policy) in self.rows() {
                             tr {
@@ -134,7 +141,9 @@ impl Comparison {
                                 td.word { span.name { (clean::line(&policy.label)) } }
                                 @for column in &columns {
                                     td data-run=(letter(place)) data-method=(clean::line(&policy.key)) data-key=(column.key) {
-                                        @if let Some(figure) = run.results.figure(&policy.key, column.key) { (shown(&cell(figure, column.digits, run.results.seeds.len()), false)) } @else { (NOTHING) }
+                                        @if let Some(figure) = run.results.figure(&policy.key, column.key) {
+                                            (shown(&cell(figure, column.digits, run.results.seeds.len()), false))
+                                        } @else { (NOTHING) }
                                     }
                                 }
                             }
@@ -275,11 +284,6 @@ impl Comparison {
         (!charts.is_empty()).then_some(Figure { id: "training", heading: "Training", caption, charts })
     }
 }
-
-/// What is compared between runs.
-const AVERSE: &str = "ra_rlhf";
-/// Resamples of the prompts.
-const RESAMPLES: usize = 2_000;
 
 /// What RA-RLHF of a run gains over that of another.
 struct Gain {

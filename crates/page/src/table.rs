@@ -127,7 +127,7 @@ pub(crate) fn tables(run: &Run) -> Markup {
 }
 
 /// What stands over a column, as a page writes it.
-pub(crate) fn head(results: &Summary, column: &TableColumn) -> String {
+fn head(results: &Summary, column: &TableColumn) -> String {
     let head = results.head(column);
     // other heads have hyphens
     if column.key == "tail" { minus(&head) } else { head }
