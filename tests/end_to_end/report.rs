@@ -233,6 +233,41 @@ fn a_page_is_made_again_of_what_is_there() {
 }
 
 #[test]
+fn an_evaluation_has_its_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut table = "prompt,response,model,score,alone\n".to_owned();
+    for (model, gain) in [("=dpo", 1.0), ("ppo", 0.0)] {
+        for place in 0..30 {
+            // a text without a score takes its prompt from what is shown side by side, and nothing else
+            let score = if (model, place) == ("ppo", 3) { String::new() } else { (f64::from(place) / 10.0 + gain).to_string() };
+            table += &format!("prompt {place},a text of {model},{model},{score},{}\n", place - 20);
+        }
+    }
+    fs::write(folder.path().join("texts.csv"), table).unwrap();
+    let columns = "--prompt-column prompt --response-column response --score-column score --prompt-score-column alone";
+    let words =
+        format!("evaluate --generations texts.csv {columns} --group-by model --tail-share 0.2 --baseline ppo --out judged");
+    let outcome = run(folder.path(), &words.split(' ').collect::<Vec<_>>());
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert_eq!(run(folder.path(), &["report", "judged"]).code, Some(0));
+    let page = fs::read_to_string(folder.path().join("judged/report.html")).unwrap();
+    let gain = "<tr data-gain=\"=dpo/ppo\"><th scope=\"row\"><span class=\"name\">=dpo − ppo</span></th><td>29</td><td>+1.00 ";
+    for said in [
+        gain,
+        "lowest 20 % of prompts",
+        "CVaR 20 %",
+        "length (words)",
+        "ppo: of 30 rows, 1 have no score",
+        "of the 29 prompts that all have",
+        "29 to 30 prompts",
+        "<section class=\"blurred\" id=\"prompts\">",
+        "%0A%27%3Ddpo,",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+}
+
+#[test]
 fn runs_are_compared_on_the_same_prompts_alone() {
     let folder = tempfile::tempdir().unwrap();
     let one_seed = ["--set", "run.seeds=1"];
