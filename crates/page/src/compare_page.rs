@@ -100,7 +100,7 @@ impl Comparison {
                             th scope="col" { "run" }
                             th.word scope="col" { "name" }
                             th scope="col" { "seeds" }
-                            @for key in &apart { th scope="col" { (key) } }
+                            @for key in &apart { th scope="col" { (clean::line(key)) } }
                         } }
                         tbody { @for (place, run) in self.runs.iter().enumerate() {
                             tr {
