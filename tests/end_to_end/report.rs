@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
-use tailguard_report::{Method, Results, ResultsFile, number};
+use serde_json::{Value, json};
+use tailguard_report::{Comparison, Method, Results, ResultsFile, number};
 
 use crate::browser::{Browser, rewrite};
 use crate::program::run;
@@ -57,6 +57,13 @@ fn figures_are_those_of_the_results(browser: &Browser, dir: &Path) {
             let expected = minus(&format!("{} ± {}", number(figure.mean, digits), number(figure.std, digits)));
             assert_eq!(shown, expected, "{method}: {key}");
         }
+    }
+    assert_eq!(results.comparisons.len(), 2);
+    for Comparison { method, over, prompts, reward, tail } in &results.comparisons {
+        let cells = format!("document.querySelectorAll('tr[data-gain=\"{method}/{over}\"] td')");
+        let shown = browser.script(&format!("return Array.from({cells}).map((cell) => cell.innerText)"));
+        let tail = tail.as_ref().map_or("–".to_owned(), |tail| minus(&tail.to_string()));
+        assert_eq!(shown, json!([prompts.to_string(), minus(&reward.to_string()), tail]), "{method} over {over}");
     }
     let tail = browser.script("return document.querySelectorAll('#texts tbody tr:not([hidden])').length");
     assert_eq!(tail, results.tail.prompts, "a row for each prompt of the tail");
@@ -223,6 +230,41 @@ fn a_page_is_made_again_of_what_is_there() {
     assert_eq!(fs::read_to_string(dir.join("report.html")).unwrap(), "my own notes");
     fs::remove_file(dir.join("results.json")).unwrap();
     run(folder.path(), &["report", "run"]).refused(2, &["run holds no results.json"]);
+}
+
+#[test]
+fn an_evaluation_has_its_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut table = "prompt,response,model,score,alone\n".to_owned();
+    for (model, gain) in [("=dpo", 1.0), ("ppo", 0.0)] {
+        for place in 0..30 {
+            // a text without a score takes its prompt from what is shown side by side, and nothing else
+            let score = if (model, place) == ("ppo", 3) { String::new() } else { (f64::from(place) / 10.0 + gain).to_string() };
+            table += &format!("prompt {place},a text of {model},{model},{score},{}\n", place - 20);
+        }
+    }
+    fs::write(folder.path().join("texts.csv"), table).unwrap();
+    let columns = "--prompt-column prompt --response-column response --score-column score --prompt-score-column alone";
+    let words =
+        format!("evaluate --generations texts.csv {columns} --group-by model --tail-share 0.2 --baseline ppo --out judged");
+    let outcome = run(folder.path(), &words.split(' ').collect::<Vec<_>>());
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert_eq!(run(folder.path(), &["report", "judged"]).code, Some(0));
+    let page = fs::read_to_string(folder.path().join("judged/report.html")).unwrap();
+    let gain = "<tr data-gain=\"=dpo/ppo\"><th scope=\"row\"><span class=\"name\">=dpo − ppo</span></th><td>29</td><td>+1.00 ";
+    for said in [
+        gain,
+        "lowest 20 % of prompts",
+        "CVaR 20 %",
+        "length (words)",
+        "ppo: of 30 rows, 1 have no score",
+        "of the 29 prompts that all have",
+        "29 to 30 prompts",
+        "<section class=\"blurred\" id=\"prompts\">",
+        "%0A%27%3Ddpo,",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub(crate) fn read(dir: &Path) -> Result<Run> {
         about: text("run.json")?,
         config: text("config.toml")?,
         processes: text("processes.json")?,
-        texts: if texts.is_file() { read_texts(&texts)? } else { Vec::new() },
+        texts: texts.is_file().then(|| read_texts(&texts)).transpose()?,
         metrics: if metrics.is_file() { read_metrics(&metrics)? } else { Vec::new() },
     };
     Ok(Run::new(files)?)

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use tailguard_report::{TableColumn, cell, table_columns};
+use tailguard_report::{EvaluatedTail, LengthUnit, TableColumn, cell, percent, table_columns};
 
+use crate::charts::plain;
 use crate::clean;
 use crate::error::PageError;
 use crate::model::{Policy, Run};
-use crate::table::tail_head;
+use crate::texts::Prompt;
 
 /// How far scores of the same prompt by the same model may lie apart: other batches and other machines round otherwise.
 const ROUNDING: f64 = 1e-3;
@@ -57,7 +58,8 @@ impl Comparison {
         for (place, run, policy) in self.rows() {
             let figure = |column: &TableColumn| run.results.figure(&policy.key, column.key);
             let cells = columns.iter().map(|column| {
-                right(figure(column).map(|figure| cell(figure, column.digits, run.results.seeds.len())).unwrap_or_default())
+                let text = figure(column).map(|figure| cell(figure, column.digits, run.results.seeds.len()));
+                right(text.unwrap_or_else(|| "-".to_owned()))
             });
             table.add_row([Cell::new(letter(place)), Cell::new(&policy.label)].into_iter().chain(cells));
         }
@@ -84,12 +86,9 @@ impl Comparison {
 
     /// What stands over a column.
     pub(crate) fn head(&self, column: &TableColumn) -> String {
-        let tails: BTreeSet<String> =
-            self.runs.iter().filter_map(|run| run.results.tail).map(|tail| tail_head(tail.threshold, tail.prompts)).collect();
-        match (column.key, tails.len()) {
-            ("tail", 1) => tails.into_iter().next().unwrap_or_default(),
-            _ => column.head.to_owned(),
-        }
+        let with = self.runs.iter().filter(|run| run.results.keys().contains(column.key));
+        let heads: BTreeSet<String> = with.map(|run| run.results.head(column)).collect();
+        if heads.len() == 1 { heads.into_iter().collect() } else { column.head.to_owned() }
     }
 
     /// Settings that are not the same in all runs that have settings.
@@ -119,13 +118,28 @@ fn differences(one: &Run, other: &Run) -> Vec<String> {
     let mut found = Vec::new();
     let mut differ = |what: &str, left: String, right: String| {
         if left != right {
+            let [left, right] = [left, right].map(|value| if value.is_empty() { "unknown".to_owned() } else { value });
             found.push(format!("{what} is {left} in {here} and {right} in {there}"));
         }
     };
     differ("the task", one.results.task.clone(), other.results.task.clone());
     differ("the split", one.results.split.clone(), other.results.split.clone());
-    let threshold = |run: &Run| run.results.tail.map_or_else(|| "none".to_owned(), |tail| format!("≤ {}", tail.threshold));
-    differ("the tail", threshold(one), threshold(other));
+    let tail = |run: &Run| match run.results.tail {
+        None => "none".to_owned(),
+        Some(EvaluatedTail::PromptScores { threshold, share: None, .. }) => format!("≤ {threshold}"),
+        // a quantile, which other rounding moves
+        Some(EvaluatedTail::PromptScores { threshold, .. }) => format!("≤ {}", plain(threshold, 3)),
+        Some(by_rewards) => format!("by rewards ({})", by_rewards.head()),
+    };
+    differ("the tail", tail(one), tail(other));
+    if let (Some(left), Some(right)) = (one.results.cvar_share, other.results.cvar_share) {
+        differ("the share of CVaR", percent(left), percent(right));
+    }
+    let unit = |run: &Run| match run.results.length_unit {
+        LengthUnit::Words => "words".to_owned(),
+        LengthUnit::Tokens => "tokens".to_owned(),
+    };
+    differ("the unit of length", unit(one), unit(other));
     let digest = |run: &Run, input: &str| run.about.as_ref().and_then(|about| about.inputs.get(input)).cloned();
     let short = |digest: String| format!("{digest:.12}");
     let mut is_known = false;
@@ -139,14 +153,17 @@ fn differences(one: &Run, other: &Run) -> Vec<String> {
         // the same texts may lie in several places, so that this counts only where nothing better is known
         differ("the source of the data", one.results.data.clone(), other.results.data.clone());
     }
-    if one.texts.prompts.is_empty() || other.texts.prompts.is_empty() {
-        let prompts =
-            |run: &Run| run.results.tail.map_or_else(|| "unknown".to_owned(), |tail| format!("{} prompts", tail.prompts));
-        differ("the size of the tail", prompts(one), prompts(other));
+    let (prompts, others) = (one.texts.prompts(), other.texts.prompts());
+    if prompts.is_empty() || others.is_empty() {
+        let size = |run: &Run| match run.results.tail {
+            Some(EvaluatedTail::PromptScores { prompts: Some(prompts), .. }) => format!("{prompts} prompts"),
+            _ => "unknown".to_owned(),
+        };
+        differ("the size of the tail", size(one), size(other));
     } else {
-        differ("the number of prompts", one.texts.prompts.len().to_string(), other.texts.prompts.len().to_string());
-        if one.texts.prompts.len() == other.texts.prompts.len()
-            && let Some(difference) = first_other_prompt(one, other)
+        differ("the number of prompts", prompts.len().to_string(), others.len().to_string());
+        if prompts.len() == others.len()
+            && let Some(difference) = first_other_prompt(prompts, others)
         {
             found.push(format!("{difference} in {here} and {there}"));
         }
@@ -155,19 +172,16 @@ fn differences(one: &Run, other: &Run) -> Vec<String> {
 }
 
 /// What is not the same among as many prompts, whatever their order.
-fn first_other_prompt(one: &Run, other: &Run) -> Option<String> {
-    let sorted = |run: &'_ Run| {
-        let scored = |prompt: &crate::texts::Prompt| (prompt.text.clone(), prompt.score.unwrap_or_default());
-        let mut prompts: Vec<(String, f64)> = run.texts.prompts.iter().map(scored).collect();
-        prompts.sort_by(|one, other| one.0.cmp(&other.0).then(one.1.total_cmp(&other.1)));
-        prompts
-    };
-    let (left, right) = (sorted(one), sorted(other));
-    let texts = left.iter().zip(&right).filter(|(left, right)| left.0 != right.0).count();
+fn first_other_prompt<'a>(mut left: Vec<&'a Prompt>, mut right: Vec<&'a Prompt>) -> Option<String> {
+    let score = |prompt: &Prompt| prompt.score.unwrap_or_default();
+    for prompts in [&mut left, &mut right] {
+        prompts.sort_by(|one, other| one.text.cmp(&other.text).then(score(one).total_cmp(&score(other))));
+    }
+    let texts = left.iter().zip(&right).filter(|(left, right)| left.text != right.text).count();
     if texts > 0 {
         return Some("prompts are not the same".to_owned());
     }
-    let scores = left.iter().zip(&right).filter(|(left, right)| (left.1 - right.1).abs() > ROUNDING).count();
+    let scores = left.iter().zip(&right).filter(|(left, right)| (score(left) - score(right)).abs() > ROUNDING).count();
     (scores > 0).then(|| format!("{scores} prompts have other scores of their own, so another model has scored them,"))
 }
 
@@ -182,7 +196,7 @@ mod tests {
         second.name = "runs/imdb-2".into();
         second.config = second.config.map(|config| config.replace("0.4", "0.2"));
         // the order in which the texts were written says nothing
-        second.texts.reverse();
+        second.texts.as_mut().unwrap().reverse();
         let comparison = Comparison::new(vec![run(Kind::Gain), Run::new(second).unwrap()], false).unwrap();
         assert_eq!(comparison.settings_apart(), ["risk.alpha"]);
         let text = comparison.table();
@@ -198,8 +212,14 @@ mod tests {
 
     #[test]
     fn runs_on_other_prompts_are_refused_unless_that_is_allowed() {
-        let changes: [Change<'_>; 6] = [
+        let changes: [Change<'_>; 8] = [
             ("the tail is ≤ -2.5", &|files| files.results = files.results.replace("-2.5", "-2.0")),
+            ("the tail is ≤ -2.5 in runs/imdb-1 and by rewards (tail: rewards ≤ -2.5)", &|files| {
+                files.results = files.results.replace("\"prompts\":20,\"threshold\"", "\"by\":\"own_scores\",\"threshold\"");
+            }),
+            ("the unit of length is tokens", &|files| {
+                files.results = files.results.replacen('{', "{\"length_unit\":\"words\",", 1);
+            }),
             ("the task is imdb", &|files| files.results = files.results.replace("\"imdb\"", "\"rtp\"")),
             ("digest of the evaluation texts", &|files| {
                 files.about = files.about.take().map(|text| text.replace("\"0a\"", "\"1a\""))
@@ -208,10 +228,15 @@ mod tests {
                 files.about = files.about.take().map(|text| text.replace("\"0b\"", "\"1b\""))
             }),
             ("prompts are not the same", &|files| {
-                files.texts.iter_mut().filter(|row| row.prompt.starts_with("Prompt 3,")).for_each(|row| row.prompt.push('!'));
+                files
+                    .texts
+                    .iter_mut()
+                    .flatten()
+                    .filter(|row| row.prompt.starts_with("Prompt 3,"))
+                    .for_each(|row| row.prompt.push('!'));
             }),
             ("another model has scored", &|files| {
-                files.texts.iter_mut().for_each(|row| row.prompt_score = row.prompt_score.map(|score| score + 0.5))
+                files.texts.iter_mut().flatten().for_each(|row| row.prompt_score = row.prompt_score.map(|score| score + 0.5))
             }),
         ];
         for (said, change) in changes {

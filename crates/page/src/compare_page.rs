@@ -1,19 +1,20 @@
 //! The page of a comparison.
 
 use maud::{Markup, html};
-use tailguard_report::{Figure as Value, Method, cell};
+use tailguard_metrics::{Bootstrap, paired_bootstrap};
+use tailguard_report::{Difference, Figure as Value, Method, cell};
 
 use crate::charts::palette::style;
 use crate::charts::{Axis, Chart, Draw, Series, Size};
 use crate::clean;
 use crate::compare::{Comparison, letter, setting};
-use crate::curves::{self, Point, difference};
+use crate::curves::{self, Point};
 use crate::error::PageError;
 use crate::figures::{Figure, logged, section};
 use crate::model::{Policy, Run, policies};
 use crate::page::frame;
-use crate::table::minus;
-use crate::texts::Sample;
+use crate::table::{NOTHING, minus, shown};
+use crate::texts::{Sample, common};
 
 /// Figures of the overview: key, title.
 const OVERVIEW: [(&str, &str); 4] = [
@@ -28,6 +29,11 @@ const LOGGED: [(&str, &str, &str); 3] = [
     ("kl", "KL to the reference", "nats per response"),
     ("kept", "episodes kept", "episodes"),
 ];
+
+/// The policy of which it is said what one run gains over another.
+const AVERSE: &str = "ra_rlhf";
+/// Resamples of the prompts.
+const RESAMPLES: usize = 2_000;
 
 impl Comparison {
     /// The runs in one page: one file of HTML that needs no other and no network.
@@ -60,7 +66,7 @@ impl Comparison {
             @if !self.differences.is_empty() {
                 aside.notice role="note" {
                     b { "These runs are not on the same prompts, so their figures do not compare. " }
-                    @for difference in &self.differences { (clean::line(difference)) ". " }
+                    "In these things they differ: " (clean::line(&self.differences.join("; "))) "."
                 }
             }
             @for (notice, runs) in self.said() {
@@ -94,12 +100,12 @@ impl Comparison {
                             th scope="col" { "run" }
                             th.word scope="col" { "name" }
                             th scope="col" { "seeds" }
-                            @for key in &apart { th scope="col" { (key) } }
+                            @for key in &apart { th scope="col" { (clean::line(key)) } }
                         } }
                         tbody { @for (place, run) in self.runs.iter().enumerate() {
                             tr {
                                 th scope="row" { (letter(place)) }
-                                td.word { (clean::line(&run.name)) }
+                                td.word { span.name { (clean::line(&run.name)) } }
                                 td { (run.results.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")) }
                                 @for key in &apart { td { (clean::line(setting(run, key))) } }
                             }
@@ -125,15 +131,19 @@ impl Comparison {
                         thead { tr {
                             th scope="col" { "run" }
                             th.word scope="col" { "policy" }
-                            @for column in &columns { th scope="col" { @if column.key == "tail" { (minus(&self.head(column))) } @else { (column.head) } } }
+                            @for column in &columns {
+                                th scope="col" { @if column.key == "tail" { (minus(&self.head(column))) } @else { (self.head(column)) } }
+                            }
                         } }
                         tbody { @for (place, run, policy) in self.rows() {
                             tr {
                                 th scope="row" { (letter(place)) }
-                                td.word { (policy.label) }
+                                td.word { span.name { (clean::line(&policy.label)) } }
                                 @for column in &columns {
                                     td data-run=(letter(place)) data-method=(clean::line(&policy.key)) data-key=(column.key) {
-                                        @if let Some(figure) = run.results.figure(&policy.key, column.key) { (shown(run, figure, column.digits)) }
+                                        @if let Some(figure) = run.results.figure(&policy.key, column.key) {
+                                            (shown(&cell(figure, column.digits, run.results.seeds.len()), false))
+                                        } @else { (NOTHING) }
                                     }
                                 }
                             }
@@ -149,35 +159,20 @@ impl Comparison {
     /// How far each run's RA-RLHF is from that of the first, on the same prompts and seeds.
     fn gains(&self) -> Result<Vec<String>, PageError> {
         let first = &self.runs[0];
-        let key = "ra_rlhf";
-        let samples = |run: &'_ Run| -> Vec<Sample> { run.texts.of(key).cloned().collect() };
-        let base = samples(first);
         let mut sentences = Vec::new();
         for (place, run) in self.runs.iter().enumerate().skip(1) {
-            if run.texts.prompts.is_empty() || run.texts.prompts.iter().ne(first.texts.prompts.iter()) {
+            if [first, run].iter().any(|run| run.policy(AVERSE).is_none()) {
                 continue;
             }
-            let own = samples(run);
-            let (own, base): (Vec<&Sample>, Vec<&Sample>) = (own.iter().collect(), base.iter().collect());
-            let all: Vec<usize> = (0..first.texts.prompts.len()).collect();
-            let tail = first.results.tail.map(|tail| first.texts.tail(tail.threshold)).unwrap_or_default();
-            if let (Some(mean), Some(tail)) = (difference(&own, &base, &all)?, difference(&own, &base, &tail)?) {
-                let said = |of: curves::Difference| {
-                    let [mean, low, high] = [of.mean, of.ci95[0], of.ci95[1]].map(|value| minus(&format!("{value:+.2}")));
-                    format!("{mean} (95 % interval {low} to {high})")
-                };
-                let over = if mean.seeds > 1 {
-                    format!("{} common seeds", mean.seeds)
-                } else {
-                    "prompts, with the seed that both have".to_owned()
-                };
-                sentences.push(format!(
-                    "RA-RLHF of run {} against that of run A: {} on average, {} in the tail; intervals over {over}.",
-                    letter(place),
-                    said(mean),
-                    said(tail)
-                ));
-            }
+            let what = format!("RA-RLHF of run {} against that of run A", letter(place));
+            sentences.push(match gain(run, first)? {
+                Some(Gain { prompts, mean, tail }) => {
+                    let tail = tail.map(|tail| format!(", {tail} in the tail")).unwrap_or_default();
+                    let gain = minus(&format!("{mean} on average{tail}"));
+                    format!("{what}, on the {prompts} prompts that both have: {gain}; brackets are 95 % intervals over prompts.")
+                }
+                None => format!("{what}: not compared, as there is no seed with two prompts that both have texts for."),
+            });
         }
         Ok(sentences)
     }
@@ -188,8 +183,8 @@ impl Comparison {
         let names: Vec<String> = (0..self.runs.len()).map(letter).collect();
         let chart = |(key, title): (&str, &str)| {
             let series = |(nth, policy): (usize, &Policy)| {
-                // side by side, so that no bar hides another
-                let aside = 0.12 * (nth as f64 - (policies.len() as f64 - 1.0) / 2.0);
+                // side by side, so that no bar hides another, and within the place of the run
+                let aside = 0.12_f64.min(0.8 / policies.len() as f64) * (nth as f64 - (policies.len() as f64 - 1.0) / 2.0);
                 let point = |(place, run): (usize, &Run)| {
                     let Value { mean, ci95, .. } = run.results.figure(&policy.key, key)?;
                     Some(Point { x: (place + 1) as f64 + aside, y: mean, range: Some(ci95) })
@@ -218,29 +213,25 @@ impl Comparison {
     fn curves(&self) -> Result<Option<Figure>, PageError> {
         let mut charts = Vec::new();
         for policy in self.policies() {
-            let of = |run: &'_ Run| -> Vec<Sample> { run.texts.of(&policy.key).cloned().collect() };
-            let samples: Vec<(usize, &Run, Vec<Sample>)> = self
-                .runs
-                .iter()
-                .enumerate()
-                .map(|(place, run)| (place, run, of(run)))
-                .filter(|(_, _, of)| !of.is_empty())
-                .collect();
-            if samples.len() < 2 || samples.iter().all(|(_, _, other)| *other == samples[0].2) {
+            let of = self.runs.iter().map(|run| run.texts.of(&policy.key).collect());
+            let mut samples: Vec<(usize, Vec<&Sample>)> = of.enumerate().collect();
+            samples.retain(|(_, samples)| !samples.is_empty());
+            if samples.len() < 2 || samples.iter().all(|(_, other)| are_same(other, &samples[0].1)) {
                 continue;
             }
             let (mut cvar, mut quantiles) = (Vec::new(), Vec::new());
-            for (place, run, samples) in &samples {
-                let samples: Vec<&Sample> = samples.iter().collect();
+            for (place, samples) in &samples {
                 let line = |points| Series {
                     name: format!("Run {}", letter(*place)),
                     style: run_style(*place),
                     points,
                     draw: Draw::Joined,
                 };
-                cvar.push(line(curves::cvar(&samples)?));
-                if let Some(scores) = run.texts.scores() {
-                    quantiles.push(line(curves::quantiles(&samples, &scores)?));
+                cvar.push(line(curves::cvar(&samples.iter().map(|sample| sample.rewards()).collect::<Vec<_>>())));
+                let (prompts, scores) = self.runs[*place].texts.scored();
+                if !prompts.is_empty() {
+                    let rewards = |sample: &&Sample| prompts.iter().map(|&prompt| sample.of(prompt).reward).collect();
+                    quantiles.push(line(curves::quantiles(&samples.iter().map(rewards).collect::<Vec<_>>(), &scores)?));
                 }
             }
             let key = slug(&policy);
@@ -261,7 +252,7 @@ impl Comparison {
                 size: Size::Large,
             });
         }
-        let caption = "Left: mean reward of the worst share of a policy’s own continuations. Right: mean reward of the prompts with the \
+        let caption = "CVaR is the mean reward of the worst share of a policy’s own continuations; the hardest prompts are those with the \
                        lowest scores of their own. Bands reach from the lowest seed of a run to the highest. Policies whose texts are the \
                        same in all runs are left out."
             .to_owned();
@@ -294,9 +285,55 @@ impl Comparison {
     }
 }
 
+/// What RA-RLHF of a run gains over that of another.
+struct Gain {
+    prompts: usize,
+    mean: Difference,
+    /// In the tail of the other.
+    tail: Option<Difference>,
+}
+
+/// The gain with the seeds and on the prompts that both have; nothing without a common seed or for fewer than two prompts.
+fn gain(run: &Run, base: &Run) -> Result<Option<Gain>, PageError> {
+    let of_base = |own: &Sample| base.texts.of(AVERSE).find(|other| other.seed == own.seed);
+    let pairs = run.texts.of(AVERSE).filter_map(|own| Some((of_base(own)?, own)));
+    let (base_samples, own): (Vec<&Sample>, Vec<&Sample>) = pairs.unzip();
+    let samples = [base_samples, own].concat();
+    let places = common(&samples);
+    let prompts = places.first().map_or(0, Vec::len);
+    let difference = |prompts: &[usize]| {
+        if prompts.len() < 2 {
+            return Ok::<_, PageError>(None);
+        }
+        let rewards = |(sample, places): (&&Sample, &Vec<usize>)| {
+            prompts.iter().map(|&prompt| sample.texts[places[prompt]].reward).collect::<Vec<f64>>()
+        };
+        let rewards: Vec<Vec<f64>> = samples.iter().zip(&places).map(rewards).collect();
+        let (base, own) = rewards.split_at(rewards.len() / 2);
+        Ok(Some(paired_bootstrap(own, base, Bootstrap { resamples: RESAMPLES, seed: 0 })?.into()))
+    };
+    let Some(mean) = difference(&(0..prompts).collect::<Vec<_>>())? else { return Ok(None) };
+    // each run may have scored the prompts anew; the first one says which are the tail
+    let within = |&prompt: &usize| {
+        base.results.threshold().is_some_and(|threshold| samples[0].texts[places[0][prompt]].prompt.is_within(threshold))
+    };
+    let tail = difference(&(0..prompts).filter(within).collect::<Vec<_>>())?;
+    Ok(Some(Gain { prompts, mean, tail }))
+}
+
+/// Whether two runs have the same texts with the same rewards, so that a chart would show one line over the other.
+fn are_same(one: &[&Sample], other: &[&Sample]) -> bool {
+    let mut pairs = one.iter().zip(other);
+    one.len() == other.len() && pairs.all(|(one, other)| one.seed == other.seed && made(one).eq(made(other)))
+}
+
+fn made(sample: &Sample) -> impl Iterator<Item = (&str, u64)> {
+    sample.texts.iter().map(|text| (text.response.as_str(), text.reward.to_bits()))
+}
+
 /// The style of a run's lines: the strong colours first.
 fn run_style(place: usize) -> usize {
-    [2, 3, 1, 0, 5, 4, 6, 7][place % 8]
+    style([2, 3, 1, 0, 5, 4, 6, 7][place % 8] + 8 * (place / 8))
 }
 
 /// A policy's name as part of an identifier, with a number where the name is not of the paper: two may look alike.
@@ -306,14 +343,10 @@ fn slug(policy: &Policy) -> String {
     policy.key.chars().map(sign).collect::<String>() + &number
 }
 
-fn shown(run: &Run, figure: Value, digits: usize) -> Markup {
-    let text = cell(figure, digits, run.results.seeds.len());
-    let (mean, spread) = text.split_once(' ').unwrap_or((text.as_str(), ""));
-    html! { (minus(mean)) " " span.spread { (minus(spread)) } }
-}
-
 #[cfg(test)]
 mod tests {
+    use tailguard_report::TextRow;
+
     use super::*;
     use crate::fixtures::{Kind, files, run};
 
@@ -331,10 +364,38 @@ mod tests {
             .page()
             .unwrap();
         assert!(page.contains("runs/&lt;b&gt;") && page.contains("risk.alpha"), "{page}");
-        assert!(page.contains("RA-RLHF of run B against that of run A: −1.00") && page.contains("−2.00"), "{page}");
+        let gain = "RA-RLHF of run B against that of run A, on the 40 prompts that both have: −1.00 [";
+        assert!(page.contains(gain) && page.contains("−2.00 [−2.00, −2.00] in the tail; brackets"), "{page}");
         assert!(page.contains("id=\"cvar-ra-rlhf-title\"") && !page.contains("id=\"cvar-sft-title\""), "SFT is the same in both");
         assert!(page.contains("id=\"training-rlhf-reward-title\""));
         assert!(!page.contains("not on the same prompts"));
+    }
+
+    #[test]
+    fn gains_are_on_common_prompts_whatever_their_scores_and_it_is_said_where_there_are_none() {
+        let page = |change: &dyn Fn(&mut TextRow)| {
+            comparison(true, |files| files.texts.iter_mut().flatten().for_each(change)).unwrap().page().unwrap()
+        };
+        let rounded = page(&|row| row.prompt_score = row.prompt_score.map(|score| score + 1e-4));
+        assert!(rounded.contains("on the 40 prompts that both have: −1.00"), "{rounded:.9000}");
+        let fewer = page(&|row| row.reward = row.reward.filter(|_| row.prompt != "Prompt 3, <b>bold</b>"));
+        assert!(fewer.contains("on the 39 prompts that both have: −0.97"), "{fewer:.9000}");
+        let none = page(&|row| row.seed = 2);
+        assert!(none.contains("not compared, as there is no seed with two prompts"), "{none:.9000}");
+    }
+
+    #[test]
+    fn as_many_policies_as_there_may_be_stay_within_the_place_of_their_run() {
+        let mut files = files(Kind::Others);
+        let mut results: serde_json::Value = serde_json::from_str(&files.results).unwrap();
+        for number in 0..12 {
+            results["methods"][format!("policy {number}")] = results["methods"]["dpo"].clone();
+        }
+        files.results = results.to_string();
+        let runs = vec![Run::new(files.clone()).unwrap(), Run::new(files).unwrap()];
+        let overview = Comparison::new(runs, false).unwrap().overview();
+        let points = overview.charts[0].series.iter().flat_map(|series| &series.points);
+        assert!(points.clone().count() == 28 && points.map(|point| (point.x - point.x.round()).abs()).all(|aside| aside < 0.45));
     }
 
     #[test]

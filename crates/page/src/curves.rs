@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use tailguard_metrics::{MetricsError, buckets, curve, mean_of_lowest, over_seeds, std_sample};
+use tailguard_metrics::{MetricsError, buckets, curve, std_sample};
 use tailguard_report::MetricRow;
-
-use crate::texts::Sample;
 
 /// A point of a line, with the lowest and the highest of the seeds where there are several.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,18 +28,34 @@ pub(crate) fn extent(values: impl IntoIterator<Item = f64>) -> Option<[f64; 2]> 
     })
 }
 
-/// `CVaR` of the rewards at each percent from 1 to 100: the mean of the `ceil(percent n / 100)` lowest.
-pub(crate) fn cvar(samples: &[&Sample]) -> Result<Vec<Point>, MetricsError> {
-    let at = |percent: usize| {
-        let of = |sample: &&Sample| mean_of_lowest(&sample.rewards, (percent * sample.rewards.len()).div_ceil(100));
-        Ok(over(percent as f64 / 100.0, &samples.iter().map(of).collect::<Result<Vec<_>, _>>()?))
+/// `CVaR` of the rewards of each seed, at each percent from 1 to 100: the mean of the `ceil(percent n / 100)` lowest.
+pub(crate) fn cvar(seeds: &[Vec<f64>]) -> Vec<Point> {
+    // of the lowest so many, each
+    let sums = |rewards: &Vec<f64>| {
+        let lowest = sorted(rewards).into_iter();
+        lowest
+            .scan(0.0, |sum, reward| {
+                Some({
+                    *sum += reward;
+                    *sum
+                })
+            })
+            .collect::<Vec<f64>>()
     };
-    (1..=100).map(at).collect()
+    let sums: Vec<Vec<f64>> = seeds.iter().map(sums).filter(|sums| !sums.is_empty()).collect();
+    let at = |percent: usize| {
+        let of = |sums: &Vec<f64>| {
+            let count = (percent * sums.len()).div_ceil(100);
+            sums[count - 1] / count as f64
+        };
+        over(percent as f64 / 100.0, &sums.iter().map(of).collect::<Vec<_>>())
+    };
+    if sums.is_empty() { Vec::new() } else { (1..=100).map(at).collect() }
 }
 
 /// The paper's quantile curve: mean reward of the lowest percent of prompts by their own scores.
-pub(crate) fn quantiles(samples: &[&Sample], scores: &[f64]) -> Result<Vec<Point>, MetricsError> {
-    let curves: Vec<_> = samples.iter().map(|sample| curve(&sample.rewards, scores, 1..=100)).collect::<Result<_, _>>()?;
+pub(crate) fn quantiles(seeds: &[Vec<f64>], scores: &[f64]) -> Result<Vec<Point>, MetricsError> {
+    let curves: Vec<_> = seeds.iter().map(|rewards| curve(rewards, scores, 1..=100)).collect::<Result<_, _>>()?;
     let at = |place: usize| {
         let means: Option<Vec<f64>> = curves.iter().map(|curve| curve[place].mean).collect();
         means.filter(|means| !means.is_empty()).map(|means| over((place + 1) as f64, &means))
@@ -51,8 +65,8 @@ pub(crate) fn quantiles(samples: &[&Sample], scores: &[f64]) -> Result<Vec<Point
 }
 
 /// Mean reward in each of `count` equal groups of prompts, from the lowest scores to the highest, against their middle percent.
-pub(crate) fn groups(samples: &[&Sample], scores: &[f64], count: usize) -> Result<Vec<Point>, MetricsError> {
-    let groups: Vec<_> = samples.iter().map(|sample| buckets(&sample.rewards, scores, count)).collect::<Result<_, _>>()?;
+pub(crate) fn groups(seeds: &[Vec<f64>], scores: &[f64], count: usize) -> Result<Vec<Point>, MetricsError> {
+    let groups: Vec<_> = seeds.iter().map(|rewards| buckets(rewards, scores, count)).collect::<Result<_, _>>()?;
     let at = |place: usize| {
         let means: Vec<f64> = groups.iter().map(|groups| groups[place].reward).collect();
         over(100.0 * (place as f64 + 0.5) / count as f64, &means)
@@ -60,10 +74,15 @@ pub(crate) fn groups(samples: &[&Sample], scores: &[f64], count: usize) -> Resul
     Ok((0..count).map(at).collect())
 }
 
-/// How wide the bell over each value is: Silverman's rule.
-pub(crate) fn bandwidth(values: &[f64]) -> Option<f64> {
+fn sorted(values: &[f64]) -> Vec<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
+    sorted
+}
+
+/// How wide the bell over each value is: Silverman's rule.
+pub(crate) fn bandwidth(values: &[f64]) -> Option<f64> {
+    let sorted = sorted(values);
     let spread = std_sample(&sorted).ok()?;
     let middle = (quarter(&sorted, 3) - quarter(&sorted, 1)) / 1.34;
     let narrow = if middle > 0.0 { spread.min(middle) } else { spread };
@@ -88,8 +107,7 @@ pub(crate) fn density(values: &[f64], bandwidth: f64, xs: &[f64]) -> Vec<Point> 
 
 /// The share of the values, in percent, that are at most `x`.
 pub(crate) fn at_most(values: &[f64], xs: &[f64]) -> Vec<Point> {
-    let mut sorted = values.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
+    let sorted = sorted(values);
     let at = |&x: &f64| {
         let below = sorted.partition_point(|value| *value <= x);
         Point { x, y: 100.0 * below as f64 / sorted.len() as f64, range: None }
@@ -127,39 +145,6 @@ pub(crate) fn smooth(points: &[Point], over: usize) -> Vec<Point> {
     points.iter().enumerate().map(mean).collect()
 }
 
-/// The difference of two policies in the mean over some prompts, with what its 95 % interval is over.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Difference {
-    pub(crate) mean: f64,
-    pub(crate) ci95: [f64; 2],
-    /// Seeds, or 1: then the interval is over prompts.
-    pub(crate) seeds: usize,
-    /// Share of the prompts (and seeds) on which the first is strictly higher.
-    pub(crate) higher: f64,
-}
-
-/// How far `left` is above `right`, prompt by prompt and seed by seed; nothing without a seed that both have, or without prompts.
-pub(crate) fn difference(left: &[&Sample], right: &[&Sample], prompts: &[usize]) -> Result<Option<Difference>, MetricsError> {
-    let mut by_seed: Vec<Vec<f64>> = Vec::new();
-    for one in left {
-        if let Some(other) = right.iter().find(|other| other.seed == one.seed) {
-            by_seed.push(prompts.iter().map(|&prompt| one.rewards[prompt] - other.rewards[prompt]).collect());
-        }
-    }
-    let all: Vec<f64> = by_seed.concat();
-    if all.is_empty() {
-        return Ok(None);
-    }
-    let higher = all.iter().filter(|difference| **difference > 0.0).count() as f64 / all.len() as f64;
-    let means: Vec<f64> = by_seed.iter().map(|of| of.iter().sum::<f64>() / of.len() as f64).collect();
-    let summary = if means.len() > 1 {
-        over_seeds(&means)?
-    } else {
-        tailguard_metrics::bootstrap(&all, tailguard_metrics::Bootstrap { resamples: 2_000, seed: 0 })?
-    };
-    Ok(Some(Difference { mean: summary.mean, ci95: summary.ci95, seeds: means.len(), higher }))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::{collection::vec, prelude::*};
@@ -167,14 +152,10 @@ mod tests {
 
     use super::*;
 
-    fn sample(seed: u64, rewards: &[f64]) -> Sample {
-        Sample { method: "rlhf".into(), seed, responses: vec![String::new(); rewards.len()], rewards: rewards.to_vec() }
-    }
-
     proptest! {
         #[test]
         fn the_curve_is_the_cvar_of_the_risk_measures(rewards in vec(-9.0..9.0, 1..70)) {
-            let points = cvar(&[&sample(1, &rewards)]).unwrap();
+            let points = cvar(std::slice::from_ref(&rewards));
             prop_assert_eq!(points.len(), 100);
             for (percent, point) in (1..=100).zip(&points) {
                 let level = RiskLevel::new(f64::from(percent) / 100.0).unwrap();
@@ -192,15 +173,16 @@ mod tests {
 
     #[test]
     fn several_seeds_give_a_mean_and_a_range() {
-        let (one, other) = (sample(1, &[0.0, 2.0]), sample(2, &[1.0, 5.0]));
-        let points = cvar(&[&one, &other]).unwrap();
+        let seeds = [vec![0.0, 2.0], vec![1.0, 5.0]];
+        let points = cvar(&seeds);
         assert_eq!(points[49], Point { x: 0.5, y: 0.5, range: Some([0.0, 1.0]) });
         assert_eq!(points[99], Point { x: 1.0, y: 2.0, range: Some([1.0, 3.0]) });
-        let points = quantiles(&[&one, &other], &[3.0, 1.0]).unwrap();
+        let points = quantiles(&seeds, &[3.0, 1.0]).unwrap();
         assert_eq!(points.len(), 51, "below half there is no prompt");
         assert_eq!(points[0], Point { x: 50.0, y: 3.5, range: Some([2.0, 5.0]) });
-        let points = groups(&[&one], &[3.0, 1.0], 2).unwrap();
+        let points = groups(&seeds[..1], &[3.0, 1.0], 2).unwrap();
         assert_eq!((points[0].x, points[0].y, points[1].y), (25.0, 2.0, 0.0));
+        assert_eq!(cvar(&[]), []);
     }
 
     #[test]
@@ -233,20 +215,5 @@ mod tests {
         assert_eq!(training(&rows, "rlhf", "kl"), [Point { x: 1.0, y: 2.0, range: Some([1.0, 3.0]) }]);
         assert_eq!(training(&rows, "rlhf", "reward"), []);
         assert_eq!(training(&rows[2..], "rlhf", "kl"), [Point { x: 2.0, y: 5.0, range: None }]);
-    }
-
-    #[test]
-    fn a_difference_is_taken_prompt_by_prompt_and_seed_by_seed() {
-        let (left, right) = (
-            [sample(1, &[1.0, 5.0, 3.0]), sample(2, &[2.0, 2.0, 2.0])],
-            [sample(2, &[1.0, 2.0, 0.0]), sample(1, &[0.0, 1.0, 3.0])],
-        );
-        let (left, right): (Vec<_>, Vec<_>) = (left.iter().collect(), right.iter().collect());
-        let both = difference(&left, &right, &[0, 2]).unwrap().unwrap();
-        assert_eq!((both.mean, both.seeds, both.higher), (1.0, 2, 0.75));
-        let one = difference(&left[..1], &right, &[0, 1, 2]).unwrap().unwrap();
-        assert!((one.mean - 5.0 / 3.0).abs() < 1e-12 && one.seeds == 1 && one.ci95[0] >= 0.0 && one.ci95[1] <= 4.0);
-        assert_eq!(difference(&left[..1], &right[..1], &[0]).unwrap(), None, "no common seed");
-        assert_eq!(difference(&left, &right, &[]).unwrap(), None);
     }
 }

@@ -1,14 +1,15 @@
 //! The figures of a run: which charts there are, and what is said beneath them.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use crate::charts::palette::{PROMPT, style};
 use crate::charts::{Axis, Chart, Draw, Series, Size, data_link, key_sample, svg};
 use crate::curves::{self, Point, extent, places};
 use crate::error::PageError;
-use crate::model::{Policy, Run};
-use crate::table::minus;
-use crate::texts::Sample;
+use crate::model::{Policy, Run, policies};
+use crate::texts::{Prompt, Sample, Text};
 
 /// Places at which a density is computed.
 const PLACES: usize = 121;
@@ -33,7 +34,7 @@ pub(crate) fn figures(run: &Run) -> Result<Vec<Figure>, PageError> {
     let mut figures = Vec::new();
     if !run.texts.samples.is_empty() {
         figures.push(shift(run));
-        figures.push(tails(run)?);
+        figures.push(tails(run));
         figures.extend(hardness(run)?);
     }
     figures.extend(training(run));
@@ -54,45 +55,45 @@ fn series(policy: &Policy, points: Vec<Point>) -> Series {
 
 /// How the rewards are distributed, for each class of prompts and for the tail.
 fn shift(run: &Run) -> Figure {
-    let texts = &run.texts;
-    let of_class = |good: bool| -> Vec<usize> {
-        (0..texts.prompts.len()).filter(|&prompt| texts.prompts[prompt].good == Some(good)).collect()
-    };
-    let (good, bad) = (of_class(true), of_class(false));
-    let mut panels = Vec::new();
-    if good.is_empty() && bad.is_empty() {
-        panels.push(("density-all", format!("All {} prompts", texts.prompts.len()), (0..texts.prompts.len()).collect()));
+    let of_class = |class| move |prompt: &Prompt| prompt.good == Some(class);
+    let mut charts = vec![
+        density(run, "density-good", " of the good class", &of_class(true)),
+        density(run, "density-bad", " of the bad class", &of_class(false)),
+    ];
+    if charts.iter().all(Option::is_none) {
+        charts = vec![density(run, "density-all", "", &|_| true)];
     }
-    panels.push(("density-good", format!("{} prompts of the good class", good.len()), good));
-    panels.push(("density-bad", format!("{} prompts of the bad class", bad.len()), bad));
-    if let Some(tail) = run.results.tail {
-        let prompts = texts.tail(tail.threshold);
-        panels.push((
-            "density-tail",
-            format!("Tail: the {} prompts that score at most {}", prompts.len(), minus(&tail.threshold.to_string())),
-            prompts,
-        ));
-    }
-    let charts = panels.into_iter().filter_map(|(id, title, prompts)| density(run, id, title, &prompts)).collect();
+    let of_tail = |threshold| density(run, "density-tail", " of the tail", &|prompt| prompt.is_within(threshold));
+    charts.extend(run.results.threshold().map(of_tail));
     let caption = "How the rewards of the continuations are distributed, and how the prompts score alone (thin line, cut off where it is \
                    far above the others). A line further to the right is a better policy; what remains on the left is its tail. Each line is a sum \
                    of normal bells, all of the same width within a chart; with several seeds their texts are taken together."
         .to_owned();
-    Figure { id: "shift", heading: "Where the rewards move", caption, charts }
+    Figure { id: "shift", heading: "Where the rewards move", caption, charts: charts.into_iter().flatten().collect() }
 }
 
-fn density(run: &Run, id: &str, title: String, prompts: &[usize]) -> Option<Chart> {
-    let pick = |values: &[f64]| prompts.iter().map(|&prompt| values[prompt]).collect::<Vec<f64>>();
-    let alone = run.texts.scores().map(|scores| (("Prompt alone".to_owned(), PROMPT), pick(&scores)));
-    let rewards = sampled(run).into_iter().map(|(policy, samples)| {
-        let all = samples.iter().flat_map(|sample| pick(&sample.rewards)).collect::<Vec<f64>>();
+/// The distribution of the rewards over some prompts; nothing if there are none.
+fn density<'a>(run: &'a Run, id: &str, of_what: &str, is_of: &dyn Fn(&Prompt) -> bool) -> Option<Chart> {
+    let of = |sample: &'a Sample| sample.texts.iter().filter(|text| is_of(&text.prompt)).collect::<Vec<&'a Text>>();
+    let mut texts: Vec<(&Policy, Vec<Vec<&Text>>)> =
+        sampled(run).into_iter().map(|(policy, samples)| (policy, samples.into_iter().map(of).collect())).collect();
+    let samples = || texts.iter().flat_map(|(_, samples)| samples);
+    let [least, most] = [samples().map(Vec::len).min()?, samples().map(Vec::len).max()?];
+    let count = if least == most { most.to_string() } else { format!("{least} to {most}") };
+    let title = format!("{count} prompts{of_what}");
+    let alone = samples().find(|sample| sample.len() == most)?.iter().filter_map(|text| text.prompt.score).collect();
+    texts.retain(|(_, samples)| samples.iter().any(|texts| !texts.is_empty()));
+    let rewards = texts.into_iter().map(|(policy, samples)| {
+        let all = samples.iter().flatten().map(|text| text.reward).collect::<Vec<f64>>();
         ((policy.label.clone(), style(policy.style)), all)
     });
-    let lines: Vec<_> = alone.into_iter().chain(rewards).collect();
+    let alone = (("Prompt alone".to_owned(), PROMPT), alone);
+    let lines: Vec<_> = std::iter::once(alone).chain(rewards).filter(|(_, values)| !values.is_empty()).collect();
     let widths: Vec<f64> = lines.iter().filter_map(|(_, values)| curves::bandwidth(values)).collect();
-    // the median of them: the tail's own scores, cut off at the threshold, would ask for a far narrower one
-    let width = median(widths)?;
     let [low, high] = extent(lines.iter().flat_map(|(_, values)| values.iter().copied()))?;
+    // the median of them, as the tail's own scores, cut off at the threshold, would ask for a far narrower one; but no bell
+    // may fall between two places
+    let width = median(widths)?.max((high - low) / (PLACES - 5) as f64);
     let xs = places(low - 2.0 * width, high + 2.0 * width, PLACES);
     let line = |((name, style), values): ((String, usize), Vec<f64>)| Series {
         name,
@@ -116,25 +117,23 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 /// The worst continuations: their share, and their mean at each level of risk.
-fn tails(run: &Run) -> Result<Figure, PageError> {
-    let sampled = sampled(run);
-    let cvar = sampled.iter().map(|(policy, samples)| Ok(series(policy, curves::cvar(samples)?)));
-    let cvar: Vec<Series> = cvar.collect::<Result<_, PageError>>()?;
-    let all = |samples: &[&Sample]| samples.iter().flat_map(|sample| sample.rewards.iter().copied()).collect::<Vec<f64>>();
-    let low = extent(sampled.iter().flat_map(|(_, samples)| all(samples))).map_or(0.0, |[low, _]| low);
+fn tails(run: &Run) -> Figure {
+    let rewards: Vec<(&Policy, Vec<Vec<f64>>)> =
+        sampled(run).into_iter().map(|(policy, samples)| (policy, samples.into_iter().map(Sample::rewards).collect())).collect();
+    let low = extent(rewards.iter().flat_map(|(_, seeds)| seeds.iter().flatten().copied())).map_or(0.0, |[low, _]| low);
     // as far as the median of the worst policy, so that the chart shows the tail and not the bulk
-    let medians = sampled.iter().filter_map(|(_, samples)| median(all(samples)));
+    let medians = rewards.iter().filter_map(|(_, seeds)| median(seeds.concat()));
     let high = extent(medians).map_or(1.0, |[lowest, _]| lowest).max(low + 1e-3);
     let xs = places(low, high, PLACES);
     let shares: Vec<Series> =
-        sampled.iter().map(|(policy, samples)| series(policy, curves::at_most(&all(samples), &xs))).collect();
+        rewards.iter().map(|(policy, seeds)| series(policy, curves::at_most(&seeds.concat(), &xs))).collect();
     let charts = vec![
         Chart {
             id: "cvar".into(),
             title: "CVaR against α".into(),
             x: Axis::from_to("α, share of the worst continuations", 0.0, 1.0),
             y: Axis::new("their mean reward"),
-            series: cvar,
+            series: rewards.iter().map(|(policy, seeds)| series(policy, curves::cvar(seeds))).collect(),
             size: Size::Large,
         },
         Chart {
@@ -147,12 +146,12 @@ fn tails(run: &Run) -> Result<Figure, PageError> {
         },
     ];
     let caption = format!(
-        "Left: the mean reward of the share α of each policy’s own continuations that scores lowest (CVaR); at α = 1 it is the \
-         mean. Here each policy has its own worst texts, whatever their prompts. Right: the share of the continuations that scores at most \
-         so much; a lower line has fewer bad texts.{}",
+        "CVaR is the mean reward of the share α of each policy’s own continuations that scores lowest; at α = 1 it is the \
+         mean. Here each policy has its own worst texts, whatever their prompts. The low end of the rewards is the share of the continuations \
+         that scores at most so much; a lower line has fewer bad texts.{}",
         band_words(run)
     );
-    Ok(Figure { id: "tails", heading: "How bad the worst texts are", caption, charts })
+    Figure { id: "tails", heading: "How bad the worst texts are", caption, charts }
 }
 
 fn extent_from_zero(series: &[Series]) -> Option<[f64; 2]> {
@@ -160,38 +159,43 @@ fn extent_from_zero(series: &[Series]) -> Option<[f64; 2]> {
     (top > 0.0).then_some([0.0, 1.05 * top])
 }
 
-/// A line from the samples of a policy.
-type Points<'a> = dyn Fn(&[&Sample]) -> Result<Vec<Point>, PageError> + 'a;
-
-/// Reward against how bad the prompt is.
+/// Reward against how bad the prompt is, over the prompts that all policies have.
 fn hardness(run: &Run) -> Result<Option<Figure>, PageError> {
-    let Some(scores) = run.texts.scores() else { return Ok(None) };
-    let sampled = sampled(run);
-    let of = |points: &Points<'_>| -> Result<Vec<Series>, PageError> {
-        sampled.iter().map(|(policy, samples)| Ok(series(policy, points(samples)?))).collect()
-    };
-    let groups = GROUPS.min(scores.len());
+    let (prompts, scores) = run.texts.scored();
+    if prompts.is_empty() {
+        return Ok(None);
+    }
+    let count = GROUPS.min(prompts.len());
+    let (mut quantiles, mut groups) = (Vec::new(), Vec::new());
+    for (policy, samples) in sampled(run) {
+        let rewards = |sample: &&Sample| prompts.iter().map(|&prompt| sample.of(prompt).reward).collect();
+        let seeds: Vec<Vec<f64>> = samples.iter().map(rewards).collect();
+        quantiles.push(series(policy, curves::quantiles(&seeds, &scores)?));
+        groups.push(series(policy, curves::groups(&seeds, &scores, count)?));
+    }
     let charts = vec![
         Chart {
             id: "quantiles".into(),
             title: "Mean reward of the hardest prompts".into(),
             x: Axis::from_to("% of prompts, those with the lowest scores", 0.0, 100.0),
             y: Axis::new("mean reward"),
-            series: of(&|samples| Ok(curves::quantiles(samples, &scores)?))?,
+            series: quantiles,
             size: Size::Large,
         },
         Chart {
             id: "groups".into(),
-            title: format!("Mean reward in {groups} groups of prompts"),
+            title: format!("Mean reward in {count} groups of prompts"),
             x: Axis::from_to("quantile of the prompt’s own score, %", 0.0, 100.0),
             y: Axis::new("mean reward"),
-            series: of(&|samples| Ok(curves::groups(samples, &scores, groups)?))?,
+            series: groups,
             size: Size::Large,
         },
     ];
     let caption = format!(
-        "Left: the paper’s quantile curve, the mean reward over the given percentage of prompts, beginning with those that score \
-         lowest alone; at 100 it is the mean over all. Right: the same prompts cut into {groups} equal groups, each for itself.{}",
+        "The hardest prompts are the paper’s quantile curve: the mean reward over the given percentage of {} prompts, beginning with \
+         those that score lowest alone; at 100 it is the mean over all. The groups are the same prompts, cut into {count} equal parts, \
+         each for itself.{}",
+        prompts.len(),
         band_words(run)
     );
     Ok(Some(Figure { id: "hardness", heading: "Reward against how bad the prompt is", caption, charts }))
@@ -218,10 +222,10 @@ const TRAINING: [(&str, &str, &str); 9] = [
 ];
 
 fn training(run: &Run) -> Option<Figure> {
-    let mut trained: Vec<&str> = run.metrics.iter().map(|row| row.method.as_str()).collect();
-    trained.sort_unstable();
-    trained.dedup();
-    let policies = crate::model::policies(trained.into_iter());
+    let trained: BTreeSet<&str> = run.metrics.iter().map(|row| row.method.as_str()).collect();
+    // numbered together, so that they look as in the other charts
+    let mut policies = policies(run.methods.iter().map(|policy| policy.key.as_str()).chain(trained.iter().copied()));
+    policies.retain(|policy| trained.contains(policy.key.as_str()));
     let chart = |(key, title, label): (&str, &str, &str)| Chart {
         id: format!("training-{}", key.replace('_', "-")),
         title: title.to_owned(),
@@ -233,7 +237,7 @@ fn training(run: &Run) -> Option<Figure> {
             .collect(),
         size: Size::Small,
     };
-    let seeds = run.metrics.iter().map(|row| row.seed).collect::<std::collections::BTreeSet<_>>().len();
+    let seeds = run.metrics.iter().map(|row| row.seed).collect::<BTreeSet<_>>().len();
     let over = match seeds {
         0 => return None,
         1 => String::new(),
@@ -315,5 +319,36 @@ pub(crate) fn key(charts: &[Chart]) -> Markup {
     }
     html! {
         ul.key aria-label="Key" { @for (style, name) in lines { li { (key_sample(style)) " " (name) } } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Kind, files};
+
+    #[test]
+    fn a_density_is_one_in_all_however_far_a_text_is_off() {
+        let mut files = files(Kind::Gain);
+        for (row, place) in files.texts.iter_mut().flatten().zip(0_u32..) {
+            row.good = None;
+            row.reward = Some(if place % 40 == 7 { -1e4 } else { f64::from(place * 7 % 11) });
+        }
+        let figure = shift(&Run::new(files).unwrap());
+        let of_policies = figure.charts[0].series.iter().filter(|series| series.style != PROMPT);
+        for Series { name, points, .. } in of_policies {
+            let area = points.iter().map(|point| point.y).sum::<f64>() * (points[1].x - points[0].x);
+            assert!((area - 1.0).abs() < 0.05, "{name}: {area}");
+        }
+    }
+
+    #[test]
+    fn a_policy_looks_the_same_in_its_training_as_in_the_other_charts() {
+        let mut files = files(Kind::Others);
+        files.metrics = crate::fixtures::files(Kind::Gain).metrics;
+        files.metrics.iter_mut().for_each(|row| row.method = "dpo".to_owned());
+        let run = Run::new(files).unwrap();
+        let series = &training(&run).unwrap().charts[0].series;
+        assert_eq!((series.len(), series[0].style), (1, run.policy("dpo").unwrap().style));
     }
 }

@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Loss,
     /// All the same.
     Equal,
+    /// Ahead as in `Gain`, with two seeds that differ so much that another seed might be behind.
+    Seeds,
     /// Policies of other programs alone.
     Others,
 }
@@ -25,7 +27,7 @@ const TAIL: usize = 20;
 fn rewards(kind: Kind) -> Vec<(&'static str, f64, f64)> {
     let paper = |averse| vec![("gpt2", 0.0, 0.0), ("sft", 0.5, 0.5), ("rlhf", 1.0, 1.0), ("ra_rlhf", averse, 1.0)];
     match kind {
-        Kind::Gain => paper(2.0),
+        Kind::Gain | Kind::Seeds => paper(2.0),
         Kind::Loss => paper(0.0),
         Kind::Equal => paper(1.0),
         Kind::Others => vec![("best <of> 8", 1.0, 1.0), ("dpo", 0.5, 0.75)],
@@ -36,8 +38,22 @@ fn figure(mean: f64) -> Value {
     json!({"mean": mean, "std": 0.125, "ci95": [mean - 0.25, mean + 0.25]})
 }
 
-/// The files of a run over 40 prompts with seed 1.
+/// What RA-RLHF gains over RLHF.
+fn comparisons(kind: Kind) -> Value {
+    let seeds_ci95 = (kind == Kind::Seeds).then_some([-4.0, 5.0]);
+    let difference = |mean: f64, ci95: [f64; 2]| json!({"mean": mean, "std": 0.05, "ci95": ci95, "seeds_ci95": seeds_ci95});
+    let [mean, tail] = match kind {
+        Kind::Gain | Kind::Seeds => [difference(0.5, [0.4, 0.6]), difference(1.0, [0.8, 1.2])],
+        Kind::Loss => [difference(-0.5, [-0.6, -0.4]), difference(-1.0, [-1.2, -0.8])],
+        Kind::Equal => [difference(0.0, [-0.1, 0.1]), difference(0.0, [-0.2, 0.2])],
+        Kind::Others => return json!([]),
+    };
+    json!([{"method": "ra_rlhf", "over": "rlhf", "prompts": 2 * TAIL, "reward": mean, "tail": tail}])
+}
+
+/// The files of a run over 40 prompts.
 pub(crate) fn files(kind: Kind) -> RunFiles {
+    let seeds: &[u64] = if kind == Kind::Seeds { &[1, 2] } else { &[1] };
     let mut methods = serde_json::Map::new();
     let mut texts = Vec::new();
     for (method, tail, rest) in rewards(kind) {
@@ -47,19 +63,21 @@ pub(crate) fn files(kind: Kind) -> RunFiles {
             json!({"reward": figure(mean), "tail": figure(tail), "judge": figure(2.0 * mean), "judge_tail": figure(2.0 * tail),
                    "perplexity_human": figure(60.0 + mean), "distinct_2": figure(0.75), "kl": figure(mean), "other_tails": []}),
         );
-        texts.extend((0..2 * TAIL).map(|place| TextRow {
+        let places = seeds.iter().flat_map(|&seed| (0..2 * TAIL).map(move |place| (seed, place)));
+        texts.extend(places.map(|(seed, place)| TextRow {
             prompt: format!("Prompt {place}, <b>bold</b>"),
             prompt_score: Some(if place < TAIL { -3.0 - place as f64 / 100.0 } else { place as f64 / 10.0 }),
             good: Some(place % 2 == 0),
             response: format!(" text {place} of {method}"),
-            reward: if place < TAIL { tail } else { rest },
+            reward: Some(if place < TAIL { tail } else { rest }),
             judge: None,
             method: method.to_owned(),
-            seed: 1,
+            seed,
         }));
     }
-    let results = json!({"task": "imdb", "preset": "embedded", "data": "embedded", "split": "test", "notice": null, "seeds": [1],
-                         "device": "flex", "tail": {"threshold": -2.5, "prompts": TAIL}, "methods": methods});
+    let results = json!({"task": "imdb", "preset": "embedded", "data": "embedded", "split": "test", "notice": null, "seeds": seeds,
+                         "device": "flex", "tail": {"threshold": -2.5, "prompts": TAIL}, "methods": methods,
+                         "comparisons": comparisons(kind)});
     let row = |method: &str, iteration: u64| MetricRow {
         method: method.to_owned(),
         seed: 1,
@@ -77,7 +95,7 @@ pub(crate) fn files(kind: Kind) -> RunFiles {
         ),
         config: Some("task = \"imdb\"\n[risk]\nalpha = 0.4\n[data]\ngood = \"high\"\n".to_owned()),
         processes: Some(json!([{"begun": 0, "wall_s": 720.0, "peak_mib": 600.0, "cpu": "EPYC", "threads": 2}]).to_string()),
-        texts,
+        texts: Some(texts),
         metrics: if kind == Kind::Others { Vec::new() } else { metrics.collect() },
     }
 }

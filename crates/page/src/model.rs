@@ -2,8 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use serde_json::Value;
-use tailguard_report::{About, Figure, Method, MetricRow, OtherTail, Process, Results, Tail, TextRow, warnings};
+use tailguard_report::{
+    About, Comparison, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, Method, MetricRow, OtherTail, Process, TableColumn,
+    TextRow, percent, warning,
+};
 
 use crate::error::PageError;
 use crate::texts::Texts;
@@ -13,7 +17,8 @@ use crate::texts::Texts;
 pub struct RunFiles {
     /// What the run is called, such as the name of its directory.
     pub name: String,
-    /// Text of `results.json`. Unlike [`Results`], the page takes any names of policies, and figures may be missing.
+    /// Text of `results.json`. Unlike [`Results`](tailguard_report::Results), the page takes any names of policies, and
+    /// figures may be missing.
     pub results: String,
     /// Text of `run.json`, if there is one.
     pub about: Option<String>,
@@ -21,8 +26,8 @@ pub struct RunFiles {
     pub config: Option<String>,
     /// Text of `processes.json`, if there is one.
     pub processes: Option<String>,
-    /// Rows of `generations.parquet`; none if it is missing.
-    pub texts: Vec<TextRow>,
+    /// Rows of `generations.parquet`, if there is one.
+    pub texts: Option<Vec<TextRow>>,
     /// Rows of `metrics.parquet`; none if it is missing.
     pub metrics: Vec<MetricRow>,
 }
@@ -41,12 +46,16 @@ pub struct Run {
     pub(crate) settings: BTreeMap<String, String>,
     pub(crate) processes: Vec<Process>,
     pub(crate) texts: Texts,
+    /// Whether there is a file of texts, be it without one that can be shown.
+    pub(crate) has_texts_file: bool,
     pub(crate) metrics: Vec<MetricRow>,
 }
 
 /// `results.json`, with whatever it has; texts that are missing are empty.
 #[derive(Clone, Debug)]
 pub(crate) struct Summary {
+    /// Whether texts were judged without a run.
+    pub(crate) is_evaluation: bool,
     pub(crate) task: String,
     pub(crate) preset: String,
     pub(crate) data: String,
@@ -54,18 +63,20 @@ pub(crate) struct Summary {
     pub(crate) notice: Option<String>,
     pub(crate) seeds: Vec<u64>,
     pub(crate) device: String,
-    /// If the prompts' own scores make the tail.
-    pub(crate) tail: Option<Tail>,
+    pub(crate) tail: Option<EvaluatedTail>,
+    /// The share of the lowest rewards that the figure `cvar` is the mean of.
+    pub(crate) cvar_share: Option<f64>,
+    pub(crate) length_unit: LengthUnit,
+    pub(crate) comparisons: Vec<Comparison>,
     methods: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
 impl Summary {
     fn read(text: &str) -> Result<Self, serde_json::Error> {
-        let value: Value = serde_json::from_str(text)?;
+        let mut value: Value = serde_json::from_str(text)?;
         let word = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
-        let tail = &value["tail"];
-        let prompts = tail["prompts"].as_u64().and_then(|prompts| usize::try_from(prompts).ok());
-        Ok(Self {
+        let mut summary = Self {
+            is_evaluation: Option::<Kind>::deserialize(&value["kind"])?.is_some(),
             task: word("task"),
             preset: word("preset"),
             data: word("data"),
@@ -73,9 +84,18 @@ impl Summary {
             notice: value["notice"].as_str().map(str::to_owned),
             seeds: value["seeds"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect(),
             device: word("device"),
-            tail: tail["threshold"].as_f64().zip(prompts).map(|(threshold, prompts)| Tail { threshold, prompts }),
-            methods: serde_json::from_value(value["methods"].clone())?,
-        })
+            tail: None,
+            cvar_share: Option::deserialize(&value["cvar_share"])?,
+            length_unit: Option::deserialize(&value["length_unit"])?.unwrap_or(LengthUnit::Tokens),
+            comparisons: Option::deserialize(&value["comparisons"])?.unwrap_or_default(),
+            methods: BTreeMap::deserialize(&value["methods"])?,
+        };
+        // that of a run is by the prompts' scores, and does not say so
+        if let Value::Object(tail) = &mut value["tail"] {
+            tail.entry("by").or_insert("prompt_scores".into());
+        }
+        summary.tail = Option::deserialize(&value["tail"])?;
+        Ok(summary)
     }
 
     /// Keys of all that is a figure in any policy, in alphabetical order.
@@ -96,6 +116,55 @@ impl Summary {
     pub(crate) fn other_tails(&self, policy: &str) -> Vec<OtherTail> {
         let tails = self.methods.get(policy).and_then(|figures| figures.get("other_tails")).cloned();
         tails.and_then(|tails| serde_json::from_value(tails).ok()).unwrap_or_default()
+    }
+
+    /// What a method gains over another on the same prompts, if they were compared.
+    pub(crate) fn gain(&self, method: &str, over: &str) -> Option<&Comparison> {
+        self.comparisons.iter().find(|comparison| comparison.method == method && comparison.over == over)
+    }
+
+    /// What the prompts of the tail score at most, if it is their own scores that make the tail.
+    pub(crate) fn threshold(&self) -> Option<f64> {
+        match self.tail? {
+            EvaluatedTail::PromptScores { threshold, .. } => Some(threshold),
+            EvaluatedTail::OwnScores { .. } | EvaluatedTail::LowestScores { .. } => None,
+        }
+    }
+
+    /// What stands over a column.
+    pub(crate) fn head(&self, column: &TableColumn) -> String {
+        match (column.key, self.tail, self.cvar_share) {
+            ("tail", Some(tail), _) => tail.head(),
+            ("cvar", _, Some(share)) => format!("CVaR {}", percent(share)),
+            ("length", ..) if self.length_unit == LengthUnit::Words => "length (words)".to_owned(),
+            _ => column.head.to_owned(),
+        }
+    }
+
+    /// What the figures of a policy leave out, as far as that was counted.
+    pub(crate) fn left_out(&self, policy: &str) -> Vec<String> {
+        let Some(figures) = self.methods.get(policy) else { return Vec::new() };
+        let Some(rows) = figures.get("rows").and_then(Value::as_u64) else { return Vec::new() };
+        let missing = figures.get("missing_responses").and_then(Value::as_u64).unwrap_or_default();
+        let texts = (missing > 0).then(|| format!("{missing} of {rows} rows have no text"));
+        let scores = [
+            ("reward_left_out", "score", "the reward"),
+            ("prompt_score_left_out", "score of the prompt", "the tail"),
+            ("judge_left_out", "score by the judge", "the judge"),
+        ];
+        let score = |(key, what, figure): (&str, &str, &str)| {
+            let LeftOut { missing, not_finite } = LeftOut::deserialize(figures.get(key)?).ok()?;
+            let said = format!("of {rows} rows, {missing} have no {what} and {not_finite} one that is NaN or infinite");
+            (missing + not_finite > 0).then(|| format!("{said}; {figure} leaves them out"))
+        };
+        texts.into_iter().chain(scores.into_iter().filter_map(score)).collect()
+    }
+
+    /// Where a reward rises and the judge sees nothing of it.
+    fn warnings(&self) -> Vec<String> {
+        let figures = |method: Method| Some([self.figure(method.name(), "reward")?, self.figure(method.name(), "judge")?]);
+        let sentence = |method| warning(method, figures(Method::Sft)?, figures(method)?);
+        [Method::Rlhf, Method::RaRlhf].into_iter().filter_map(sentence).collect()
     }
 
     /// Whether the spreads of the figures are over seeds, rather than over prompts.
@@ -150,17 +219,15 @@ impl Run {
         let settings = settings.transpose()?.map(|table| flat(&table)).unwrap_or_default();
         let processes = processes.map(|text| serde_json::from_str(&text).map_err(|error| not("processes.json")(&error)));
         let methods = policies(summary.methods.keys().map(String::as_str));
-        // of another program's policies nothing is known that could be watched
-        let warnings = serde_json::from_str::<Results>(&results).map(|results| warnings(&results)).unwrap_or_default();
-        let texts = Texts::new(&methods, &texts);
         Ok(Self {
+            warnings: summary.warnings(),
+            has_texts_file: texts.is_some(),
+            texts: Texts::new(&methods, texts.unwrap_or_default()),
             results: summary,
             methods,
-            warnings,
             about,
             settings,
             processes: processes.transpose()?.unwrap_or_default(),
-            texts,
             metrics,
             name,
         })
@@ -181,12 +248,14 @@ impl Run {
         self.setting(key).map(|text| text.trim_matches('"'))
     }
 
-    /// Whether the prompts may be offensive: the task is one of toxicity, by its name or by what its settings call bad.
+    /// Whether the prompts may be offensive: the task is unknown, or one of toxicity, by its name or by what its settings
+    /// call bad.
     pub(crate) fn may_offend(&self) -> bool {
         let about = [Some(self.results.task.as_str()), self.word("data.good"), self.setting("data.score_columns")];
         let dirs = [self.word("reward.dir"), self.word("judge.dir")];
         let words = about.into_iter().chain(dirs).flatten().map(str::to_lowercase);
-        words.into_iter().any(|word| word == "low" || ["jigsaw", "rtp", "toxic"].iter().any(|sign| word.contains(sign)))
+        self.results.task.is_empty()
+            || words.into_iter().any(|word| word == "low" || ["jigsaw", "rtp", "toxic"].iter().any(|sign| word.contains(sign)))
     }
 }
 
@@ -224,7 +293,7 @@ mod tests {
         let run = Run::new(RunFiles { name: "a".into(), results: results.into(), ..RunFiles::default() }).unwrap();
         assert_eq!(run.results.figure("dpo", "reward"), Some(Figure { mean: 1.5, std: 0.5, ci95: [1.0, 2.0] }));
         assert_eq!((run.results.figure("dpo", "kl"), run.results.figure("sft", "reward")), (None, None));
-        assert!(run.warnings.is_empty() && !run.may_offend());
+        assert!(run.warnings.is_empty() && !run.may_offend() && run.results.comparisons.is_empty());
     }
 
     #[test]
@@ -233,9 +302,46 @@ mod tests {
         let files = RunFiles { name: "runs/a".into(), results, ..RunFiles::default() };
         let said = |files| Run::new(files).unwrap_err().to_string();
         assert!(said(RunFiles { results: "{".into(), ..files.clone() }).starts_with("runs/a: results.json"));
+        let damaged = r#"{"methods": {}, "comparisons": [{"method": "dpo"}]}"#.to_owned();
+        assert!(said(RunFiles { results: damaged, ..files.clone() }).starts_with("runs/a: results.json"));
         assert!(said(RunFiles { about: Some("[]".into()), ..files.clone() }).starts_with("runs/a: run.json"));
         assert!(said(RunFiles { config: Some("a = ".into()), ..files.clone() }).starts_with("runs/a: config.toml"));
         assert!(said(RunFiles { processes: Some("{}".into()), ..files }).starts_with("runs/a: processes.json"));
+    }
+
+    #[test]
+    fn the_tail_of_an_evaluation_is_known_by_its_kind() {
+        let read = |tail: &str| {
+            let kind = r#""kind": "evaluation", "methods": {}, "cvar_share": 0.1, "length_unit": "words""#;
+            Summary::read(&format!(r#"{{{kind}, "tail": {tail}}}"#)).unwrap()
+        };
+        let by_prompts = read(r#"{"by": "prompt_scores", "threshold": -2.5, "share": 0.1, "prompts": null}"#);
+        let head = |summary: &Summary, key| summary.head(&TableColumn { key, head: "length", digits: 1 });
+        assert_eq!((by_prompts.threshold(), head(&by_prompts, "cvar")), (Some(-2.5), "CVaR 10 %".to_owned()));
+        assert_eq!(head(&by_prompts, "tail"), "tail ≤ -2.5: lowest 10 % of prompts");
+        let lowest = read(r#"{"by": "lowest_scores", "share": 0.1}"#);
+        assert_eq!((lowest.threshold(), head(&lowest, "length")), (None, "length (words)".to_owned()));
+        assert_eq!(read("null").tail, None);
+        assert!(Summary::read(r#"{"methods": {}, "tail": {"by": "prompt_scores"}}"#).is_err());
+    }
+
+    #[test]
+    fn what_an_evaluation_leaves_out_is_counted() {
+        let method = r#"{"rows": 20, "missing_responses": 3, "reward_left_out": {"missing": 0, "not_finite": 2}}"#;
+        let summary = Summary::read(&format!(r#"{{"methods": {{"dpo": {method}, "sft": {{"rows": 20}}}}}}"#)).unwrap();
+        let rewards = "of 20 rows, 0 have no score and 2 one that is NaN or infinite; the reward leaves them out";
+        assert_eq!(summary.left_out("dpo"), ["3 of 20 rows have no text", rewards]);
+        assert!(summary.left_out("sft").is_empty());
+    }
+
+    #[test]
+    fn a_reward_that_rises_alone_is_told_whatever_other_policies_there_are() {
+        let figure = |mean: f64| format!(r#"{{"mean": {mean}, "std": 0.1, "ci95": [{}, {}]}}"#, mean - 0.2, mean + 0.2);
+        let policy = |reward, judge| format!(r#"{{"reward": {}, "judge": {}}}"#, figure(reward), figure(judge));
+        let (sft, rlhf) = (policy(1.0, 1.0), policy(3.0, 1.0));
+        let results = format!(r#"{{"task": "mine", "methods": {{"dpo": {rlhf}, "rlhf": {rlhf}, "sft": {sft}}}}}"#);
+        let run = Run::new(RunFiles { name: "a".into(), results, ..RunFiles::default() }).unwrap();
+        assert!(run.warnings.len() == 1 && run.warnings[0].starts_with("RLHF may please"), "{:?}", run.warnings);
     }
 
     #[test]
@@ -244,6 +350,7 @@ mod tests {
             let results = format!(r#"{{"task": "{task}", "methods": {{}}}}"#);
             Run::new(RunFiles { name: "a".into(), results, config: Some(config.into()), ..RunFiles::default() }).unwrap()
         };
+        assert!(run("", "").may_offend(), "nobody knows");
         assert!(run("jigsaw", "").may_offend() && run("mine", "[data]\ngood = \"low\"").may_offend());
         assert!(run("mine", "[data]\nscore_columns = [\"toxic\"]").may_offend());
         let fine = run("imdb", "[data]\ngood = \"high\"\n[risk]\nalpha = 0.4");

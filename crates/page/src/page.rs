@@ -23,10 +23,10 @@ pub fn run_page(run: &Run) -> Result<String, PageError> {
     let figures = figures::figures(run)?;
     let sections: Vec<Markup> =
         (1..).zip(&figures).map(|(number, figure)| figures::section(number, figure)).collect::<Result<_, _>>()?;
-    let has_texts = !run.texts.samples.is_empty();
+    let has_prompts = !run.texts.prompts().is_empty();
     let mut links = vec![("summary", "In short"), ("table", "Table")];
     links.extend(figures.iter().map(|figure| (figure.id, figure.heading)));
-    links.extend(has_texts.then_some(("prompts", "Texts")));
+    links.extend(has_prompts.then_some(("prompts", "Texts")));
     links.push(("run", "The run"));
     let title = title(run);
     let body = html! {
@@ -37,12 +37,27 @@ pub fn run_page(run: &Run) -> Result<String, PageError> {
             (table::tables(run))
         }
         @for section in &sections { (section) }
-        @if !has_texts { p.remark { "The run has no generations.parquet, so there are no charts of rewards and no texts here." } }
+        @if let Some(lack) = lack(run) { p.remark { (lack) } }
         @if run.metrics.is_empty() { p.remark { "The run has no training log (metrics.parquet), so there are no training curves here." } }
-        @if has_texts { (prompts::section(run)) }
+        @if has_prompts { (prompts::section(run)) }
         (settings::section(run))
     };
     Ok(frame(&title, &under(run), &links, &body))
+}
+
+/// Why there is nothing, or less, of the texts.
+fn lack(run: &Run) -> Option<&'static str> {
+    if !run.has_texts_file {
+        Some("The run has no generations.parquet, so there are no charts of rewards and no texts here.")
+    } else if run.texts.samples.is_empty() {
+        Some(
+            "No row of generations.parquet has a prompt, a text and a reward, so there are no charts of rewards and no texts here.",
+        )
+    } else if run.texts.prompts().is_empty() {
+        Some("No prompt has a reward of every policy, so nothing is shown prompt by prompt.")
+    } else {
+        None
+    }
 }
 
 /// The task, as the paper names it where it does.
@@ -69,7 +84,7 @@ fn under(run: &Run) -> String {
         1 => Some(format!("seed {}", results.seeds[0])),
         seeds => Some(format!("{seeds} seeds")),
     };
-    let prompts = (!run.texts.prompts.is_empty()).then(|| format!("{} prompts", run.texts.prompts.len()));
+    let prompts = Some(run.texts.prompts().len()).filter(|count| *count > 0).map(|count| format!("{count} prompts"));
     let preset = (!results.preset.is_empty()).then(|| format!("preset {}", results.preset));
     let parts = [Some(run.name.clone()), preset, prompts, seeds].into_iter().flatten();
     clean::line(&parts.collect::<Vec<_>>().join(" · "))
@@ -77,13 +92,24 @@ fn under(run: &Run) -> String {
 
 /// What must be said before anything else.
 fn notices(run: &Run) -> Markup {
+    let mut left_out = Vec::new();
+    for policy in &run.methods {
+        left_out.extend(run.results.left_out(&policy.key).into_iter().map(|what| (policy, what)));
+    }
     html! {
         @if let Some(notice) = &run.results.notice {
             aside.notice role="note" { b { "Notice. " } (clean::line(notice)) }
         }
-        @if !run.texts.left_out.is_empty() {
+        @if !left_out.is_empty() {
             aside.notice role="note" {
-                b { "Left out. " } "Charts and texts are without " (clean::line(&run.texts.left_out.join("; "))) ": they are not of the same prompts as the others."
+                b { "Left out." }
+                ul { @for (policy, what) in left_out { li { (clean::line(&policy.label)) ": " (what) "." } } }
+            }
+        }
+        @if !run.texts.is_whole() {
+            aside.notice role="note" {
+                b { "Other prompts. " } "Not every policy has a reward for every prompt. The distributions are of all texts of each; what is shown "
+                "prompt by prompt is of the " (run.texts.prompts().len()) " prompts that all have."
             }
         }
         @for warning in &run.warnings {
@@ -136,6 +162,8 @@ pub(crate) fn frame(title: &str, under: &str, links: &[(&str, &str)], body: &Mar
 
 #[cfg(test)]
 mod tests {
+    use tailguard_report::TextRow;
+
     use super::*;
     use crate::fixtures::{Kind, files, run};
     use crate::model::RunFiles;
@@ -162,13 +190,18 @@ mod tests {
             "\u{202e}evil \u{2067}right to left\u{200f}",
         ];
         let mut files = files(Kind::Gain);
-        for (row, text) in files.texts.iter_mut().zip(hostile.iter().cycle()) {
+        for (row, text) in files.texts.iter_mut().flatten().zip(hostile.iter().cycle()) {
             // every policy has the same prompts, so the first 40 rows suffice for texts
             row.response = (*text).to_owned();
         }
         let long = "w".repeat(10_000);
-        files.texts[0].response.clone_from(&long);
-        files.texts.iter_mut().filter(|row| row.prompt.starts_with("Prompt 3,")).for_each(|row| row.prompt = hostile.join(" "));
+        files.texts.as_mut().unwrap()[0].response.clone_from(&long);
+        files
+            .texts
+            .iter_mut()
+            .flatten()
+            .filter(|row| row.prompt.starts_with("Prompt 3,"))
+            .for_each(|row| row.prompt = hostile.join(" "));
         files.name = hostile[0].to_owned();
         let mut results: serde_json::Value = serde_json::from_str(&files.results).unwrap();
         results["task"] = hostile[1].into();
@@ -199,6 +232,44 @@ mod tests {
     }
 
     #[test]
+    fn texts_that_cannot_be_shown_are_not_said_to_be_missing() {
+        let with = |change: &dyn Fn(&mut TextRow)| {
+            let mut files = files(Kind::Gain);
+            files.texts.iter_mut().flatten().for_each(change);
+            run_page(&Run::new(files).unwrap()).unwrap()
+        };
+        let unscored = with(&|row| row.reward = None);
+        assert!(unscored.contains("No row of generations.parquet has") && !unscored.contains("no generations.parquet"));
+        let apart = with(&|row| row.prompt += &row.method);
+        assert!(apart.contains("nothing is shown prompt by prompt") && !apart.contains("id=\"prompts\""));
+        assert!(
+            apart.contains("id=\"cvar-title\"") && apart.contains("of the 0 prompts that all have"),
+            "rewards are shown all the same"
+        );
+    }
+
+    #[test]
+    fn one_text_more_or_less_leaves_no_policy_out() {
+        let mut files = files(Kind::Gain);
+        let texts = files.texts.as_mut().unwrap();
+        texts[0].reward = None;
+        texts.pop();
+        let page = run_page(&Run::new(files).unwrap()).unwrap();
+        assert!(page.contains("of the 38 prompts that all have") && page.contains("19 to 20 prompts of the good class"));
+        for policy in ["GPT-2", "SFT", "RLHF", "RA-RLHF"] {
+            assert!(page.contains(&format!("%0A{policy},1,")), "{policy} is in the charts");
+        }
+    }
+
+    #[test]
+    fn what_an_evaluation_leaves_out_is_said() {
+        let mut files = files(Kind::Others);
+        files.results = files.results.replacen("\"dpo\":{", "\"dpo\":{\"rows\":43,\"missing_responses\":3,", 1);
+        let page = run_page(&Run::new(files).unwrap()).unwrap();
+        assert!(page.contains("<li>dpo: 3 of 43 rows have no text.</li>"), "{page:.6000}");
+    }
+
+    #[test]
     fn policies_of_any_name_are_shown() {
         let page = run_page(&run(Kind::Others)).unwrap();
         assert!(page.contains("best &lt;of&gt; 8") && page.contains("id=\"cvar-title\"") && !page.contains("training-reward"));
@@ -219,6 +290,6 @@ mod tests {
             files.results = files.results.replace("\"imdb\"", &format!("\"{task}\""));
             run_page(&Run::new(files).unwrap()).unwrap().contains("<section class=\"blurred\" id=\"prompts\">")
         };
-        assert!(blurred("jigsaw") && !blurred("imdb"));
+        assert!(blurred("jigsaw") && blurred("") && !blurred("imdb"));
     }
 }

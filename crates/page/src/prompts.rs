@@ -1,24 +1,24 @@
 //! The prompts of the tail with what every policy made of them, side by side.
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
+use crate::charts::plain;
 use crate::clean;
 use crate::curves::extent;
 use crate::model::{Policy, Run};
-use crate::table::minus;
-use crate::texts::Sample;
+use crate::table::{minus, tail_words};
+use crate::texts::{Prompt, Text};
 
-/// Bytes of text that are embedded at most; markup comes on top.
-const MOST_BYTES: usize = 2_000_000;
+/// Bytes that the rows take at most, so that a page stays below 5 MB.
+const MOST_BYTES: usize = 3_500_000;
 /// Prompts shown where the run has no tail.
 const WITHOUT_TAIL: usize = 100;
 
-/// A prompt with the texts of one seed.
+/// The texts of one seed for a prompt.
 struct Entry<'a> {
-    prompt: usize,
     seed: u64,
     /// One per policy, if it has one.
-    texts: Vec<Option<&'a Sample>>,
+    texts: Vec<Option<&'a Text>>,
 }
 
 /// The section.
@@ -27,32 +27,31 @@ pub(crate) fn section(run: &Run) -> Markup {
     let policies: Vec<&Policy> = run.methods.iter().filter(|policy| texts.of(&policy.key).next().is_some()).collect();
     let (chosen, is_tail) = chosen(run);
     let seeds = texts.seeds();
-    let mut entries = Vec::new();
-    let (mut bytes, mut shown) = (0, 0);
-    for &prompt in &chosen {
-        let of_prompt: Vec<Entry<'_>> = seeds.iter().map(|&seed| entry(run, &policies, prompt, seed)).collect();
-        let responses = of_prompt.iter().flat_map(|entry| entry.texts.iter().flatten());
-        let longer = responses.map(|sample| sample.responses[prompt].len()).sum::<usize>()
-            + seeds.len() * texts.prompts[prompt].text.len();
-        if bytes + longer > MOST_BYTES && shown > 0 {
-            break;
-        }
-        (bytes, shown) = (bytes + longer, shown + 1);
-        entries.extend(of_prompt);
-    }
     let pair = pair(&policies);
     let blurred = run.may_offend();
-    let scale = extent(entries.iter().flat_map(|entry| {
-        let rewards = entry.texts.iter().flatten().map(|sample| sample.rewards[entry.prompt].abs());
-        rewards.chain(texts.prompts[entry.prompt].score.map(f64::abs))
-    }));
-    let scale = scale.map_or(1.0, |[_, most]| most.max(1e-9));
+    let prompts = texts.prompts();
+    let values = |prompt: usize| {
+        let rewards = texts.samples.iter().map(move |sample| sample.of(prompt).reward.abs());
+        rewards.chain(prompts[prompt].score.map(f64::abs))
+    };
+    let scale = extent(chosen.iter().flat_map(|&prompt| values(prompt))).map_or(1.0, |[_, most]| most.max(1e-9));
+    let (mut rows, mut shown) = (String::new(), 0);
+    for &prompt in &chosen {
+        let of_seed = |&seed: &u64| row(prompts[prompt], &entry(run, &policies, prompt, seed), &policies, pair, scale);
+        let of_prompt: String = seeds.iter().map(|seed| of_seed(seed).into_string()).collect();
+        if shown > 0 && rows.len() + of_prompt.len() > MOST_BYTES {
+            break;
+        }
+        rows += &of_prompt;
+        shown += 1;
+    }
+    let sorted = is_scored(&prompts).then_some("ascending");
     html! {
         section #prompts .blurred[blurred] {
             h2 { @if is_tail { "The prompts of the tail" } @else { "The hardest prompts" } }
             p { (words(run, is_tail, chosen.len(), shown)) }
             @if blurred {
-                p.remark { "Texts of this task may be offensive, so they are blurred until they are asked for." }
+                p.remark { "These texts may be offensive, so they are blurred until they are asked for." }
             }
             div.controls {
                 label { "Search " input #search type="search" placeholder="words in prompt or texts" autocomplete="off"; }
@@ -63,18 +62,16 @@ pub(crate) fn section(run: &Run) -> Markup {
                     } }
                 }
                 button #blur type="button" { @if blurred { "Show texts" } @else { "Blur texts" } }
-                span #count role="status" { (entries.iter().filter(|entry| Some(&entry.seed) == seeds.first()).count()) " shown" }
+                span #count role="status" { (shown * seeds.len()) " shown" }
             }
-            noscript { p.remark { "Sorting, searching and unblurring need JavaScript." } }
+            noscript { p.remark { "Sorting, searching and choosing a seed need JavaScript; a blurred text can be read under the pointer without it." } }
             table.texts #texts {
                 thead { tr {
-                    (sort_head("prompt", "Prompt", Some("ascending")))
+                    (sort_head("prompt", "Prompt", sorted))
                     @for (place, policy) in policies.iter().enumerate() { (sort_head(&format!("m{place}"), &clean::line(&policy.label), None)) }
                     @if let Some((left, right)) = pair { (sort_head("difference", &format!("{} − {}", policies[left].label, policies[right].label), None)) }
                 } }
-                tbody {
-                    @for entry in &entries { (row(run, &policies, entry, pair, scale, seeds.first())) }
-                }
+                tbody { (PreEscaped(rows)) }
             }
             p #nothing hidden { "No text has these words." }
         }
@@ -83,12 +80,13 @@ pub(crate) fn section(run: &Run) -> Markup {
 
 /// The prompts to show, the lowest first, and whether they are the tail.
 fn chosen(run: &Run) -> (Vec<usize>, bool) {
-    let tail = run.results.tail.map(|tail| run.texts.tail(tail.threshold)).filter(|tail| !tail.is_empty());
+    let tail = run.results.threshold().map(|threshold| run.texts.tail(threshold)).filter(|tail| !tail.is_empty());
     let is_tail = tail.is_some();
-    let mut prompts = tail.unwrap_or_else(|| (0..run.texts.prompts.len()).collect());
-    // where prompts have no scores, the rewards of the first policy say which are hard
-    let rewards = run.texts.samples.first().map(|sample| sample.rewards.as_slice()).unwrap_or_default();
-    let score = |prompt: usize| run.texts.prompts[prompt].score.or(rewards.get(prompt).copied()).unwrap_or_default();
+    let all = run.texts.prompts();
+    let mut prompts = tail.unwrap_or_else(|| (0..all.len()).collect());
+    // where no prompt has a score, the rewards of the first policy say which are hard
+    let rewards = run.texts.samples.first().filter(|_| !is_scored(&all));
+    let score = |prompt: usize| rewards.map_or(all[prompt].score.unwrap_or(f64::INFINITY), |sample| sample.of(prompt).reward);
     prompts.sort_by(|&one, &other| score(one).total_cmp(&score(other)));
     if !is_tail {
         prompts.truncate(WITHOUT_TAIL);
@@ -96,9 +94,16 @@ fn chosen(run: &Run) -> (Vec<usize>, bool) {
     (prompts, is_tail)
 }
 
+fn is_scored(prompts: &[&Prompt]) -> bool {
+    prompts.iter().any(|prompt| prompt.score.is_some())
+}
+
 fn entry<'a>(run: &'a Run, policies: &[&Policy], prompt: usize, seed: u64) -> Entry<'a> {
-    let sample = |policy: &&Policy| run.texts.samples.iter().find(|sample| sample.method == policy.key && sample.seed == seed);
-    Entry { prompt, seed, texts: policies.iter().map(sample).collect() }
+    let text = |policy: &&Policy| {
+        let sample = run.texts.samples.iter().find(|sample| sample.method == policy.key && sample.seed == seed)?;
+        Some(sample.of(prompt))
+    };
+    Entry { seed, texts: policies.iter().map(text).collect() }
 }
 
 /// The two policies whose difference is shown: RA-RLHF and RLHF.
@@ -108,10 +113,10 @@ fn pair(policies: &[&Policy]) -> Option<(usize, usize)> {
 }
 
 fn words(run: &Run, is_tail: bool, all: usize, shown: usize) -> String {
-    let threshold = run.results.tail.map(|tail| tail.threshold).unwrap_or_default();
-    let of = if is_tail {
-        format!("Prompts whose own score is at most {}, the lowest first", minus(&threshold.to_string()))
-    } else if run.texts.scores().is_some() {
+    let tail = run.results.tail.filter(|_| is_tail);
+    let of = if let Some(tail) = tail {
+        format!("These are {}, the lowest first", tail_words(tail))
+    } else if is_scored(&run.texts.prompts()) {
         "The prompts with the lowest scores of their own, the lowest first".to_owned()
     } else {
         "The prompts on which the first policy has its lowest rewards, the lowest first".to_owned()
@@ -121,45 +126,45 @@ fn words(run: &Run, is_tail: bool, all: usize, shown: usize) -> String {
     } else {
         String::new()
     };
+    let scorer = if run.results.is_evaluation { "" } else { " of the reward model" };
     format!(
-        "{of}, with what each policy made of them. Numbers are scores of the reward model: of the prompt alone, and of prompt and \
+        "{of}, with what each policy made of them. Numbers are scores{scorer}: of the prompt alone, and of prompt and \
          response together; orange is low, blue is high. A heading sorts by its score.{left_out}"
     )
 }
 
 fn sort_head(key: &str, label: &str, sorted: Option<&str>) -> Markup {
     html! {
-        th scope="col" aria-sort=(sorted.unwrap_or("none")) { button type="button" data-sort=(key) { (label) } }
+        th.difference[key == "difference"] scope="col" aria-sort=(sorted.unwrap_or("none")) { button type="button" data-sort=(key) { (label) } }
     }
 }
 
 fn row(
-    run: &Run,
+    prompt: &Prompt,
+    Entry { seed, texts }: &Entry<'_>,
     policies: &[&Policy],
-    entry: &Entry<'_>,
     pair: Option<(usize, usize)>,
     scale: f64,
-    first: Option<&u64>,
 ) -> Markup {
-    let prompt = &run.texts.prompts[entry.prompt];
-    let reward = |place: usize| entry.texts[place].map(|sample| sample.rewards[entry.prompt]);
+    let reward = |place: usize| texts[place].map(|text| text.reward);
     let difference = pair.and_then(|(left, right)| Some(reward(left)? - reward(right)?));
+    let value = |value: Option<f64>| value.map(|value| plain(value, 4));
     html! {
-        tr data-seed=(entry.seed) hidden[Some(&entry.seed) != first] {
-            th scope="row" data-label="Prompt" data-value=[prompt.score] {
+        tr data-seed=(seed) {
+            th scope="row" data-label="Prompt" data-value=[value(prompt.score)] {
                 @if let Some(value) = prompt.score { (score(value, scale)) }
                 bdi.text dir="auto" { (clean::visible(&prompt.text)) }
             }
             @for (place, policy) in policies.iter().enumerate() {
-                td data-label=(clean::line(&policy.label)) data-value=[reward(place)] {
-                    @if let Some(sample) = entry.texts[place] {
-                        (score(sample.rewards[entry.prompt], scale))
-                        bdi.text dir="auto" { (clean::visible(&sample.responses[entry.prompt])) }
+                td data-label=(clean::line(&policy.label)) data-value=[value(reward(place))] {
+                    @if let Some(text) = texts[place] {
+                        (score(text.reward, scale))
+                        bdi.text dir="auto" { (clean::visible(&text.response)) }
                     }
                 }
             }
             @if pair.is_some() {
-                td.difference data-label="Difference" data-value=[difference] { @if let Some(difference) = difference { (score(difference, scale)) } }
+                td.difference data-label="Difference" data-value=[value(difference)] { @if let Some(difference) = difference { (score(difference, scale)) } }
             }
         }
     }
@@ -170,5 +175,39 @@ fn score(value: f64, scale: f64) -> Markup {
     let strength = (100.0 * value.abs() / scale).min(100.0);
     html! {
         span.score .low[value < 0.0] style={ "--strength:" (format!("{strength:.0}%")) } { (minus(&format!("{value:+.2}"))) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Kind, files, run};
+
+    #[test]
+    fn rows_stop_at_a_budget_of_rendered_bytes_and_the_page_says_so() {
+        let mut files = files(Kind::Gain);
+        // each of them takes six bytes
+        files.texts.iter_mut().flatten().for_each(|row| row.response = "\"".repeat(30_000));
+        let text = section(&Run::new(files).unwrap()).into_string();
+        assert!(text.len() < MOST_BYTES + 10_000, "{}", text.len());
+        assert!(text.matches("<tr").count() == 1 + 4 && text.contains("Of 20 prompts the lowest 4 are here"), "{:.3000}", text);
+    }
+
+    #[test]
+    fn all_seeds_are_there_without_a_script() {
+        let text = section(&run(Kind::Seeds)).into_string();
+        assert_eq!((text.matches("<tr data-seed=\"1\">").count(), text.matches("<tr data-seed=\"2\">").count()), (20, 20));
+        assert!(text.contains("data-value=\"-3.01\"") && text.contains(">40 shown<"), "{text:.3000}");
+    }
+
+    #[test]
+    fn prompts_without_scores_are_not_said_to_be_sorted() {
+        let mut files = files(Kind::Gain);
+        files.texts.iter_mut().flatten().for_each(|row| row.prompt_score = None);
+        let text = section(&Run::new(files).unwrap()).into_string();
+        assert!(
+            !text.contains("aria-sort=\"ascending\"") && text.contains("first policy has its lowest rewards"),
+            "{text:.3000}"
+        );
     }
 }

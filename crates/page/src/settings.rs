@@ -20,7 +20,7 @@ pub(crate) fn section(run: &Run) -> Markup {
                     div.scroll tabindex="0" role="region" aria-label="Settings" {
                         table.settings {
                             thead { tr { th scope="col" { "setting" } th scope="col" { "value" } } }
-                            tbody { @for (key, value) in &run.settings { tr { th scope="row" { (key) } td { (clean::line(value)) } } } }
+                            tbody { @for (key, value) in &run.settings { tr { th scope="row" { (clean::line(key)) } td { (clean::line(value)) } } } }
                         }
                     }
                 }

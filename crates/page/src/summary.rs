@@ -1,22 +1,19 @@
 //! What was run and what came out, in plain words that follow from the figures, whichever policy is ahead.
 
 use maud::{Markup, html};
-use tailguard_report::{Figure, number};
+use tailguard_report::{Difference, Figure, number, percent};
 
 use crate::clean;
-use crate::curves::{Difference, difference};
 use crate::error::PageError;
 use crate::figures::{glance, key, panel};
 use crate::model::{Policy, Run};
-use crate::table::minus;
-use crate::texts::Sample;
+use crate::table::{minus, tail_words};
 
 /// The section.
 ///
 /// # Errors
-/// [`PageError::Metrics`] for texts whose numbers are none.
+/// [`PageError::Chart`] for a chart that cannot be drawn.
 pub(crate) fn section(run: &Run) -> Result<Markup, PageError> {
-    let outcome = outcome(run)?;
     let glance = glance(run)
         .map(|chart| Ok::<_, PageError>(html! { (key(std::slice::from_ref(&chart))) (panel(&chart)?) }))
         .transpose()?;
@@ -26,7 +23,7 @@ pub(crate) fn section(run: &Run) -> Result<Markup, PageError> {
             div.beside {
                 div {
                     p { (what_was_run(run)) }
-                    @for sentence in &outcome { p { (sentence) } }
+                    @for sentence in outcome(run) { p { (sentence) } }
                     p.remark { (reservation(run)) }
                 }
                 @if let Some(glance) = glance { div { (glance) } }
@@ -45,44 +42,45 @@ fn shown(value: f64) -> String {
     minus(&number(value, 2))
 }
 
-/// What the prompts are.
+/// Who continued which prompts, and what the scores are.
 fn what_was_run(run: &Run) -> String {
     let results = &run.results;
     let labels: Vec<String> = run.methods.iter().map(|policy| clean::line(&policy.label)).collect();
-    let prompts = match run.texts.prompts.len() {
-        0 => "the evaluation prompts".to_owned(),
-        count => format!("{count} {} prompts", if results.split == "validation" { "validation" } else { "held-out" }),
+    let kind = match results.split.as_str() {
+        "test" => "held-out ",
+        "validation" => "validation ",
+        _ => "",
     };
-    let mut text = format!(
-        "{} {} continued {prompts} of the task “{}”",
-        enumerate(&labels),
-        plural(labels.len()),
-        clean::line(&results.task)
-    );
+    let prompts = match run.texts.prompts().len() {
+        0 => format!("the {kind}prompts"),
+        count if run.texts.is_whole() => format!("{count} {kind}prompts"),
+        count => format!("{kind}prompts ({count} of them in common)"),
+    };
+    let mut text = format!("{} {} continued {prompts}", enumerate(&labels), plural(labels.len()));
+    if !results.task.is_empty() {
+        text += &format!(" of the task “{}”", clean::line(&results.task));
+    }
     text += &match results.seeds.len() {
         0 => ".".to_owned(),
         1 => format!(", with one seed ({}).", results.seeds[0]),
         seeds => format!(", with {seeds} seeds."),
     };
-    let has = |key: &str| run.policy(key).is_some();
+    // of the texts of another program the names alone say little
+    let has = |key: &str| !results.is_evaluation && run.policy(key).is_some();
     if has("sft") && has("gpt2") {
         text += " GPT-2 is the base model, and SFT is GPT-2 fine-tuned on texts of the good class.";
     }
     if has("rlhf") && has("ra_rlhf") {
         let share = run.setting("risk.alpha").and_then(|alpha| alpha.parse::<f64>().ok());
-        let share =
-            share.map_or_else(|| "a share".to_owned(), |alpha| format!("the {} %", crate::charts::plain(100.0 * alpha, 2)));
+        let share = share.map_or_else(|| "a share".to_owned(), |alpha| format!("the {}", percent(alpha)));
         text += &format!(
             " RLHF trains SFT further by PPO on all episodes; RA-RLHF does the same, but its schedule ends with {share} of the episodes \
              that have the lowest returns."
         );
     }
+    let reward = if results.is_evaluation { "score of the texts" } else { "raw logit of the reward model" };
     if let Some(tail) = results.tail {
-        text += &format!(
-            " The reward is the raw logit of the reward model, higher is better; the tail is the {} prompts whose own score is at most {}.",
-            tail.prompts,
-            minus(&tail.threshold.to_string())
-        );
+        text += &format!(" The reward is the {reward}, higher is better; the tail is {}.", tail_words(tail));
     }
     text
 }
@@ -101,17 +99,11 @@ fn enumerate(names: &[String]) -> String {
 }
 
 /// What came out.
-fn outcome(run: &Run) -> Result<Vec<String>, PageError> {
-    let mut sentences = Vec::new();
-    sentences.extend(order(run, "reward", "Mean reward"));
-    sentences.extend(order(run, "tail", "Mean reward in the tail"));
-    if sentences.len() == 2 {
-        sentences = vec![sentences.join(" ")];
-    }
-    sentences.extend(averse_against_neutral(run)?);
-    sentences.extend(price(run));
-    sentences.extend(judged(run));
-    Ok(sentences)
+fn outcome(run: &Run) -> Vec<String> {
+    let order = [order(run, "reward", "Mean reward"), order(run, "tail", "Mean reward in the tail")];
+    let order: Vec<String> = order.into_iter().flatten().collect();
+    let order = (!order.is_empty()).then(|| order.join(" "));
+    [order, averse_against_neutral(run), price(run), judged(run)].into_iter().flatten().collect()
 }
 
 /// The policies in the order of a figure.
@@ -134,39 +126,48 @@ enum Direction {
     Unclear,
 }
 
+/// From where to where both kinds of intervals reach together: a claim about a method rests on the wider of them.
+fn widest(difference: &Difference) -> [f64; 2] {
+    let [low, high] = difference.ci95;
+    difference.seeds_ci95.map_or([low, high], |seeds| [low.min(seeds[0]), high.max(seeds[1])])
+}
+
 fn direction(difference: &Difference) -> Direction {
-    match difference.ci95 {
+    match widest(difference) {
         [low, _] if low > 0.0 => Direction::Up,
         [_, high] if high < 0.0 => Direction::Down,
         _ => Direction::Unclear,
     }
 }
 
-/// The direction in words, with size and interval.
-fn verdict(difference: &Difference) -> String {
-    let [low, high] = difference.ci95;
-    let over = if difference.seeds > 1 { format!("over {} seeds", difference.seeds) } else { "over prompts".to_owned() };
+/// The direction in words, with size and intervals.
+fn verdict(difference: &Difference, seeds: &str) -> String {
     let word = match direction(difference) {
         Direction::Up => "ahead",
         Direction::Down => "behind",
         Direction::Unclear => "not clearly apart",
     };
-    format!("{word} ({}, 95 % interval {over} {} to {})", signed(difference.mean), signed(low), signed(high))
+    let interval = |[low, high]: [f64; 2]| format!("{} to {}", signed(low), signed(high));
+    let over_seeds = difference.seeds_ci95.map(|ends| format!(", over {seeds} {}", interval(ends))).unwrap_or_default();
+    format!("{word} ({}, 95 % interval over prompts {}{over_seeds})", signed(difference.mean), interval(difference.ci95))
 }
 
 /// RA-RLHF beside RLHF: on average, in the tail, and where it gains more.
-fn averse_against_neutral(run: &Run) -> Result<Option<String>, PageError> {
-    let of = |key: &'static str| run.texts.of(key).collect::<Vec<&Sample>>();
-    let (averse, neutral) = (of("ra_rlhf"), of("rlhf"));
-    let all: Vec<usize> = (0..run.texts.prompts.len()).collect();
-    let Some(mean) = difference(&averse, &neutral, &all)? else { return Ok(None) };
-    let mut text = format!("RA-RLHF beside RLHF, on the same prompts: on average it is {}", verdict(&mean));
-    let tail = run.results.tail.map(|tail| run.texts.tail(tail.threshold)).unwrap_or_default();
-    let Some(tail) = difference(&averse, &neutral, &tail)? else { return Ok(Some(text + ".")) };
-    text += &format!("; in the tail it is {}.", verdict(&tail));
-    text += match (direction(&mean), direction(&tail)) {
-        (Direction::Up, Direction::Up) if tail.mean > mean.mean => {
+fn averse_against_neutral(run: &Run) -> Option<String> {
+    let gain = run.results.gain("ra_rlhf", "rlhf")?;
+    let mean = &gain.reward;
+    // of an evaluation not all seeds need be of both
+    let seeds = if run.results.is_evaluation { "seeds".to_owned() } else { format!("{} seeds", run.results.seeds.len()) };
+    let mut text =
+        format!("RA-RLHF beside RLHF, on the same {} prompts: on average it is {}", gain.prompts, verdict(mean, &seeds));
+    let Some(tail) = &gain.tail else { return Some(text + ".") };
+    text += &format!("; in the tail it is {}.", verdict(tail, &seeds));
+    text += match (direction(mean), direction(tail)) {
+        (Direction::Up, Direction::Up) if widest(tail)[0] > widest(mean)[1] => {
             " It gains more in the tail than on average, as risk aversion should."
+        }
+        (Direction::Up, Direction::Up) if tail.mean > mean.mean => {
+            " The gain in the tail is the larger one, but the two intervals overlap."
         }
         (Direction::Up, Direction::Up) => " The tail gains no more than the average, so this is no gain by risk aversion.",
         (Direction::Unclear, Direction::Up) => " It gains in the tail, and on average neither clearly gains nor loses.",
@@ -174,8 +175,7 @@ fn averse_against_neutral(run: &Run) -> Result<Option<String>, PageError> {
         (_, Direction::Unclear) => " In the tail the two cannot be told apart in this run.",
         (_, Direction::Down) => " In this run risk aversion did not pay.",
     };
-    text += &format!(" In the tail its text has the higher reward on {:.0} % of the prompts.", 100.0 * tail.higher);
-    Ok(Some(text))
+    Some(text)
 }
 
 /// What the reward was bought with.
@@ -195,7 +195,8 @@ fn price(run: &Run) -> Option<String> {
             number(neutral.mean, 1)
         ));
     }
-    for (key, what, digits) in [("distinct_2", "distinct-2", 3), ("kl", "KL to SFT", 2)] {
+    let kl = if run.results.is_evaluation { "KL" } else { "KL to SFT" };
+    for (key, what, digits) in [("distinct_2", "distinct-2", 3), ("kl", kl, 2)] {
         if let Some((averse, neutral)) = pair(key) {
             parts.push(format!(
                 "{what} {} against {}",
@@ -217,18 +218,17 @@ fn judged(run: &Run) -> Option<String> {
     let said = |(gain, apart): (f64, bool)| {
         format!("{} ({})", signed(gain), if apart { "intervals apart" } else { "intervals overlap" })
     };
-    let agrees = match (mean.0 > 0.0, tail.0 > 0.0) {
-        _ if !mean.1 && !tail.1 => "By these intervals neither is clear.",
-        (true, true) => "It prefers RA-RLHF in both.",
-        (false, false) => "It prefers RA-RLHF in neither.",
-        (true, false) => "It prefers RA-RLHF on average, but not in the tail.",
-        (false, true) => "It prefers RA-RLHF in the tail, but not on average.",
+    let preferred = |(gain, apart): (f64, bool)| apart.then_some(if gain > 0.0 { "RA-RLHF" } else { "RLHF" });
+    let verdict = match (preferred(mean), preferred(tail)) {
+        (None, None) => "By these intervals neither is clear.".to_owned(),
+        (Some(one), Some(other)) if one == other => format!("It prefers {one} in both."),
+        (Some(one), Some(other)) => format!("It prefers {one} on average and {other} in the tail."),
+        (Some(one), None) => format!("It prefers {one} on average; in the tail neither is clear."),
+        (None, Some(one)) => format!("It prefers {one} in the tail; on average neither is clear."),
     };
-    Some(format!(
-        "The judge, a second model that no training saw, gives RA-RLHF against RLHF {} on average and {} in the tail. {agrees}",
-        said(mean),
-        said(tail)
-    ))
+    let judge = if run.results.is_evaluation { "a second scorer" } else { "a second model that no training saw" };
+    let (mean, tail) = (said(mean), said(tail));
+    Some(format!("The judge, {judge}, gives RA-RLHF against RLHF {mean} on average and {tail} in the tail. {verdict}"))
 }
 
 fn apart(one: Figure, other: Figure) -> bool {
@@ -237,11 +237,18 @@ fn apart(one: Figure, other: Figure) -> bool {
 
 /// How far the figures go.
 fn reservation(run: &Run) -> String {
+    let over_prompts =
+        "say how the same policies would do on other prompts of this kind, not how another training would come out";
     let mut text = match run.results.seeds.len() {
-        0 | 1 => "Intervals are over prompts: they say how the same policies would do on other prompts of this kind, not how another training would \
-                  come out."
-            .to_owned(),
-        seeds => format!("Intervals are over {seeds} seeds by Student’s t; with few seeds they are wide, and no interval says whether data or reward are the right ones."),
+        0 | 1 => format!("Intervals are over prompts: they {over_prompts}."),
+        seeds => {
+            let both = format!(" Those over prompts {over_prompts}; ahead or behind is said only where both agree.");
+            format!(
+                "Intervals over the {seeds} seeds, by Student’s t, say how another training might come out, and with few seeds they are \
+                 wide.{} No interval says whether data or reward are the right ones.",
+                if run.results.comparisons.is_empty() { "" } else { &both }
+            )
+        }
     };
     if run.results.preset == "smoke" {
         text = format!(
@@ -257,19 +264,60 @@ fn reservation(run: &Run) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{Kind, run};
+    use crate::fixtures::{Kind, files, run};
 
     fn said(kind: Kind) -> String {
         section(&run(kind)).unwrap().into_string()
     }
 
+    /// The same of a run with these gains.
+    fn said_of(kind: Kind, change: impl Fn(&mut serde_json::Value)) -> String {
+        let mut files = files(kind);
+        let mut results = serde_json::from_str(&files.results).unwrap();
+        change(&mut results);
+        files.results = results.to_string();
+        section(&Run::new(files).unwrap()).unwrap().into_string()
+    }
+
     #[test]
     fn a_gain_in_the_tail_is_told_with_its_size_and_interval() {
         let text = said(Kind::Gain);
-        assert!(text.contains("on average it is ahead (+0.50") && text.contains("in the tail it is ahead (+1.00"), "{text}");
-        assert!(text.contains("gains more in the tail than on average"), "{text}");
+        assert!(
+            text.contains("on the same 40 prompts: on average it is ahead (+0.50, 95 % interval over prompts +0.40 to +0.60)")
+        );
+        assert!(
+            text.contains("in the tail it is ahead (+1.00") && text.contains("gains more in the tail than on average"),
+            "{text}"
+        );
         assert!(text.contains("RA-RLHF 1.50, RLHF 1.00, SFT 0.50, GPT-2 0.00"), "{text}");
-        assert!(text.contains("the 40 % of the episodes"), "{text}");
+        assert!(text.contains("40 held-out prompts of the task “imdb”") && text.contains("the 40 % of the episodes"), "{text}");
+        assert!(text.contains("not how another training would come out") && text.contains("prefers RA-RLHF in both"), "{text}");
+    }
+
+    #[test]
+    fn a_larger_gain_in_the_tail_whose_interval_overlaps_is_no_more_than_that() {
+        let text = said_of(Kind::Gain, |results| results["comparisons"][0]["tail"]["ci95"] = serde_json::json!([0.55, 1.45]));
+        assert!(
+            text.contains("the larger one, but the two intervals overlap") && !text.contains("as risk aversion should"),
+            "{text}"
+        );
+        let text = said_of(Kind::Gain, |results| {
+            let tail = &mut results["comparisons"][0]["tail"];
+            (tail["mean"], tail["ci95"]) = (0.5.into(), serde_json::json!([0.3, 0.7]));
+        });
+        assert!(text.contains("The tail gains no more than the average"), "{text}");
+    }
+
+    #[test]
+    fn a_gain_that_other_seeds_may_not_have_is_not_clearly_apart() {
+        let text = said(Kind::Seeds);
+        let verdict =
+            "on average it is not clearly apart (+0.50, 95 % interval over prompts +0.40 to +0.60, over 2 seeds −4.00 to +5.00)";
+        assert!(text.contains(verdict) && text.contains("cannot be told apart") && !text.contains("ahead ("), "{text}");
+        assert!(
+            text.contains("how another training might come out") && text.contains("Those over prompts say how the same policies"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -277,7 +325,7 @@ mod tests {
         let text = said(Kind::Loss);
         assert!(text.contains("on average it is behind (−0.50") && text.contains("in the tail it is behind (−1.00"), "{text}");
         assert!(text.contains("did not pay") && !text.contains("ahead ("), "{text}");
-        assert!(text.contains("prefers RA-RLHF in neither"), "{text}");
+        assert!(text.contains("prefers RLHF in both"), "{text}");
     }
 
     #[test]
@@ -285,6 +333,32 @@ mod tests {
         let text = said(Kind::Equal);
         assert!(text.contains("on average it is not clearly apart (0.00"), "{text}");
         assert!(!text.contains("ahead (") && !text.contains("behind (") && text.contains("cannot be told apart"), "{text}");
+        assert!(text.contains("By these intervals neither is clear."), "{text}");
+    }
+
+    #[test]
+    fn a_run_without_comparisons_is_not_compared() {
+        let text = said_of(Kind::Gain, |results| results["comparisons"] = serde_json::Value::Null);
+        assert!(!text.contains("beside RLHF") && text.contains("What it costs"), "{text}");
+    }
+
+    #[test]
+    fn a_side_on_which_the_judge_is_unclear_is_not_called() {
+        let text = said_of(Kind::Gain, |results| {
+            results["methods"]["ra_rlhf"]["judge"] = results["methods"]["rlhf"]["judge"].clone();
+        });
+        assert!(text.contains("It prefers RA-RLHF in the tail; on average neither is clear."), "{text}");
+    }
+
+    #[test]
+    fn an_evaluation_says_neither_task_nor_model_nor_held_out() {
+        let text = said_of(Kind::Gain, |results| {
+            (results["kind"], results["task"], results["split"]) = ("evaluation".into(), "".into(), "".into());
+            results["tail"] = serde_json::json!({"by": "prompt_scores", "threshold": -2.50625, "share": 0.5, "prompts": null});
+        });
+        assert!(text.contains("have continued 40 prompts, with one seed"), "{text}");
+        assert!(text.contains("The reward is the score of the texts") && !text.contains("task"), "{text}");
+        assert!(text.contains("the prompts whose own score is at most −2.506 (the lowest 50 % of all)"), "{text}");
     }
 
     #[test]

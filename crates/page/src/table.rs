@@ -1,34 +1,61 @@
-//! The tables of a run: the columns of those on standard output, with spreads.
+//! The tables of a run: the columns of those on standard output, with spreads, and what one policy gains over another.
 
 use maud::{Markup, html};
-use tailguard_report::{Figure, TableColumn, cell, table_columns};
+use tailguard_report::{Difference, EvaluatedTail, Figure, LengthUnit, OtherTail, TableColumn, cell, percent, table_columns};
 
+use crate::charts::plain;
 use crate::clean;
-use crate::model::{Policy, Run};
+use crate::model::{Policy, Run, Summary};
 
-/// What a column is, for those who do not know it.
-fn meaning(key: &str) -> &'static str {
-    match key {
+/// What a column is, for those who do not know it; empty where nobody knows.
+fn meaning(key: &str, results: &Summary) -> String {
+    let text = match key {
+        "reward" if results.is_evaluation => "mean score of the texts",
         "reward" => "mean raw logit of the reward model for prompt and response, over all prompts",
-        "tail" => "the same over the prompts of the tail",
+        "tail" => return results.tail.map_or_else(String::new, |tail| format!("mean reward in the tail: {}", tail_words(tail))),
+        "cvar" => {
+            let share = results.cvar_share.map_or_else(|| "a share".to_owned(), percent);
+            return format!("mean of the lowest {share} of the policy’s own rewards, whatever their prompts");
+        }
+        "judge" if results.is_evaluation => "mean score by the judge, a second scorer",
         "judge" => "mean score by the judge, a second model that no policy was trained on",
-        "judge_tail" => "the same over the prompts of the tail",
+        "judge_tail" => "the same in the tail",
+        "perplexity_human" if results.is_evaluation => "perplexity of the policy on human texts; lower is better",
         "perplexity_human" => "perplexity of the policy on human texts of the good class; lower is better",
         "perplexity_generated" => "perplexity of the policy’s texts under the base model",
+        "kl" if results.is_evaluation => "estimated KL divergence to the reference, nats per response",
         "kl" => "estimated KL divergence to SFT, nats per response",
         "distinct_1" => "different words as a share of all words of the policy’s texts",
         "distinct_2" => "different pairs of words as a share of all pairs",
         "distinct_3" => "different triples of words as a share of all triples",
+        "length" if results.length_unit == LengthUnit::Words => "words per response",
         "length" => "tokens per response",
         "repeated_4gram" => "share of responses in which four words in a row come twice",
         "empty" => "share of responses that are blank",
         "duplicate" => "share of responses that equal another",
         _ => "",
-    }
+    };
+    text.to_owned()
+}
+
+/// What the tail is.
+pub(crate) fn tail_words(tail: EvaluatedTail) -> String {
+    let text = match tail {
+        EvaluatedTail::PromptScores { threshold, share, prompts } => {
+            let prompts = prompts.map_or_else(|| "the prompts".to_owned(), |prompts| format!("the {prompts} prompts"));
+            // a quantile has more digits than one wants to read
+            let threshold = if share.is_some() { plain(threshold, 3) } else { threshold.to_string() };
+            let share = share.map(|share| format!(" (the lowest {} of all)", percent(share))).unwrap_or_default();
+            format!("{prompts} whose own score is at most {threshold}{share}")
+        }
+        EvaluatedTail::OwnScores { threshold } => format!("each policy’s texts that themselves score at most {threshold}"),
+        EvaluatedTail::LowestScores { share } => format!("each policy’s texts with the lowest {} of its scores", percent(share)),
+    };
+    minus(&text)
 }
 
 /// Columns in which the highest mean is set in bold.
-const HIGHEST_IS_BEST: [&str; 4] = ["reward", "tail", "judge", "judge_tail"];
+const HIGHEST_IS_BEST: [&str; 5] = ["reward", "tail", "cvar", "judge", "judge_tail"];
 
 /// The figure of a policy, if it has it.
 type Cell<'a> = dyn Fn(&Policy) -> Option<Figure> + 'a;
@@ -41,94 +68,98 @@ struct Column<'a> {
     figure: Box<Cell<'a>>,
 }
 
-/// The tables: how good the texts are, what they look like, the tails by other thresholds. Columns without a figure are left out.
+/// The tables: how good the texts are, what they look like, what else there is, the tails by other thresholds, and what one
+/// policy gains over another. Columns without a figure are left out.
 pub(crate) fn tables(run: &Run) -> Markup {
     let results = &run.results;
-    let column = |TableColumn { key, head, digits }: TableColumn| {
-        let head = match (&results.tail, key) {
-            (Some(tail), "tail") => minus(&tail_head(tail.threshold, tail.prompts)),
-            _ => head.to_owned(),
-        };
+    let column = |column: TableColumn| {
+        let TableColumn { key, digits, .. } = column;
         let figure = move |policy: &Policy| results.figure(&policy.key, key);
-        Column { key: key.to_owned(), head, digits, figure: Box::new(figure) }
+        Column { key: key.to_owned(), head: head(results, &column), digits, figure: Box::new(figure) }
     };
-    let mut tables: Vec<Vec<Column<'_>>> =
-        table_columns().into_iter().map(|columns| columns.into_iter().map(column).collect()).collect();
+    let [quality, texts] = table_columns().map(|columns| columns.into_iter().map(column).collect::<Vec<_>>());
     // what this program does not know it can still show
-    let known: Vec<String> = tables.iter().flatten().map(|column| column.key.clone()).collect();
+    let known: Vec<String> = quality.iter().chain(&texts).map(|column| column.key.clone()).collect();
     let unknown = |key: &str| {
         let own = key.to_owned();
         let figure = move |policy: &Policy| results.figure(&policy.key, &own);
         Column { key: key.to_owned(), head: clean::line(key), digits: 2, figure: Box::new(figure) }
     };
-    tables.push(results.keys().into_iter().filter(|key| !known.iter().any(|known| known == key)).map(unknown).collect());
+    let others = results.keys().into_iter().filter(|key| !known.iter().any(|known| known == key)).map(unknown).collect();
     let first = run.methods.first().map(|policy| results.other_tails(&policy.key)).unwrap_or_default();
-    let other = |(place, tail): (usize, &tailguard_report::OtherTail)| Column {
+    let other_tail = |(place, &OtherTail { threshold, prompts, .. }): (usize, &OtherTail)| Column {
         key: format!("other_tails.{place}"),
-        head: minus(&tail_head(tail.threshold, tail.prompts)),
+        head: minus(&EvaluatedTail::PromptScores { threshold, share: None, prompts: Some(prompts) }.head()),
         digits: 2,
         figure: Box::new(move |policy: &Policy| results.other_tails(&policy.key).get(place)?.reward),
     };
-    tables.push(first.iter().enumerate().map(other).collect());
-    for columns in &mut tables {
-        columns.retain(|column| run.methods.iter().any(|policy| (column.figure)(policy).is_some()));
+    let other_tails = first.iter().enumerate().map(other_tail).collect();
+    let mut tables: [(&str, Vec<Column<'_>>); 4] = [
+        ("How good the texts are", quality),
+        ("What the texts look like", texts),
+        ("Other figures", others),
+        ("Tails by other thresholds", other_tails),
+    ];
+    // where the tail is CVaR it stands there already
+    let is_tail = |key: &str| key == "cvar" && matches!(results.tail, Some(EvaluatedTail::LowestScores { .. }));
+    for (_, columns) in &mut tables {
+        columns.retain(|column| !is_tail(&column.key) && run.methods.iter().any(|policy| (column.figure)(policy).is_some()));
     }
-    tables.retain(|columns| !columns.is_empty());
+    let meanings = tables.iter().flat_map(|(_, columns)| columns).map(|column| (&column.head, meaning(&column.key, results)));
     let spread = if results.over_seeds() {
         format!("Cells are the mean over {} seeds ± their standard deviation.", results.seeds.len())
     } else {
-        "Cells are the mean and its 95 % bootstrap interval over prompts (or texts); with one seed nothing is known about other seeds.".to_owned()
+        "Cells are the mean and its 95 % interval over prompts (or texts); with one seed nothing is known about other seeds."
+            .to_owned()
     };
     html! {
-        @for columns in &tables { (table(run, columns)) }
+        @for (name, columns) in tables.iter().filter(|(_, columns)| !columns.is_empty()) { (table(run, name, columns)) }
         p.caption {
             (spread) " Bold: the highest mean of a column in which higher is better, however close the others are. "
             "Pointing at a heading says what it is; so does the list below."
         }
         details.meanings {
             summary { "What the columns are" }
-            dl {
-                @for column in tables.iter().flatten().filter(|column| !meaning(&column.key).is_empty()) {
-                    dt { (column.head) } dd { (meaning(&column.key)) }
-                }
-            }
+            dl { @for (head, meaning) in meanings.filter(|(_, meaning)| !meaning.is_empty()) { dt { (head) } dd { (meaning) } } }
         }
+        (gains(run))
     }
 }
 
-fn table(run: &Run, columns: &[Column<'_>]) -> Markup {
+/// What stands over a column, as a page writes it.
+fn head(results: &Summary, column: &TableColumn) -> String {
+    let head = results.head(column);
+    // other heads have hyphens
+    if column.key == "tail" { minus(&head) } else { head }
+}
+
+fn table(run: &Run, name: &str, columns: &[Column<'_>]) -> Markup {
     let best = |column: &Column<'_>| {
         let counts = HIGHEST_IS_BEST.contains(&column.key.as_str()) || column.key.starts_with("other_tails");
         let means = run.methods.iter().filter_map(|policy| (column.figure)(policy)).map(|figure| figure.mean);
         means.max_by(f64::total_cmp).filter(|_| counts)
     };
-    let shown = |column: &Column<'_>, policy: &Policy| {
-        let figure = (column.figure)(policy)?;
-        let text = cell(figure, column.digits, run.results.seeds.len());
-        let (mean, spread) =
-            text.split_once(' ').map_or((text.clone(), String::new()), |(mean, spread)| (mean.into(), spread.into()));
-        let is_best = best(column).is_some_and(|best| figure.mean.total_cmp(&best).is_eq());
-        Some(html! {
-            @if is_best { b { (minus(&mean)) } } @else { (minus(&mean)) }
-            " " span.spread { (minus(&spread)) }
-        })
-    };
     html! {
-        div.scroll tabindex="0" role="region" aria-label="Table of figures" {
+        div.scroll tabindex="0" role="region" aria-label=(name) {
             table.figures {
                 thead { tr {
                     th scope="col" { span.unseen { "policy" } }
                     @for column in columns {
-                        th scope="col" title=[Some(meaning(&column.key)).filter(|text| !text.is_empty())] { (column.head) }
+                        th scope="col" title=[Some(meaning(&column.key, &run.results)).filter(|text| !text.is_empty())] { (column.head) }
                     }
                 } }
                 tbody {
                     @for policy in &run.methods {
                         tr {
-                            th scope="row" { (clean::line(&policy.label)) }
+                            th scope="row" { span.name { (clean::line(&policy.label)) } }
                             @for column in columns {
                                 td data-method=(clean::line(&policy.key)) data-key=(column.key) {
-                                    @if let Some(cell) = shown(column, policy) { (cell) }
+                                    @if let Some(figure) = (column.figure)(policy) {
+                                        (shown(
+                                            &cell(figure, column.digits, run.results.seeds.len()),
+                                            best(column).is_some_and(|best| figure.mean.total_cmp(&best).is_eq()),
+                                        ))
+                                    } @else { (NOTHING) }
                                 }
                             }
                         }
@@ -139,12 +170,96 @@ fn table(run: &Run, columns: &[Column<'_>]) -> Markup {
     }
 }
 
-/// What stands over the mean reward of a tail, as in the tables on standard output.
-pub(crate) fn tail_head(threshold: f64, prompts: usize) -> String {
-    format!("tail ≤ {threshold} ({prompts} prompts)")
+/// What stands where there is no figure.
+pub(crate) const NOTHING: &str = "–";
+
+/// A figure in its cell: the mean, and its spread smaller.
+pub(crate) fn shown(text: &str, is_best: bool) -> Markup {
+    let (mean, spread) = text.split_once(' ').unwrap_or((text, ""));
+    html! {
+        @if is_best { b { (minus(mean)) } } @else { (minus(mean)) }
+        " " span.spread { (minus(spread)) }
+    }
+}
+
+/// What one policy gains over another, prompt by prompt.
+fn gains(run: &Run) -> Markup {
+    let comparisons = &run.results.comparisons;
+    let label = |key: &str| run.policy(key).map_or_else(|| clean::line(key), |policy| clean::line(&policy.label));
+    let difference = |difference: &Difference| shown(&difference.to_string(), false);
+    html! {
+        @if !comparisons.is_empty() {
+            h3 { "What one gains over another" }
+            div.scroll tabindex="0" role="region" aria-label="What one gains over another" {
+                table.figures.gains {
+                    thead { tr {
+                        th scope="col" { span.unseen { "policies" } }
+                        @for head in ["prompts", "reward", "reward in the tail"] { th scope="col" { (head) } }
+                    } }
+                    tbody {
+                        @for comparison in comparisons {
+                            tr data-gain={ (clean::line(&comparison.method)) "/" (clean::line(&comparison.over)) } {
+                                th scope="row" { span.name { (label(&comparison.method)) " − " (label(&comparison.over)) } }
+                                td { (comparison.prompts) }
+                                td { (difference(&comparison.reward)) }
+                                td { @if let Some(tail) = &comparison.tail { (difference(tail)) } @else { (NOTHING) } }
+                            }
+                        }
+                    }
+                }
+            }
+            p.caption {
+                "Mean differences on the same prompts, with their 95 % intervals over prompts, given the trained policies"
+                @if comparisons.iter().any(|comparison| comparison.reward.seeds_ci95.is_some()) { ", and over seeds, given the prompts" }
+                "."
+            }
+        } @else if run.methods.len() > 1 {
+            p.remark { "The policies were not compared prompt by prompt (results.json has no comparisons), so nothing is said of what one gains over another." }
+        }
+    }
 }
 
 /// The number with a true minus sign.
 pub(crate) fn minus(number: &str) -> String {
     number.replace('-', "\u{2212}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Kind, files, run};
+
+    #[test]
+    fn gains_stand_beneath_the_tables_with_both_kinds_of_intervals() {
+        let text = tables(&run(Kind::Gain)).into_string();
+        assert!(text.contains("RA-RLHF − RLHF") && text.contains("+0.50 <span class=\"spread\">[0.40, 0.60]</span>"), "{text}");
+        let text = tables(&run(Kind::Seeds)).into_string();
+        assert!(text.contains("[0.40, 0.60] (over seeds [−4.00, 5.00])"), "{text}");
+        let text = tables(&run(Kind::Others)).into_string();
+        assert!(!text.contains("What one gains over another") && text.contains("results.json has no comparisons"), "{text}");
+    }
+
+    #[test]
+    fn an_evaluation_says_which_tail_and_which_unit_and_shows_a_dash_for_what_is_unknown() {
+        let mut files = files(Kind::Gain);
+        let mut results: serde_json::Value = serde_json::from_str(&files.results).unwrap();
+        results["kind"] = "evaluation".into();
+        results["tail"] = serde_json::json!({"by": "own_scores", "threshold": -2.5});
+        results["length_unit"] = "words".into();
+        results["cvar_share"] = 0.125.into();
+        results["methods"]["sft"]["length"] = results["methods"]["sft"]["reward"].clone();
+        results["methods"]["sft"]["cvar"] = results["methods"]["sft"]["reward"].clone();
+        results["methods"]["gpt2"]["reward"] = serde_json::Value::Null;
+        files.results = results.to_string();
+        let text = tables(&Run::new(files.clone()).unwrap()).into_string();
+        for said in ["tail: rewards ≤ −2.5", "CVaR 12.5 %", "length (words)", "words per response", "mean score of the texts"]
+        {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        assert!(text.contains("data-method=\"gpt2\" data-key=\"reward\">–</td>"), "{text}");
+        results["tail"] = serde_json::json!({"by": "lowest_scores", "share": 0.125});
+        files.results = results.to_string();
+        let text = tables(&Run::new(files).unwrap()).into_string();
+        assert!(text.contains("tail: CVaR 12.5 % of the rewards") && !text.contains("data-key=\"cvar\""), "{text}");
+    }
 }

@@ -143,9 +143,12 @@ pub struct TableColumn {
     pub digits: usize,
 }
 
-/// The columns of the two tables that every run has: how good the texts are, and what they look like.
+/// The columns of the two tables: how good the texts are, and what they look like. They are those of an evaluation; a run has
+/// all of them but `cvar`.
 #[must_use]
 pub fn table_columns() -> [Vec<TableColumn>; 2] {
-    [QUALITY, TEXT]
-        .map(|columns| columns.iter().map(|&Column { key, head, digits, .. }| TableColumn { key, head, digits }).collect())
+    let columns = |columns: &[Column<EvaluatedMethod>]| {
+        columns.iter().map(|&Column { key, head, digits, .. }| TableColumn { key, head, digits }).collect()
+    };
+    [columns(&EVALUATED_QUALITY), columns(&EVALUATED_TEXT)]
 }

@@ -21,8 +21,8 @@ pub struct TextRow {
     pub good: Option<bool>,
     /// Text of the response, without the prompt.
     pub response: String,
-    /// Score of prompt and response.
-    pub reward: f64,
+    /// Score of prompt and response, if it is known.
+    pub reward: Option<f64>,
     /// Score of prompt and response by the held-out judge, if there was one.
     pub judge: Option<f64>,
     /// Name of the policy, such as `ra_rlhf`.
@@ -44,8 +44,8 @@ pub struct MetricRow {
     pub values: BTreeMap<String, f64>,
 }
 
-/// Reads `generations.parquet`. Scores of prompts and of the judge, classes and seeds may be missing; rows without a prompt, a response
-/// or a reward are left out, for there is nothing to show.
+/// Reads `generations.parquet`. Scores, classes and seeds may be missing; rows without a prompt or a response are left out,
+/// for there is nothing to show.
 ///
 /// # Errors
 /// When the file cannot be read, lacks a column, or a row lacks its method or has a reward that is no finite number.
@@ -79,10 +79,9 @@ fn texts(frame: &DataFrame) -> Result<Vec<TextRow>, PolarsError> {
     let mut rows = Vec::new();
     for index in 0..frame.height() {
         let method = methods.get(index).ok_or_else(|| wrong(index, "no method"))?;
-        let (Some(prompt), Some(response), Some(reward)) = (prompts.get(index), responses.get(index), rewards.get(index)) else {
-            continue;
-        };
-        if !reward.is_finite() {
+        let (Some(prompt), Some(response)) = (prompts.get(index), responses.get(index)) else { continue };
+        let reward = rewards.get(index);
+        if let Some(reward) = reward.filter(|reward| !reward.is_finite()) {
             return Err(wrong(index, &format!("the reward is {reward}, expected a finite number")));
         }
         let finite = |column: &Float64Chunked| column.get(index).filter(|value| value.is_finite());
@@ -175,18 +174,18 @@ mod tests {
     fn texts_of_other_policies_need_neither_judge_nor_class_nor_seed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("generations.parquet");
-        let columns = |responses, rewards: [f64; 2]| {
+        let columns = |responses, rewards: [Option<f64>; 2]| {
             let methods = strings("method", [Some("dpo"), Some("best of 8")]);
             let rewards = Series::new("reward".into(), rewards.as_slice()).into_column();
             vec![strings("prompt", [Some("a"), Some("b")]), strings("response", responses), methods, rewards]
         };
-        write(&path, columns([Some("c"), Some("d")], [0.0, 1.0]));
+        write(&path, columns([Some("c"), Some("d")], [None, Some(1.0)]));
         let rows = read_texts(&path).unwrap();
         assert_eq!((rows[1].method.as_str(), rows[1].seed, rows[1].good, rows[1].judge), ("best of 8", 1, None, None));
-        assert_eq!(rows[1].prompt_score, None);
-        write(&path, columns([None, Some("d")], [0.0, 1.0]));
+        assert_eq!((rows[1].prompt_score, rows[0].reward, rows[1].reward), (None, None, Some(1.0)));
+        write(&path, columns([None, Some("d")], [Some(0.0), Some(1.0)]));
         assert_eq!(read_texts(&path).unwrap(), rows[1..]);
-        write(&path, columns([Some("c"), Some("d")], [0.0, f64::NAN]));
+        write(&path, columns([Some("c"), Some("d")], [Some(0.0), Some(f64::NAN)]));
         let error = read_texts(&path).unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(error.to_string().contains("generations.parquet") && cause.contains("row 1"), "{error}: {cause}");

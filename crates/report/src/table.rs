@@ -45,15 +45,9 @@ pub fn evaluation_table(evaluation: &Evaluation, style: Style) -> String {
     let seeds = |figures: &EvaluatedMethod| if figures.seeds > 0 { figures.seeds } else { evaluation.seeds.len() };
     let row = |(name, figures): (&String, _)| Row { name: one_line(name), seeds: seeds(figures), figures };
     let rows: Vec<Row<'_, EvaluatedMethod>> = evaluation.methods.iter().map(row).collect();
-    let share = |share: f64| format!("{} %", number(100.0 * share, 1).trim_end_matches(".0"));
     let head = |column: &Column<EvaluatedMethod>| match (column.key, evaluation.tail) {
-        ("tail", Some(EvaluatedTail::PromptScores { threshold, prompts, share: None })) => tail_head(threshold, prompts),
-        ("tail", Some(EvaluatedTail::PromptScores { threshold, prompts, share: Some(of) })) => {
-            format!("{}: lowest {} of prompts", tail_head(shown(threshold), prompts), share(of))
-        }
-        ("tail", Some(EvaluatedTail::OwnScores { threshold })) => format!("tail: rewards ≤ {threshold}"),
-        ("tail", Some(EvaluatedTail::LowestScores { share: of })) => format!("tail: CVaR {} of the rewards", share(of)),
-        ("cvar", _) => format!("CVaR {}", share(evaluation.cvar_share)),
+        ("tail", Some(tail)) => tail.head(),
+        ("cvar", _) => format!("CVaR {}", percent(evaluation.cvar_share)),
         ("length", _) => match evaluation.length_unit {
             LengthUnit::Words => "length (words)".to_owned(),
             LengthUnit::Tokens => column.head.to_owned(),
@@ -69,6 +63,27 @@ pub fn evaluation_table(evaluation: &Evaluation, style: Style) -> String {
     tables.extend(of_other_tails(&rows, style, |figures| &figures.other_tails));
     tables.extend(gains(&evaluation.comparisons, one_line));
     tables.join("\n")
+}
+
+impl EvaluatedTail {
+    /// What stands over the mean reward in the tail.
+    #[must_use]
+    pub fn head(&self) -> String {
+        match *self {
+            Self::PromptScores { threshold, prompts, share: None } => tail_head(threshold, prompts),
+            Self::PromptScores { threshold, prompts, share: Some(share) } => {
+                format!("{}: lowest {} of prompts", tail_head(shown(threshold), prompts), percent(share))
+            }
+            Self::OwnScores { threshold } => format!("tail: rewards ≤ {threshold}"),
+            Self::LowestScores { share } => format!("tail: CVaR {} of the rewards", percent(share)),
+        }
+    }
+}
+
+/// A share as the tables show it: `12.5 %`.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    format!("{} %", number(100.0 * share, 1).trim_end_matches(".0"))
 }
 
 /// A quantile of scores, with no more digits than one wants to read.

@@ -20,21 +20,22 @@ pub fn warnings(results: &Results) -> Vec<String> {
 
 fn hacked(results: &Results) -> Vec<String> {
     let Some(sft) = results.methods.get(&Method::Sft) else { return Vec::new() };
-    let rises = |from: Figure, to: Figure| to.ci95[0] > from.ci95[1];
-    let trained = [Method::Rlhf, Method::RaRlhf].into_iter().filter_map(|method| Some((method, results.methods.get(&method)?)));
-    let sentence = |(method, policy): (Method, &MethodResults)| {
-        let (sft_judge, judge) = (sft.judge?, policy.judge?);
-        if !rises(sft.reward, policy.reward) || rises(sft_judge, judge) {
-            return None;
-        }
-        let figures = [sft.reward, policy.reward, sft_judge, judge];
-        let [sft_reward, reward, sft_judge, judge] = figures.map(|figure| number(figure.mean, 2));
-        Some(format!(
+    let figures = |policy: &MethodResults| Some([policy.reward, policy.judge?]);
+    let sentence = |method| warning(method, figures(sft)?, figures(results.methods.get(&method)?)?);
+    [Method::Rlhf, Method::RaRlhf].into_iter().filter_map(sentence).collect()
+}
+
+/// The sentence of one method, from the reward and the judge's score of SFT and of itself.
+#[must_use]
+pub fn warning(method: Method, sft: [Figure; 2], policy: [Figure; 2]) -> Option<String> {
+    let [reward_rises, judge_rises] = [0, 1].map(|which| policy[which].ci95[0] > sft[which].ci95[1]);
+    let [[sft_reward, sft_judge], [reward, judge]] = [sft, policy].map(|pair| pair.map(|figure| number(figure.mean, 2)));
+    (reward_rises && !judge_rises).then(|| {
+        format!(
             "{method} may please the reward model alone: its reward rises from {sft_reward} (SFT) to {reward}, \
              but the held-out judge gives {judge}, which does not lie above its {sft_judge} for SFT"
-        ))
-    };
-    trained.filter_map(sentence).collect()
+        )
+    })
 }
 
 #[cfg(test)]

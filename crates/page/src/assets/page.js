@@ -1,4 +1,5 @@
-// What the page does when it is asked to: light or dark, sorting, searching, blurring. Without it everything is there to read.
+// What the page does when it is asked to: light or dark, sorting, searching, choosing a seed, blurring. Without it all is there to read:
+// the texts of every seed, and blurred ones under the pointer.
 (function () {
   "use strict";
   const get = (id) => document.getElementById(id);
@@ -6,6 +7,7 @@
   // light or dark: as the system says, until the reader says otherwise
   const theme = get("theme");
   const root = document.documentElement;
+  root.classList.add("scripted");
   const system = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
   const label = () => {
@@ -19,6 +21,14 @@
   });
   system.addEventListener("change", label);
   label();
+
+  // on paper nothing can be opened
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = Array.from(document.querySelectorAll("details:not([open])"));
+    opened.forEach((details) => (details.open = true));
+  });
+  addEventListener("afterprint", () => opened.forEach((details) => (details.open = false)));
 
   const table = get("texts");
   if (!table) return;

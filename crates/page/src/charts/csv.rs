@@ -22,9 +22,11 @@ pub(crate) fn csv(chart: &Chart) -> String {
     text
 }
 
-/// A cell, in quotation marks where it needs them.
+/// A cell of text, in quotation marks where it needs them. What a spreadsheet would take for a formula gets an apostrophe before it.
 fn cell(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    let formula = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    let text = format!("{formula}{text}");
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 /// A link that saves the numbers of the chart.
@@ -44,6 +46,15 @@ mod tests {
     fn there_is_a_row_per_point() {
         let expected = "series,alpha,reward & more,low,high\nSFT,0,-1,-1.5,-0.5\nSFT,1,2,1.5,2.5\n\"a,\"\"b\"\"\",0.5,1.25,,\n";
         assert_eq!(csv(&chart()), expected);
+    }
+
+    #[test]
+    fn a_name_is_no_formula_and_a_negative_number_stays_one() {
+        let mut chart = chart();
+        chart.series[0].name = "=HYPERLINK(\"a\", 1)".into();
+        chart.x.label = "@x".into();
+        let text = csv(&chart);
+        assert!(text.starts_with("series,'@x,") && text.contains("\n\"'=HYPERLINK(\"\"a\"\", 1)\",0,-1,-1.5,-0.5\n"), "{text}");
     }
 
     #[test]

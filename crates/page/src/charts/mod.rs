@@ -90,7 +90,12 @@ impl Chart {
         let ys = extent(points().flat_map(|point| point.range.into_iter().flatten().chain([point.y]))).unwrap_or([0.0, 1.0]);
         let roomy = |[low, high]: [f64; 2]| {
             let span = high - low;
-            let room = if span > 1e-9 * low.abs().max(high.abs()) { 0.05 * span } else { (0.1 * high.abs()).max(0.5) };
+            let size = low.abs().max(high.abs());
+            let room = match (span > 1e-9 * size, size > 0.0) {
+                (true, _) => 0.05 * span,
+                (false, true) => 0.1 * size,
+                (false, false) => 0.5,
+            };
             [low - room, high + room]
         };
         let xs = if xs[0] < xs[1] { xs } else { roomy(xs) };
@@ -103,8 +108,8 @@ impl Chart {
         let of_series = |series: &Series| {
             let (first, last) = (series.points.first()?, series.points.last()?);
             let [low, high] = extent(series.points.iter().map(|point| point.y))?;
-            let [from, to, low, high] = [first.y, last.y, low, high].map(|value| plain(value, 3));
-            let [begin, end] = [first.x, last.x].map(|x| self.name_of(x).unwrap_or_else(|| plain(x, 3)));
+            let [from, to, low, high] = [first.y, last.y, low, high].map(significant);
+            let [begin, end] = [first.x, last.x].map(|x| self.name_of(x).unwrap_or_else(|| significant(x)));
             Some(format!("{}: {from} at {begin}, {to} at {end}, lowest {low}, highest {high}.", series.name))
         };
         let series: Vec<String> = self.series.iter().filter_map(of_series).collect();
@@ -116,6 +121,12 @@ impl Chart {
         let names = self.x.names.iter().zip(1_u32..);
         names.into_iter().find(|(_, place)| (f64::from(*place) - x).abs() < 0.5).map(|(name, _)| name.clone())
     }
+}
+
+/// A number with three digits that count, or as many as it has before the point.
+fn significant(value: f64) -> String {
+    let digits = (0..12).find(|&digits| value.abs() * 10_f64.powi(digits) >= 99.95).unwrap_or(12);
+    plain(value, usize::try_from(digits).unwrap_or_default())
 }
 
 /// A number with at most so many digits after the point.
@@ -158,12 +169,17 @@ pub(crate) mod tests {
         flat.series.iter_mut().for_each(|series| series.points = vec![Point { x: 3.0, y: 24.0, range: None }]);
         let (xs, ys) = flat.ranges();
         assert!(xs[0] < 3.0 && 3.0 < xs[1] && ys[0] < 24.0 && 24.0 < ys[1]);
+        flat.series.iter_mut().for_each(|series| series.points = vec![Point { x: 3.0, y: -1e-4, range: None }]);
+        let (_, ys) = flat.ranges();
+        assert!(ys[0] < -1e-4 && -1e-4 < ys[1] && ys[1] < 0.0, "{ys:?}");
     }
 
     #[test]
     fn the_description_says_where_each_line_begins_and_ends() {
         let said = chart().description();
         assert!(said.starts_with("reward & more against alpha. SFT: -1 at 0, 2 at 1, lowest -1, highest 2."), "{said}");
+        let numbers = [0.0, 0.000_123_4, -0.1, 99.96, 1_234.5, 100.0].map(significant);
+        assert_eq!(numbers, ["0", "0.000123", "-0.1", "100", "1234", "100"]);
         assert_eq!((plain(1.250, 3), plain(-0.0001, 2), plain(100.0, 0)), ("1.25".into(), "0".into(), "100".into()));
     }
 }

@@ -4,8 +4,10 @@
 
 use plotters::style::RGBColor;
 
-/// Styles of lines; the first four are those of the paper's policies.
-pub(crate) const STYLES: usize = 8;
+/// Styles of lines; the first four are those of the paper's policies. Each colour comes three times, with other dashes and marks.
+pub(crate) const STYLES: usize = 3 * COLOURS;
+/// Colours of lines.
+const COLOURS: usize = 8;
 /// The style of what is no policy: the prompts alone.
 pub(crate) const PROMPT: usize = STYLES;
 
@@ -61,19 +63,25 @@ impl Role {
         match self {
             Self::Ink => "var(--chart-ink, #444)".to_owned(),
             Self::Grid => "var(--chart-grid, #ddd)".to_owned(),
-            Self::Line(style) | Self::Fill(style) => format!("var(--s{style}, {})", colour(style)),
+            Self::Line(style) | Self::Fill(style) => format!("var(--s{}, {})", hue(style), colour(style)),
         }
     }
 }
 
+/// Which of the colours it is; that of the prompts is the last.
+fn hue(style: usize) -> usize {
+    if style == PROMPT { COLOURS } else { style % COLOURS }
+}
+
 /// The colour on white.
 pub(crate) fn colour(style: usize) -> &'static str {
-    ["#b35a8f", "#009e73", "#0072b2", "#d55e00", "#56b4e9", "#e69f00", "#000000", "#8a7f00", "#777777"][style.min(STYLES)]
+    ["#b35a8f", "#009e73", "#0072b2", "#d55e00", "#56b4e9", "#e69f00", "#000000", "#8a7f00", "#777777"][hue(style)]
 }
 
 /// The dashes, in pixels of a chart; empty for a solid line.
 pub(crate) fn dashes(style: usize) -> &'static [i32] {
-    [&[2, 3][..], &[8, 3, 2, 3], &[7, 4], &[], &[4, 2], &[10, 3, 2, 3, 2, 3], &[1, 2], &[12, 4], &[1, 3]][style.min(STYLES)]
+    let dashes = [&[2, 3][..], &[8, 3, 2, 3], &[7, 4], &[], &[4, 2], &[10, 3, 2, 3, 2, 3], &[1, 2], &[12, 4]];
+    if style == PROMPT { &[1, 3] } else { dashes[(style + 3 * (style / COLOURS)) % COLOURS] }
 }
 
 /// The mark.
@@ -81,7 +89,7 @@ pub(crate) fn mark(style: usize) -> Mark {
     if style == PROMPT {
         return Mark::None;
     }
-    [Mark::Triangle, Mark::Square, Mark::Diamond, Mark::Circle][style % 4]
+    [Mark::Triangle, Mark::Square, Mark::Diamond, Mark::Circle][(style + style / COLOURS) % 4]
 }
 
 /// A style for any number: those beyond the last begin again.
@@ -101,9 +109,13 @@ mod tests {
     }
 
     #[test]
-    fn no_two_styles_share_their_dashes_and_no_two_policies_of_the_paper_their_mark() {
+    fn no_two_styles_of_a_colour_share_dashes_or_mark_and_no_two_policies_of_the_paper_any() {
         for style in 0..=STYLES {
-            assert!((0..style).all(|other| dashes(other) != dashes(style) && colour(other) != colour(style)), "{style}");
+            for other in 0..style {
+                let alike = [colour(other) == colour(style), dashes(other) == dashes(style), mark(other) == mark(style)];
+                assert!(!alike[0] || !alike[1] && !alike[2], "{style} and {other}");
+                assert!(style >= COLOURS || !alike[0] && !alike[1], "{style} and {other}");
+            }
         }
         assert!((0..4).all(|style| (0..style).all(|other| mark(other) != mark(style))));
     }
