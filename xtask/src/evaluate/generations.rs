@@ -209,7 +209,7 @@ fn prompts_in_tail(texts: &Generations, groups: &[Group], threshold: f64) -> Res
         let low = if scores.is_empty() { Vec::new() } else { tailguard_metrics::at_or_below(&scores, threshold)? };
         let prompt = |place: usize| {
             let prompt = texts.prompts.as_ref().and_then(|prompts| prompts.get(rows[place]));
-            prompt.map_or(Err(rows[place]), Ok)
+            prompt.ok_or(rows[place])
         };
         counts.push(low.into_iter().map(prompt).collect::<HashSet<_>>().len());
     }
