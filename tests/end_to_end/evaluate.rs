@@ -18,7 +18,7 @@ fn judged(folder: &Path, file: &str, words: &[&str]) -> (Evaluation, Outcome) {
     let outcome = run(folder, &[&["evaluate", "--generations", file, "--out", &out_dir], words].concat());
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     let evaluation = Evaluation::read(&Path::new(&out_dir).join("results.json")).unwrap();
-    assert!(Path::new(&out_dir).join("generations.parquet").is_file());
+    assert!(["generations.parquet", "report.html"].iter().all(|name| Path::new(&out_dir).join(name).is_file()));
     (evaluation, outcome)
 }
 

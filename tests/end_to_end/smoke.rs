@@ -49,6 +49,7 @@ fn check(task: &str, other_tails: &[f64], notice: Option<&str>) {
         "distinct-2",
         "duplicate",
         "prompt (",
+        "its figures mean nothing",
         "run directory:",
     ] {
         assert!(stdout.contains(word), "no {word:?} in {stdout}");

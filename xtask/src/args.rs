@@ -81,7 +81,7 @@ pub(crate) struct RunArgs {
     /// Threads; 0 takes one per core [run.threads]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<u64>,
-    /// `flex`, `wgpu[:n]` or `cuda[:n]` [run.device]
+    /// `flex` (the CPU), `wgpu[:n]` or `cuda[:n]` [run.device]
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
     /// Hugging Face directory of the GPT-2 to start from [policy.dir]
@@ -183,7 +183,7 @@ pub(crate) struct PretrainArgs {
     /// Threads; 0 takes one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) threads: usize,
-    /// `flex`, `wgpu[:n]` or `cuda[:n]`
+    /// `flex` (the CPU), `wgpu[:n]` or `cuda[:n]`
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub(crate) device: String,
 }

@@ -29,14 +29,20 @@ pub(crate) fn select(spec: &str) -> Result<Device, Failure> {
 }
 
 fn unknown(spec: &str) -> Failure {
-    Failure::usage(format!("--device {spec}: expected flex, wgpu, wgpu:N, cuda or cuda:N, where N counts from 0"))
+    Failure::usage(format!("--device {spec}: expected flex (the CPU), wgpu, wgpu:N, cuda or cuda:N, where N counts from 0"))
 }
+
+/// More threads than this are a slip of the finger, and starting them would take minutes.
+const MOST_THREADS: usize = 1024;
 
 /// Fixes the number of threads, before anything else uses the pool; 0 takes one per core.
 ///
 /// # Errors
-/// When the system gives no threads.
+/// A number that no machine has, or when the system gives no threads.
 pub(crate) fn set_threads(threads: usize) -> Result<(), Failure> {
+    if threads > MOST_THREADS {
+        return Err(Failure::usage(format!("{threads} threads: expected at most {MOST_THREADS}, or 0 for one per core")));
+    }
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()
@@ -95,8 +101,14 @@ mod tests {
     fn what_is_no_device_is_refused_with_the_choices() {
         for spec in ["", "gpu", "cuda:", "cuda:x", "flex:1", "wgpu:-1", "CUDA"] {
             let message = select(spec).unwrap_err().to_string();
-            assert!(message.contains("expected flex, wgpu"), "{spec}: {message}");
+            assert!(message.contains("expected flex (the CPU), wgpu"), "{spec}: {message}");
         }
+    }
+
+    #[test]
+    fn more_threads_than_any_machine_has_are_refused_at_once() {
+        let message = set_threads(5_000_000).unwrap_err().to_string();
+        assert!(message.contains("expected at most 1024"), "{message}");
     }
 
     #[cfg(not(feature = "cuda"))]

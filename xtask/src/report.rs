@@ -1,4 +1,4 @@
-//! `cargo xtask report RUN...`: a run directory as one page of HTML. Runs write theirs at their end.
+//! `cargo xtask report RUN...`: a run directory as one page of HTML. Runs and evaluations write theirs at their end.
 
 use std::fs;
 use std::io;
@@ -31,6 +31,18 @@ pub(crate) fn write(dir: &Path) -> Result<PathBuf> {
     let path = dir.join("report.html");
     write_page(&path, &run_page(&read(dir)?)?)?;
     Ok(path)
+}
+
+/// [`write`]s the page and says where it is. A page that cannot be made is a warning: the figures are there, and it can be made again.
+///
+/// # Errors
+/// When nothing can be said.
+pub(crate) fn tell(dir: &Path) -> Result<()> {
+    match write(dir) {
+        Ok(path) => say(format_args!("report: {}", path.display()))?,
+        Err(error) => tracing::warn!("no report.html: {error:#}; cargo xtask report {} tries again", dir.display()),
+    }
+    Ok(())
 }
 
 /// Reads a run, or what else has results: all files but `results.json` may be missing.

@@ -250,7 +250,7 @@ fn reservation(run: &Run) -> String {
             )
         }
     };
-    if run.results.preset == "smoke" {
+    if run.results.preset.ends_with("smoke") {
         text = format!(
             "This is the preset “smoke”, a run of seconds that shows that everything works: its figures mean nothing. {text}"
         );

@@ -127,6 +127,7 @@ fn gains(comparisons: &[Comparison], name: impl Fn(&str) -> String) -> Option<St
 
 fn tail_head(threshold: f64, prompts: Option<usize>) -> String {
     match prompts {
+        Some(1) => format!("tail ≤ {threshold} (1 prompt)"),
         Some(prompts) => format!("tail ≤ {threshold} ({prompts} prompts)"),
         None => format!("tail ≤ {threshold}"),
     }

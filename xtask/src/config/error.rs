@@ -23,8 +23,8 @@ pub(crate) enum ConfigError {
     Conflict { origin: String, key: &'static str, found: usize, detail: String },
     #[error("{origin}: {key} = \"{found}\", but the command says {expected}")]
     OtherRun { origin: String, key: &'static str, found: String, expected: String },
-    #[error("the settings name no task to start from: write preset = \"TASK-embedded\" into the file, with one of {}", tasks.join(", "))]
-    NoStart { tasks: Vec<&'static str> },
+    #[error("the settings name no task to start from: {}write preset = \"TASK-embedded\" into the file, with one of {}", unknown(found.as_deref()), tasks.join(", "))]
+    NoStart { found: Option<String>, tasks: Vec<&'static str> },
     #[error("the settings lack a key: {0}; a file of settings needs all of them or a preset to start from")]
     Incomplete(String),
     #[error("{} holds a run with other settings:\n{}", path.display(), differences.join("\n"))]
@@ -34,4 +34,9 @@ pub(crate) enum ConfigError {
 fn did_you_mean(nearest: &[&str]) -> String {
     let quoted: Vec<_> = nearest.iter().map(|key| format!("`{key}`")).collect();
     if quoted.is_empty() { String::new() } else { format!("; did you mean {}?", quoted.join(" or ")) }
+}
+
+/// What stands in the place of a preset, and is none.
+fn unknown(found: Option<&str>) -> String {
+    found.map(|found| format!("there is no preset \"{found}\"; ")).unwrap_or_default()
 }

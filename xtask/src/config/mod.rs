@@ -74,11 +74,13 @@ fn start(
 ) -> Result<(&'static Task, PresetName), ConfigError> {
     let text = |key: &str| file.and_then(|(_, table)| table.get(key)).and_then(Value::as_str);
     // a name that is none is refused by `checked`, which knows where it came from
-    let (of_preset, in_file) = text("preset").and_then(preset_named).unzip();
+    let named = text("preset").and_then(preset_named);
+    let found = text("preset").filter(|_| named.is_none()).map(str::to_owned);
+    let (of_preset, in_file) = named.unzip();
     let name = preset.or(in_file).unwrap_or(PresetName::Embedded);
     match task.or(of_preset.flatten()).or_else(|| Task::named(text("task")?)) {
         Some(task) => Ok((task, name)),
-        None => Err(ConfigError::NoStart { tasks: TASKS.iter().map(|task| task.name).collect() }),
+        None => Err(ConfigError::NoStart { found, tasks: TASKS.iter().map(|task| task.name).collect() }),
     }
 }
 

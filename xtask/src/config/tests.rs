@@ -84,6 +84,8 @@ fn a_task_of_ones_own_starts_from_the_preset_of_another() {
     assert_eq!(alone("task = \"imdb\"").unwrap().preset, "embedded");
     let message = alone("task = \"chess\"\npreset = \"smoke\"").unwrap_err().to_string();
     assert!(message.contains("preset = \"TASK-embedded\"") && message.contains("imdb"), "{message}");
+    let message = alone("task = \"chess\"\npreset = \"imdb-smol\"").unwrap_err().to_string();
+    assert!(message.contains("there is no preset \"imdb-smol\"; write preset"), "{message}");
 }
 
 /// What all tasks share, and what is a task's own.

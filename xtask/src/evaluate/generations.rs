@@ -95,7 +95,7 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
         methods,
         comparisons,
     };
-    tell(&evaluation, &texts, &groups, notes, out)
+    tell(&evaluation, texts, &groups, notes, out)
 }
 
 /// The figures of each method over its seeds.

@@ -15,6 +15,7 @@ use tailguard_report::{
 };
 
 use crate::failure::say;
+use crate::report;
 use args::EvaluateArgs;
 use groups::Group;
 
@@ -32,18 +33,14 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
 }
 
 /// Prints the tables and what must be said with them, and writes the files.
-fn tell(
-    evaluation: &Evaluation,
-    texts: &Generations,
-    groups: &[Group],
-    notes: Vec<String>,
-    out: Option<NewRunDir>,
-) -> Result<()> {
+fn tell(evaluation: &Evaluation, texts: Generations, groups: &[Group], notes: Vec<String>, out: Option<NewRunDir>) -> Result<()> {
     if let Some(out) = &out {
-        write_generation_rows(&out.path().join("generations.parquet"), rows(texts, groups))?;
+        write_generation_rows(&out.path().join("generations.parquet"), rows(&texts, groups))?;
         // last: what has results is whole
         evaluation.write(&out.path().join("results.json"))?;
     }
+    // the page reads its own
+    drop(texts);
     say(evaluation_table(evaluation, Style::Plain))?;
     let most = evaluation.methods.values().map(|method| method.seeds).max().unwrap_or(0);
     let left_out = evaluation.methods.iter().flat_map(|(name, method)| left_out(name, method, most));
@@ -54,6 +51,7 @@ fn tell(
         say(notice)?;
     }
     if let Some(out) = &out {
+        report::tell(out.path())?;
         say(format_args!("written: {}", out.path().display()))?;
     }
     Ok(())

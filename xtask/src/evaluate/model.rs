@@ -73,7 +73,7 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
         methods: [(name, EvaluatedMethod::over_seeds(&seeds)?)].into(),
         comparisons: Vec::new(),
     };
-    tell(&evaluation, &all, &groups, Vec::new(), out)
+    tell(&evaluation, all, &groups, Vec::new(), out)
 }
 
 /// The base model of the preset, under which the texts have a perplexity: only if its tokens are those of the model.

@@ -10,6 +10,7 @@ mod summary;
 use anyhow::Result;
 use tailguard_report::{Method, ResultsFile, Style, table, warnings};
 
+use crate::args::PresetName;
 use crate::failure::{Failure, say};
 use crate::report;
 use crate::run::{Prepared, Run, resume_command};
@@ -40,16 +41,15 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
     for warning in warnings(&results) {
         say(format_args!("warning: {warning}"))?;
     }
+    if run.config.preset.ends_with(PresetName::Smoke.name()) {
+        say("The preset smoke shows that everything works; its figures mean nothing.")?;
+    }
     if let Some(notice) = &results.notice {
         say(notice)?;
     }
     summary::show_samples(run, &inputs)?;
     run.note_costs()?;
-    match report::write(run.dir.path()) {
-        Ok(path) => say(format_args!("report: {}", path.display()))?,
-        // the figures are there, and the page can be made again
-        Err(error) => tracing::warn!("no report.html: {error:#}; cargo xtask report {} tries again", run.dir.path().display()),
-    }
+    report::tell(run.dir.path())?;
     say(format_args!("run directory: {}", run.dir.path().display()))?;
     Ok(())
 }

@@ -182,6 +182,8 @@ fn ppo_config(config: &RunConfig) -> PpoConfig {
 
 fn line(stats: &IterationStats) -> String {
     let IterationStats { reward, reward_tail, kl, kept, episodes, .. } = stats;
+    // adding 0 turns -0 into 0
+    let kl = (10.0 * kl).round() / 10.0 + 0.0;
     format!("reward {reward:.2}  tail {reward_tail:.2}  kl {kl:.1}  keep {kept}/{episodes}")
 }
 

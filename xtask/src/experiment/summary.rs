@@ -76,6 +76,7 @@ pub(crate) fn show_samples(run: &Run, inputs: &Inputs) -> Result<()> {
     tail.sort_by(|&a, &b| inputs.prompt_scores[a].total_cmp(&inputs.prompt_scores[b]));
     let by_method = Method::ALL.map(|method| read_generations(&run.dir.method_generations_path(method, run.config.run.seed)));
     let by_method: Vec<Vec<Generation>> = by_method.into_iter().collect::<Result<_, _>>()?;
+    say("\nThe lowest prompts and what became of them. They may offend.")?;
     for prompt in tail.into_iter().take(run.config.evaluation.shown_samples) {
         say(format_args!("\nprompt ({:+.2}): {}", inputs.prompt_scores[prompt], one_line(&inputs.prompts[prompt].text)))?;
         for (method, rows) in Method::ALL.iter().zip(&by_method) {
