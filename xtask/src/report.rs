@@ -33,7 +33,7 @@ pub(crate) fn write(dir: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// [`write`]s the page and says where it is. A page that cannot be made is a warning: the figures are there, and it can be made again.
+/// Writes the page and says where it is. A page that cannot be made is a warning: the figures are there, and it can be made again.
 ///
 /// # Errors
 /// When nothing can be said.
