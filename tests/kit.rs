@@ -42,6 +42,11 @@ pub fn golden(relative: &str) -> PathBuf {
     path
 }
 
+/// Name of the device on which the golden tests compute with tensors: what `TAILGUARD_DEVICE` says, else `flex`, the CPU.
+pub fn device_name() -> String {
+    env::var("TAILGUARD_DEVICE").unwrap_or_else(|_| "flex".to_owned())
+}
+
 /// Reads one JSON fixture, such as `cases("ppo/cases.json")`.
 ///
 /// # Panics

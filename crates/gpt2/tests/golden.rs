@@ -8,12 +8,17 @@ use burn::tensor::{Device, Tensor, s};
 use serde_json::Value;
 use tailguard_checkpoint::{ModelDir, WeightType};
 use tailguard_gpt2::{Gpt2, KvCache, Predictions, TokenBatch, TokenDistribution, ValueHead, id_tensor};
-use tailguard_tests::{cases, close, close_scaled, count, counts, float, floats, golden, list, optional_float};
+use tailguard_tests::{cases, close, close_scaled, count, counts, device_name, float, floats, golden, list, optional_float};
 
 /// Logits, values and log-probabilities: absolute.
 const MODEL: f64 = 1e-4;
 /// Perplexities, gradient norms and losses: relative.
 const DERIVED: f64 = 1e-4;
+
+/// The device that `TAILGUARD_DEVICE` names.
+fn device() -> Device {
+    tailguard_kernels::device(&device_name()).unwrap()
+}
 
 fn model(device: &Device) -> Gpt2 {
     Gpt2::load(&ModelDir::open(golden("gpt2")).unwrap(), device).unwrap()
@@ -53,7 +58,7 @@ fn flat(hidden: Tensor<3>) -> Tensor<2> {
 fn golden_logits_values_entropies_and_log_probs_of_unpadded_rows() {
     let cases = cases("gpt2/cases.json");
     let plain = &cases["plain"];
-    let model = model(&Device::flex());
+    let model = model(&device());
     let rows = rows(&plain["input_ids"]);
     let batch = Predictions::new(&views(&rows), &vec![1; rows.len()], 0, &model.device()).unwrap();
     let hidden = model.hidden(&batch.tokens);
@@ -71,7 +76,7 @@ fn golden_left_padded_rows_equal_the_rows_alone() {
     let cases = cases("gpt2/cases.json");
     let padded = &cases["left_padded"];
     let pad = u32::try_from(count(&cases["pad_token_id"])).unwrap();
-    let model = model(&Device::flex());
+    let model = model(&device());
     let rows = unpadded(padded);
     let batch = TokenBatch::left_padded(&views(&rows), pad, &model.device()).unwrap();
     let positions = batch.position_ids.clone().try_into_vec_as::<i64>().unwrap();
@@ -97,7 +102,7 @@ fn golden_greedy_decoding_with_the_cache() {
     let greedy = &cases["greedy"];
     let pad = u32::try_from(count(&cases["pad_token_id"])).unwrap();
     let steps = count(&greedy["max_new_tokens"]);
-    let model = model(&Device::flex());
+    let model = model(&device());
     let rows = unpadded(greedy);
     let batch = TokenBatch::left_padded(&views(&rows), pad, &model.device()).unwrap();
     let mut cache = KvCache::new(model.config(), rows.len(), batch.dims()[1] + steps, &model.device());
@@ -119,7 +124,7 @@ fn golden_perplexities_with_and_without_a_first_token() {
     let cases = cases("gpt2/cases.json");
     let expected = &cases["perplexity"];
     let bos = u32::try_from(count(&cases["bos_token_id"])).unwrap();
-    let model = model(&Device::flex());
+    let model = model(&device());
     let perplexity = |row: &[u32]| {
         let batch = Predictions::new(&[row], &[1], 0, &model.device()).unwrap();
         let stats = model.token_stats(batch.states(model.hidden(&batch.tokens)), batch.targets, &TokenDistribution::default());
@@ -178,7 +183,7 @@ fn gradients(model: &Gpt2, rows: &[Vec<u32>]) -> (GradientsParams, f64) {
 fn golden_gradients_of_every_parameter() {
     let cases = cases("gpt2/cases.json");
     let expected = &cases["gradients"];
-    let model = model(&Device::flex().autodiff());
+    let model = model(&device().autodiff());
     let (grads, loss) = gradients(&model, &rows(&cases["plain"]["input_ids"]));
     close_scaled(&[loss], &[float(&expected["loss"])], DERIVED, "loss");
     let mut norms = Norms { grads: &grads, path: Vec::new(), found: Vec::new() };
@@ -198,7 +203,7 @@ fn golden_loss_after_one_step_of_adam_and_of_adam_w() {
     let expected = &cases["gradients"];
     let rows = rows(&cases["plain"]["input_ids"]);
     let after = |mut optimizer: ModuleOptimizer, settings: &Value| {
-        let model = model(&Device::flex().autodiff());
+        let model = model(&device().autodiff());
         let (grads, _) = gradients(&model, &rows);
         let model = optimizer.step(float(&settings["lr"]), model, grads);
         f64::from(loss(&model.valid(), &rows).into_scalar::<f32>())
@@ -217,11 +222,11 @@ fn golden_loss_after_one_step_of_adam_and_of_adam_w() {
 
 #[test]
 fn golden_weights_survive_a_round_trip_with_and_without_the_prefix() {
-    let original = model(&Device::flex());
+    let original = model(&device());
     let dir = tempfile::tempdir().unwrap();
     original.save(dir.path(), WeightType::F32).unwrap();
-    let again = Gpt2::load(&ModelDir::open(dir.path()).unwrap(), &Device::flex()).unwrap();
-    let batch = TokenBatch::right_padded(&[&[1, 2, 3]], 0, &Device::flex()).unwrap();
+    let again = Gpt2::load(&ModelDir::open(dir.path()).unwrap(), &device()).unwrap();
+    let batch = TokenBatch::right_padded(&[&[1, 2, 3]], 0, &device()).unwrap();
     assert_eq!(values(original.hidden(&batch)), values(again.hidden(&batch)), "the same weights, bit for bit");
     // the same tensors under the names that older checkpoints use
     let path = dir.path().join("model.safetensors");
@@ -230,6 +235,6 @@ fn golden_weights_survive_a_round_trip_with_and_without_the_prefix() {
     let text = std::str::from_utf8(&bytes[8..8 + header]).unwrap().replace("transformer.", "");
     let renamed = [&u64::try_from(text.len()).unwrap().to_le_bytes(), text.as_bytes(), &bytes[8 + header..]].concat();
     std::fs::write(&path, renamed).unwrap();
-    let bare = Gpt2::load(&ModelDir::open(dir.path()).unwrap(), &Device::flex()).unwrap();
+    let bare = Gpt2::load(&ModelDir::open(dir.path()).unwrap(), &device()).unwrap();
     assert_eq!(values(original.hidden(&batch)), values(bare.hidden(&batch)));
 }

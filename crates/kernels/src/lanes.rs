@@ -17,13 +17,19 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::on_flex;
 
-/// Tokens per piece, roughly: a few MB of activations at the sizes that CPUs train, so that they stay in the caches.
+/// Tokens per piece on the CPU, roughly: a few MB of activations at the sizes that CPUs train, so that they stay in the caches.
 const PIECE_TOKENS: usize = 1024;
 
-/// Cuts `rows` rows of at most `row_tokens` tokens into even pieces of about 1,024 tokens: ranges of row indices.
+/// Tokens per piece on other devices: enough to keep one busy, and with GPT-2's vocabulary not more than 2 GB of logits.
+const LARGE_PIECE_TOKENS: usize = 8192;
+
+/// Cuts `rows` rows of at most `row_tokens` tokens into even pieces: ranges of row indices. A piece has about 1,024 tokens on the CPU and
+/// 8,192 on other devices.
 #[must_use]
-pub fn pieces(rows: usize, row_tokens: usize) -> Vec<Range<usize>> {
-    let count = match (rows * row_tokens).div_ceil(PIECE_TOKENS) {
+pub fn pieces(device: &Device, rows: usize, row_tokens: usize) -> Vec<Range<usize>> {
+    let tokens = rows * row_tokens;
+    let count = match tokens.div_ceil(PIECE_TOKENS) {
+        _ if !on_flex(device) => tokens.div_ceil(LARGE_PIECE_TOKENS),
         0 | 1 => 1,
         // an even number, or two cores would wait for the last piece
         several => several.next_multiple_of(2),
@@ -125,7 +131,7 @@ mod tests {
     proptest! {
         #[test]
         fn pieces_cover_all_rows_in_order(rows in 0usize..300, row_tokens in 1usize..2000) {
-            let pieces = pieces(rows, row_tokens);
+            let pieces = pieces(&Device::flex(), rows, row_tokens);
             prop_assert_eq!(pieces.iter().cloned().flatten().collect::<Vec<_>>(), (0..rows).collect::<Vec<_>>());
             prop_assert!(rows == 0 || pieces.iter().all(|piece| !piece.is_empty()));
             let largest = pieces.iter().map(Range::len).max().unwrap_or(0);

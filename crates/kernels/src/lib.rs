@@ -16,7 +16,7 @@
 //! | [`PackedMatrix`] | bringing weights into the order of a product again for every token that is sampled |
 //! | [`token_log_probs`] | the `[tokens, vocab]` matrix, which is never kept |
 //!
-//! [`side_by_side`] and [`in_order`] run the pieces of a batch on cores of their own.
+//! [`device()`] picks a device by its name. [`side_by_side`] and [`in_order`] run the pieces of a batch on cores of their own.
 //!
 //! Results do not depend on the number of threads: each row is summed by one thread in a fixed order.
 //!
@@ -30,6 +30,7 @@
 mod adam;
 mod attention;
 mod decode;
+mod device;
 mod exp;
 mod gelu;
 mod lanes;
@@ -45,6 +46,7 @@ mod sums;
 pub use adam::{AdamStep, adam_step};
 pub use attention::causal_attention;
 pub use decode::AttentionCache;
+pub use device::{DeviceError, device, on_flex};
 pub use exp::{RowStats, exp, row_stats};
 pub use gelu::gelu_new;
 pub use lanes::{in_order, pieces, side_by_side};
@@ -52,11 +54,3 @@ pub use layer_norm::layer_norm;
 pub use linear::Linear;
 pub use log_probs::{TokenStats, token_log_probs};
 pub use packed::PackedMatrix;
-
-use burn::tensor::Device;
-
-/// Whether tensors of this device are computed by Burn's CPU backend, for which the fused kernels are written.
-#[must_use]
-pub fn on_flex(device: &Device) -> bool {
-    device.clone().inner() == Device::flex()
-}

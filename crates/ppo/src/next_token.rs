@@ -35,8 +35,9 @@ pub fn next_token_step(
 ) -> Result<(Gpt2, f64), Gpt2Error> {
     let tokens: usize = rows.iter().map(|row| row.len().saturating_sub(1)).sum();
     let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
-    let shards: Vec<&[&[u32]]> = pieces(rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
-    let (mut grads, losses) = sharded_gradients(&model.device(), &model, &shards, |model, rows| {
+    let device = model.device();
+    let shards: Vec<&[&[u32]]> = pieces(&device, rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
+    let (mut grads, losses) = sharded_gradients(&device, &model, &shards, |model, rows| {
         let part: usize = rows.iter().map(|row| row.len().saturating_sub(1)).sum();
         #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
         let loss = next_token_loss(model, rows)? * (part as f64 / tokens as f64);

@@ -52,9 +52,9 @@ impl Optimizer for Adam {
 ///
 /// Burn's own clipping looks at one tensor at a time, which changes the direction of the step.
 pub fn clip_global_norm<M: Module>(module: &M, grads: &mut GradientsParams, max_norm: f64) -> f64 {
-    let mut squares = Squares { grads, sum: 0.0 };
+    let mut squares = Squares { grads, sum: None };
     module.visit(&mut squares);
-    let norm = squares.sum.sqrt();
+    let norm = squares.sum.map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>())).sqrt();
     if norm > max_norm {
         module.visit(&mut Scale { grads, factor: max_norm / norm });
     }
@@ -63,15 +63,19 @@ pub fn clip_global_norm<M: Module>(module: &M, grads: &mut GradientsParams, max_
 
 struct Squares<'a> {
     grads: &'a GradientsParams,
-    sum: f64,
+    /// On the device: it is read once, not once per parameter.
+    sum: Option<Tensor<1>>,
 }
 
 impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.get::<D>(param.id) {
             // row by row: Burn sums a large tensor whole in parts that depend on the threads
-            let rows = (grad.clone() * grad).sum_dim(D - 1).into_data();
-            self.sum += rows.iter::<f64>().sum::<f64>();
+            let sum = (grad.clone() * grad).sum_dim(D - 1).sum();
+            self.sum = Some(match self.sum.take() {
+                Some(others) => others + sum,
+                None => sum,
+            });
         }
     }
 }

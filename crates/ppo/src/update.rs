@@ -198,8 +198,8 @@ fn gradients(
 ) -> Result<(GradientsParams, StepStats), PpoError> {
     let tokens: usize = rows.iter().map(|row| row.advantages.len()).sum();
     let longest = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
-    let parts: Vec<&[&Row]> = pieces(rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
     let device = policy.gpt2.device();
+    let parts: Vec<&[&Row]> = pieces(&device, rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
     let (grads, parts) = sharded_gradients(&device, policy, &parts, |policy, rows| {
         let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
         let first: Vec<usize> = rows.iter().map(|row| row.prompt_len).collect();

@@ -12,10 +12,15 @@ use tailguard_ppo::{
     value_stats, whiten, whiten_keep_mean,
 };
 use tailguard_risk::{RiskLevel, lowest};
-use tailguard_tests::{cases, close, close_scaled, count, counts, float, floats, list, name};
+use tailguard_tests::{cases, close, close_scaled, count, counts, device_name, float, floats, list, name};
 
 /// 1e-5 over 1 + the expected size.
 const TOLERANCE: f64 = 1e-5;
+
+/// The device that `TAILGUARD_DEVICE` names.
+fn device() -> Device {
+    tailguard_kernels::device(&device_name()).unwrap()
+}
 
 type Rows = Vec<Vec<f32>>;
 
@@ -122,7 +127,7 @@ impl<'a> Case<'a> {
         let (advantages, returns) = (advantages.concat(), flat(&returns));
         let (clip, value_clip) = (self.setting("cliprange"), self.setting("cliprange_value"));
 
-        let device = Device::flex().autodiff();
+        let device = device().autodiff();
         let tensor = |values: &[f32]| Tensor::<1>::from_floats(values, &device);
         let (leaf, value_leaf) = (tensor(&log_probs).require_grad(), tensor(&values).require_grad());
         let policy_part = policy_loss(leaf.clone(), tensor(&old_log_probs), tensor(&advantages), clip);
@@ -283,7 +288,7 @@ fn golden_log_probabilities_and_entropy() {
                 targets.push(i32::try_from(tokens[t]).unwrap());
             }
         }
-        let device = Device::flex();
+        let device = device();
         let n = targets.len();
         let hidden = Tensor::<2>::from_data(TensorData::new(states, [n, vocabulary]), &device);
         let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [n]), &device);

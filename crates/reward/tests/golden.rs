@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use serde_json::Value;
 use tailguard_checkpoint::{ModelDir, WeightType};
 use tailguard_reward::{Classifier, RewardModel, ScoreSettings, SequenceClassifier};
-use tailguard_tests::{cases, close, count, counts, floats, golden, list, texts};
+use tailguard_tests::{cases, close, count, counts, device_name, floats, golden, list, texts};
 
 /// Tolerance of the fixtures for logits.
 const TOLERANCE: f64 = 1e-4;
@@ -29,8 +29,13 @@ fn batches(model: &str) -> Vec<Value> {
     list(&cases(&format!("{model}/cases.json"))["batches"]).to_vec()
 }
 
+/// The device that `TAILGUARD_DEVICE` names.
+fn device() -> Device {
+    tailguard_kernels::device(&device_name()).unwrap()
+}
+
 fn classifier(model: &str, settings: ScoreSettings) -> Classifier {
-    Classifier::load(&dir(model), settings, &Device::flex()).unwrap()
+    Classifier::load(&dir(model), settings, &device()).unwrap()
 }
 
 fn settings(max_length: usize) -> ScoreSettings {
@@ -111,7 +116,7 @@ fn golden_scores_do_not_depend_on_the_batch() {
 fn golden_models_are_saved_under_the_names_they_came_with() {
     for model in MODELS {
         let home = tempfile::tempdir().unwrap();
-        SequenceClassifier::load(&dir(model), &Device::flex()).unwrap().save(home.path(), WeightType::F32).unwrap();
+        SequenceClassifier::load(&dir(model), &device()).unwrap().save(home.path(), WeightType::F32).unwrap();
         let saved = ModelDir::open(home.path()).unwrap();
         let (weights, expected) = (saved.weights().unwrap(), dir(model).weights().unwrap());
         assert_eq!(weights.names().collect::<Vec<_>>(), expected.names().collect::<Vec<_>>());

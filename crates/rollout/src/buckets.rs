@@ -12,17 +12,13 @@ pub(crate) fn sampled_batches(lengths: &[usize], batch_size: usize, device: &Dev
     buckets(lengths, if on_flex(device) { batch_size.min(SAMPLED_ROWS) } else { batch_size })
 }
 
-/// Batches to score sequences of these lengths; on the CPU, each a piece of work for one core.
+/// Batches to score sequences of these lengths, each a piece of work for one core or for another device.
 pub(crate) fn scored_batches(lengths: &[usize], batch_size: usize, device: &Device) -> Vec<Vec<usize>> {
-    let buckets = buckets(lengths, batch_size);
-    if !on_flex(device) {
-        return buckets;
-    }
     let cut = |bucket: Vec<usize>| {
         let longest = bucket.iter().map(|&row| lengths[row]).max().unwrap_or(0);
-        pieces(bucket.len(), longest).into_iter().map(|piece| bucket[piece].to_vec()).collect::<Vec<_>>()
+        pieces(device, bucket.len(), longest).into_iter().map(|piece| bucket[piece].to_vec()).collect::<Vec<_>>()
     };
-    buckets.into_iter().flat_map(cut).collect()
+    buckets(lengths, batch_size).into_iter().flat_map(cut).collect()
 }
 
 /// Splits rows into batches of at most `batch_size`, each given by the indices of its rows.

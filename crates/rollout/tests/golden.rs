@@ -7,7 +7,7 @@ use tailguard_gpt2::{Gpt2, TokenDistribution, ValueHead};
 use tailguard_rollout::{
     DrawSeed, EndOfText, Generation, Prompt, SamplingConfig, Sequence, generate, log_probs_of, probabilities, prompts, token_nlls,
 };
-use tailguard_tests::{cases, close, close_scaled, count, counts, floats, golden};
+use tailguard_tests::{cases, close, close_scaled, count, counts, device_name, floats, golden};
 use tokenizers::Tokenizer;
 
 const DRAWS: DrawSeed = DrawSeed { seed: 0, stream: 0 };
@@ -76,9 +76,14 @@ fn golden_tokenizer_ids_and_texts() {
     }
 }
 
+/// The device that `TAILGUARD_DEVICE` names.
+fn device() -> Device {
+    tailguard_kernels::device(&device_name()).unwrap()
+}
+
 fn model() -> Gpt2 {
     let dir = ModelDir::open(golden("gpt2")).unwrap_or_else(|error| panic!("{error}"));
-    Gpt2::load(&dir, &Device::flex()).unwrap_or_else(|error| panic!("{error}"))
+    Gpt2::load(&dir, &device()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The unpadded rows of a padded batch.
@@ -117,7 +122,7 @@ fn golden_gpt2_scores_of_whole_sequences() {
     let fixture = &cases("gpt2/cases.json")["plain"];
     let rows: Vec<Vec<u32>> = entries(fixture, "input_ids").iter().map(ids).collect();
     let sequences: Vec<Sequence<'_>> = rows.iter().map(|row| Sequence { prompt: &row[..1], response: &row[1..] }).collect();
-    let (model, device) = (model(), Device::flex());
+    let (model, device) = (model(), device());
     let head = ValueHead::load(&golden("gpt2/value_head.safetensors"), model.config().n_embd, &device).unwrap();
     let scores = log_probs_of(&model, Some(&head), &sequences, &TokenDistribution::default(), rows.len()).unwrap();
     for (row, scores) in scores.iter().enumerate() {
