@@ -14,6 +14,8 @@ pub(crate) enum BenchCommand {
     Gpt2(Gpt2Args),
     /// Run these two and the benchmarks of PyTorch and TRL in turn, and write a table of ratios
     Compare(CompareArgs),
+    /// Time iterations of growing batch, length, width and vocabulary, and write a table and a plot
+    Scaling(ScalingArgs),
 }
 
 /// Names of the sizes; models, batches and lengths are the same as the peers'.
@@ -125,4 +127,21 @@ pub(crate) struct CompareArgs {
     /// Flags that all programs of both sides are given, such as `-- --gen-len 24`
     #[arg(last = true, value_name = "FLAGS")]
     pub(crate) flags: Vec<OsString>,
+}
+
+/// `bench scaling`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ScalingArgs {
+    /// Share of the episodes that update the policy
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+    pub(crate) alpha_keep: f64,
+    /// Measured iterations of each size, after one to warm up
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) iters: usize,
+    /// Threads
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) threads: usize,
+    /// Folder for the table, the plot and the raw lines
+    #[arg(long, value_name = "DIR", default_value = "runs/scaling")]
+    pub(crate) out: PathBuf,
 }

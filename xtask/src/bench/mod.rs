@@ -1,9 +1,11 @@
-//! `cargo xtask bench`: how fast PPO iterations are, what they are made of, and how that compares with PyTorch and TRL.
+//! `cargo xtask bench`: how fast PPO iterations are, what they are made of, how that
+//! compares with PyTorch and TRL, and how it grows.
 //!
 //! Models are randomly initialised and prompts are random ids: nothing is downloaded, and speed does not depend on what the
-//! weights are. Standard output gets one line of JSON (`compare`: a table), progress goes to standard error.
+//! weights are. Standard output gets one line of JSON (`compare` and `scaling`: tables), progress goes to standard error.
 
 pub(crate) mod args;
+mod child;
 mod compare;
 mod flops;
 mod gpt2;
@@ -11,6 +13,7 @@ mod iteration;
 mod json_line;
 pub(crate) mod machine;
 mod products;
+mod scaling;
 mod sizes;
 mod spread;
 
@@ -27,5 +30,6 @@ pub(crate) fn run(command: &BenchCommand) -> Result<()> {
         BenchCommand::Iteration(args) => iteration::run(args),
         BenchCommand::Gpt2(args) => gpt2::run(args),
         BenchCommand::Compare(args) => compare::run(args),
+        BenchCommand::Scaling(args) => scaling::run(args),
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::pairs::{Case, Pair, Subject};
-use crate::bench::json_line;
+use crate::bench::child;
 use crate::failure::Failure;
 
 /// Makes the environment in the folder that it is given.
@@ -76,7 +76,7 @@ impl Peers {
         let mut command = Command::new(&self.python);
         // the folder may be read-only, and is not ours
         command.arg("-B").arg(self.scripts.join(pair.subject.script())).args(words(pair)).args(flags);
-        line_of(command, pair.subject.script())
+        child::line_of(command, pair.subject.script())
     }
 }
 
@@ -85,22 +85,12 @@ impl Peers {
 /// # Errors
 /// As [`Peers::run`].
 pub(super) fn ours(pair: &Pair, flags: &[OsString]) -> Result<Value> {
-    let program = std::env::current_exe().context("cannot find this program")?;
-    let mut command = Command::new(program);
-    command.args(["bench", pair.subject.ours()]).args(words(pair)).args(flags);
-    line_of(command, pair.subject.ours())
+    child::ours(pair.subject.ours(), words(pair).into_iter().map(OsString::from).chain(flags.iter().cloned()))
 }
 
 fn words(pair: &Pair) -> [String; 4] {
     let Case { size, alpha } = pair.case;
     ["--size".to_owned(), size.name().to_owned(), "--alpha-keep".to_owned(), alpha.to_string()]
-}
-
-/// What a program printed; its progress goes where ours goes.
-fn line_of(mut command: Command, name: &str) -> Result<Value> {
-    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {name}"))?;
-    ensure!(output.status.success(), "{name}: {}", output.status);
-    json_line::parse(&String::from_utf8_lossy(&output.stdout)).with_context(|| format!("cannot read what {name} printed"))
 }
 
 #[cfg(test)]
