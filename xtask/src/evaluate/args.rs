@@ -59,16 +59,18 @@ pub(crate) struct ColumnArgs {
     /// Whole texts, where prompts and responses are not kept apart
     #[arg(long, value_name = "COLUMN", conflicts_with_all = ["prompt_column", "response_column"])]
     pub(crate) text_column: Option<String>,
-    /// Scores of prompt and response; higher is better
+    /// Scores of prompt and response; higher is better [default: reward, if the file has the columns of a run, as is the case with those
+    /// below]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) score_column: Option<String>,
-    /// Scores of the prompts alone
+    /// Scores of the prompts alone [default: `prompt_score`]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) prompt_score_column: Option<String>,
-    /// Scores of prompt and response by another scorer
+    /// Scores of prompt and response by another scorer [default: judge]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) judge_column: Option<String>,
     /// What tells rows apart: the first column names the method, `seed` the seed, any other is added to the method's name
+    /// [default: method,seed]
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(crate) group_by: Vec<String>,
 }
