@@ -125,5 +125,11 @@ fn too_few_reviews_are_counted() {
         fs::write(folder.path().join(format!("{split}.csv")), format!("text,label\n{review},1\n{review},0\n")).unwrap();
     }
     let outcome = run(folder.path(), &["reproduce", "imdb", "--preset", "smoke", "--data-dir", ".", "--out", "run"]);
-    outcome.refused(1, &["training prompts (ppo.batch_size): 2 rows, expected at least 8"]);
+    let said = [
+        "training prompts: 2, expected at least 8 (ppo.batch_size)",
+        "evaluation prompts: 2, expected at least",
+        "evaluation texts of the good class: 1, expected at least",
+        "--set ppo.batch_size=2 --set ppo.minibatch_size=2 --set evaluation.prompts=2 --set evaluation.perplexity_texts=1",
+    ];
+    outcome.refused(1, &said);
 }

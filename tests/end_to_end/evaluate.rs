@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use tailguard_report::{EvaluatedTail, Evaluation, Generation, Method, ResultsFile, write_generations};
+use tailguard_report::{About, EvaluatedTail, Evaluation, Generation, Method, ResultsFile, write_generations};
 use tailguard_tests::{cases, close_scaled, count, float, floats, list, name, optional_float, texts};
 
 use crate::program::{Outcome, run};
@@ -18,7 +18,7 @@ fn judged(folder: &Path, file: &str, words: &[&str]) -> (Evaluation, Outcome) {
     let outcome = run(folder, &[&["evaluate", "--generations", file, "--out", &out_dir], words].concat());
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     let evaluation = Evaluation::read(&Path::new(&out_dir).join("results.json")).unwrap();
-    assert!(["generations.parquet", "report.html"].iter().all(|name| Path::new(&out_dir).join(name).is_file()));
+    assert!(["generations.parquet", "report.html", "run.json"].iter().all(|name| Path::new(&out_dir).join(name).is_file()));
     (evaluation, outcome)
 }
 
@@ -123,9 +123,12 @@ fn a_table_of_two_methods_and_two_seeds_is_judged_and_written() {
     let words = [&scores[..], &["--group-by", "algo,seed", "--baseline", "ppo", "--tail-share", "0.25", "--out", "out"]].concat();
     let outcome = run(folder.path(), &[&["evaluate", "--generations", "trl.csv"], &words[..]].concat());
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-    for said in
-        ["tail ≤ 4 (5 prompts): lowest 25 % of prompts", "CVaR 25 %", "length (words)", "ra - ppo: reward +0.50 [0.50, 0.50]"]
-    {
+    for said in [
+        "tail ≤ 4 (5 prompts): lowest 25 % of prompts",
+        "CVaR 25 %",
+        "length (words)",
+        "ra - ppo, on 20 prompts: reward +0.50 [0.50, 0.50]",
+    ] {
         assert!(outcome.stdout.contains(said), "no {said:?} in {}", outcome.stdout);
     }
     let evaluation = Evaluation::read(&folder.path().join("out/results.json")).unwrap();
@@ -186,6 +189,17 @@ fn the_texts_of_a_run_give_the_figures_of_the_run() {
     let figures = &evaluation.methods["ra_rlhf"];
     assert!((figures.tail.unwrap().mean - 0.25).abs() < 1e-9 && (figures.judge_tail.unwrap().mean - 1.0).abs() < 1e-9);
     assert_eq!(evaluation.seeds, [7]);
+    assert!(!outcome.stdout.contains("ppl human") && !outcome.stdout.contains("columns of a run"), "{}", outcome.stdout);
+    // the columns of a run need not be named
+    let (same, outcome) = judged(folder.path(), "generations.parquet", &["--tail-threshold", "-3"]);
+    assert_eq!(same, evaluation);
+    assert!(outcome.stdout.contains("were taken: reward, prompt_score, judge, method, seed"), "{}", outcome.stdout);
+    // and texts that were judged without scores and seeds are read as they are
+    fs::write(folder.path().join("bare.csv"), "prompt,response\na,b c\nd,e f\n").unwrap();
+    assert_eq!(run(folder.path(), &["evaluate", "--generations", "bare.csv", "--out", "bare"]).code, Some(0));
+    let (again, outcome) = judged(folder.path(), "bare/generations.parquet", &[]);
+    assert_eq!(again.methods["bare"].reward, None);
+    assert!(outcome.stdout.contains("were taken: method (") && !outcome.stdout.contains("have no score"), "{}", outcome.stdout);
 }
 
 #[test]
@@ -217,11 +231,13 @@ fn what_a_file_does_not_allow_is_said_and_the_rest_is_judged() {
         judged(folder.path(), "a.csv", &[&scores[..], &["--baseline", "b", "--curve", "--buckets", "9"]].concat());
     for said in [
         "c and b cannot be compared: they have fewer than two prompts with scores in common",
-        "a [2J - b: reward ",
+        "a [2J - b, on 2 prompts: reward ",
         "a [2J: no buckets, as too few",
         "b: no curve, as it has several seeds",
         "b: of 10 rows, 0 have no score and 1 have one that is NaN or infinite",
         "the tail is 100 % of the texts, not the lowest 10 %",
+        "2 prompts have scores of their own that contradict each other",
+        "intervals over prompts rest on 2 prompts: with fewer than 10",
         "3.5",
     ] {
         assert!(outcome.stdout.contains(said), "no {said:?} in {}", outcome.stdout);
@@ -249,7 +265,25 @@ fn a_classifier_scores_prompts_and_responses() {
     let method = &evaluation.methods["a"];
     assert_eq!((method.rows, method.missing_responses, method.reward_left_out.missing), (4, 1, 1));
     assert!(method.reward.is_some() && matches!(evaluation.tail, Some(EvaluatedTail::PromptScores { .. })), "{evaluation:?}");
-    assert!(outcome.stdout.contains("a: 1 of 4 rows have no text"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("a: 1 of 4 rows have no text") && !outcome.stdout.contains("begin with a letter"),
+        "{}",
+        outcome.stdout
+    );
+    fs::write(folder.path().join("b.csv"), "prompt,response\nThis film,was great\nThis film,was bad\nA plot,of sorts\n").unwrap();
+    let outcome = run(folder.path(), &["evaluate", "--generations", "b.csv", "--reward", &reward, "--out", "scored"]);
+    assert!(outcome.stdout.contains("3 of 3 responses begin with a letter right behind"), "{outcome:?}");
+    let about: About = serde_json::from_str(&fs::read_to_string(folder.path().join("scored/run.json")).unwrap()).unwrap();
+    assert_eq!(
+        (about.inputs["generated texts"].len(), about.inputs["reward model"].len(), about.device.as_str()),
+        (64, 64, "flex")
+    );
+    assert_eq!((about.places["generated texts"].as_str(), &about.places["reward model"]), ("b.csv", &reward));
+    let page = fs::read_to_string(folder.path().join("scored/report.html")).unwrap();
+    assert!(
+        page.contains("<dt>generated texts</dt><dd>b.csv</dd>") && page.contains("evaluate --generations b.csv"),
+        "run.json is shown"
+    );
     let rows = folder.path().join("whole.csv");
     fs::write(&rows, "text\n\"a wonderful, great film\"\n\"the worst, terrible waste\"\n").unwrap();
     let (evaluation, _) = judged(folder.path(), "whole.csv", &["--text-column", "text", "--reward", &reward]);
@@ -299,6 +333,10 @@ fn what_cannot_be_judged_is_refused_with_its_place() {
     asked(&["--curve"]).refused(2, &["--out"]);
     asked(&["--buckets", "0", "--out", "out"]).refused(2, &["--buckets"]);
     asked(&["--judge-negate"]).refused(2, &["--judge"]);
+    asked(&["--task", "imdb", "--seed", "3"]).refused(2, &["--task, --seed go with --model, and the call has --generations"]);
+    let model = ["evaluate", "--model", "no/such", "--score-column", "x", "--curve", "--out", "out"];
+    run(folder.path(), &model)
+        .refused(2, &["--score-column, --curve go with --generations, and the call has --model: leave them out"]);
     run(folder.path(), &["evaluate"]).refused(2, &["--generations", "--model"]);
     run(folder.path(), &["evaluate", "--model", "x"]).refused(2, &["--task"]);
     run(folder.path(), &["evaluate", "--generations", "no.csv"]).refused(1, &["no.csv"]);

@@ -38,6 +38,15 @@ fn interrupted(folder: &Path, line: &str, signal: &str) -> (Option<i32>, String)
     (child.wait().unwrap().code(), said)
 }
 
+#[test]
+fn before_the_run_begins_ctrl_c_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    // of 20,000 reviews, the first table that is read
+    let (code, said) = interrupted(folder.path(), "20000 texts", "-INT");
+    assert_eq!((code, fs::read_dir(folder.path()).unwrap().count()), (Some(1), 0), "{said}");
+    assert!(said.contains("stopped") && !said.contains("run directory"), "{said}");
+}
+
 /// The results of the run in a folder, after it has gone on.
 fn resumed(folder: &Path) -> (String, String) {
     let outcome = run(folder, &[&WORDS[..], &["--resume"]].concat());

@@ -63,5 +63,10 @@ fn a_file_that_names_nothing_to_start_from_is_answered_with_what_there_is() {
     fs::write(folder.path().join("run.toml"), "task = \"support\"\n").unwrap();
     let outcome = run(folder.path(), &["train", "--config", "run.toml"]);
     outcome.refused(2, &["preset = \"TASK-embedded\"", "imdb"]);
+    // a folder of the file's is not called by a flag
+    fs::write(folder.path().join("run.toml"), "preset = \"imdb-smoke\"\n[data]\ndir = \"support\"\n").unwrap();
+    let outcome = run(folder.path(), &["train", "--config", "run.toml"]);
+    outcome.refused(1, &["the data directory is support, expected a directory, found nothing"]);
+    assert!(!outcome.stderr.contains("--data-dir"), "{}", outcome.stderr);
     run(folder.path(), &["train"]).refused(2, &["--config FILE", "own-task.toml"]);
 }

@@ -254,8 +254,8 @@ fn an_evaluation_has_its_page() {
     let gain = "<tr data-gain=\"=dpo/ppo\"><th scope=\"row\"><span class=\"name\">=dpo − ppo</span></th><td>29</td><td>+1.00 ";
     for said in [
         gain,
-        "lowest 20 % of prompts",
-        "CVaR 20 %",
+        "lowest 20\u{a0}% of prompts",
+        "CVaR 20\u{a0}%",
         "length (words)",
         "ppo: of 30 rows, 1 have no score",
         "of the 29 prompts that all have",
@@ -283,6 +283,10 @@ fn runs_are_compared_on_the_same_prompts_alone() {
     assert!(row.contains(&format!(" {tail} [")), "{row}");
     let path = folder.path().join("compare.html");
     let page = fs::read_to_string(&path).unwrap();
+    let gain = "RA-RLHF of run B against that of run A, on the ";
+    let sentence = outcome.stdout.lines().find(|line| line.starts_with(gain)).unwrap();
+    assert!(page.contains(&minus(sentence).replace("RA\u{2212}RLHF", "RA-RLHF").replace(" %", "\u{a0}%")), "{sentence}");
+    assert!(outcome.stdout.contains("GPT-2, SFT and RLHF of run B: the same texts"), "{}", outcome.stdout);
     assert!(page.contains("Comparison of 2 runs") && page.contains("risk.alpha") && !page.contains("not on the same prompts"));
 
     let refused = run(folder.path(), &["compare", "a", "b", "c", "--out", "other.html"]);

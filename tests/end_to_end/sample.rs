@@ -70,5 +70,8 @@ fn what_cannot_be_continued_is_refused() {
     words(&["x", "--temperature=-1", "--model", "no/such"]).refused(2, &["--temperature -1"]);
     words(&["x", "--negate"]).refused(2, &["--negate", "there is none", "--reward"]);
     words(&["x", "--model", "no/such"]).refused(1, &["no/such"]);
+    let classifier = dataset("distilbert-reviews");
+    let other = run(folder.path(), &["sample", "--prompt", "x", "--model", &classifier]);
+    other.refused(1, &["distilbert-reviews: config.json is that of a model of type \"distilbert\"", "expected a GPT-2"]);
     words(&["x", "--count", "0"]).refused(2, &["--count"]);
 }

@@ -99,6 +99,8 @@ struct Missing {
     wanted: String,
     looked: Vec<PathBuf>,
     download: Option<String>,
+    /// Models of the run whose directory was named.
+    checkpoints: Vec<PathBuf>,
 }
 
 impl Missing {
@@ -109,6 +111,10 @@ impl Missing {
         }
         if let Some(repository) = &self.download {
             text += &format!("\n    to get it, where there is a network: hf download {repository}");
+        }
+        if !self.checkpoints.is_empty() {
+            text += "\n    it is the directory of a run, whose models are";
+            self.checkpoints.iter().for_each(|checkpoint| text += &format!("\n      {}", checkpoint.display()));
         }
         text
     }
@@ -131,13 +137,26 @@ fn find(setting: &str, cache: Option<&Path>) -> Result<PathBuf, Missing> {
                 looked.push(snapshots);
             }
             let wanted = format!("\"hub:{repository}\"");
-            Err(Missing { wanted, looked, download: Some(repository) })
+            Err(Missing { wanted, looked, download: Some(repository), checkpoints: Vec::new() })
         }
     }
 }
 
 fn found_at(path: PathBuf, is_model: impl Fn(&Path) -> bool, wanted: &str) -> Result<PathBuf, Missing> {
-    if is_model(&path) { Ok(path) } else { Err(Missing { wanted: wanted.to_owned(), looked: vec![path], download: None }) }
+    if is_model(&path) {
+        return Ok(path);
+    }
+    let checkpoints = checkpoints(&path);
+    Err(Missing { wanted: wanted.to_owned(), looked: vec![path], download: None, checkpoints })
+}
+
+/// The models that a run has left in its directory; none for any other directory.
+fn checkpoints(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir.join("checkpoints")) else { return Vec::new() };
+    let mut models: Vec<PathBuf> = entries.flatten().map(|entry| entry.path().join("model")).collect();
+    models.retain(|model| model.join("config.json").is_file());
+    models.sort();
+    models
 }
 
 /// Folder names of a repository in the cache: with its owner, and without, as older downloads of `gpt2` have it.
@@ -168,6 +187,21 @@ mod tests {
         fs::write(model.join("snapshots/abc/config.json"), "{}").unwrap();
         let found = find("hub:openai-community/gpt2", Some(cache.path())).ok();
         assert_eq!(found, Some(model.join("snapshots/abc")));
+    }
+
+    #[test]
+    fn the_directory_of_a_run_is_answered_with_its_models() {
+        let run = tempfile::tempdir().unwrap();
+        for name in ["seed-1-sft", "seed-1-rlhf", "seed-1-ra-rlhf"] {
+            fs::create_dir_all(run.path().join("checkpoints").join(name).join("model")).unwrap();
+        }
+        let finished = run.path().join("checkpoints/seed-1-sft/model");
+        fs::write(finished.join("config.json"), "{}").unwrap();
+        let message = directory(&run.path().display().to_string(), "--model").unwrap_err().to_string();
+        assert!(
+            message.ends_with(&format!("the directory of a run, whose models are\n      {}", finished.display())),
+            "{message}"
+        );
     }
 
     #[test]

@@ -63,6 +63,10 @@ pub(crate) fn prepare(task: Option<&'static Task>, preset: Option<PresetName>, a
         (None, Some(out)) => Dir::New(NewRunDir::reserve(out).map_err(resumable)?),
         (None, None) => Dir::New(NewRunDir::reserve_numbered(Path::new(RUNS), &format!("{}-{}", config.task, config.preset))?),
     };
+    interrupt::listen(match &dir {
+        Dir::New(dir) => Some(dir.traces()),
+        Dir::Resumed(_) => None,
+    })?;
     let models = models::locate(&config)?;
     Ok(Prepared { config, models, device, dir, begun })
 }
@@ -76,20 +80,23 @@ fn resumable(error: ReportError) -> anyhow::Error {
 }
 
 impl Prepared {
-    /// Begins the run, or goes on with it, and listens for Ctrl-C. `inputs` are the names and digests of what it has read.
+    /// Begins the run, or goes on with it: from here on Ctrl-C stops it at a safe point. `inputs` are the names and digests of what it has read.
     ///
     /// # Errors
     /// A directory that cannot be written, or a run that was begun with other models or texts.
     pub(crate) fn open(self, inputs: BTreeMap<String, String>) -> Result<Run> {
         let Self { config, device, dir, begun, .. } = self;
+        interrupt::begun();
         let dir = match dir {
             Dir::Resumed(dir) => {
                 check_resumed(&dir, &inputs)?;
                 dir
             }
-            Dir::New(dir) => dir.begin(&config::to_toml(&config)?, &about(&config, inputs))?,
+            Dir::New(dir) => {
+                let about = about(&config.run.device, config.seed_list(), inputs, BTreeMap::new());
+                dir.begin(&config::to_toml(&config)?, &about)?
+            }
         };
-        interrupt::listen()?;
         tracing::info!("run directory: {}", dir.path().display());
         let nth_process = dir.note_process(None, &process(begun, None))?;
         Ok(Run { config, device, dir, begun, nth_process })
@@ -160,13 +167,15 @@ fn check_resumed(dir: &RunDir, inputs: &BTreeMap<String, String>) -> Result<()> 
     Ok(())
 }
 
-fn about(config: &RunConfig, inputs: BTreeMap<String, String>) -> About {
+/// What `run.json` says of this process: what it has read with digests, and where that was unless settings say it.
+pub(crate) fn about(device: &str, seeds: Vec<u64>, inputs: BTreeMap<String, String>, places: BTreeMap<String, String>) -> About {
     About {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: commit(),
-        device: config.run.device.clone(),
-        seeds: config.seed_list(),
+        device: device.to_owned(),
+        seeds,
         inputs,
+        places,
         command: env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
     }
 }

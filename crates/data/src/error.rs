@@ -26,6 +26,18 @@ pub enum DataError {
         /// The places, one a line.
         looked: String,
     },
+    /// A place that was named by the user is not there.
+    #[error(
+        "{place} is {path}, expected a directory, found {found}; a path that does not begin with / is seen from where the command runs"
+    )]
+    NoDirectory {
+        /// Who named it.
+        place: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// `"nothing"` or `"a file"`.
+        found: &'static str,
+    },
     /// A place that was named by the user does not hold the file: never passed over in silence.
     #[error("{place} is {path}, which has no {stem} or prompts table (.parquet, .csv, .jsonl), nor has its folder {folder:?}")]
     NotThere {
@@ -67,12 +79,19 @@ pub enum DataError {
         reason: String,
     },
     /// A byte sequence that is no text.
-    #[error("{path}: line {line} is not valid UTF-8")]
+    #[error(
+        "{path}: line {line} is not valid UTF-8: found the byte 0x{byte:02X}; if the file is {encoding}, this converts it: \
+         iconv -f {encoding} -t UTF-8 {path:?} > converted.{}", path.extension().unwrap_or_default().display()
+    )]
     NotUtf8 {
         /// The file.
         path: PathBuf,
         /// Line of the file, from 1.
         line: usize,
+        /// The first byte that is part of no character.
+        byte: u8,
+        /// What the file may be instead, as `iconv` calls it.
+        encoding: &'static str,
     },
     /// A line that is no JSON object.
     #[error("{path}: line {line} is not a JSON object: {reason}")]
@@ -93,6 +112,16 @@ pub enum DataError {
         column: String,
         /// Those there.
         found: String,
+    },
+    /// A column that was asked for is there more than once.
+    #[error("{path} has {found} columns {column:?}, expected one: rename the others in its first line")]
+    RepeatedColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// How often it is there.
+        found: usize,
     },
     /// Texts without scores.
     #[error("{path} has no column of scores ({columns}), its columns are {found}; and there is no {labels} with them beside it")]

@@ -11,6 +11,8 @@ use crate::error::DataError;
 
 /// What some programs write before the first line.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+/// What begins a file in which each character has two bytes.
+const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 /// Begins the texts that stand for numbers that JSON has not.
 const NOT_FINITE: char = '\0';
 
@@ -43,7 +45,12 @@ impl<'a> Lines<'a> {
                 self.line.drain(..BYTE_ORDER_MARK.len());
             }
             if !self.line.trim_ascii().is_empty() {
-                let wrong = |_| DataError::NotUtf8 { path: self.path.into(), line: self.number };
+                let wrong = |error: std::str::Utf8Error| {
+                    let is_utf_16 = self.number == 1 && UTF_16.iter().any(|mark| self.line.starts_with(mark));
+                    let encoding = if is_utf_16 { "UTF-16" } else { "WINDOWS-1252" };
+                    let byte = self.line.get(error.valid_up_to()).copied().unwrap_or_default();
+                    DataError::NotUtf8 { path: self.path.into(), line: self.number, byte, encoding }
+                };
                 return std::str::from_utf8(&self.line).map(|line| Some((self.number, line))).map_err(wrong);
             }
         }

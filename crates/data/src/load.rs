@@ -36,7 +36,7 @@ const ID: &str = "id";
 /// `prompts`; anywhere else they are an error.
 ///
 /// # Errors
-/// [`DataError::NotThere`] if a place that the user named does not have it, [`DataError::NotFound`] if none has,
+/// [`DataError::NoDirectory`] and [`DataError::NotThere`] if a place that the user named does not have it, [`DataError::NotFound`] if none has,
 /// [`DataError::Parts`] if parts are missing, [`DataError::NoScore`] and [`DataError::NoScoreForId`] if scores are,
 /// [`DataError::OneClass`] if a share of the good class is asked for and there is but one class, [`DataError::Setting`] if
 /// `layout` makes no sense, and those of [`read`](crate::table::read).

@@ -114,7 +114,7 @@ pub(crate) fn find(layout: &Layout, split: Split, lookup: &Lookup) -> Result<(Pl
     let mut looked = String::new();
     for &place in &lookup.places {
         let found = match place {
-            Place::DataDir => named("--data-dir", lookup.data_dir.as_deref(), layout, split)?,
+            Place::DataDir => named("the data directory", lookup.data_dir.as_deref(), layout, split)?,
             Place::Env => named("TAILGUARD_DATA", lookup.env_dir.as_deref(), layout, split)?,
             Place::Cache => match &lookup.hf_cache {
                 Some(cache) => first(layout.hub.iter().map(|name| main_revision(cache, name)), split, &mut looked)?,
@@ -137,6 +137,10 @@ pub(crate) fn find(layout: &Layout, split: Split, lookup: &Lookup) -> Result<(Pl
 /// A directory that the user named: if it is given, the files must be there.
 fn named(place: &'static str, dir: Option<&Path>, layout: &Layout, split: Split) -> Result<Option<Files>, DataError> {
     let Some(dir) = dir else { return Ok(None) };
+    if !dir.is_dir() {
+        let found = if dir.exists() { "a file" } else { "nothing" };
+        return Err(DataError::NoDirectory { place, path: dir.into(), found });
+    }
     let files = first([dir.join(&layout.folder), dir.into()], split, &mut String::new())?;
     let (stem, folder) = (split.stem(), layout.folder.clone());
     files.map_or_else(|| Err(DataError::NotThere { place, path: dir.into(), stem, folder }), |files| Ok(Some(files)))

@@ -112,7 +112,15 @@ impl<'a> Table<'a> {
     /// The names of all columns, for a message.
     pub(crate) fn listed(&self) -> String {
         let names = self.names.join(", ");
-        if matches!(self.kind, Kind::Jsonl) { format!("{names} (by its first line)") } else { names }
+        let separators = [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")];
+        let other = separators.iter().find(|(separator, _)| self.names.len() == 1 && names.contains(*separator));
+        match (self.kind, other) {
+            (Kind::Jsonl, _) => format!("{names} (by its first line)"),
+            (Kind::Csv, Some((_, separator))) => {
+                format!("{names:?} alone: is the file separated by {separator}? Commas are expected")
+            }
+            _ => names,
+        }
     }
 
     /// Labelled texts, without the rows whose score is `unscored`; how many those are is logged.
@@ -160,6 +168,12 @@ impl<'a> Table<'a> {
     ) -> Result<(), DataError> {
         if let Some(name) = names.iter().find(|name| !self.has(name)) {
             return Err(self.missing(&[name]));
+        }
+        for name in names {
+            let found = self.names.iter().filter(|there| there == name).count();
+            if found > 1 {
+                return Err(DataError::RepeatedColumn { path: self.path.into(), column: (*name).to_owned(), found });
+            }
         }
         match self.kind {
             Kind::Parquet => {

@@ -78,9 +78,31 @@ fn a_truncated_parquet_file_is_refused() {
 }
 
 #[test]
+fn a_column_that_is_there_twice_is_refused_where_it_is_wanted() {
+    let text = message("a.csv", b"text,label,text,x,x\na,1,b,2,3\n");
+    assert!(text.ends_with("has 2 columns \"text\", expected one: rename the others in its first line"), "{text}");
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(&dir, "a.csv", b"text,label,x,x\na,1,2,3\n");
+    assert_eq!(read(&path, &Layout::default()).unwrap().len(), 1, "nobody asks for x");
+}
+
+#[test]
+fn other_separators_than_commas_are_suspected() {
+    let text = message("a.csv", b"text;label\na, b;1\n");
+    assert!(
+        text.ends_with("its columns are \"text;label\" alone: is the file separated by semicolons? Commas are expected"),
+        "{text}"
+    );
+    assert!(message("a.csv", b"text\tlabel\na\t1\n").contains("separated by tabs?"));
+}
+
+#[test]
 fn invalid_utf8_and_broken_json_are_named_by_their_line() {
-    assert!(message("a.csv", b"text,label\nok,1\n\xff\xfe,0\n").ends_with("line 3 is not valid UTF-8"));
-    assert!(message("a.jsonl", b"{\"text\":\"\xff\",\"label\":1}\n").ends_with("line 1 is not valid UTF-8"));
+    let text = message("a.csv", b"text,label\nok,1\ncaf\xe9,0\n");
+    assert!(text.contains("line 3 is not valid UTF-8: found the byte 0xE9; if the file is WINDOWS-1252"), "{text}");
+    assert!(text.contains("iconv -f WINDOWS-1252 -t UTF-8 \"") && text.ends_with("a.csv\" > converted.csv"), "{text}");
+    assert!(message("a.jsonl", b"{\"text\":\"\xff\",\"label\":1}\n").contains("line 1 is not valid UTF-8"));
+    assert!(message("a.csv", b"\xff\xfet\0e\0x\0t\0\n\0").contains("if the file is UTF-16"));
     let lines = "{\"text\":\"a\",\"label\":1}\n".repeat(999) + "{\"text\":\"a\",\n";
     let text = message("a.jsonl", lines.as_bytes());
     assert!(text.ends_with("line 1000 is not a JSON object: EOF while parsing a value at column 12"), "{text}");

@@ -128,7 +128,7 @@ fn what_is_wrong_is_named_with_its_place() {
     );
     assert!(message("a.csv", b"prompt,response,score,model,seed\n").ends_with("has no rows"));
     assert!(message("a.csv", b"").ends_with("has no rows"));
-    assert!(message("a.csv", b"prompt,response,score,model,seed\na,\xff,1,m,1\n").ends_with("line 2 is not valid UTF-8"));
+    assert!(message("a.csv", b"prompt,response,score,model,seed\na,\xff,1,m,1\n").contains("line 2 is not valid UTF-8"));
     let line = br#"{"prompt":"a","response":"b","score":1,"model":null,"seed":1}"#;
     assert!(message("a.jsonl", line).ends_with("column \"model\", row 1: found nothing, expected a name"));
     let chat = br#"{"prompt":[{"role":"user"}],"response":"b","score":1,"model":"m","seed":1}"#;

@@ -79,7 +79,10 @@ fn a_named_directory_without_the_file_is_never_passed_over() {
     let (data_dir, embedded_dir) = (Some(empty.path().to_owned()), Some(embedded.path().to_owned()));
     let lookup = Lookup { data_dir, embedded_dir, places: vec![Place::DataDir, Place::Embedded], ..Lookup::default() };
     let text = load(&reviews(), Split::Train, &lookup).unwrap_err().to_string();
-    assert!(text.starts_with("--data-dir is") && text.contains("has no train or prompts table"), "{text}");
+    assert!(text.starts_with("the data directory is") && text.contains("has no train or prompts table"), "{text}");
+    let nowhere = Lookup { data_dir: Some(empty.path().join("support")), ..lookup.clone() };
+    let text = load(&reviews(), Split::Train, &nowhere).unwrap_err().to_string();
+    assert!(text.starts_with("the data directory is") && text.contains("support, expected a directory, found nothing"), "{text}");
     let lookup = Lookup { env_dir: lookup.data_dir, data_dir: None, places: vec![Place::Env, Place::Embedded], ..lookup };
     let text = load(&reviews(), Split::Train, &lookup).unwrap_err().to_string();
     assert!(text.starts_with("TAILGUARD_DATA is") && text.contains("nor has its folder \"imdb\""), "{text}");

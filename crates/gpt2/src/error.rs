@@ -1,11 +1,21 @@
 //! What can go wrong with a GPT-2.
 
+use std::path::PathBuf;
+
 use tailguard_checkpoint::CheckpointError;
 
 /// Errors of loading a model and of the batches given to it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Gpt2Error {
+    /// A directory of another kind of model.
+    #[error("{}: config.json is that of a model of type {found:?}, expected a GPT-2 (\"gpt2\")", path.display())]
+    Architecture {
+        /// The directory.
+        path: PathBuf,
+        /// Its `model_type`.
+        found: String,
+    },
     /// A setting that this model does not have.
     #[error("the GPT-2 configuration's {key} is {found}, expected {expected}")]
     Config {

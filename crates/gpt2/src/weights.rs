@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use serde::Deserialize;
 use tailguard_checkpoint::{ModelDir, WeightType, Weights, WeightsWriter, write_config};
 use tailguard_kernels::Linear;
 
@@ -65,6 +66,16 @@ impl Source for Random<'_> {
     }
 }
 
+/// What `config.json` calls a GPT-2.
+const MODEL_TYPE: &str = "gpt2";
+
+/// What `config.json` says of any model.
+#[derive(Deserialize)]
+struct KindOfModel {
+    #[serde(default)]
+    model_type: Option<String>,
+}
+
 impl Gpt2 {
     /// Reads `config.json` and `model.safetensors` of a Hugging Face directory: f32, f16 or bf16, names with or without
     /// `transformer.`, head tied or stored.
@@ -72,6 +83,11 @@ impl Gpt2 {
     /// # Errors
     /// Missing, misshapen, unknown or non-finite tensors and settings that the model does not have, by name.
     pub fn load(dir: &ModelDir, device: &Device) -> Result<Self, Gpt2Error> {
+        // before the sizes, which other models call otherwise; old files do not say their type
+        let KindOfModel { model_type } = dir.config()?;
+        if let Some(found) = model_type.filter(|found| found != MODEL_TYPE) {
+            return Err(Gpt2Error::Architecture { path: dir.path().to_owned(), found });
+        }
         let config: Gpt2Config = dir.config()?;
         let mut weights = dir.weights()?;
         weights.strip_prefix(PREFIX);
@@ -131,7 +147,7 @@ impl Gpt2 {
     /// The file that cannot be written.
     pub fn save(&self, dir: &Path, weight_type: WeightType) -> Result<(), Gpt2Error> {
         let mut config = serde_json::json!({
-            "architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "torch_dtype": weight_type.name(),
+            "architectures": ["GPT2LMHeadModel"], "model_type": MODEL_TYPE, "torch_dtype": weight_type.name(),
             "attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0,
         });
         let settings = serde_json::to_value(&self.config).unwrap_or_default();

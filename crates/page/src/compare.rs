@@ -8,6 +8,7 @@ use tailguard_report::{EvaluatedTail, LengthUnit, TableColumn, cell, percent, ta
 use crate::charts::plain;
 use crate::clean;
 use crate::error::PageError;
+use crate::gains::Gains;
 use crate::model::{Policy, Run};
 use crate::texts::Prompt;
 
@@ -20,6 +21,8 @@ pub struct Comparison {
     pub(crate) runs: Vec<Run>,
     /// In what the prompts differ, if that was allowed.
     pub(crate) differences: Vec<String>,
+    /// Of each run but the first.
+    pub(crate) gains: Vec<Gains>,
 }
 
 impl Comparison {
@@ -27,7 +30,8 @@ impl Comparison {
     ///
     /// # Errors
     /// [`PageError::TooFew`] for fewer than two; [`PageError::DifferentPrompts`] for runs that were evaluated on other
-    /// prompts, by another reward model or with another tail, unless `allow_different_prompts`.
+    /// prompts, by another reward model or with another tail, unless `allow_different_prompts`; [`PageError::Metrics`] for texts whose
+    /// numbers are none.
     pub fn new(runs: Vec<Run>, allow_different_prompts: bool) -> Result<Self, PageError> {
         let (first, others) = match runs.as_slice() {
             [first, others @ ..] if !others.is_empty() => (first, others),
@@ -37,10 +41,11 @@ impl Comparison {
         if !differences.is_empty() && !allow_different_prompts {
             return Err(PageError::DifferentPrompts { differences });
         }
-        Ok(Self { runs, differences })
+        let gains = (1..).zip(others).map(|(place, other)| Gains::new(place, other, first)).collect::<Result<_, _>>()?;
+        Ok(Self { runs, differences, gains })
     }
 
-    /// Which runs there are, what sets them apart, and their figures, as text for a terminal.
+    /// Which runs there are, what sets them apart, their figures, and what each gains over the first, as text for a terminal.
     #[must_use]
     pub fn table(&self) -> String {
         let mut text = String::new();
@@ -64,7 +69,10 @@ impl Comparison {
             table.add_row([Cell::new(letter(place)), Cell::new(&policy.label)].into_iter().chain(cells));
         }
         let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-        text += &format!("\n{}\n", lines.join("\n"));
+        text += &format!("\n{}\n\n", lines.join("\n"));
+        for sentence in self.gains.iter().flat_map(|gains| gains.sentences(str::to_owned)) {
+            text += &format!("{sentence}\n");
+        }
         for difference in &self.differences {
             text += &format!("\nnot on the same prompts: {difference}");
         }
@@ -161,6 +169,7 @@ fn differences(one: &Run, other: &Run) -> Vec<String> {
         };
         differ("the size of the tail", size(one), size(other));
     } else {
+        // how often each was continued makes them no other prompts
         differ("the number of prompts", prompts.len().to_string(), others.len().to_string());
         if prompts.len() == others.len()
             && let Some(difference) = first_other_prompt(prompts, others)

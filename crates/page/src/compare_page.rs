@@ -1,8 +1,7 @@
 //! The page of a comparison.
 
 use maud::{Markup, html};
-use tailguard_metrics::{Bootstrap, paired_bootstrap};
-use tailguard_report::{Difference, Figure as Value, Method, cell};
+use tailguard_report::{Figure as Value, Method, cell};
 
 use crate::charts::palette::style;
 use crate::charts::{Axis, Chart, Draw, Series, Size};
@@ -11,10 +10,11 @@ use crate::compare::{Comparison, letter, setting};
 use crate::curves::{self, Point};
 use crate::error::PageError;
 use crate::figures::{Figure, logged, section};
+use crate::gains::are_same;
 use crate::model::{Policy, Run, policies};
 use crate::page::frame;
 use crate::table::{NOTHING, minus, shown};
-use crate::texts::{Sample, common};
+use crate::texts::Sample;
 
 /// Figures of the overview: key, title.
 const OVERVIEW: [(&str, &str); 4] = [
@@ -29,11 +29,6 @@ const LOGGED: [(&str, &str, &str); 3] = [
     ("kl", "KL to the reference", "nats per response"),
     ("kept", "episodes kept", "episodes"),
 ];
-
-/// The policy of which it is said what one run gains over another.
-const AVERSE: &str = "ra_rlhf";
-/// Resamples of the prompts.
-const RESAMPLES: usize = 2_000;
 
 impl Comparison {
     /// The runs in one page: one file of HTML that needs no other and no network.
@@ -53,7 +48,7 @@ impl Comparison {
         let body = html! {
             (self.notices())
             (self.which())
-            (self.figures_table()?)
+            (self.figures_table())
             @for section in &sections { (section) }
         };
         let letters: Vec<String> = (0..self.runs.len()).map(letter).collect();
@@ -120,10 +115,10 @@ impl Comparison {
         }
     }
 
-    fn figures_table(&self) -> Result<Markup, PageError> {
+    fn figures_table(&self) -> Markup {
         let columns = self.columns();
-        let gains = self.gains()?;
-        Ok(html! {
+        let gains = self.gains.iter().flat_map(|gains| gains.sentences(minus));
+        html! {
             section #table {
                 h2 { "Table" }
                 div.scroll tabindex="0" role="region" aria-label="Table of figures" {
@@ -151,30 +146,9 @@ impl Comparison {
                     }
                 }
                 p.caption { "Cells of a run with several seeds are mean ± standard deviation over them; of one with one seed, mean and 95 % interval over prompts." }
-                @for gain in &gains { p { (gain) } }
+                @for gain in gains { p { (gain) } }
             }
-        })
-    }
-
-    /// How far each run's RA-RLHF is from that of the first, on the same prompts and seeds.
-    fn gains(&self) -> Result<Vec<String>, PageError> {
-        let first = &self.runs[0];
-        let mut sentences = Vec::new();
-        for (place, run) in self.runs.iter().enumerate().skip(1) {
-            if [first, run].iter().any(|run| run.policy(AVERSE).is_none()) {
-                continue;
-            }
-            let what = format!("RA-RLHF of run {} against that of run A", letter(place));
-            sentences.push(match gain(run, first)? {
-                Some(Gain { prompts, mean, tail }) => {
-                    let tail = tail.map(|tail| format!(", {tail} in the tail")).unwrap_or_default();
-                    let gain = minus(&format!("{mean} on average{tail}"));
-                    format!("{what}, on the {prompts} prompts that both have: {gain}; brackets are 95 % intervals over prompts.")
-                }
-                None => format!("{what}: not compared, as there is no seed with two prompts that both have texts for."),
-            });
         }
-        Ok(sentences)
     }
 
     /// The figures of all runs with their intervals.
@@ -228,10 +202,12 @@ impl Comparison {
                     draw: Draw::Joined,
                 };
                 cvar.push(line(curves::cvar(&samples.iter().map(|sample| sample.rewards()).collect::<Vec<_>>())));
-                let (prompts, scores) = self.runs[*place].texts.scored();
-                if !prompts.is_empty() {
-                    let rewards = |sample: &&Sample| prompts.iter().map(|&prompt| sample.of(prompt).reward).collect();
-                    quantiles.push(line(curves::quantiles(&samples.iter().map(rewards).collect::<Vec<_>>(), &scores)?));
+                let texts = &self.runs[*place].texts;
+                let (scores, rewards) = texts.scored();
+                if !scores.is_empty() {
+                    let of_policy = texts.samples.iter().zip(rewards).filter(|(sample, _)| sample.method == policy.key);
+                    let rewards: Vec<Vec<f64>> = of_policy.map(|(_, rewards)| rewards).collect();
+                    quantiles.push(line(curves::quantiles(&rewards, &scores)?));
                 }
             }
             let key = slug(&policy);
@@ -285,52 +261,6 @@ impl Comparison {
     }
 }
 
-/// What RA-RLHF of a run gains over that of another.
-struct Gain {
-    prompts: usize,
-    mean: Difference,
-    /// In the tail of the other.
-    tail: Option<Difference>,
-}
-
-/// The gain with the seeds and on the prompts that both have; nothing without a common seed or for fewer than two prompts.
-fn gain(run: &Run, base: &Run) -> Result<Option<Gain>, PageError> {
-    let of_base = |own: &Sample| base.texts.of(AVERSE).find(|other| other.seed == own.seed);
-    let pairs = run.texts.of(AVERSE).filter_map(|own| Some((of_base(own)?, own)));
-    let (base_samples, own): (Vec<&Sample>, Vec<&Sample>) = pairs.unzip();
-    let samples = [base_samples, own].concat();
-    let places = common(&samples);
-    let prompts = places.first().map_or(0, Vec::len);
-    let difference = |prompts: &[usize]| {
-        if prompts.len() < 2 {
-            return Ok::<_, PageError>(None);
-        }
-        let rewards = |(sample, places): (&&Sample, &Vec<usize>)| {
-            prompts.iter().map(|&prompt| sample.texts[places[prompt]].reward).collect::<Vec<f64>>()
-        };
-        let rewards: Vec<Vec<f64>> = samples.iter().zip(&places).map(rewards).collect();
-        let (base, own) = rewards.split_at(rewards.len() / 2);
-        Ok(Some(paired_bootstrap(own, base, Bootstrap { resamples: RESAMPLES, seed: 0 })?.into()))
-    };
-    let Some(mean) = difference(&(0..prompts).collect::<Vec<_>>())? else { return Ok(None) };
-    // each run may have scored the prompts anew; the first one says which are the tail
-    let within = |&prompt: &usize| {
-        base.results.threshold().is_some_and(|threshold| samples[0].texts[places[0][prompt]].prompt.is_within(threshold))
-    };
-    let tail = difference(&(0..prompts).filter(within).collect::<Vec<_>>())?;
-    Ok(Some(Gain { prompts, mean, tail }))
-}
-
-/// Whether two runs have the same texts with the same rewards, so that a chart would show one line over the other.
-fn are_same(one: &[&Sample], other: &[&Sample]) -> bool {
-    let mut pairs = one.iter().zip(other);
-    one.len() == other.len() && pairs.all(|(one, other)| one.seed == other.seed && made(one).eq(made(other)))
-}
-
-fn made(sample: &Sample) -> impl Iterator<Item = (&str, u64)> {
-    sample.texts.iter().map(|text| (text.response.as_str(), text.reward.to_bits()))
-}
-
 /// The style of a run's lines: the strong colours first.
 fn run_style(place: usize) -> usize {
     style([2, 3, 1, 0, 5, 4, 6, 7][place % 8] + 8 * (place / 8))
@@ -381,7 +311,7 @@ mod tests {
         let fewer = page(&|row| row.reward = row.reward.filter(|_| row.prompt != "Prompt 3, <b>bold</b>"));
         assert!(fewer.contains("on the 39 prompts that both have: −0.97"), "{fewer:.9000}");
         let none = page(&|row| row.seed = 2);
-        assert!(none.contains("not compared, as there is no seed with two prompts"), "{none:.9000}");
+        assert!(none.contains("not compared, as the two runs have no seed in common"), "{none:.9000}");
     }
 
     #[test]

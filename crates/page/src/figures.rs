@@ -9,7 +9,7 @@ use crate::charts::{Axis, Chart, Draw, Series, Size, data_link, key_sample, svg}
 use crate::curves::{self, Point, extent, places};
 use crate::error::PageError;
 use crate::model::{Policy, Run, policies};
-use crate::texts::{Prompt, Sample, Text};
+use crate::texts::{Counts, Prompt, Sample, Text, Texts};
 
 /// Places at which a density is computed.
 const PLACES: usize = 121;
@@ -55,15 +55,15 @@ fn series(policy: &Policy, points: Vec<Point>) -> Series {
 
 /// How the rewards are distributed, for each class of prompts and for the tail.
 fn shift(run: &Run) -> Figure {
-    let of_class = |class| move |prompt: &Prompt| prompt.good == Some(class);
+    let of_class = |class| move |text: &Text, _: &Prompt| text.good == Some(class);
     let mut charts = vec![
         density(run, "density-good", " of the good class", &of_class(true)),
         density(run, "density-bad", " of the bad class", &of_class(false)),
     ];
     if charts.iter().all(Option::is_none) {
-        charts = vec![density(run, "density-all", "", &|_| true)];
+        charts = vec![density(run, "density-all", "", &|_, _| true)];
     }
-    let of_tail = |threshold| density(run, "density-tail", " of the tail", &|prompt| prompt.is_within(threshold));
+    let of_tail = |threshold| density(run, "density-tail", " of the tail", &|_, prompt| prompt.is_within(threshold));
     charts.extend(run.results.threshold().map(of_tail));
     let caption = "How the rewards of the continuations are distributed, and how the prompts score alone (thin line, cut off where it is \
                    far above the others). A line further to the right is a better policy; what remains on the left is its tail. Each line is a sum \
@@ -72,16 +72,20 @@ fn shift(run: &Run) -> Figure {
     Figure { id: "shift", heading: "Where the rewards move", caption, charts: charts.into_iter().flatten().collect() }
 }
 
-/// The distribution of the rewards over some prompts; nothing if there are none.
-fn density<'a>(run: &'a Run, id: &str, of_what: &str, is_of: &dyn Fn(&Prompt) -> bool) -> Option<Chart> {
-    let of = |sample: &'a Sample| sample.texts.iter().filter(|text| is_of(&text.prompt)).collect::<Vec<&'a Text>>();
+/// Whether a text, with its prompt, is one of those that a chart is about.
+type IsOf<'a> = dyn Fn(&Text, &Prompt) -> bool + 'a;
+
+/// The distribution of the rewards of some texts; nothing if there are none.
+fn density<'a>(run: &'a Run, id: &str, of_what: &str, is_of: &IsOf<'_>) -> Option<Chart> {
+    let is_of = |text: &&Text| is_of(text, run.texts.prompt(text));
+    let of = |sample: &'a Sample| sample.texts.iter().filter(is_of).collect::<Vec<&'a Text>>();
     let mut texts: Vec<(&Policy, Vec<Vec<&Text>>)> =
         sampled(run).into_iter().map(|(policy, samples)| (policy, samples.into_iter().map(of).collect())).collect();
     let samples = || texts.iter().flat_map(|(_, samples)| samples);
-    let [least, most] = [samples().map(Vec::len).min()?, samples().map(Vec::len).max()?];
-    let count = if least == most { most.to_string() } else { format!("{least} to {most}") };
-    let title = format!("{count} prompts{of_what}");
-    let alone = samples().find(|sample| sample.len() == most)?.iter().filter_map(|text| text.prompt.score).collect();
+    let counts: Vec<Counts> = samples().map(|texts| Texts::count(texts.iter().copied())).collect();
+    let title = format!("{}{of_what}", counted(&counts)?);
+    let most = samples().max_by_key(|texts| texts.len())?;
+    let alone = run.texts.different(most.iter().copied()).into_iter().filter_map(|prompt| prompt.score).collect();
     texts.retain(|(_, samples)| samples.iter().any(|texts| !texts.is_empty()));
     let rewards = texts.into_iter().map(|(policy, samples)| {
         let all = samples.iter().flatten().map(|text| text.reward).collect::<Vec<f64>>();
@@ -109,6 +113,17 @@ fn density<'a>(run: &'a Run, id: &str, of_what: &str, is_of: &dyn Fn(&Prompt) ->
     let range = top.map(|[_, top]| [0.0, 1.15 * top]);
     let (x, y) = (Axis::new("reward"), Axis { range, ..Axis::new("density") });
     Some(Chart { id: id.to_owned(), title, x, y, series, size: Size::Small })
+}
+
+/// `20 prompts`, `19 to 20 prompts`, `38 to 40 texts of 20 prompts`: of all samples.
+fn counted(counts: &[Counts]) -> Option<String> {
+    let range = |count: fn(&Counts) -> usize| {
+        let [least, most] = [counts.iter().map(count).min()?, counts.iter().map(count).max()?];
+        Some(if least == most { most.to_string() } else { format!("{least} to {most}") })
+    };
+    let [texts, prompts] = [range(|counts| counts.texts)?, range(|counts| counts.prompts)?];
+    let prompts = format!("{prompts} {}", if prompts == "1" { "prompt" } else { "prompts" });
+    Some(if counts.iter().any(|counts| counts.has_several()) { format!("{texts} texts of {prompts}") } else { prompts })
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -161,15 +176,18 @@ fn extent_from_zero(series: &[Series]) -> Option<[f64; 2]> {
 
 /// Reward against how bad the prompt is, over the prompts that all policies have.
 fn hardness(run: &Run) -> Result<Option<Figure>, PageError> {
-    let (prompts, scores) = run.texts.scored();
-    if prompts.is_empty() {
+    let (scores, rewards) = run.texts.scored();
+    if scores.is_empty() {
         return Ok(None);
     }
-    let count = GROUPS.min(prompts.len());
+    let count = GROUPS.min(scores.len());
     let (mut quantiles, mut groups) = (Vec::new(), Vec::new());
-    for (policy, samples) in sampled(run) {
-        let rewards = |sample: &&Sample| prompts.iter().map(|&prompt| sample.of(prompt).reward).collect();
-        let seeds: Vec<Vec<f64>> = samples.iter().map(rewards).collect();
+    for policy in &run.methods {
+        let of_policy = run.texts.samples.iter().zip(&rewards).filter(|(sample, _)| sample.method == policy.key);
+        let seeds: Vec<Vec<f64>> = of_policy.map(|(_, rewards)| rewards.clone()).collect();
+        if seeds.is_empty() {
+            continue;
+        }
         quantiles.push(series(policy, curves::quantiles(&seeds, &scores)?));
         groups.push(series(policy, curves::groups(&seeds, &scores, count)?));
     }
@@ -194,8 +212,13 @@ fn hardness(run: &Run) -> Result<Option<Figure>, PageError> {
     let caption = format!(
         "The hardest prompts are the paper’s quantile curve: the mean reward over the given percentage of {} prompts, beginning with \
          those that score lowest alone; at 100 it is the mean over all. The groups are the same prompts, cut into {count} equal parts, \
-         each for itself.{}",
-        prompts.len(),
+         each for itself.{}{}",
+        scores.len(),
+        if run.texts.samples.iter().any(|sample| Texts::count(&sample.texts).has_several()) {
+            " Of several texts of a prompt it is the mean that counts."
+        } else {
+            ""
+        },
         band_words(run)
     );
     Ok(Some(Figure { id: "hardness", heading: "Reward against how bad the prompt is", caption, charts }))

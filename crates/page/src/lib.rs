@@ -26,6 +26,7 @@ mod error;
 mod figures;
 #[cfg(test)]
 mod fixtures;
+mod gains;
 mod model;
 mod page;
 mod prompts;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tailguard_report::{
     About, Comparison, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, Method, MetricRow, OtherTail, Process, TableColumn,
-    TextRow, percent, warning,
+    TextRow, few_prompts, percent, warning,
 };
 
 use crate::error::PageError;
@@ -160,6 +160,16 @@ impl Summary {
         texts.into_iter().chain(scores.into_iter().filter_map(score)).collect()
     }
 
+    /// Counts the prompts of the tail that differ: a run counts one as often as it comes.
+    fn count_tail(&mut self, texts: &Texts) {
+        if let Some(EvaluatedTail::PromptScores { threshold, prompts: Some(prompts), .. }) = &mut self.tail {
+            let counts = texts.count_rows(&texts.tail(*threshold));
+            if counts.texts == *prompts {
+                *prompts = counts.prompts;
+            }
+        }
+    }
+
     /// Where a reward rises and the judge sees nothing of it.
     fn warnings(&self) -> Vec<String> {
         let figures = |method: Method| Some([self.figure(method.name(), "reward")?, self.figure(method.name(), "judge")?]);
@@ -213,16 +223,21 @@ impl Run {
             let run = name.clone();
             move |error: &dyn std::fmt::Display| PageError::File { run, file, detail: error.to_string() }
         };
-        let summary = Summary::read(&results).map_err(|error| not("results.json")(&error))?;
+        let mut summary = Summary::read(&results).map_err(|error| not("results.json")(&error))?;
         let about = about.map(|text| serde_json::from_str(&text).map_err(|error| not("run.json")(&error))).transpose()?;
         let settings = config.map(|text| toml::from_str::<toml::Table>(&text).map_err(|error| not("config.toml")(&error)));
         let settings = settings.transpose()?.map(|table| flat(&table)).unwrap_or_default();
         let processes = processes.map(|text| serde_json::from_str(&text).map_err(|error| not("processes.json")(&error)));
         let methods = policies(summary.methods.keys().map(String::as_str));
+        let has_texts_file = texts.is_some();
+        let texts = Texts::new(&methods, texts.unwrap_or_default());
+        summary.count_tail(&texts);
+        let few = texts.fewest(summary.threshold()).filter(|_| !summary.over_seeds() || !summary.comparisons.is_empty());
+        let few = few.and_then(|(prompts, tail)| few_prompts(prompts, tail));
         Ok(Self {
-            warnings: summary.warnings(),
-            has_texts_file: texts.is_some(),
-            texts: Texts::new(&methods, texts.unwrap_or_default()),
+            warnings: few.into_iter().chain(summary.warnings()).collect(),
+            has_texts_file,
+            texts,
             results: summary,
             methods,
             about,

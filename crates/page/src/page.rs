@@ -12,6 +12,9 @@ use crate::{clean, figures, prompts, settings, summary, table};
 const STYLE: &str = include_str!("assets/page.css");
 const SCRIPT: &str = include_str!("assets/page.js");
 
+/// Bytes of a page: what a browser opens at once, and what a mail takes.
+const MOST_BYTES: usize = 4_900_000;
+
 /// What every page of ours says that it was made by, so that a file which is not ours is not written over.
 pub const GENERATOR: &str = "<meta name=\"generator\" content=\"tailguard\">";
 
@@ -28,8 +31,7 @@ pub fn run_page(run: &Run) -> Result<String, PageError> {
     links.extend(figures.iter().map(|figure| (figure.id, figure.heading)));
     links.extend(has_prompts.then_some(("prompts", "Texts")));
     links.push(("run", "The run"));
-    let title = title(run);
-    let body = html! {
+    let before = html! {
         (notices(run))
         (summary::section(run)?)
         section #table {
@@ -39,10 +41,18 @@ pub fn run_page(run: &Run) -> Result<String, PageError> {
         @for section in &sections { (section) }
         @if let Some(lack) = lack(run) { p.remark { (lack) } }
         @if run.metrics.is_empty() { p.remark { "The run has no training log (metrics.parquet), so there are no training curves here." } }
-        @if has_prompts { (prompts::section(run)) }
-        (settings::section(run))
     };
-    Ok(frame(&title, &under(run), &links, &body))
+    let page = |texts: &Markup| {
+        let body = html! { (before) (texts) (settings::section(run)) };
+        frame(&title(run), &under(run), &links, &body)
+    };
+    let nothing = html! {};
+    if !has_prompts {
+        return Ok(page(&nothing));
+    }
+    // many policies have large charts; the texts take what is left of the page, less what stands around their rows
+    let left = MOST_BYTES.saturating_sub(page(&nothing).len() + 10_000);
+    Ok(page(&prompts::section(run, left.min(prompts::MOST_BYTES))))
 }
 
 /// Why there is nothing, or less, of the texts.
@@ -84,7 +94,7 @@ fn under(run: &Run) -> String {
         1 => Some(format!("seed {}", results.seeds[0])),
         seeds => Some(format!("{seeds} seeds")),
     };
-    let prompts = Some(run.texts.prompts().len()).filter(|count| *count > 0).map(|count| format!("{count} prompts"));
+    let prompts = Some(run.texts.counts()).filter(|counts| counts.prompts > 0).map(|counts| counts.words(""));
     let preset = (!results.preset.is_empty()).then(|| format!("preset {}", results.preset));
     let parts = [Some(run.name.clone()), preset, prompts, seeds].into_iter().flatten();
     clean::line(&parts.collect::<Vec<_>>().join(" · "))
@@ -108,8 +118,9 @@ fn notices(run: &Run) -> Markup {
         }
         @if !run.texts.is_whole() {
             aside.notice role="note" {
-                b { "Other prompts. " } "Not every policy has a reward for every prompt. The distributions are of all texts of each; what is shown "
-                "prompt by prompt is of the " (run.texts.prompts().len()) " prompts that all have."
+                @if run.texts.has_all_prompts() { b { "Other numbers of texts. " } "Not every policy has as many texts of every prompt. " }
+                @else { b { "Other prompts. " } "Not every policy has a reward for every prompt. " }
+                "The distributions are of all texts of each; what is shown side by side is of the " (run.texts.counts().words("")) " that all have."
             }
         }
         @for warning in &run.warnings {
@@ -146,7 +157,7 @@ pub(crate) fn frame(title: &str, under: &str, links: &[(&str, &str)], body: &Mar
                     p.under { (under) }
                     nav aria-label="Contents" { ul { @for (id, name) in links { li { a href={ "#" (id) } { (name) } } } } }
                 }
-                main { (body) }
+                main { (PreEscaped(unbroken(&body.0))) }
                 footer {
                     p {
                         "Made by tailguard, risk-averse fine-tuning of language models (RA-RLHF, "
@@ -158,6 +169,27 @@ pub(crate) fn frame(title: &str, under: &str, links: &[(&str, &str)], body: &Mar
         }
     };
     page.into_string() + "\n"
+}
+
+/// The page with no line end between a number and its percent sign, but for texts of prompts and policies, which stay as they are.
+fn unbroken(body: &str) -> String {
+    let (begin, end) = ("<bdi", "</bdi>");
+    let unbroken = |text: &str| {
+        let mut parts = text.split(" %");
+        let mut whole = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            whole += if whole.ends_with(|last: char| last.is_ascii_digit()) { "\u{a0}%" } else { " %" };
+            whole += part;
+        }
+        whole
+    };
+    let mut parts = body.split(begin);
+    let mut whole = unbroken(parts.next().unwrap_or_default());
+    for part in parts {
+        let (text, after) = part.split_once(end).unwrap_or((part, ""));
+        whole += &format!("{begin}{text}{}{}", if part.len() > text.len() { end } else { "" }, unbroken(after));
+    }
+    whole
 }
 
 #[cfg(test)]
@@ -259,6 +291,90 @@ mod tests {
         for policy in ["GPT-2", "SFT", "RLHF", "RA-RLHF"] {
             assert!(page.contains(&format!("%0A{policy},1,")), "{policy} is in the charts");
         }
+    }
+
+    /// Runs whose policies have as many texts of each prompt as that.
+    fn with_texts(times: usize) -> RunFiles {
+        let mut files = files(Kind::Gain);
+        let texts = files.texts.as_mut().unwrap();
+        *texts = vec![texts.clone(); times].concat();
+        files
+    }
+
+    #[test]
+    fn prompts_are_counted_and_not_their_texts() {
+        let page = run_page(&Run::new(with_texts(2)).unwrap()).unwrap();
+        for said in [
+            "have written 80 texts of 40 held-out prompts of the task",
+            "embedded · 80 texts of 40 prompts · seed 1",
+            "40 texts of 20 prompts of the good class",
+            "40 texts of 20 prompts of the tail",
+            "tail ≤ −2.5 (20 prompts)",
+            "over the given percentage of 40 prompts",
+            "the mean that counts",
+        ] {
+            assert!(page.contains(said), "{said}");
+        }
+        let mut fewer = with_texts(2);
+        fewer.texts.as_mut().unwrap().pop();
+        let page = run_page(&Run::new(fewer).unwrap()).unwrap();
+        assert!(page.contains("Other numbers of texts. ") && page.contains("of the 79 texts of 40 prompts that all have"));
+        // a run counts prompts as often as they come, also where two are alike
+        let mut alike = files(Kind::Gain);
+        alike.texts.iter_mut().flatten().filter(|row| row.prompt.starts_with("Prompt 4,")).for_each(|row| {
+            (row.prompt, row.prompt_score) = ("Prompt 3, <b>bold</b>".to_owned(), Some(-3.03));
+        });
+        let page = run_page(&Run::new(alike).unwrap()).unwrap();
+        assert!(page.contains("tail ≤ −2.5 (19 prompts)") && page.contains("20 texts of 19 prompts of the tail"));
+    }
+
+    #[test]
+    fn intervals_over_few_prompts_are_told_before_the_figures() {
+        let mut files = files(Kind::Gain);
+        files
+            .texts
+            .as_mut()
+            .unwrap()
+            .retain(|row| ["Prompt 3,", "Prompt 4,", "Prompt 30,"].iter().any(|begin| row.prompt.starts_with(begin)));
+        let page = run_page(&Run::new(files).unwrap()).unwrap();
+        let said = "intervals over prompts rest on 3 prompts, and on 2 in the tail: with fewer than 10";
+        assert!(page.find(said).unwrap() < page.find("In short</h2>").unwrap());
+        assert!(!run_page(&run(Kind::Gain)).unwrap().contains("rest on"));
+    }
+
+    #[test]
+    fn no_percent_sign_stands_alone_on_a_line() {
+        let mut files = files(Kind::Gain);
+        files.texts.as_mut().unwrap()[0].response = "about 95 % of it".to_owned();
+        let page = run_page(&Run::new(files).unwrap()).unwrap();
+        assert!(page.contains("95\u{a0}% interval") && page.contains(">about 95 % of it</bdi>"));
+        let digit_before = |part: &str| part.ends_with(|last: char| last.is_ascii_digit());
+        assert_eq!(page.split(" %").filter(|part| digit_before(part)).count(), 1, "that of the text alone");
+        assert_eq!(unbroken("a % 5 %<bdi>5 %</bdi> 5 %"), "a % 5\u{a0}%<bdi>5 %</bdi> 5\u{a0}%");
+    }
+
+    #[test]
+    fn a_page_of_many_policies_keeps_its_size() {
+        let mut files = files(Kind::Gain);
+        let mut results: serde_json::Value = serde_json::from_str(&files.results).unwrap();
+        let rows: Vec<TextRow> = files.texts.iter().flatten().filter(|row| row.method == "sft").cloned().collect();
+        let texts = files.texts.as_mut().unwrap();
+        texts.clear();
+        for number in 0..40 {
+            let name = format!("policy {number}");
+            results["methods"][&name] = results["methods"]["sft"].clone();
+            let row = |(place, row): (u32, &TextRow)| TextRow {
+                method: name.clone(),
+                response: "a long text ".repeat(400),
+                reward: Some(f64::from((place * 7 + number) % 11) / 3.0),
+                ..row.clone()
+            };
+            texts.extend((0..).zip(&rows).map(row));
+        }
+        files.results = results.to_string();
+        let page = run_page(&Run::new(files).unwrap()).unwrap();
+        assert!(page.len() < 5_000_000, "{}", page.len());
+        assert!(page.contains("are here, to keep the file small"));
     }
 
     #[test]

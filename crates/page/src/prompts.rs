@@ -9,8 +9,8 @@ use crate::model::{Policy, Run};
 use crate::table::{minus, tail_words};
 use crate::texts::{Prompt, Text};
 
-/// Bytes that the rows take at most, so that a page stays below 5 MB.
-const MOST_BYTES: usize = 3_500_000;
+/// Bytes that the rows take at most, whatever room there is.
+pub(crate) const MOST_BYTES: usize = 3_500_000;
 /// Prompts shown where the run has no tail.
 const WITHOUT_TAIL: usize = 100;
 
@@ -21,15 +21,15 @@ struct Entry<'a> {
     texts: Vec<Option<&'a Text>>,
 }
 
-/// The section.
-pub(crate) fn section(run: &Run) -> Markup {
+/// The section, with as many rows as fit into so many bytes.
+pub(crate) fn section(run: &Run, most_bytes: usize) -> Markup {
     let texts = &run.texts;
     let policies: Vec<&Policy> = run.methods.iter().filter(|policy| texts.of(&policy.key).next().is_some()).collect();
     let (chosen, is_tail) = chosen(run);
     let seeds = texts.seeds();
     let pair = pair(&policies);
     let blurred = run.may_offend();
-    let prompts = texts.prompts();
+    let prompts = texts.rows();
     let values = |prompt: usize| {
         let rewards = texts.samples.iter().map(move |sample| sample.of(prompt).reward.abs());
         rewards.chain(prompts[prompt].score.map(f64::abs))
@@ -39,7 +39,7 @@ pub(crate) fn section(run: &Run) -> Markup {
     for &prompt in &chosen {
         let of_seed = |&seed: &u64| row(prompts[prompt], &entry(run, &policies, prompt, seed), &policies, pair, scale);
         let of_prompt: String = seeds.iter().map(|seed| of_seed(seed).into_string()).collect();
-        if shown > 0 && rows.len() + of_prompt.len() > MOST_BYTES {
+        if rows.len() + of_prompt.len() > most_bytes {
             break;
         }
         rows += &of_prompt;
@@ -49,7 +49,7 @@ pub(crate) fn section(run: &Run) -> Markup {
     html! {
         section #prompts .blurred[blurred] {
             h2 { @if is_tail { "The prompts of the tail" } @else { "The hardest prompts" } }
-            p { (words(run, is_tail, chosen.len(), shown)) }
+            p { (words(run, is_tail, &chosen, shown)) }
             @if blurred {
                 p.remark { "These texts may be offensive, so they are blurred until they are asked for." }
             }
@@ -78,11 +78,11 @@ pub(crate) fn section(run: &Run) -> Markup {
     }
 }
 
-/// The prompts to show, the lowest first, and whether they are the tail.
+/// The rows to show, the lowest first, and whether they are the tail.
 fn chosen(run: &Run) -> (Vec<usize>, bool) {
     let tail = run.results.threshold().map(|threshold| run.texts.tail(threshold)).filter(|tail| !tail.is_empty());
     let is_tail = tail.is_some();
-    let all = run.texts.prompts();
+    let all = run.texts.rows();
     let mut prompts = tail.unwrap_or_else(|| (0..all.len()).collect());
     // where no prompt has a score, the rewards of the first policy say which are hard
     let rewards = run.texts.samples.first().filter(|_| !is_scored(&all));
@@ -112,7 +112,7 @@ fn pair(policies: &[&Policy]) -> Option<(usize, usize)> {
     Some((place("ra_rlhf")?, place("rlhf")?))
 }
 
-fn words(run: &Run, is_tail: bool, all: usize, shown: usize) -> String {
+fn words(run: &Run, is_tail: bool, chosen: &[usize], shown: usize) -> String {
     let tail = run.results.tail.filter(|_| is_tail);
     let of = if let Some(tail) = tail {
         format!("These are {}, the lowest first", tail_words(tail))
@@ -121,10 +121,16 @@ fn words(run: &Run, is_tail: bool, all: usize, shown: usize) -> String {
     } else {
         "The prompts on which the first policy has its lowest rewards, the lowest first".to_owned()
     };
-    let left_out = if shown < all {
-        format!(" Of {all} prompts the lowest {shown} are here, to keep the file small.")
-    } else {
-        String::new()
+    let all = run.texts.count_rows(chosen);
+    let left_out = match shown {
+        0 => " None of them is here, as the texts of one alone would make the file too large.".to_owned(),
+        shown if shown < chosen.len() => {
+            let shown = run.texts.count_rows(&chosen[..shown]);
+            let shown = if all.has_several() { shown.words("") } else { shown.prompts.to_string() };
+            format!(" Of {} the lowest {shown} are here, to keep the file small.", all.words(""))
+        }
+        _ if all.has_several() => format!(" A prompt has a row for each of its texts: here are {}.", all.words("")),
+        _ => String::new(),
     };
     let scorer = if run.results.is_evaluation { "" } else { " of the reward model" };
     format!(
@@ -188,14 +194,26 @@ mod tests {
         let mut files = files(Kind::Gain);
         // each of them takes six bytes
         files.texts.iter_mut().flatten().for_each(|row| row.response = "\"".repeat(30_000));
-        let text = section(&Run::new(files).unwrap()).into_string();
+        let text = section(&Run::new(files.clone()).unwrap(), MOST_BYTES).into_string();
         assert!(text.len() < MOST_BYTES + 10_000, "{}", text.len());
         assert!(text.matches("<tr").count() == 1 + 4 && text.contains("Of 20 prompts the lowest 4 are here"), "{:.3000}", text);
+        let text = section(&Run::new(files).unwrap(), 100_000).into_string();
+        assert!(text.len() < 10_000 && text.contains("None of them is here"), "{:.3000}", text);
+    }
+
+    #[test]
+    fn a_prompt_has_a_row_for_each_of_its_texts() {
+        let mut files = files(Kind::Gain);
+        let texts = files.texts.as_mut().unwrap();
+        texts.extend(texts.clone());
+        let text = section(&Run::new(files).unwrap(), MOST_BYTES).into_string();
+        assert!(text.contains("These are the 20 prompts") && text.contains("here are 40 texts of 20 prompts"), "{text:.3000}");
+        assert!(text.contains(">40 shown<"), "{text:.3000}");
     }
 
     #[test]
     fn all_seeds_are_there_without_a_script() {
-        let text = section(&run(Kind::Seeds)).into_string();
+        let text = section(&run(Kind::Seeds), MOST_BYTES).into_string();
         assert_eq!((text.matches("<tr data-seed=\"1\">").count(), text.matches("<tr data-seed=\"2\">").count()), (20, 20));
         assert!(text.contains("data-value=\"-3.01\"") && text.contains(">40 shown<"), "{text:.3000}");
     }
@@ -204,7 +222,7 @@ mod tests {
     fn prompts_without_scores_are_not_said_to_be_sorted() {
         let mut files = files(Kind::Gain);
         files.texts.iter_mut().flatten().for_each(|row| row.prompt_score = None);
-        let text = section(&Run::new(files).unwrap()).into_string();
+        let text = section(&Run::new(files).unwrap(), MOST_BYTES).into_string();
         assert!(
             !text.contains("aria-sort=\"ascending\"") && text.contains("first policy has its lowest rewards"),
             "{text:.3000}"

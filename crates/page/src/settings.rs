@@ -41,7 +41,7 @@ pub(crate) fn section(run: &Run) -> Markup {
 }
 
 /// Names and values, of what is known.
-fn facts(run: &Run) -> Vec<(&'static str, String)> {
+fn facts(run: &Run) -> Vec<(&str, String)> {
     let results = &run.results;
     let mut facts = vec![("name", run.name.clone())];
     let mut put = |name, value: String| {
@@ -59,6 +59,7 @@ fn facts(run: &Run) -> Vec<(&'static str, String)> {
     }
     put("device", results.device.clone());
     if let Some(about) = &run.about {
+        about.places.iter().for_each(|(name, place)| put(name, place.clone()));
         put("version", format!("tailguard {}", about.version));
         put("commit", about.commit.clone().unwrap_or_else(|| "not recorded (the source was outside git)".to_owned()));
         put("command", if about.command.is_empty() { String::new() } else { format!("cargo xtask {}", about.command.join(" ")) });
@@ -75,7 +76,7 @@ fn facts(run: &Run) -> Vec<(&'static str, String)> {
 pub(crate) fn data_words(data: &str) -> String {
     match data {
         "embedded" => "embedded in the repository".to_owned(),
-        "data-dir" => "a directory that the user named (--data-dir)".to_owned(),
+        "data-dir" => "a directory that the user named (data.dir)".to_owned(),
         "env" => "the directory of TAILGUARD_DATA".to_owned(),
         "cache" => "the Hugging Face cache".to_owned(),
         other => other.to_owned(),

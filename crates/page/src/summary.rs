@@ -51,12 +51,13 @@ fn what_was_run(run: &Run) -> String {
         "validation" => "validation ",
         _ => "",
     };
-    let prompts = match run.texts.prompts().len() {
-        0 => format!("the {kind}prompts"),
-        count if run.texts.is_whole() => format!("{count} {kind}prompts"),
-        count => format!("{kind}prompts ({count} of them in common)"),
+    let counts = run.texts.counts();
+    let (verb, prompts) = match counts.prompts {
+        0 => ("continued", format!("the {kind}prompts")),
+        count if !run.texts.has_all_prompts() => ("continued", format!("{kind}prompts ({count} of them in common)")),
+        _ => (if counts.has_several() { "written" } else { "continued" }, counts.words(kind)),
     };
-    let mut text = format!("{} {} continued {prompts}", enumerate(&labels), plural(labels.len()));
+    let mut text = format!("{} {} {verb} {prompts}", enumerate(&labels), plural(labels.len()));
     if !results.task.is_empty() {
         text += &format!(" of the task “{}”", clean::line(&results.task));
     }
@@ -90,7 +91,7 @@ fn plural(count: usize) -> &'static str {
 }
 
 /// `A, B and C`.
-fn enumerate(names: &[String]) -> String {
+pub(crate) fn enumerate(names: &[String]) -> String {
     match names {
         [] => "Nobody".to_owned(),
         [one] => one.clone(),

@@ -42,7 +42,11 @@ fn meaning(key: &str, results: &Summary) -> String {
 pub(crate) fn tail_words(tail: EvaluatedTail) -> String {
     let text = match tail {
         EvaluatedTail::PromptScores { threshold, share, prompts } => {
-            let prompts = prompts.map_or_else(|| "the prompts".to_owned(), |prompts| format!("the {prompts} prompts"));
+            let prompts = match prompts {
+                None => "the prompts".to_owned(),
+                Some(1) => "the one prompt".to_owned(),
+                Some(prompts) => format!("the {prompts} prompts"),
+            };
             // a quantile has more digits than one wants to read
             let threshold = if share.is_some() { plain(threshold, 3) } else { threshold.to_string() };
             let share = share.map(|share| format!(" (the lowest {} of all)", percent(share))).unwrap_or_default();

@@ -1,22 +1,19 @@
-//! The evaluated texts: those of each policy and seed, and which prompts they have in common.
+//! The evaluated texts: those of each policy and seed, and which prompts they have in common. A prompt is known by its text; it may have
+//! several texts of a policy and seed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tailguard_metrics::at_or_below;
 use tailguard_report::TextRow;
 
 use crate::model::Policy;
 
-/// A prompt that a policy continued.
+/// A prompt that policies continued.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Prompt {
     pub(crate) text: String,
-    /// How many equal ones stand above it among those of its sample.
-    nth: usize,
-    /// Score of the prompt alone, if it is known.
+    /// Score of the prompt alone, the first that there is, if it is known.
     pub(crate) score: Option<f64>,
-    /// Whether it is of the good class, if that is known.
-    pub(crate) good: Option<bool>,
 }
 
 impl Prompt {
@@ -29,7 +26,10 @@ impl Prompt {
 /// What a policy made of a prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Text {
-    pub(crate) prompt: Prompt,
+    /// Place of the prompt among all.
+    prompt: usize,
+    /// Whether what the prompt begins is of the good class, if that is known.
+    pub(crate) good: Option<bool>,
     pub(crate) response: String,
     pub(crate) reward: f64,
 }
@@ -41,8 +41,8 @@ pub(crate) struct Sample {
     pub(crate) method: String,
     pub(crate) seed: u64,
     pub(crate) texts: Vec<Text>,
-    /// Where among them those are whose prompts all samples have, in an order that is the same for all.
-    common: Vec<usize>,
+    /// Where among them the text of each row is.
+    rows: Vec<usize>,
 }
 
 /// All of them.
@@ -50,44 +50,105 @@ pub(crate) struct Sample {
 pub(crate) struct Texts {
     /// By policy, in the order of the tables, then by seed.
     pub(crate) samples: Vec<Sample>,
+    /// Every prompt once, in the order in which they were read.
+    all: Vec<Prompt>,
+    /// Those that all samples have, once for each text that all have of it, in the order of the first sample: the first text of one
+    /// stands beside the first of another.
+    rows: Vec<usize>,
+}
+
+/// How many texts there are, of how many different prompts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) texts: usize,
+    pub(crate) prompts: usize,
+}
+
+impl Counts {
+    /// `20 held-out prompts`, or `40 texts of 20 held-out prompts` where some have several.
+    pub(crate) fn words(self, kind: &str) -> String {
+        let Self { texts, prompts } = self;
+        let prompts = format!("{prompts} {kind}{}", if prompts == 1 { "prompt" } else { "prompts" });
+        if self.has_several() { format!("{texts} texts of {prompts}") } else { prompts }
+    }
+
+    /// Whether a prompt has several texts.
+    pub(crate) fn has_several(self) -> bool {
+        self.texts > self.prompts
+    }
 }
 
 impl Sample {
-    /// Its text for a prompt that all samples have.
-    pub(crate) fn of(&self, prompt: usize) -> &Text {
-        &self.texts[self.common[prompt]]
+    /// Its text of a row.
+    pub(crate) fn of(&self, row: usize) -> &Text {
+        &self.texts[self.rows[row]]
     }
 
     /// Its rewards, also those for prompts that other samples lack.
     pub(crate) fn rewards(&self) -> Vec<f64> {
         self.texts.iter().map(|text| text.reward).collect()
     }
+
+    /// Of each text the prompt, and how many texts of this prompt stand above it.
+    fn keys(&self) -> Vec<(usize, usize)> {
+        let mut seen: HashMap<usize, usize> = HashMap::new();
+        let key = |text: &Text| {
+            let above = seen.entry(text.prompt).or_default();
+            *above += 1;
+            (text.prompt, *above - 1)
+        };
+        self.texts.iter().map(key).collect()
+    }
+
+    /// The mean reward of its texts for each of its prompts, by their places among all.
+    fn means(&self) -> HashMap<usize, f64> {
+        let mut sums: HashMap<usize, (f64, f64)> = HashMap::new();
+        for text in &self.texts {
+            let (sum, count) = sums.entry(text.prompt).or_default();
+            *sum += text.reward;
+            *count += 1.0;
+        }
+        sums.into_iter().map(|(prompt, (sum, count))| (prompt, sum / count)).collect()
+    }
 }
 
 impl Texts {
     /// Sorts rows, in whatever order they are, into samples.
     pub(crate) fn new(policies: &[Policy], rows: Vec<TextRow>) -> Self {
-        let mut samples: Vec<Sample> = Vec::new();
-        let mut places = HashMap::new();
-        let mut seen: Vec<HashMap<String, usize>> = Vec::new();
+        let (mut samples, mut places): (Vec<Sample>, HashMap<_, usize>) = (Vec::new(), HashMap::new());
+        let (mut all, mut numbers): (Vec<Prompt>, HashMap<String, usize>) = (Vec::new(), HashMap::new());
         for TextRow { prompt: text, prompt_score: score, good, response, reward, method, seed, .. } in rows {
+            let prompt = numbers.get(&text).copied().unwrap_or_else(|| {
+                numbers.insert(text.clone(), all.len());
+                all.push(Prompt { text, score: None });
+                all.len() - 1
+            });
+            all[prompt].score = all[prompt].score.or(score);
+            let Some(reward) = reward else { continue };
             let place = *places.entry((method.clone(), seed)).or_insert(samples.len());
             if place == samples.len() {
-                samples.push(Sample { method, seed, texts: Vec::new(), common: Vec::new() });
-                seen.push(HashMap::new());
+                samples.push(Sample { method, seed, texts: Vec::new(), rows: Vec::new() });
             }
-            // a text without a reward is one of its prompt's all the same
-            let above = seen[place].entry(text.clone()).or_default();
-            let prompt = Prompt { text, nth: *above, score, good };
-            *above += 1;
-            samples[place].texts.extend(reward.map(|reward| Text { prompt, response, reward }));
+            samples[place].texts.push(Text { prompt, good, response, reward });
         }
-        samples.retain(|sample| !sample.texts.is_empty());
         let rank = |sample: &Sample| policies.iter().position(|policy| policy.key == sample.method).unwrap_or(policies.len());
         samples.sort_by_key(|sample| (rank(sample), sample.seed));
-        let common = common(&samples.iter().collect::<Vec<_>>());
-        samples.iter_mut().zip(common).for_each(|(sample, common)| sample.common = common);
-        Self { samples }
+        let mut texts = Self { samples, all, rows: Vec::new() };
+        texts.put_side_by_side();
+        texts
+    }
+
+    /// Finds the rows.
+    fn put_side_by_side(&mut self) {
+        let keys: Vec<Vec<(usize, usize)>> = self.samples.iter().map(Sample::keys).collect();
+        let places = |keys: &Vec<(usize, usize)>| keys.iter().copied().zip(0..).collect::<HashMap<_, usize>>();
+        let places: Vec<HashMap<(usize, usize), usize>> = keys.iter().map(places).collect();
+        for key in keys.first().into_iter().flatten() {
+            let of_all: Option<Vec<usize>> = places.iter().map(|places| places.get(key).copied()).collect();
+            let Some(of_all) = of_all else { continue };
+            self.rows.push(key.0);
+            self.samples.iter_mut().zip(of_all).for_each(|(sample, place)| sample.rows.push(place));
+        }
     }
 
     /// The samples of a policy, by seed.
@@ -103,46 +164,102 @@ impl Texts {
         seeds
     }
 
-    /// The prompts that all samples have.
+    /// The prompt of a text.
+    pub(crate) fn prompt(&self, text: &Text) -> &Prompt {
+        &self.all[text.prompt]
+    }
+
+    /// The prompt of each row, of which the samples' texts stand side by side.
+    pub(crate) fn rows(&self) -> Vec<&Prompt> {
+        self.rows.iter().map(|&prompt| &self.all[prompt]).collect()
+    }
+
+    /// The different prompts that all samples have.
     pub(crate) fn prompts(&self) -> Vec<&Prompt> {
-        let first = self.samples.first();
-        first.map_or(Vec::new(), |first| first.common.iter().map(|&place| &first.texts[place].prompt).collect())
+        self.common().into_iter().map(|prompt| &self.all[prompt]).collect()
+    }
+
+    fn common(&self) -> Vec<usize> {
+        let mut seen = HashSet::new();
+        self.rows.iter().copied().filter(|prompt| seen.insert(*prompt)).collect()
+    }
+
+    /// How many of both all samples have.
+    pub(crate) fn counts(&self) -> Counts {
+        Counts { texts: self.rows.len(), prompts: self.common().len() }
+    }
+
+    /// How many of these texts there are, and of how many prompts.
+    pub(crate) fn count<'a>(texts: impl IntoIterator<Item = &'a Text>) -> Counts {
+        let (mut count, mut seen) = (0, HashSet::new());
+        for text in texts {
+            count += 1;
+            seen.insert(text.prompt);
+        }
+        Counts { texts: count, prompts: seen.len() }
+    }
+
+    /// The different prompts of these texts.
+    pub(crate) fn different<'a>(&self, texts: impl IntoIterator<Item = &'a Text>) -> Vec<&Prompt> {
+        let mut seen = HashSet::new();
+        let prompts = texts.into_iter().map(|text| text.prompt).filter(|prompt| seen.insert(*prompt));
+        prompts.map(|prompt| &self.all[prompt]).collect()
+    }
+
+    /// How many of these rows there are, and of how many prompts.
+    pub(crate) fn count_rows(&self, rows: &[usize]) -> Counts {
+        Counts { texts: rows.len(), prompts: rows.iter().map(|&row| self.rows[row]).collect::<HashSet<_>>().len() }
+    }
+
+    /// Whether no sample has a prompt, or a text of one, that another lacks.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.samples.iter().all(|sample| sample.rows.len() == sample.texts.len())
     }
 
     /// Whether no sample has a prompt that another lacks.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.samples.iter().all(|sample| sample.common.len() == sample.texts.len())
+    pub(crate) fn has_all_prompts(&self) -> bool {
+        let common = self.common().len();
+        self.samples.iter().all(|sample| Self::count(&sample.texts).prompts == common)
     }
 
-    /// Those of the prompts that have a score of their own, by place, and their scores.
-    pub(crate) fn scored(&self) -> (Vec<usize>, Vec<f64>) {
-        let prompts = self.prompts();
-        let scored = prompts.iter().enumerate().filter_map(|(place, prompt)| Some((place, prompt.score?)));
-        scored.unzip()
+    /// Scores of those of the common prompts that have one, and for each sample their rewards: of a prompt the mean over its texts.
+    pub(crate) fn scored(&self) -> (Vec<f64>, Vec<Vec<f64>>) {
+        let scored = self.common().into_iter().filter_map(|prompt| Some((prompt, self.all[prompt].score?)));
+        let (prompts, scores): (Vec<usize>, Vec<f64>) = scored.unzip();
+        let rewards = |sample: &Sample| {
+            let means = sample.means();
+            prompts.iter().filter_map(|prompt| means.get(prompt).copied()).collect()
+        };
+        (scores, self.samples.iter().map(rewards).collect())
     }
 
-    /// The prompts that score at most the threshold, by place.
+    /// The rows whose prompts score at most the threshold, by place.
     pub(crate) fn tail(&self, threshold: f64) -> Vec<usize> {
-        let prompts = self.prompts();
-        (0..prompts.len()).filter(|&place| prompts[place].is_within(threshold)).collect()
+        (0..self.rows.len()).filter(|&row| self.all[self.rows[row]].is_within(threshold)).collect()
     }
-}
 
-/// Where in each sample the texts are whose prompts all of these samples have, in the order of the first. A prompt that comes
-/// twice is two: the first text of one sample is put to the first of another.
-pub(crate) fn common(samples: &[&Sample]) -> Vec<Vec<usize>> {
-    let places: Vec<HashMap<_, usize>> = samples.iter().map(|sample| sample.texts.iter().map(key).zip(0..).collect()).collect();
-    let mut common = vec![Vec::new(); samples.len()];
-    for text in samples.first().into_iter().flat_map(|first| &first.texts) {
-        let of_all: Option<Vec<usize>> = places.iter().map(|places| places.get(&key(text)).copied()).collect();
-        common.iter_mut().zip(of_all.into_iter().flatten()).for_each(|(common, place)| common.push(place));
+    /// The fewest different prompts that a sample has rewards for, in all and of those that score at most the threshold.
+    pub(crate) fn fewest(&self, threshold: Option<f64>) -> Option<(usize, Option<usize>)> {
+        let within = |sample: &Sample, threshold| {
+            Self::count(sample.texts.iter().filter(|text| self.prompt(text).is_within(threshold))).prompts
+        };
+        // of a single text there is no figure
+        let samples = || self.samples.iter().filter(|sample| sample.texts.len() > 1);
+        let fewest = samples().map(|sample| Self::count(&sample.texts).prompts).min()?;
+        let tail =
+            threshold.and_then(|threshold| samples().map(|sample| within(sample, threshold)).filter(|count| *count > 0).min());
+        Some((fewest, tail))
     }
-    common
-}
 
-/// What tells the prompt of a text from the others of its sample.
-fn key(text: &Text) -> (&str, usize) {
-    (&text.prompt.text, text.prompt.nth)
+    /// What a sample makes of its prompts: the mean reward of each prompt's texts, by the prompt's text.
+    pub(crate) fn means_of(&self, sample: &Sample) -> HashMap<&str, f64> {
+        sample.means().into_iter().map(|(prompt, mean)| (self.all[prompt].text.as_str(), mean)).collect()
+    }
+
+    /// Every prompt once, in the order in which they were read.
+    pub(crate) fn all(&self) -> &[Prompt] {
+        &self.all
+    }
 }
 
 #[cfg(test)]
@@ -163,10 +280,10 @@ mod tests {
         }
     }
 
-    /// The prompts that all have, and what each sample makes of them.
+    /// The prompts of the rows, and what each sample makes of them.
     fn paired(texts: &Texts) -> (Vec<&str>, Vec<Vec<f64>>) {
-        let prompts: Vec<&str> = texts.prompts().into_iter().map(|prompt| prompt.text.as_str()).collect();
-        let rewards = |sample: &Sample| (0..prompts.len()).map(|prompt| sample.of(prompt).reward).collect();
+        let prompts: Vec<&str> = texts.rows().into_iter().map(|prompt| prompt.text.as_str()).collect();
+        let rewards = |sample: &Sample| (0..prompts.len()).map(|row| sample.of(row).reward).collect();
         let rewards = texts.samples.iter().map(rewards).collect();
         (prompts, rewards)
     }
@@ -184,6 +301,11 @@ mod tests {
         let texts = Texts::new(&policies(["rlhf", "gpt2"].into_iter()), rows);
         assert_eq!(paired(&texts), (vec!["b", "a", "a"], vec![vec![5.0, 4.0, 6.0], vec![2.0, 1.0, 3.0]]));
         assert_eq!((texts.samples[0].method.as_str(), texts.seeds(), texts.is_whole()), ("gpt2", vec![2], true));
+        assert_eq!(texts.counts(), Counts { texts: 3, prompts: 2 });
+        assert_eq!((texts.counts().words("held-out "), texts.prompts().len()), ("3 texts of 2 held-out prompts".to_owned(), 2));
+        // a prompt counts once, by the mean of its texts
+        assert_eq!(texts.scored(), (vec![-1.0; 2], vec![vec![5.0, 5.0], vec![2.0, 2.0]]));
+        assert_eq!(texts.fewest(Some(-1.0)), Some((2, Some(2))));
         assert_eq!(Texts::new(&[], vec![]), Texts::default());
     }
 
@@ -201,13 +323,16 @@ mod tests {
         let policies = policies(["sft", "dpo", "ppo"].into_iter());
         let texts = Texts::new(&policies, rows.clone());
         assert_eq!(paired(&texts), (vec!["b"], vec![vec![2.0], vec![4.0], vec![6.0]]));
-        assert_eq!((texts.samples[1].rewards(), texts.is_whole()), (vec![3.0, 4.0, 5.0], false));
-        // the second text of a prompt stays the second where the first has no reward
+        assert_eq!((texts.samples[1].rewards(), texts.is_whole(), texts.has_all_prompts()), (vec![3.0, 4.0, 5.0], false, false));
+        assert_eq!(texts.scored().1, [[2.0], [4.5], [6.5]], "all texts of a prompt count");
+        // the first text that has a reward stands in the first place
         rows[5].reward = None;
-        rows[0].reward = None;
+        let texts = Texts::new(&policies, rows.clone());
+        assert_eq!((paired(&texts), texts.samples[2].rewards()), ((vec!["b"], vec![vec![2.0], vec![4.0], vec![7.0]]), vec![7.0]));
+        rows.remove(2);
+        rows.remove(0);
         let texts = Texts::new(&policies, rows);
-        assert_eq!(paired(&texts), (vec![], vec![vec![]; 3]));
-        assert_eq!((texts.samples[0].rewards(), texts.samples[2].rewards()), (vec![2.0], vec![7.0]));
+        assert!(!texts.is_whole() && texts.has_all_prompts(), "all have b, and not as many texts of it");
     }
 
     #[test]
@@ -216,6 +341,14 @@ mod tests {
         rows[1].prompt_score = None;
         rows[2].prompt_score = Some(0.5);
         let texts = Texts::new(&policies(["sft"].into_iter()), rows);
-        assert_eq!((texts.scored(), texts.tail(0.0)), ((vec![0, 2], vec![-1.0, 0.5]), vec![0]));
+        assert_eq!((texts.scored(), texts.tail(0.0)), ((vec![-1.0, 0.5], vec![vec![1.0, 3.0]]), vec![0]));
+    }
+
+    #[test]
+    fn a_prompt_has_one_score_the_first_that_there_is() {
+        let mut rows = vec![row("sft", 1, "a", 1.0), row("sft", 1, "a", 2.0), row("sft", 1, "a", 3.0)];
+        (rows[0].prompt_score, rows[2].prompt_score) = (None, Some(0.5));
+        let texts = Texts::new(&policies(["sft"].into_iter()), rows);
+        assert_eq!((texts.tail(0.0), texts.prompts()[0].score), (vec![0, 1, 2], Some(-1.0)));
     }
 }

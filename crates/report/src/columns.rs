@@ -20,6 +20,15 @@ pub(crate) struct Column<T> {
     pub(crate) set: fn(&mut T, Option<Figure>),
 }
 
+// derived, they would ask the same of T
+impl<T> Clone for Column<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Column<T> {}
+
 /// The column of a field, whose name is the key; `optional` if it may hold nothing.
 macro_rules! column {
     ($field:ident, $head:literal, $digits:literal) => {

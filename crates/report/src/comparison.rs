@@ -86,7 +86,7 @@ impl Comparison {
     /// The line beneath the tables, with the methods called by these names.
     #[must_use]
     pub fn line(&self, method: &str, over: &str) -> String {
-        let mut line = format!("{method} - {over}: reward {}", self.reward);
+        let mut line = format!("{method} - {over}, on {} prompts: reward {}", self.prompts, self.reward);
         if let Some(tail) = &self.tail {
             line += &format!(", in the tail {tail}");
         }
@@ -122,10 +122,10 @@ pub(crate) mod tests {
     fn the_line_has_both_gains_with_their_intervals() {
         let mut comparison = comparison();
         let line = comparison.line("RA-RLHF", "RLHF");
-        assert_eq!(line, "RA-RLHF - RLHF: reward +0.25 [0.20, 0.30], in the tail +0.62 [0.57, 0.67]");
+        assert_eq!(line, "RA-RLHF - RLHF, on 2000 prompts: reward +0.25 [0.20, 0.30], in the tail +0.62 [0.57, 0.67]");
         comparison.reward = Difference { mean: -0.25, ci95: [-0.3, -0.2], seeds_ci95: Some([-0.9, 0.4]), ..comparison.reward };
         comparison.tail = None;
-        assert_eq!(comparison.line("A", "B"), "A - B: reward -0.25 [-0.30, -0.20] (over seeds [-0.90, 0.40])");
+        assert_eq!(comparison.line("A", "B"), "A - B, on 2000 prompts: reward -0.25 [-0.30, -0.20] (over seeds [-0.90, 0.40])");
     }
 
     #[test]

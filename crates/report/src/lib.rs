@@ -17,6 +17,7 @@
 //!     seeds: vec![1],
 //!     command: vec![],
 //!     inputs: [].into(),
+//!     places: [].into(),
 //! };
 //! let run = NewRunDir::reserve(&path)?.begin("task = \"imdb\"\n", &about)?;
 //! let results = Results {
@@ -43,6 +44,7 @@ mod columns;
 mod comparison;
 mod error;
 mod evaluation;
+mod few;
 mod files;
 mod generations;
 mod log;
@@ -61,13 +63,14 @@ pub use columns::{TableColumn, table_columns};
 pub use comparison::{Comparison, Difference};
 pub use error::ReportError;
 pub use evaluation::{EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LeftOut, LengthUnit, PromptBucket, QuantilePoint};
+pub use few::few_prompts;
 pub use generations::{Generation, GenerationRow, read_generations, write_generation_rows, write_generations};
 pub use log::{LogRow, TrainingLog, read_log, write_metrics};
 pub use processes::Process;
 pub use results::{Figure, Method, MethodResults, OtherTail, Results, Tail};
 pub use results_file::ResultsFile;
 pub use rows::{MetricRow, TextRow, read_metrics, read_texts};
-pub use run_dir::{About, NewRunDir, RunDir};
+pub use run_dir::{About, NewRunDir, RunDir, Traces};
 pub use table::{Style, cell, evaluation_table, number, percent, table};
 pub use tensorboard::EventLog;
 pub use terminal::{harmless, one_line};

@@ -41,3 +41,48 @@ pub trait ResultsFile: Serialize + DeserializeOwned {
         files::read_json(path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use crate::comparison::tests::comparison;
+    use crate::evaluation::tests::evaluation;
+    use crate::results::tests::results;
+    use crate::{PromptBucket, QuantilePoint};
+
+    const DOCUMENTATION: &str = include_str!("../../../docs/results.md");
+
+    /// The keys of an object and of all that is in it, but for the names of methods.
+    fn keys(value: &Value) -> Vec<String> {
+        match value {
+            Value::Object(object) => {
+                let own = |(key, value): (&String, &Value)| {
+                    let inner = match value {
+                        Value::Object(methods) if key == "methods" => methods.values().flat_map(keys).collect(),
+                        value => keys(value),
+                    };
+                    [vec![key.clone()], inner].concat()
+                };
+                object.iter().flat_map(own).collect()
+            }
+            Value::Array(list) => list.iter().flat_map(keys).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn every_key_is_documented() {
+        let (mut run, mut evaluation) = (results(&[1]), evaluation());
+        run.comparisons = vec![comparison()];
+        let method = evaluation.methods.get_mut("mine").unwrap();
+        method.curve = vec![QuantilePoint { percent: 1, count: 0, reward: None }];
+        method.buckets = vec![PromptBucket { count: 1, prompt_score: 0.0, reward: 0.0 }];
+        method.reward_spread = Some(1.0);
+        let words: Vec<&str> = DOCUMENTATION.split(|sign: char| !sign.is_ascii_alphanumeric() && sign != '_').collect();
+        let all = [serde_json::to_value(run).unwrap(), serde_json::to_value(evaluation).unwrap()];
+        for key in all.iter().flat_map(keys) {
+            assert!(words.contains(&key.as_str()), "docs/results.md lacks {key}");
+        }
+    }
+}

@@ -32,6 +32,9 @@ pub struct About {
     pub command: Vec<String>,
     /// What the run read, with a digest of each: models and texts that a resumed run must find as they were.
     pub inputs: BTreeMap<String, String>,
+    /// Where these were, as the command names them, if no `config.toml` says it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub places: BTreeMap<String, String>,
 }
 
 /// A directory that is reserved for a run and has no configuration yet. Dropped, it leaves nothing behind.
@@ -96,6 +99,20 @@ impl NewRunDir {
         &self.path
     }
 
+    /// Writes `run.json` into a directory that is to hold results without a run.
+    ///
+    /// # Errors
+    /// [`ReportError::Io`] if it cannot be written.
+    pub fn write_about(&self, about: &About) -> Result<(), ReportError> {
+        files::write(&self.path.join(ABOUT), json(about).as_bytes())
+    }
+
+    /// What the directory leaves behind as long as nothing is written into it, for whoever ends the process without dropping this.
+    #[must_use]
+    pub fn traces(&self) -> Traces {
+        Traces { path: self.path.clone(), made: self.made.clone() }
+    }
+
     /// Begins the run: from here on the directory stays.
     ///
     /// # Errors
@@ -115,16 +132,28 @@ impl NewRunDir {
 impl Drop for NewRunDir {
     fn drop(&mut self) {
         if let Some(lock) = self.lock.take() {
-            // What cannot be removed stays; the error that led here is the one to tell. The lock goes while it is held: once it
-            // is free it may be another process's.
-            let _ = fs::remove_file(self.path.join(LOCK));
+            // the lock goes while it is held: once it is free it may be another process's
+            self.traces().remove();
             drop(lock);
-            for folder in FOLDERS {
-                let _ = fs::remove_dir(self.path.join(folder));
-            }
-            for folder in self.made.iter().rev() {
-                let _ = fs::remove_dir(folder);
-            }
+        }
+    }
+}
+
+/// The lock and the empty folders of a directory that was reserved and is not to be used.
+#[derive(Debug)]
+pub struct Traces {
+    path: PathBuf,
+    made: Vec<PathBuf>,
+}
+
+impl Traces {
+    /// Removes them, while the directory is reserved. What holds a file stays, and so does what cannot be removed: whatever led here is
+    /// the thing to tell.
+    pub fn remove(&self) {
+        let _ = fs::remove_file(self.path.join(LOCK));
+        let folders = FOLDERS.map(|folder| self.path.join(folder));
+        for folder in folders.iter().chain(self.made.iter().rev()) {
+            let _ = fs::remove_dir(folder);
         }
     }
 }
@@ -353,7 +382,15 @@ mod tests {
 
     fn about() -> About {
         let inputs = [("policy".to_owned(), "0a1b".to_owned())].into();
-        About { version: "0.1.0".into(), commit: None, device: "flex".into(), seeds: vec![1], command: vec![], inputs }
+        About {
+            version: "0.1.0".into(),
+            commit: None,
+            device: "flex".into(),
+            seeds: vec![1],
+            command: vec![],
+            inputs,
+            places: [].into(),
+        }
     }
 
     fn create(path: &Path) -> Result<RunDir, ReportError> {
@@ -429,6 +466,20 @@ mod tests {
         // a directory of the user's stays
         drop(NewRunDir::reserve(folder.path()).unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn traces_are_removed_and_files_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b");
+        let reserved = NewRunDir::reserve(&path).unwrap();
+        reserved.traces().remove();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        drop(reserved);
+        let reserved = NewRunDir::reserve(&path).unwrap();
+        reserved.write_about(&about()).unwrap();
+        reserved.traces().remove();
+        assert!(path.join(ABOUT).is_file() && !path.join(LOCK).exists());
     }
 
     #[test]

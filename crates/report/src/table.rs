@@ -38,7 +38,7 @@ pub fn table(results: &Results, style: Style) -> String {
     tables.join("\n")
 }
 
-/// [`table`] of an evaluation; a figure that could not be computed is a dash.
+/// [`table`] of an evaluation; a figure that could not be computed is a dash, and one that no method has is left out.
 #[must_use]
 pub fn evaluation_table(evaluation: &Evaluation, style: Style) -> String {
     // older files do not say how many seeds a method has
@@ -58,8 +58,13 @@ pub fn evaluation_table(evaluation: &Evaluation, style: Style) -> String {
     let is_told = |column: &Column<EvaluatedMethod>| {
         column.key != "cvar" || !matches!(evaluation.tail, Some(EvaluatedTail::LowestScores { .. }))
     };
-    let quality: Vec<_> = EVALUATED_QUALITY.into_iter().filter(is_told).collect();
-    let mut tables = vec![of_columns(&rows, style, &quality, head), of_columns(&rows, style, &EVALUATED_TEXT, head)];
+    let is_there = |column: &Column<EvaluatedMethod>| rows.iter().any(|row| (column.get)(row.figures).is_some());
+    let there = |columns: &[Column<EvaluatedMethod>]| -> Vec<Column<EvaluatedMethod>> {
+        columns.iter().copied().filter(|column| is_told(column) && is_there(column)).collect()
+    };
+    let columns = [there(&EVALUATED_QUALITY), there(&EVALUATED_TEXT)];
+    let mut tables: Vec<String> =
+        columns.iter().filter(|columns| !columns.is_empty()).map(|columns| of_columns(&rows, style, columns, head)).collect();
     tables.extend(of_other_tails(&rows, style, |figures| &figures.other_tails));
     tables.extend(gains(&evaluation.comparisons, one_line));
     tables.join("\n")
@@ -216,7 +221,10 @@ mod tests {
         let mut results = results(&[1]);
         results.comparisons = vec![crate::comparison::tests::comparison()];
         let text = table(&results, Style::Plain);
-        assert!(text.ends_with("\n\nRA-RLHF - RLHF: reward +0.25 [0.20, 0.30], in the tail +0.62 [0.57, 0.67]\n"), "{text}");
+        assert!(
+            text.ends_with("\n\nRA-RLHF - RLHF, on 2000 prompts: reward +0.25 [0.20, 0.30], in the tail +0.62 [0.57, 0.67]\n"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -234,6 +242,14 @@ mod tests {
         evaluation.tail = Some(EvaluatedTail::LowestScores { share: 0.125 });
         let text = evaluation_table(&evaluation, Style::Plain);
         assert!(text.contains("tail: CVaR 12.5 % of the rewards") && !text.contains("CVaR 10 %"), "{text}");
+    }
+
+    #[test]
+    fn what_no_method_has_is_left_out() {
+        let mut evaluation = evaluation();
+        evaluation.methods.remove("mine");
+        let text = evaluation_table(&evaluation, Style::Plain);
+        assert_eq!(text.split_whitespace().collect::<Vec<_>>(), ["length", "(words)", "theirs", "7.0", "[6.5,", "7.5]"]);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What must be said beneath the tables: above all reward hacking, where the reward rises, and a judge that the policy was not
 //! trained on sees nothing of it.
 
+use crate::few::few_prompts;
 use crate::results::{Figure, Method, MethodResults, Results};
 use crate::table::number;
 
 /// One sentence for each of RLHF and RA-RLHF whose reward has risen over SFT's while the judge's score has not, and one where
-/// the tail is a single prompt.
+/// the tail is a single prompt, or intervals rest on few.
 ///
 /// A figure has risen where its 95 % interval lies above that of SFT.
 #[must_use]
@@ -15,7 +16,9 @@ pub fn warnings(results: &Results) -> Vec<String> {
          raise evaluation.tail_threshold"
             .to_owned()
     });
-    single.into_iter().chain(hacked(results)).collect()
+    let prompts = results.comparisons.first().map(|comparison| comparison.prompts);
+    let few = prompts.filter(|_| single.is_none()).and_then(|prompts| few_prompts(prompts, Some(results.tail.prompts)));
+    single.into_iter().chain(few).chain(hacked(results)).collect()
 }
 
 fn hacked(results: &Results) -> Vec<String> {
@@ -72,6 +75,10 @@ mod tests {
         assert_eq!(warnings(&results), [""; 0]);
         results.tail.prompts = 1;
         assert!(warnings(&results)[0].contains("a single prompt"));
+        results.comparisons = vec![crate::comparison::tests::comparison()];
+        assert_eq!(warnings(&results).len(), 1, "{:?}", warnings(&results));
+        results.tail.prompts = 4;
+        assert!(warnings(&results)[0].contains("rest on 4 prompts in the tail"), "{:?}", warnings(&results));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Sampling, tokenizers, greedy continuations and scores against the answers of the reference implementations.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall say where")]
+
 use burn::tensor::Device;
 use serde_json::Value;
 use tailguard_checkpoint::ModelDir;

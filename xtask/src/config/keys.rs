@@ -123,13 +123,27 @@ pub(super) fn is_section(name: &str) -> bool {
     KEYS.iter().any(|(key, _)| key.split_once('.').is_some_and(|(section, _)| section == name))
 }
 
-/// The known keys that a mistyped one may have meant, nearest first: those of the same name in another section, or else the
-/// one that is spelt most alike, if any is.
+/// The known keys that a mistyped one may have meant: those of its section that it abbreviates or is a word of, or else those of the same
+/// name in another section, or that it abbreviates there, or else the one that is spelt most alike, if any is.
 pub(super) fn nearest(key: &str) -> Vec<&'static str> {
     let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
-    let same_name: Vec<_> = KEYS.iter().map(|(name, _)| *name).filter(|name| last(name) == last(key)).collect();
-    if !same_name.is_empty() {
-        return same_name;
+    let in_section = |name: &str| key.rsplit_once('.').is_some_and(|(section, _)| name.starts_with(&format!("{section}.")));
+    let typed = last(key);
+    let anywhere = |fits: &dyn Fn(&str) -> bool| KEYS.iter().map(|(name, _)| *name).filter(|name| fits(name)).collect::<Vec<_>>();
+    let is_word =
+        |name: &str| last(name).split('_').any(|word| word == typed) || (typed.len() > 2 && last(name).starts_with(&typed));
+    let abbreviated = |name: &str| abbreviates(&typed.replace('_', ""), &last(name).split('_').collect::<Vec<_>>());
+    for fits in [
+        &|name: &str| in_section(name) && abbreviated(name),
+        &|name: &str| in_section(name) && is_word(name),
+        &|name: &str| last(name) == typed,
+        &|name: &str| typed.len() > 1 && abbreviated(name),
+    ] as [&dyn Fn(&str) -> bool; 4]
+    {
+        let found = anywhere(fits);
+        if (1..=MOST_MEANT).contains(&found.len()) {
+            return found;
+        }
     }
     let likeness = |name: &str| {
         let whole = strsim::jaro_winkler(name, key);
@@ -137,6 +151,16 @@ pub(super) fn nearest(key: &str) -> Vec<&'static str> {
     };
     let best = KEYS.iter().map(|(name, _)| (likeness(name), *name)).max_by(|a, b| a.0.total_cmp(&b.0));
     best.filter(|(likeness, _)| *likeness > 0.8).map(|(_, name)| name).into_iter().collect()
+}
+
+/// Keys that a mistyped one may have meant: of more it is unclear.
+const MOST_MEANT: usize = 4;
+
+/// Whether letters are made of the beginnings of all these words, in their order: "lr" and "learnrate" of "learning", "rate".
+fn abbreviates(letters: &str, words: &[&str]) -> bool {
+    let [word, others @ ..] = words else { return letters.is_empty() };
+    let common = letters.bytes().zip(word.bytes()).take_while(|(letter, of_word)| letter == of_word).count();
+    (1..=common).any(|length| letters.get(length..).is_some_and(|rest| abbreviates(rest, others)))
 }
 
 /// The keys in the order of the sections.
@@ -238,5 +262,17 @@ mod tests {
         assert_eq!(nearest("learning_rate"), ["sft.learning_rate", "ppo.learning_rate"]);
         assert_eq!(nearest("alhpa"), ["risk.alpha"]);
         assert_eq!(nearest("zzzzzz"), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn an_abbreviated_key_is_understood() {
+        assert_eq!(nearest("ppo.lr"), ["ppo.learning_rate"]);
+        assert_eq!(nearest("ppo.value_lr"), ["ppo.value_learning_rate"]);
+        assert_eq!(nearest("lr"), ["sft.learning_rate", "ppo.learning_rate"]);
+        assert_eq!(nearest("ppo.bs"), ["ppo.batch_size"]);
+        assert_eq!(nearest("ppo.kl"), ["ppo.kl_coef", "ppo.kl_target", "ppo.kl_horizon"]);
+        assert_eq!(nearest("sampling.temp"), ["sampling.temperature"]);
+        assert_eq!(nearest("evaluation.threshold"), ["evaluation.tail_threshold"]);
+        assert!(abbreviates("learnrate", &["learning", "rate"]) && !abbreviates("rl", &["learning", "rate"]));
     }
 }

@@ -21,7 +21,8 @@ use layers::Layers;
 
 /// Resolves what was typed to the settings of a run.
 ///
-/// `task` is the one that the command names, if it names one; otherwise the file's `preset` says where to start. `recorded` is
+/// `task` is the one that the command names, if it names one; otherwise the file's `preset` says where to start, and the file itself
+/// gives the task its name unless a `task` stands in it. `recorded` is
 /// the text of the configuration of the run to resume, if there is one: it stands for the preset unless one was named, and
 /// settings that differ from it are refused.
 ///
@@ -43,6 +44,13 @@ pub(crate) fn resolve(
             let (base, name) = start(task, preset, file.as_ref())?;
             for (origin, text) in base.preset(name) {
                 layers.put(&origin, &layers::parse(&origin, text)?)?;
+            }
+            // what a file makes of another task's preset is not that task
+            if task.is_none()
+                && let Some(stem) = args.config.as_deref().and_then(Path::file_stem)
+            {
+                let name = Value::String(stem.to_string_lossy().into_owned());
+                layers.put_value("the name of the file of settings", "task", &name)?;
             }
         }
     }

@@ -82,6 +82,8 @@ fn a_task_of_ones_own_starts_from_the_preset_of_another() {
     let config = alone("task = \"chess\"\npreset = \"imdb-smoke\"\n[data]\nfolder = \"games\"").unwrap();
     assert_eq!((config.task.as_str(), config.preset.as_str(), config.ppo.batch_size), ("chess", "imdb-smoke", 8));
     assert_eq!(alone("task = \"imdb\"").unwrap().preset, "embedded");
+    // a file gives its name to the task
+    assert_eq!(alone("preset = \"imdb-smoke\"").unwrap().task, "run");
     let message = alone("task = \"chess\"\npreset = \"smoke\"").unwrap_err().to_string();
     assert!(message.contains("preset = \"TASK-embedded\"") && message.contains("imdb"), "{message}");
     let message = alone("task = \"chess\"\npreset = \"imdb-smol\"").unwrap_err().to_string();

@@ -8,6 +8,7 @@ use tailguard_report::NewRunDir;
 
 use crate::args::{PresetName, RunArgs};
 use crate::failure::Failure;
+use crate::interrupt;
 use crate::task::{self, Task};
 
 /// `evaluate`.
@@ -18,7 +19,7 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) generations: Option<PathBuf>,
     /// Hugging Face directory of a GPT-2 that is to continue the held-out prompts of --task
-    #[arg(long, value_name = "DIR", requires = "task")]
+    #[arg(long, value_name = "DIR")]
     pub(crate) model: Option<PathBuf>,
     /// Hugging Face directory of the classifier that scores the texts [with --task: that of the preset]
     #[arg(long, value_name = "DIR", conflicts_with = "score_column")]
@@ -32,7 +33,7 @@ pub(crate) struct EvaluateArgs {
     /// `flex`, `wgpu[:n]` or `cuda[:n]` [default: flex]
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
-    /// Directory to write results.json and generations.parquet into
+    /// Directory to write results.json, generations.parquet, run.json and report.html into
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     // last, as their headings would go on over what follows
@@ -49,26 +50,28 @@ pub(crate) struct EvaluateArgs {
 #[command(next_help_heading = "Columns of --generations")]
 pub(crate) struct ColumnArgs {
     /// Prompts [default: prompt, if there is such a column]
-    #[arg(long, value_name = "COLUMN", requires = "generations")]
+    #[arg(long, value_name = "COLUMN")]
     pub(crate) prompt_column: Option<String>,
     /// Responses, without their prompts: --reward and --judge read a prompt and its response with nothing between them, so that
     /// a response begins with the space that parts the two [default: response]
-    #[arg(long, value_name = "COLUMN", requires = "generations")]
+    #[arg(long, value_name = "COLUMN")]
     pub(crate) response_column: Option<String>,
     /// Whole texts, where prompts and responses are not kept apart
-    #[arg(long, value_name = "COLUMN", requires = "generations", conflicts_with_all = ["prompt_column", "response_column"])]
+    #[arg(long, value_name = "COLUMN", conflicts_with_all = ["prompt_column", "response_column"])]
     pub(crate) text_column: Option<String>,
-    /// Scores of prompt and response; higher is better
-    #[arg(long, value_name = "COLUMN", requires = "generations")]
+    /// Scores of prompt and response; higher is better [default: reward, if the file has the columns of a run, as is the case with those
+    /// below]
+    #[arg(long, value_name = "COLUMN")]
     pub(crate) score_column: Option<String>,
-    /// Scores of the prompts alone
-    #[arg(long, value_name = "COLUMN", requires = "generations")]
+    /// Scores of the prompts alone [default: `prompt_score`]
+    #[arg(long, value_name = "COLUMN")]
     pub(crate) prompt_score_column: Option<String>,
-    /// Scores of prompt and response by another scorer
-    #[arg(long, value_name = "COLUMN", requires = "generations")]
+    /// Scores of prompt and response by another scorer [default: judge]
+    #[arg(long, value_name = "COLUMN")]
     pub(crate) judge_column: Option<String>,
     /// What tells rows apart: the first column names the method, `seed` the seed, any other is added to the method's name
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', requires = "generations")]
+    /// [default: method,seed]
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(crate) group_by: Vec<String>,
 }
 
@@ -77,35 +80,35 @@ pub(crate) struct ColumnArgs {
 #[command(next_help_heading = "Judging --generations")]
 pub(crate) struct JudgingArgs {
     /// The tail is the prompts that score at most this; without scores of prompts, the responses
-    #[arg(long, value_name = "X", allow_negative_numbers = true, requires = "generations", conflicts_with = "tail_share")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, conflicts_with = "tail_share")]
     pub(crate) tail_threshold: Option<f64>,
     /// The tail is this share of the prompts, those with the lowest scores; without scores of prompts, of the responses. Also the share
     /// of CVaR
     #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
     pub(crate) tail_share: f64,
     /// Compare every other method with this one, prompt by prompt
-    #[arg(long, value_name = "METHOD", requires = "generations")]
+    #[arg(long, value_name = "METHOD")]
     pub(crate) baseline: Option<String>,
-    /// The label of --reward whose logit is the score
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "generations", requires = "reward")]
-    pub(crate) label: usize,
+    /// The label of --reward whose logit is the score [default: 1]
+    #[arg(long, value_name = "N", requires = "reward")]
+    pub(crate) label: Option<usize>,
     /// Take minus the logit of --reward, for a label of something bad
-    #[arg(long, requires = "generations", requires = "reward")]
+    #[arg(long, requires = "reward")]
     pub(crate) negate: bool,
-    /// The label of --judge whose logit is its score
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "generations", requires = "judge")]
-    pub(crate) judge_label: usize,
+    /// The label of --judge whose logit is its score [default: 1]
+    #[arg(long, value_name = "N", requires = "judge")]
+    pub(crate) judge_label: Option<usize>,
     /// Take minus the logit of --judge
-    #[arg(long, requires = "generations", requires = "judge")]
+    #[arg(long, requires = "judge")]
     pub(crate) judge_negate: bool,
     /// Count lengths in tokens of this tokenizer.json, or of the one in this directory
-    #[arg(long, value_name = "PATH", requires = "generations")]
+    #[arg(long, value_name = "PATH")]
     pub(crate) tokenizer: Option<PathBuf>,
     /// Write also the curve of the reward against the quantile of the prompt score, for methods of one seed
-    #[arg(long, requires = "generations", requires = "out")]
+    #[arg(long, requires = "out")]
     pub(crate) curve: bool,
     /// Write also the rewards of so many groups of prompts that score alike, for methods of one seed
-    #[arg(long, value_name = "N", requires = "generations", requires = "out")]
+    #[arg(long, value_name = "N", requires = "out")]
     pub(crate) buckets: Option<NonZeroUsize>,
 }
 
@@ -114,35 +117,99 @@ pub(crate) struct JudgingArgs {
 #[command(next_help_heading = "Prompts of --model")]
 pub(crate) struct TaskArgs {
     /// The task whose held-out prompts and settings are taken
-    #[arg(long, value_parser = task::parser(), requires = "model")]
+    #[arg(long, value_parser = task::parser())]
     pub(crate) task: Option<&'static Task>,
     /// Its settings [default: embedded]
-    #[arg(long, requires = "model")]
+    #[arg(long)]
     pub(crate) preset: Option<PresetName>,
     /// TOML file with settings that replace the preset's
-    #[arg(long, value_name = "FILE", requires = "model")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// One setting that replaces the preset's and the file's; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE", requires = "model")]
+    #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// First seed of the samples [run.seed]
-    #[arg(long, value_name = "N", requires = "model")]
+    #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// Number of seeds [run.seeds]
-    #[arg(long, value_name = "N", requires = "model")]
+    #[arg(long, value_name = "N")]
     pub(crate) seeds: Option<u64>,
     /// Directory with the task's data [data.dir]
-    #[arg(long, value_name = "DIR", requires = "model")]
+    #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
 impl EvaluateArgs {
-    /// Takes the directory of `--out`, if there is one: whether it can be written is found out before anything is read.
+    /// Refuses flags that are about the other of --generations and --model. clap does not: it takes what a flag requires for given
+    /// where that would conflict with something else.
+    ///
+    /// # Errors
+    /// All of them, and what they go with.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let refused = |flags: &[(&str, bool)], with: &str, given: &str, instead: &str| {
+            let flags: Vec<&str> = flags.iter().filter(|(_, is_given)| *is_given).map(|(flag, _)| *flag).collect();
+            let (go, them) = if flags.len() == 1 { ("goes", "it") } else { ("go", "them") };
+            if flags.is_empty() {
+                return Ok(());
+            }
+            let message =
+                format!("{} {go} with {with}, and the call has {given}: leave {them} out, as {instead}", flags.join(", "));
+            Err(Failure::usage(message))
+        };
+        if self.model.is_some() {
+            let scored = "the prompts and scorers of a model are those of --task, or --reward and --judge";
+            refused(&self.of_generations(), "--generations", "--model", scored)
+        } else {
+            refused(&self.of_model(), "--model", "--generations", "the texts of a file have prompts and seeds of their own")
+        }
+    }
+
+    fn of_generations(&self) -> [(&'static str, bool); 16] {
+        let (columns, judging) = (&self.columns, &self.judging);
+        [
+            ("--prompt-column", columns.prompt_column.is_some()),
+            ("--response-column", columns.response_column.is_some()),
+            ("--text-column", columns.text_column.is_some()),
+            ("--score-column", columns.score_column.is_some()),
+            ("--prompt-score-column", columns.prompt_score_column.is_some()),
+            ("--judge-column", columns.judge_column.is_some()),
+            ("--group-by", !columns.group_by.is_empty()),
+            ("--tail-threshold", judging.tail_threshold.is_some()),
+            ("--baseline", judging.baseline.is_some()),
+            ("--label", judging.label.is_some()),
+            ("--negate", judging.negate),
+            ("--judge-label", judging.judge_label.is_some()),
+            ("--judge-negate", judging.judge_negate),
+            ("--tokenizer", judging.tokenizer.is_some()),
+            ("--curve", judging.curve),
+            ("--buckets", judging.buckets.is_some()),
+        ]
+    }
+
+    fn of_model(&self) -> [(&'static str, bool); 7] {
+        let task = &self.task;
+        [
+            ("--task", task.task.is_some()),
+            ("--preset", task.preset.is_some()),
+            ("--config", task.config.is_some()),
+            ("--set", !task.set.is_empty()),
+            ("--seed", task.seed.is_some()),
+            ("--seeds", task.seeds.is_some()),
+            ("--data-dir", task.data_dir.is_some()),
+        ]
+    }
+
+    /// Takes the directory of `--out`, if there is one: whether it can be written is found out before anything is read. Ctrl-C leaves
+    /// nothing of it.
     ///
     /// # Errors
     /// A directory that holds something or cannot be written.
     pub(crate) fn reserve(&self) -> anyhow::Result<Option<NewRunDir>> {
-        Ok(self.out.as_deref().map(NewRunDir::reserve).transpose()?)
+        let out = self.out.as_deref().map(NewRunDir::reserve).transpose()?;
+        if let Some(out) = &out {
+            interrupt::listen(Some(out.traces()))?;
+        }
+        Ok(out)
     }
 
     /// As `reproduce` has them, with the policy of the preset or another one.

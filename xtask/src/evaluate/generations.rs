@@ -8,8 +8,8 @@ use anyhow::{Context, Result, anyhow};
 use burn::tensor::Device;
 use rayon::prelude::*;
 use tailguard_checkpoint::ModelDir;
-use tailguard_data::{GenerationColumns, Generations, Scores, Texts, read_generations};
-use tailguard_report::{EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit, number, one_line};
+use tailguard_data::{Generations, Scores, Texts};
+use tailguard_report::{About, EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit, one_line};
 use tailguard_reward::{RewardModel, ScoreSettings, longest_text};
 use tailguard_risk::{RiskLevel, quantile};
 use tailguard_rollout::{RolloutError, score_texts};
@@ -19,14 +19,14 @@ use super::args::EvaluateArgs;
 use super::comparisons;
 use super::figures::{Wanted, figures};
 use super::groups::{Group, groups, seeds};
-use super::tell;
+use super::reading::{Read, read};
+use super::{notes, tell};
+use crate::experiment::digests;
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::run::about;
 use crate::{device, models};
 
-/// Columns that are read if nothing else is said: those of a run's `generations.parquet`.
-const PROMPT: &str = "prompt";
-const RESPONSE: &str = "response";
 /// Texts that a model scores between two lines of progress.
 const SCORED: usize = 4_096;
 
@@ -44,19 +44,22 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
     let (asked, judging) = (&args.judging, |label, negate| ScoreSettings { label, negate, ..ScoreSettings::default() });
     let scorer =
         |dir: &Option<PathBuf>, flag, settings| dir.as_deref().map(|dir| scorer(dir, flag, settings, &device)).transpose();
-    let reward = scorer(&args.reward, "--reward", judging(asked.label, asked.negate))?;
-    let judge = scorer(&args.judge, "--judge", judging(asked.judge_label, asked.judge_negate))?;
-    let mut texts = read(args, file)?;
+    let reward = scorer(&args.reward, "--reward", judging(asked.label.unwrap_or(1), asked.negate))?;
+    let judge = scorer(&args.judge, "--judge", judging(asked.judge_label.unwrap_or(1), asked.judge_negate))?;
+    let Read { mut texts, group_by, notes: mut said } = read(args, file)?;
     if texts.responses.len() == 1 {
         let message = format!("{} has one row, expected at least two: a single text has no spread", file.display());
         return Err(Failure::new(message).into());
     }
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let groups = groups(&texts, &args.columns.group_by, &name)?;
+    let groups = groups(&texts, &group_by, &name)?;
     if let Some(baseline) = &asked.baseline {
         comparisons::check(baseline, &groups, &texts, texts.scores.is_some() || reward.is_some())?;
     }
-    let mut notes: Vec<String> = without_prompts(args, &texts).into_iter().collect();
+    said.extend(notes::without_prompts(args, &texts));
+    if reward.is_some() || judge.is_some() {
+        said.extend(notes::without_spaces(&texts));
+    }
     if let Some(reward) = reward {
         let whole = scored_whole(&*reward, "scoring", &texts)?;
         if let (Some(prompts), None) = (&texts.prompts, &texts.prompt_scores) {
@@ -69,17 +72,22 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
     }
     let lengths = tokenizer.as_ref().map(|tokenizer| lengths(tokenizer, &texts.responses)).transpose()?;
     let tail = tail(args, &texts, &groups, level)?;
-    notes.extend(tail.and_then(|tail| ties(&texts, &tail, level)));
+    said.extend(tail.and_then(|tail| notes::ties(&texts, &tail, level)));
     let buckets = asked.buckets.map(NonZeroUsize::get);
     let wanted = Wanted { tail, level, other_tails: Vec::new(), curve: asked.curve, buckets };
     let methods = methods(&texts, &groups, &wanted, lengths.as_deref())?;
-    notes.extend(methods.iter().filter_map(|(name, method)| without_curves(name, method, &wanted)));
+    said.extend(methods.iter().filter_map(|(name, method)| notes::without_curves(name, method, &wanted)));
     let mut comparisons = Vec::new();
     if let Some(baseline) = &asked.baseline {
         let (compared, others) = comparisons::comparisons(&texts, &groups, baseline, tail.as_ref())?;
         comparisons = compared;
-        notes.extend(others);
+        said.extend(others);
     }
+    // figures of several seeds have no intervals over prompts
+    if !comparisons.is_empty() || methods.values().any(|method| method.seeds == 1) {
+        said.extend(notes::few(&texts, &groups, tail.as_ref())?);
+    }
+    let out = out.map(|out| Ok::<_, anyhow::Error>((out, about_texts(args, file, &device_name, seeds(&groups))?))).transpose()?;
     let evaluation = Evaluation {
         kind: Kind::Evaluation,
         task: None,
@@ -95,7 +103,22 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
         methods,
         comparisons,
     };
-    tell(&evaluation, texts, &groups, notes, out)
+    tell(&evaluation, texts, &groups, said, out)
+}
+
+/// What `run.json` says: the file and the scorers, with their digests.
+fn about_texts(args: &EvaluateArgs, file: &Path, device: &str, seeds: Vec<u64>) -> Result<About> {
+    let texts = "generated texts".to_owned();
+    let mut inputs = BTreeMap::from([(texts.clone(), digests::of_file(file)?)]);
+    let mut places = BTreeMap::from([(texts, file.display().to_string())]);
+    for (name, flag, dir) in [("reward model", "--reward", &args.reward), ("judge", "--judge", &args.judge)] {
+        if let Some(dir) = dir {
+            let place = dir.display().to_string();
+            inputs.insert(name.to_owned(), digests::of_model(&models::directory(&place, flag)?)?);
+            places.insert(name.to_owned(), place);
+        }
+    }
+    Ok(about(device, seeds, inputs, places))
 }
 
 /// The figures of each method over its seeds.
@@ -112,71 +135,6 @@ fn methods(
         by_method.entry(group.method.clone()).or_default().push(found);
     }
     by_method.into_iter().map(|(method, seeds)| Ok((method, EvaluatedMethod::over_seeds(&seeds)?))).collect()
-}
-
-/// Reads the columns that were named, and the prompts if they stand where a run has them.
-fn read(args: &EvaluateArgs, file: &Path) -> Result<Generations> {
-    let named = &args.columns;
-    let mut columns = GenerationColumns {
-        prompt: named.prompt_column.clone(),
-        response: named.text_column.as_ref().or(named.response_column.as_ref()).map_or(RESPONSE.to_owned(), Clone::clone),
-        score: named.score_column.clone(),
-        prompt_score: named.prompt_score_column.clone(),
-        judge: named.judge_column.clone(),
-        group: named.group_by.clone(),
-    };
-    if columns.prompt.is_none()
-        && named.text_column.is_none()
-        && tailguard_data::table::columns(file)?.contains(&PROMPT.to_owned())
-    {
-        columns.prompt = Some(PROMPT.to_owned());
-    }
-    let mut texts = read_generations(file, &columns)?;
-    // models score in single precision: what that cannot hold is infinite, and counted as such
-    for score in [&mut texts.scores, &mut texts.prompt_scores, &mut texts.judge].into_iter().flatten().flatten().flatten() {
-        if score.abs() > f64::from(f32::MAX) {
-            *score = f64::INFINITY.copysign(*score);
-        }
-    }
-    Ok(texts)
-}
-
-/// Says that prompts are missing, where whole texts are not what was asked for.
-fn without_prompts(args: &EvaluateArgs, texts: &Generations) -> Option<String> {
-    let Some(prompts) = &texts.prompts else {
-        let note = format!("there is no column {PROMPT:?} (in JSONL, on the first line): texts are judged without prompts");
-        return args.columns.text_column.is_none().then_some(note);
-    };
-    let missing = (0..prompts.len()).filter(|&row| prompts.get(row).is_none()).count();
-    (missing > 0).then(|| format!("{missing} of {} rows have no prompt", prompts.len()))
-}
-
-/// Says that a tail by a share is noticeably more than that share, as many prompts score alike.
-fn ties(texts: &Generations, tail: &EvaluatedTail, level: RiskLevel) -> Option<String> {
-    let EvaluatedTail::PromptScores { threshold, share: Some(_), .. } = *tail else { return None };
-    let scores: Vec<f64> = texts.prompt_scores.iter().flatten().flatten().copied().filter(|score| score.is_finite()).collect();
-    let (found, wanted) = (tailguard_metrics::at_or_below(&scores, threshold).ok()?.len(), level.count(scores.len()));
-    (found as f64 > 1.1 * wanted as f64).then(|| {
-        let [real, share] =
-            [found as f64 / scores.len() as f64, level.alpha()].map(|share| number(100.0 * share, 1).replace(".0", ""));
-        format!(
-            "the tail is {real} % of the texts, not the lowest {share} %: so many have a prompt that scores {threshold} or less"
-        )
-    })
-}
-
-/// Says that a curve or groups were asked for which a method has not.
-fn without_curves(name: &str, method: &EvaluatedMethod, wanted: &Wanted) -> Option<String> {
-    let lacks_curve = wanted.curve && method.curve.is_empty();
-    if !lacks_curve && (wanted.buckets.is_none() || !method.buckets.is_empty()) {
-        return None;
-    }
-    let reason = match wanted.tail {
-        _ if method.seeds > 1 => "it has several seeds",
-        Some(EvaluatedTail::PromptScores { .. }) => "too few of its texts have a score and a prompt with a score",
-        _ => "its prompts have no scores",
-    };
-    Some(format!("{name}: no {}, as {reason}", if lacks_curve { "curve" } else { "buckets" }))
 }
 
 /// What `tail` is the mean of: one threshold for all methods.
@@ -201,17 +159,10 @@ fn tail(args: &EvaluateArgs, texts: &Generations, groups: &[Group], level: RiskL
 /// How many prompts of each method and seed are in the tail, if it is the same number for all. Rows without a prompt count one
 /// by one.
 fn prompts_in_tail(texts: &Generations, groups: &[Group], threshold: f64) -> Result<Option<usize>> {
-    let Some(scores) = &texts.prompt_scores else { return Ok(None) };
     let mut counts = Vec::new();
     for group in groups {
-        let scored = group.rows.iter().filter_map(|&row| Some((row, scores[row].filter(|score| score.is_finite())?)));
-        let (rows, scores): (Vec<usize>, Vec<f64>) = scored.unzip();
-        let low = if scores.is_empty() { Vec::new() } else { tailguard_metrics::at_or_below(&scores, threshold)? };
-        let prompt = |place: usize| {
-            let prompt = texts.prompts.as_ref().and_then(|prompts| prompts.get(rows[place]));
-            prompt.ok_or(rows[place])
-        };
-        counts.push(low.into_iter().map(prompt).collect::<HashSet<_>>().len());
+        let prompt = |row: usize| texts.prompts.as_ref().and_then(|prompts| prompts.get(row)).ok_or(row);
+        counts.push(notes::in_tail(texts, &group.rows, threshold)?.into_iter().map(prompt).collect::<HashSet<_>>().len());
     }
     counts.dedup();
     Ok(if let [count] = counts[..] { Some(count) } else { None })

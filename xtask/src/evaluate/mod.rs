@@ -6,12 +6,15 @@ mod figures;
 mod generations;
 mod groups;
 mod model;
+mod notes;
+mod reading;
 
 use anyhow::Result;
 use rayon::prelude::*;
 use tailguard_data::Generations;
 use tailguard_report::{
-    EvaluatedMethod, Evaluation, GenerationRow, NewRunDir, ResultsFile, Style, evaluation_table, one_line, write_generation_rows,
+    About, EvaluatedMethod, Evaluation, GenerationRow, NewRunDir, ResultsFile, Style, evaluation_table, one_line,
+    write_generation_rows,
 };
 
 use crate::failure::say;
@@ -24,6 +27,7 @@ use groups::Group;
 /// # Errors
 /// A file, model or directory that is not what it should be, or a call that makes no sense.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
+    args.check()?;
     match (&args.generations, &args.model) {
         (Some(file), _) => generations::run(args, file),
         (None, Some(model)) => model::run(args, model),
@@ -33,8 +37,15 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
 }
 
 /// Prints the tables and what must be said with them, and writes the files.
-fn tell(evaluation: &Evaluation, texts: Generations, groups: &[Group], notes: Vec<String>, out: Option<NewRunDir>) -> Result<()> {
-    if let Some(out) = &out {
+fn tell(
+    evaluation: &Evaluation,
+    texts: Generations,
+    groups: &[Group],
+    notes: Vec<String>,
+    out: Option<(NewRunDir, About)>,
+) -> Result<()> {
+    if let Some((out, about)) = &out {
+        out.write_about(about)?;
         write_generation_rows(&out.path().join("generations.parquet"), rows(&texts, groups))?;
         // last: what has results is whole
         evaluation.write(&out.path().join("results.json"))?;
@@ -50,7 +61,7 @@ fn tell(evaluation: &Evaluation, texts: Generations, groups: &[Group], notes: Ve
     if let Some(notice) = &evaluation.notice {
         say(notice)?;
     }
-    if let Some(out) = &out {
+    if let Some((out, _)) = &out {
         report::tell(out.path())?;
         say(format_args!("written: {}", out.path().display()))?;
     }

@@ -1,5 +1,6 @@
 //! A model on the held-out prompts of a task, with the task's settings.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -13,11 +14,12 @@ use tailguard_risk::RiskLevel;
 use super::args::EvaluateArgs;
 use super::figures::{Wanted, figures, mean_of};
 use super::groups::Group;
-use super::tell;
+use super::{notes, tell};
 use crate::config::{self, RunConfig};
 use crate::experiment::evaluate::{Samples, sample};
 use crate::experiment::inputs::Inputs;
 use crate::failure::Failure;
+use crate::run::about;
 use crate::{device, models};
 
 /// Runs `evaluate --model`.
@@ -73,7 +75,12 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
         methods: [(name, EvaluatedMethod::over_seeds(&seeds)?)].into(),
         comparisons: Vec::new(),
     };
-    tell(&evaluation, all, &groups, Vec::new(), out)
+    // of one seed intervals are over prompts, and each prompt has a row
+    let first = groups.first().filter(|_| groups.len() == 1).map(std::slice::from_ref).unwrap_or_default();
+    let few = if first.is_empty() { None } else { notes::few(&all, first, evaluation.tail.as_ref())? };
+    let places = BTreeMap::from([("policy".to_owned(), model.display().to_string())]);
+    let about = |out| (out, about(&config.run.device, config.seed_list(), inputs.digests.clone(), places));
+    tell(&evaluation, all, &groups, few.into_iter().collect(), out.map(about))
 }
 
 /// The base model of the preset, under which the texts have a perplexity: only if its tokens are those of the model.

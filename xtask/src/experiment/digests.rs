@@ -19,6 +19,13 @@ pub(crate) fn of_model(dir: &Path) -> Result<String> {
     Ok(hex(digest))
 }
 
+/// SHA-256 of a file.
+pub(crate) fn of_file(path: &Path) -> Result<String> {
+    let mut digest = Sha256::new();
+    read(path, &mut digest).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(hex(digest))
+}
+
 fn read(path: &Path, digest: &mut Sha256) -> std::io::Result<()> {
     let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
     loop {

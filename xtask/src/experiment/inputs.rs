@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, ensure};
 use burn::tensor::Device;
 use tailguard_checkpoint::ModelDir;
-use tailguard_data::{
-    Dataset, Good, GoodPercent, Layout, Lookup, Place, Record, Source, Split, at_least, duplicates, require, shuffled,
-};
+use tailguard_data::{Dataset, Good, GoodPercent, Layout, Lookup, Place, Record, Source, Split, at_least, duplicates, shuffled};
 use tailguard_gpt2::Gpt2;
 use tailguard_reward::{RewardModel, ScoreSettings};
 use tailguard_rollout::{EndOfText, Prompt, SamplingConfig, encode, prompts, score_texts};
@@ -82,13 +80,12 @@ impl Inputs {
             digests.insert("judge".to_owned(), of_model(path)?);
         }
 
-        require("training prompts (ppo.batch_size)", train.len(), config.ppo.batch_size)?;
+        check_counts(config, &train, &evaluation)?;
         let good = |record: &&Record| record.label == 1;
         let good_texts: Vec<String> = train.iter().filter(good).map(Record::whole).collect();
         let sft_texts = encode(&tokenizer, &good_texts, config.sft.text_tokens.min(base.config().n_positions))?;
 
         let order = shuffled(evaluation.len(), EVALUATION_ORDER);
-        require("evaluation prompts (evaluation.prompts)", evaluation.len(), config.evaluation.prompts)?;
         let chosen: Vec<String> = order.iter().take(config.evaluation.prompts).map(|&row| evaluation[row].text.clone()).collect();
         let prompt_good = order.iter().take(config.evaluation.prompts).map(|&row| evaluation[row].label == 1).collect();
         let evaluation_prompts = prompts(&tokenizer, &chosen, config.data.prompt_tokens)?;
@@ -98,11 +95,6 @@ impl Inputs {
         let human = order.iter().map(|&row| &evaluation[row]).filter(good).take(config.evaluation.perplexity_texts);
         let human: Vec<String> =
             human.map(|record| record.whole().chars().take(config.evaluation.perplexity_chars).collect()).collect();
-        require(
-            "texts of the good class for perplexity (evaluation.perplexity_texts)",
-            human.len(),
-            config.evaluation.perplexity_texts,
-        )?;
         // one position is for the token in front
         let human_texts = encode(&tokenizer, &human, base.config().n_positions - 1)?;
 
@@ -187,6 +179,41 @@ pub(crate) fn tokenizer(path: &Path, vocab_size: usize) -> Result<Tokenizer> {
     tokenizer.with_padding(None);
     tokenizer.with_truncation(None).map_err(unusable)?;
     Ok(tokenizer)
+}
+
+/// Refuses tables that are too small for the settings.
+///
+/// # Errors
+/// All that is too few, with the settings that ask for more.
+fn check_counts(config: &RunConfig, train: &[Record], evaluation: &[Record]) -> Result<(), Failure> {
+    let good = evaluation.iter().filter(|record| record.label == 1).count();
+    let counts = [
+        ("training prompts", "ppo.batch_size", train.len(), config.ppo.batch_size),
+        ("evaluation prompts", "evaluation.prompts", evaluation.len(), config.evaluation.prompts),
+        ("evaluation texts of the good class", "evaluation.perplexity_texts", good, config.evaluation.perplexity_texts),
+    ];
+    let few: Vec<_> = counts.into_iter().filter(|(_, _, found, needed)| found < needed).collect();
+    if few.is_empty() {
+        return Ok(());
+    }
+    let line = |(what, key, found, needed): &(&str, &str, usize, usize)| {
+        format!("\n  {what}: {found}, expected at least {needed} ({key})")
+    };
+    let lines: String = few.iter().map(line).collect();
+    let mut lower: Vec<String> = Vec::new();
+    for (_, key, found, _) in few.iter().filter(|(_, _, found, _)| *found > 0) {
+        lower.push(format!("--set {key}={found}"));
+        // may not be larger than the batch
+        lower.extend(
+            (*key == "ppo.batch_size" && config.ppo.minibatch_size > *found).then(|| format!("--set ppo.minibatch_size={found}")),
+        );
+    }
+    let lower = if lower.is_empty() { String::new() } else { format!(", or lower the settings: {}", lower.join(" ")) };
+    let short = match config.data.min_chars {
+        0 | 1 => String::new(),
+        least => format!("; texts of fewer than {least} characters are left out (data.min_chars)"),
+    };
+    Err(Failure::new(format!("there are too few texts{lines}")).hint(format!("bring more texts{lower}{short}")))
 }
 
 /// The texts of an experiment.

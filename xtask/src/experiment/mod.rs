@@ -1,7 +1,7 @@
 //! An experiment from prompts to the table: for each seed, supervised fine-tuning, RLHF, RA-RLHF, and the evaluation of all
 //! four policies. Every phase leaves its result in the run directory, and a resumed run skips the phases that are there.
 
-mod digests;
+pub(crate) mod digests;
 pub(crate) mod evaluate;
 pub(crate) mod inputs;
 mod phases;

@@ -1,0 +1,195 @@
+//! What the policies of a run gain over those of another on the same prompts, or why that is not known: the sentences beneath the table
+//! of a comparison, in the terminal and in the page.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tailguard_report::{Comparison, few_prompts};
+
+use crate::clean;
+use crate::compare::letter;
+use crate::error::PageError;
+use crate::model::{Policy, Run};
+use crate::summary::enumerate;
+use crate::texts::Sample;
+
+/// What a run gains over the first of a comparison.
+#[derive(Clone, Debug)]
+pub(crate) struct Gains {
+    /// Which run it is.
+    place: usize,
+    /// By policy.
+    compared: Vec<(String, Comparison)>,
+    /// Policies that both have, each with why there is no more to say of them.
+    others: Vec<(String, Why)>,
+    has_policies_in_common: bool,
+}
+
+/// Why a policy of two runs was not compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Why {
+    Same,
+    NoTexts,
+    NoSeed,
+    FewPrompts,
+}
+
+impl Gains {
+    /// Compares each policy of a run with that of the same name of the first run, with the seeds and on the prompts that both have: of
+    /// several texts of a prompt the mean counts.
+    ///
+    /// # Errors
+    /// [`PageError::Metrics`] for texts whose numbers are none.
+    pub(crate) fn new(place: usize, run: &Run, first: &Run) -> Result<Self, PageError> {
+        let (mut compared, mut others) = (Vec::new(), Vec::new());
+        let in_both = |policy: &&Policy| first.policy(&policy.key).is_some();
+        for policy in run.methods.iter().filter(in_both) {
+            match gain(&policy.key, run, first)? {
+                Ok(gain) => compared.push((policy.label.clone(), gain)),
+                Err(why) => others.push((policy.label.clone(), why)),
+            }
+        }
+        let has_policies_in_common = compared.len() + others.len() > 0;
+        Ok(Self { place, compared, others, has_policies_in_common })
+    }
+
+    /// The sentences; `number` writes the minus signs of numbers.
+    pub(crate) fn sentences(&self, number: impl Fn(&str) -> String) -> Vec<String> {
+        let run = letter(self.place);
+        if !self.has_policies_in_common {
+            return vec![format!(
+                "Run {run} is not compared with run A prompt by prompt, as they have no policy of the same name."
+            )];
+        }
+        let mut sentences = Vec::new();
+        for (label, Comparison { prompts, reward, tail, .. }) in &self.compared {
+            let of_tail = tail.as_ref().map(|tail| format!(", {tail} in the tail")).unwrap_or_default();
+            let gain = number(&format!("{reward} on average{of_tail}"));
+            let few = few_prompts(*prompts, None).map(|few| format!(" But {few}.")).unwrap_or_default();
+            sentences.push(format!(
+                "{} of run {run} against that of run A, on the {prompts} prompts that both have: {gain}; brackets are 95 % intervals \
+                 over prompts.{few}",
+                clean::line(label)
+            ));
+        }
+        let mut by_reason: BTreeMap<Why, Vec<String>> = BTreeMap::new();
+        self.others.iter().for_each(|(label, why)| by_reason.entry(*why).or_default().push(clean::line(label)));
+        for (why, labels) in by_reason {
+            let (of, that) = (format!("{} of run {run}", enumerate(&labels)), if labels.len() == 1 { "that" } else { "those" });
+            let not_compared = |reason| format!("{of} against {that} of run A: not compared, as {reason}.");
+            sentences.push(match why {
+                Why::Same => format!("{of}: the same texts and rewards as {that} of run A."),
+                Why::NoTexts => not_compared("one of the two runs has no texts with rewards (generations.parquet)"),
+                Why::NoSeed => not_compared("the two runs have no seed in common"),
+                Why::FewPrompts => not_compared("there are not two prompts that both have texts for with the same seed"),
+            });
+        }
+        sentences
+    }
+}
+
+/// The mean reward of each prompt's texts, by the prompt's text.
+type Means<'a> = HashMap<&'a str, f64>;
+
+/// The gain of a policy, or why there is none.
+fn gain(method: &str, run: &Run, first: &Run) -> Result<Result<Comparison, Why>, PageError> {
+    let of = |run: &'_ Run| run.texts.of(method).count();
+    if of(run) == 0 || of(first) == 0 {
+        return Ok(Err(Why::NoTexts));
+    }
+    if are_same(&run.texts.of(method).collect::<Vec<_>>(), &first.texts.of(method).collect::<Vec<_>>()) {
+        return Ok(Err(Why::Same));
+    }
+    let (mut own, mut base): (Vec<Means<'_>>, Vec<Means<'_>>) = (Vec::new(), Vec::new());
+    for sample in run.texts.of(method) {
+        if let Some(other) = first.texts.of(method).find(|other| other.seed == sample.seed) {
+            own.push(run.texts.means_of(sample));
+            base.push(first.texts.means_of(other));
+        }
+    }
+    if own.is_empty() {
+        return Ok(Err(Why::NoSeed));
+    }
+    let mut prompts = first.texts.all().to_vec();
+    prompts.retain(|prompt| own.iter().chain(&base).all(|means| means.contains_key(prompt.text.as_str())));
+    if prompts.len() < 2 {
+        return Ok(Err(Why::FewPrompts));
+    }
+    // each run may have scored the prompts anew; the first one says which are the tail
+    let within = |prompt: &usize| first.results.threshold().is_some_and(|threshold| prompts[*prompt].is_within(threshold));
+    let tail: Vec<usize> = (0..prompts.len()).filter(within).collect();
+    let rewards = |means: &Means<'_>| prompts.iter().filter_map(|prompt| means.get(prompt.text.as_str()).copied()).collect();
+    let rows = |samples: &[Means<'_>]| samples.iter().map(rewards).collect::<Vec<Vec<f64>>>();
+    Ok(Ok(Comparison::of((method, &rows(&own)), (method, &rows(&base)), &tail)?))
+}
+
+/// Whether two runs have the same texts with the same rewards.
+pub(crate) fn are_same(one: &[&Sample], other: &[&Sample]) -> bool {
+    let mut pairs = one.iter().zip(other);
+    one.len() == other.len() && pairs.all(|(one, other)| one.seed == other.seed && made(one).eq(made(other)))
+}
+
+fn made(sample: &Sample) -> impl Iterator<Item = (&str, u64)> {
+    sample.texts.iter().map(|text| (text.response.as_str(), text.reward.to_bits()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::{Kind, files, run};
+    use crate::model::RunFiles;
+
+    fn sentences(change: impl Fn(&mut RunFiles)) -> Vec<String> {
+        let mut other = files(Kind::Loss);
+        change(&mut other);
+        Gains::new(1, &Run::new(other).unwrap(), &run(Kind::Gain)).unwrap().sentences(str::to_owned)
+    }
+
+    #[test]
+    fn every_policy_that_both_have_is_told() {
+        let told = sentences(|_| {});
+        let gain = "RA-RLHF of run B against that of run A, on the 40 prompts that both have: -1.00 [";
+        assert!(told[0].starts_with(gain) && told[0].contains("-2.00 [-2.00, -2.00] in the tail; brackets are"), "{told:?}");
+        assert_eq!(told[1..], ["GPT-2, SFT and RLHF of run B: the same texts and rewards as those of run A."]);
+    }
+
+    #[test]
+    fn texts_of_a_prompt_count_once() {
+        let told = sentences(|files| {
+            let texts = files.texts.as_mut().unwrap();
+            let again: Vec<_> = texts.iter().filter(|row| row.method == "ra_rlhf").cloned().collect();
+            texts.extend([again.clone(), again].concat());
+        });
+        assert_eq!(told[0], sentences(|_| {})[0]);
+    }
+
+    #[test]
+    fn why_policies_are_not_compared_is_told() {
+        let told = |change: &dyn Fn(&mut RunFiles)| sentences(change).concat();
+        let text = told(&|files| files.texts.iter_mut().flatten().for_each(|row| row.seed = 2));
+        assert!(
+            text.starts_with("GPT-2, SFT, RLHF and RA-RLHF of run B against those of run A: not compared, as the two"),
+            "{text}"
+        );
+        assert!(text.ends_with("no seed in common."), "{text}");
+        let text = told(&|files| files.texts = None);
+        assert!(text.contains("no texts with rewards"), "{text}");
+        let text = told(&|files| files.texts.iter_mut().flatten().for_each(|row| row.prompt += "!"));
+        // their texts are the same, whatever their prompts
+        assert!(text.contains("RA-RLHF of run B against that of run A: not compared, as there are not two prompts"), "{text}");
+        let other = Gains::new(2, &run(Kind::Others), &run(Kind::Gain)).unwrap().sentences(str::to_owned);
+        assert_eq!(other, ["Run C is not compared with run A prompt by prompt, as they have no policy of the same name."]);
+    }
+
+    #[test]
+    fn few_prompts_are_told() {
+        let told = sentences(|files| files.texts.as_mut().unwrap().retain(|row| row.prompt.starts_with("Prompt 1")));
+        assert!(told[0].contains("on the 11 prompts") && !told[0].contains("But"), "{told:?}");
+        let told = sentences(|files| files.texts.as_mut().unwrap().retain(|row| row.prompt.starts_with("Prompt 2")));
+        assert!(told[0].contains("on the 11 prompts"), "{told:?}");
+        let told = sentences(|files| files.texts.as_mut().unwrap().retain(|row| row.prompt.contains(['7'])));
+        assert!(
+            told[0].contains("on the 4 prompts") && told[0].contains(" But intervals over prompts rest on 4 prompts:"),
+            "{told:?}"
+        );
+    }
+}
