@@ -180,3 +180,28 @@ fn a_directory_without_room_is_named() {
     outcome(&mut limited).refused(1, &["cannot write", "run", "because:"]);
     assert!(!folder.path().join("run/config.toml").exists());
 }
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn freed_memory_stays_with_the_program_unless_the_user_has_his_own_settings() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
+    // what the memory of a program is told, once it has begun to work
+    let settings = |own: Option<&str>| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = command(folder.path());
+        command.env_remove("GLIBC_TUNABLES").args(["reproduce", "imdb", "--preset", "smoke"]).stdout(Stdio::null());
+        let mut child = command.envs(own.map(|own| ("GLIBC_TUNABLES", own))).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        let environment = fs::read(format!("/proc/{}/environ", child.id())).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let mut entries = environment.split(|&byte| byte == 0).map(String::from_utf8_lossy);
+        entries.find_map(|entry| entry.strip_prefix("GLIBC_TUNABLES=").map(str::to_owned))
+    };
+    assert!(settings(None).is_some_and(|found| found.contains("glibc.malloc.trim_threshold=")));
+    let own = "glibc.malloc.check=0";
+    assert_eq!(settings(Some(own)).as_deref(), Some(own));
+}

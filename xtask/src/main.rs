@@ -11,6 +11,7 @@ mod device;
 mod evaluate;
 mod experiment;
 mod failure;
+mod heap;
 mod interrupt;
 mod models;
 mod pretrain;
@@ -35,6 +36,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(), // prints help (0) or the mistake (2)
     };
+    // cargo and what it starts, such as a browser, keep to their own ways
+    if !matches!(cli.command, Command::Ci(_)) {
+        heap::keep_freed_memory();
+    }
     progress::init_logging();
     let outcome = match &cli.command {
         Command::Reproduce(args) => reproduce::run(args),

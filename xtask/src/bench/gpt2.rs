@@ -4,19 +4,20 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use serde_json::{Map, Value, json};
 use tailguard_gpt2::{Policy, TokenBatch, TokenDistribution};
 use tailguard_ppo::{adam_w, next_token_step};
 use tailguard_rollout::{DrawSeed, Prompt, Sequence, generate, log_probs_of};
 
 use super::args::Gpt2Args;
+use super::flops;
 use super::iteration::sampling;
 use super::json_line::Head;
 use super::machine::OtherProcesses;
+use super::products::Product;
 use super::sizes::Sizes;
 use super::spread::Spread;
-use super::{flops, products};
 use crate::device;
 use crate::failure::{Failure, say};
 
@@ -133,24 +134,23 @@ impl Bench<'_> {
     /// Rates of bare matrix products, GFLOP/s by shape.
     fn products(&mut self, seconds: f64) -> Result<Map<String, Value>> {
         let mut rates = Map::new();
-        for (name, [rows, inner, columns]) in products::shapes(self.sizes) {
-            let (a, b) = (matrix(rows, inner, self.device), matrix(inner, columns, self.device));
-            let product = || {
-                let _product = a.clone().matmul(b.clone());
+        for product in Product::all(self.sizes, self.device) {
+            let run = || {
+                product.run();
                 Ok(())
             };
-            timed(self.device, product)?; // warms up
+            timed(self.device, run)?; // warms up
             let (mut times, mut total) = (Vec::new(), 0.0);
             while times.len() < 3 || total < seconds {
-                let time = timed(self.device, product)?;
+                let time = timed(self.device, run)?;
                 times.push(time);
                 total += time;
             }
             self.lap();
             let median = Spread::of(&times).context("nothing was timed")?.median;
-            let rate = 2e-9 * rows as f64 * inner as f64 * columns as f64 / median;
-            tracing::info!("matrix product {name}: {rate:.1} GFLOP/s");
-            rates.insert(name, rate.into());
+            let rate = 2e-9 * product.sizes.iter().map(|&size| size as f64).product::<f64>() / median;
+            tracing::info!("matrix product {}: {rate:.1} GFLOP/s", product.name);
+            rates.insert(product.name, rate.into());
         }
         Ok(rates)
     }
@@ -189,11 +189,4 @@ fn timed(device: &Device, work: impl FnOnce() -> Result<()>) -> Result<f64> {
     work()?;
     device.sync()?;
     Ok(begun.elapsed().as_secs_f64())
-}
-
-/// Numbers between -1 and 1 that are neither equal nor ordered.
-fn matrix(rows: usize, columns: usize, device: &Device) -> Tensor<2> {
-    let numbers = (0..=u16::MAX).map(|at| f32::from(at.wrapping_mul(40_503)) / 32_768.0 - 1.0);
-    let values: Vec<f32> = numbers.cycle().take(rows * columns).collect();
-    Tensor::from_data(TensorData::new(values, [rows, columns]), device)
 }

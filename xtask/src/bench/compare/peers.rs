@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::pairs::{Case, Pair, Subject};
 use crate::bench::child;
 use crate::failure::Failure;
+use crate::heap;
 
 /// Makes the environment in the folder that it is given.
 const SETUP: &str = "setup.sh";
@@ -74,6 +75,8 @@ impl Peers {
     /// One that fails or prints something else than a line of JSON.
     pub(super) fn run(&self, pair: &Pair, flags: &[OsString]) -> Result<Value> {
         let mut command = Command::new(&self.python);
+        // as people run it, not with what we tell our own memory
+        command.env_remove(heap::VARIABLE);
         // the folder may be read-only, and is not ours
         command.arg("-B").arg(self.scripts.join(pair.subject.script())).args(words(pair)).args(flags);
         child::line_of(command, pair.subject.script())

@@ -118,6 +118,11 @@ pub(super) fn iterations(measured: &[Measured], case: Case) -> Result<Vec<Row>> 
         });
         rows.push(Row::new(what, "lean PyTorch", Unit::Seconds, &figures.collect::<Result<Vec<_>>>()?)?);
     }
+    let figures = trl.iter().zip(&parts).map(|(iteration, parts)| {
+        Ok((number(&iteration.ours, &["gflops"])?, number(&parts.ours, &["matrix_product_gflops", "square_1024"])?))
+    });
+    let what = "arithmetic of the update";
+    rows.push(Row::new(what, "our product of 1024 x 1024 matrices", Unit::Gflops, &figures.collect::<Result<Vec<_>>>()?)?);
     Ok(rows)
 }
 
@@ -161,7 +166,7 @@ pub(super) mod tests {
         let attempt = |subject, alpha: f64, slower: f64| match subject {
             Subject::Iteration => Attempt {
                 ours: json!({"benchmark": "iteration", "iteration_s": 2.0, "generate_s": 0.5, "reference_s": 0.25, "update_s": 1.25,
-                    "peak_rss_mib": 500.0, "kept": if alpha < 1.0 { 26 } else { 64 }, "other_processes_cores": 0.02,
+                    "gflops": 45.0, "peak_rss_mib": 500.0, "kept": if alpha < 1.0 { 26 } else { 64 }, "other_processes_cores": 0.02,
                     "config": {"batch": 64}, "threads": 2, "parameters": 10,
                     "machine": {"cpu": "A CPU", "cores": 2}, "versions": {"tailguard": "0.1.0", "burn": "0.22.1"}}),
                 theirs: json!({"benchmark": "trl_ppo", "iteration_s": 2.0 * slower, "generate_s": 0.5 * slower,
@@ -197,8 +202,10 @@ pub(super) mod tests {
     #[test]
     fn ratios_are_theirs_over_ours_round_by_round() {
         let rows = iterations(&measured(), Case { size: SizeName::Xs, alpha: 0.4 }).unwrap();
+        let (arithmetic, rows) = rows.split_last().unwrap();
         assert_eq!(rows.len(), TRL.len() + LEAN.len());
-        for row in &rows {
+        assert!(near(arithmetic.ratio, [0.75; 3]) && near(arithmetic.theirs, [60.0; 3]), "{arithmetic:?}");
+        for row in rows {
             assert!(near(row.ratio, [2.0, 2.0, 3.0]), "{row:?}");
         }
         assert!(near(rows[2].ours, [1.5; 3]), "reference and update are added: {:?}", rows[2]);
