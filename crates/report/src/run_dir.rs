@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +48,12 @@ pub struct NewRunDir {
     lock: Option<File>,
     /// Directories made on the way, outermost first.
     made: Vec<PathBuf>,
+    /// Files that go if they do not come to be all that is wanted.
+    unfinished: Unfinished,
 }
+
+/// Files that were written, or are about to be: shared by the directory and its [`Traces`].
+type Unfinished = Arc<Mutex<Vec<PathBuf>>>;
 
 impl NewRunDir {
     /// Makes and locks the directory of a new run.
@@ -86,7 +92,7 @@ impl NewRunDir {
 
     fn take(path: PathBuf, made: Vec<PathBuf>) -> Result<Self, ReportError> {
         let lock = lock(&path)?;
-        let taken = Self { path, lock: Some(lock), made };
+        let taken = Self { path, lock: Some(lock), made, unfinished: Unfinished::default() };
         // two processes that were given the same new directory: the second one finds it begun
         refuse_contents(&taken.path)?;
         probe(&taken.path)?;
@@ -104,13 +110,27 @@ impl NewRunDir {
     /// # Errors
     /// [`ReportError::Io`] if it cannot be written.
     pub fn write_about(&self, about: &About) -> Result<(), ReportError> {
-        files::write(&self.path.join(ABOUT), json(about).as_bytes())
+        files::write(&self.file(ABOUT), json(about).as_bytes())
     }
 
-    /// What the directory leaves behind as long as nothing is written into it, for whoever ends the process without dropping this.
+    /// The path of a file that is about to be written into a directory that is to hold results without a run. Unless it is [kept](Self::keep),
+    /// it leaves with the directory.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        let path = self.path.join(name);
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
+        path
+    }
+
+    /// Everything is written: from here on the files stay.
+    pub fn keep(&self) {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// What the directory leaves behind as long as it holds nothing whole, for whoever ends the process without dropping this.
     #[must_use]
     pub fn traces(&self) -> Traces {
-        Traces { path: self.path.clone(), made: self.made.clone() }
+        Traces { path: self.path.clone(), made: self.made.clone(), unfinished: Arc::clone(&self.unfinished) }
     }
 
     /// Begins the run: from here on the directory stays.
@@ -139,17 +159,22 @@ impl Drop for NewRunDir {
     }
 }
 
-/// The lock and the empty folders of a directory that was reserved and is not to be used.
+/// The lock, the unfinished files and the empty folders of a directory that was reserved and is not to be used.
 #[derive(Debug)]
 pub struct Traces {
     path: PathBuf,
     made: Vec<PathBuf>,
+    unfinished: Unfinished,
 }
 
 impl Traces {
-    /// Removes them, while the directory is reserved. What holds a file stays, and so does what cannot be removed: whatever led here is
-    /// the thing to tell.
+    /// Removes them, while the directory is reserved. What holds another file stays, and so does what cannot be removed: whatever led here
+    /// is the thing to tell.
     pub fn remove(&self) {
+        for path in self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ = fs::remove_file(files::staged(&path));
+            let _ = fs::remove_file(path);
+        }
         let _ = fs::remove_file(self.path.join(LOCK));
         let folders = FOLDERS.map(|folder| self.path.join(folder));
         for folder in folders.iter().chain(self.made.iter().rev()) {
@@ -336,8 +361,11 @@ fn refuse_contents(path: &Path) -> Result<(), ReportError> {
         Err(error) => return Err(unwritable(path)(error)),
     };
     for entry in entries {
-        let name = entry.map_err(unwritable(path))?.file_name();
-        if name != LOCK {
+        let entry = entry.map_err(unwritable(path))?;
+        let name = entry.file_name();
+        // ours is empty; what has something in it is somebody's, whatever it is called
+        let is_lock = name == LOCK && entry.metadata().is_ok_and(|found| found.is_file() && found.len() == 0);
+        if !is_lock {
             return Err(ReportError::NotEmpty { path: path.to_owned(), found: name.to_string_lossy().into_owned() });
         }
     }
@@ -469,7 +497,18 @@ mod tests {
     }
 
     #[test]
-    fn traces_are_removed_and_files_are_not() {
+    fn a_users_file_that_is_called_lock_is_refused_and_unchanged() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(LOCK);
+        fs::write(&file, "combination").unwrap();
+        assert!(matches!(create(folder.path()), Err(ReportError::NotEmpty { .. })));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "combination");
+        fs::write(&file, "").unwrap();
+        assert!(create(folder.path()).is_ok(), "what a process left that died at once");
+    }
+
+    #[test]
+    fn traces_are_removed_and_other_files_are_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b");
         let reserved = NewRunDir::reserve(&path).unwrap();
@@ -478,7 +517,27 @@ mod tests {
         drop(reserved);
         let reserved = NewRunDir::reserve(&path).unwrap();
         reserved.write_about(&about()).unwrap();
+        // half of a file, as a full disk leaves it
+        fs::write(files::staged(&reserved.file("results.json")), "{").unwrap();
         reserved.traces().remove();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        drop(reserved);
+        let reserved = NewRunDir::reserve(&path).unwrap();
+        fs::write(path.join("results.json"), "another's").unwrap();
+        reserved.write_about(&about()).unwrap();
+        drop(reserved);
+        assert!(path.join("results.json").is_file() && !path.join(ABOUT).exists());
+    }
+
+    #[test]
+    fn files_that_are_kept_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let reserved = NewRunDir::reserve(&path).unwrap();
+        reserved.write_about(&about()).unwrap();
+        reserved.keep();
+        reserved.traces().remove();
+        drop(reserved);
         assert!(path.join(ABOUT).is_file() && !path.join(LOCK).exists());
     }
 
