@@ -160,8 +160,11 @@ impl Summary {
         texts.into_iter().chain(scores.into_iter().filter_map(score)).collect()
     }
 
-    /// Counts the prompts of the tail that differ: a run counts one as often as it comes.
+    /// Counts the prompts of the tail that differ: a run counts one as often as it comes, an evaluation once.
     fn count_tail(&mut self, texts: &Texts) {
+        if self.is_evaluation {
+            return;
+        }
         if let Some(EvaluatedTail::PromptScores { threshold, prompts: Some(prompts), .. }) = &mut self.tail {
             let counts = texts.count_rows(&texts.tail(*threshold));
             if counts.texts == *prompts {
