@@ -344,6 +344,29 @@ mod tests {
     }
 
     #[test]
+    fn a_run_counts_equal_prompts_of_the_tail_and_an_evaluation_has_done_so() {
+        let row = |prompt: &str, response: &str| TextRow {
+            prompt: prompt.into(),
+            prompt_score: Some(-3.0),
+            good: None,
+            response: response.into(),
+            reward: Some(0.0),
+            judge: None,
+            method: "dpo".into(),
+            seed: 1,
+        };
+        let texts = Texts::new(&policies(["dpo"].into_iter()), vec![row("a", "x"), row("a", "y")]);
+        let counted = |kind: &str| {
+            let tail = r#"{"by": "prompt_scores", "threshold": -2.5, "share": null, "prompts": 2}"#;
+            let mut summary = Summary::read(&format!(r#"{{{kind} "methods": {{}}, "tail": {tail}}}"#)).unwrap();
+            summary.count_tail(&texts);
+            summary.tail
+        };
+        let by_prompts = |prompts| Some(EvaluatedTail::PromptScores { threshold: -2.5, share: None, prompts: Some(prompts) });
+        assert_eq!((counted(""), counted(r#""kind": "evaluation","#)), (by_prompts(1), by_prompts(2)));
+    }
+
+    #[test]
     fn what_an_evaluation_leaves_out_is_counted() {
         let method = r#"{"rows": 20, "missing_responses": 3, "reward_left_out": {"missing": 0, "not_finite": 2}}"#;
         let summary = Summary::read(&format!(r#"{{"methods": {{"dpo": {method}, "sft": {{"rows": 20}}}}}}"#)).unwrap();
