@@ -198,10 +198,11 @@ fn freed_memory_stays_with_the_program_unless_the_user_has_his_own_settings() {
         let environment = fs::read(format!("/proc/{}/environ", child.id())).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
-        let mut entries = environment.split(|&byte| byte == 0).map(String::from_utf8_lossy);
-        entries.find_map(|entry| entry.strip_prefix("GLIBC_TUNABLES=").map(str::to_owned))
+        String::from_utf8_lossy(&environment).into_owned()
     };
-    assert!(settings(None).is_some_and(|found| found.contains("glibc.malloc.trim_threshold=")));
-    let own = "glibc.malloc.check=0";
-    assert_eq!(settings(Some(own)).as_deref(), Some(own));
+    // older versions of glibc cut what they have read into its parts, each with an end of its own
+    let found = settings(None);
+    assert!(found.contains("GLIBC_TUNABLES=glibc.malloc.") && found.contains("glibc.malloc.trim_threshold="), "{found:?}");
+    let found = settings(Some("glibc.malloc.check=0"));
+    assert!(found.contains("GLIBC_TUNABLES=glibc.malloc.check=0") && !found.contains("trim_threshold"), "{found:?}");
 }

@@ -235,7 +235,7 @@ fn what_a_file_does_not_allow_is_said_and_the_rest_is_judged() {
         "a [2J: no buckets, as too few",
         "b: no curve, as it has several seeds",
         "b: of 10 rows, 0 have no score and 1 have one that is NaN or infinite",
-        "the tail is 100 % of the texts, not the lowest 10 %",
+        "the tail is 100 % of the prompts, not the lowest 10 %",
         "2 prompts have scores of their own that contradict each other",
         "intervals over prompts rest on 2 prompts: with fewer than 10",
         "3.5",

@@ -36,8 +36,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(), // prints help (0) or the mistake (2)
     };
-    // cargo and what it starts, such as a browser, keep to their own ways
-    if !matches!(cli.command, Command::Ci(_)) {
+    // other commands have nothing to gain, and `ci` starts cargo and a browser, which keep to their own ways
+    if matches!(cli.command, Command::Reproduce(_) | Command::Train(_) | Command::Pretrain(_) | Command::Bench(_)) {
         heap::keep_freed_memory();
     }
     progress::init_logging();

@@ -169,7 +169,8 @@ impl<'a> Table<'a> {
         if let Some(name) = names.iter().find(|name| !self.has(name)) {
             return Err(self.missing(&[name]));
         }
-        for name in names {
+        // elsewhere "a.b" may be a column and the field of another: it is the column
+        for name in names.iter().filter(|_| matches!(self.kind, Kind::Csv)) {
             let found = self.names.iter().filter(|there| there == name).count();
             if found > 1 {
                 return Err(DataError::RepeatedColumn { path: self.path.into(), column: (*name).to_owned(), found });

@@ -78,6 +78,13 @@ fn a_truncated_parquet_file_is_refused() {
 }
 
 #[test]
+fn a_column_goes_before_the_field_of_another_that_is_called_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(&dir, "a.jsonl", b"{\"a.b\":\"column\",\"a\":{\"b\":\"field\"}}\n");
+    assert_eq!(read_texts(&path, "a.b").unwrap(), ["column"]);
+}
+
+#[test]
 fn a_column_that_is_there_twice_is_refused_where_it_is_wanted() {
     let text = message("a.csv", b"text,label,text,x,x\na,1,b,2,3\n");
     assert!(text.ends_with("has 2 columns \"text\", expected one: rename the others in its first line"), "{text}");

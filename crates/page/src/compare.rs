@@ -130,7 +130,6 @@ fn differences(one: &Run, other: &Run) -> Vec<String> {
             found.push(format!("{what} is {left} in {here} and {right} in {there}"));
         }
     };
-    differ("the task", one.results.task.clone(), other.results.task.clone());
     differ("the split", one.results.split.clone(), other.results.split.clone());
     let tail = |run: &Run| match run.results.tail {
         None => "none".to_owned(),
@@ -150,19 +149,24 @@ fn differences(one: &Run, other: &Run) -> Vec<String> {
     differ("the unit of length", unit(one), unit(other));
     let digest = |run: &Run, input: &str| run.about.as_ref().and_then(|about| about.inputs.get(input)).cloned();
     let short = |digest: String| format!("{digest:.12}");
-    let mut is_known = false;
+    let mut known = 0;
     for input in ["evaluation texts", "reward model"] {
         if let (Some(left), Some(right)) = (digest(one, input), digest(other, input)) {
-            is_known = true;
+            known += 1;
             differ(&format!("the digest of the {input}"), short(left), short(right));
         }
     }
-    if !is_known {
+    let (prompts, others) = (one.texts.prompts(), other.texts.prompts());
+    let has_no_prompts = prompts.is_empty() || others.is_empty();
+    if known < 2 && has_no_prompts {
+        // its name is but that of a file of settings, where the inputs themselves can be compared
+        differ("the task", one.results.task.clone(), other.results.task.clone());
+    }
+    if known == 0 {
         // the same texts may lie in several places, so that this counts only where nothing better is known
         differ("the source of the data", one.results.data.clone(), other.results.data.clone());
     }
-    let (prompts, others) = (one.texts.prompts(), other.texts.prompts());
-    if prompts.is_empty() || others.is_empty() {
+    if has_no_prompts {
         let size = |run: &Run| match run.results.tail {
             Some(EvaluatedTail::PromptScores { prompts: Some(prompts), .. }) => format!("{prompts} prompts"),
             _ => "unknown".to_owned(),
@@ -229,7 +233,10 @@ mod tests {
             ("the unit of length is tokens", &|files| {
                 files.results = files.results.replacen('{', "{\"length_unit\":\"words\",", 1);
             }),
-            ("the task is imdb", &|files| files.results = files.results.replace("\"imdb\"", "\"rtp\"")),
+            ("the task is imdb", &|files| {
+                files.results = files.results.replace("\"imdb\"", "\"rtp\"");
+                (files.about, files.texts) = (None, None);
+            }),
             ("digest of the evaluation texts", &|files| {
                 files.about = files.about.take().map(|text| text.replace("\"0a\"", "\"1a\""))
             }),
@@ -257,6 +264,19 @@ mod tests {
             let text = Comparison::new(runs, true).unwrap().table();
             assert!(text.contains("not on the same prompts: ") && text.contains(said), "{text}");
         }
+    }
+
+    #[test]
+    fn another_name_of_the_task_makes_no_other_prompts() {
+        let with = |change: &dyn Fn(&mut crate::RunFiles)| {
+            let mut other = files(Kind::Loss);
+            other.results = other.results.replace("\"imdb\"", "\"alpha-low\"");
+            change(&mut other);
+            Comparison::new(vec![run(Kind::Gain), Run::new(other).unwrap()], false).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(with(&|_| {}), Ok(()));
+        assert_eq!(with(&|files| files.about = None), Ok(()), "the prompts are the same");
+        assert_eq!(with(&|files| files.texts = None), Ok(()), "the digests are the same");
     }
 
     #[test]

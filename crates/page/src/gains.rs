@@ -10,15 +10,15 @@ use crate::compare::letter;
 use crate::error::PageError;
 use crate::model::{Policy, Run};
 use crate::summary::enumerate;
-use crate::texts::Sample;
+use crate::texts::{Prompt, Sample};
 
 /// What a run gains over the first of a comparison.
 #[derive(Clone, Debug)]
 pub(crate) struct Gains {
     /// Which run it is.
     place: usize,
-    /// By policy.
-    compared: Vec<(String, Comparison)>,
+    /// By policy, each with how many of its prompts are in the tail.
+    compared: Vec<(String, Comparison, usize)>,
     /// Policies that both have, each with why there is no more to say of them.
     others: Vec<(String, Why)>,
     has_policies_in_common: bool,
@@ -44,7 +44,7 @@ impl Gains {
         let in_both = |policy: &&Policy| first.policy(&policy.key).is_some();
         for policy in run.methods.iter().filter(in_both) {
             match gain(&policy.key, run, first)? {
-                Ok(gain) => compared.push((policy.label.clone(), gain)),
+                Ok((gain, in_tail)) => compared.push((policy.label.clone(), gain, in_tail)),
                 Err(why) => others.push((policy.label.clone(), why)),
             }
         }
@@ -61,10 +61,11 @@ impl Gains {
             )];
         }
         let mut sentences = Vec::new();
-        for (label, Comparison { prompts, reward, tail, .. }) in &self.compared {
+        for (label, Comparison { prompts, reward, tail, .. }, in_tail) in &self.compared {
             let of_tail = tail.as_ref().map(|tail| format!(", {tail} in the tail")).unwrap_or_default();
             let gain = number(&format!("{reward} on average{of_tail}"));
-            let few = few_prompts(*prompts, None).map(|few| format!(" But {few}.")).unwrap_or_default();
+            let few =
+                few_prompts(*prompts, tail.as_ref().map(|_| *in_tail)).map(|few| format!(" But {few}.")).unwrap_or_default();
             sentences.push(format!(
                 "{} of run {run} against that of run A, on the {prompts} prompts that both have: {gain}; brackets are 95 % intervals \
                  over prompts.{few}",
@@ -90,8 +91,8 @@ impl Gains {
 /// The mean reward of each prompt's texts, by the prompt's text.
 type Means<'a> = HashMap<&'a str, f64>;
 
-/// The gain of a policy, or why there is none.
-fn gain(method: &str, run: &Run, first: &Run) -> Result<Result<Comparison, Why>, PageError> {
+/// The gain of a policy and how many of its prompts are in the tail, or why there is none.
+fn gain(method: &str, run: &Run, first: &Run) -> Result<Result<(Comparison, usize), Why>, PageError> {
     let of = |run: &'_ Run| run.texts.of(method).count();
     if of(run) == 0 || of(first) == 0 {
         return Ok(Err(Why::NoTexts));
@@ -109,8 +110,8 @@ fn gain(method: &str, run: &Run, first: &Run) -> Result<Result<Comparison, Why>,
     if own.is_empty() {
         return Ok(Err(Why::NoSeed));
     }
-    let mut prompts = first.texts.all().to_vec();
-    prompts.retain(|prompt| own.iter().chain(&base).all(|means| means.contains_key(prompt.text.as_str())));
+    let is_common = |prompt: &&Prompt| own.iter().chain(&base).all(|means| means.contains_key(prompt.text.as_str()));
+    let prompts: Vec<&Prompt> = first.texts.all().iter().filter(is_common).collect();
     if prompts.len() < 2 {
         return Ok(Err(Why::FewPrompts));
     }
@@ -119,7 +120,7 @@ fn gain(method: &str, run: &Run, first: &Run) -> Result<Result<Comparison, Why>,
     let tail: Vec<usize> = (0..prompts.len()).filter(within).collect();
     let rewards = |means: &Means<'_>| prompts.iter().filter_map(|prompt| means.get(prompt.text.as_str()).copied()).collect();
     let rows = |samples: &[Means<'_>]| samples.iter().map(rewards).collect::<Vec<Vec<f64>>>();
-    Ok(Ok(Comparison::of((method, &rows(&own)), (method, &rows(&base)), &tail)?))
+    Ok(Ok((Comparison::of((method, &rows(&own)), (method, &rows(&base)), &tail)?, tail.len())))
 }
 
 /// Whether two runs have the same texts with the same rewards.
@@ -188,7 +189,8 @@ mod tests {
         assert!(told[0].contains("on the 11 prompts"), "{told:?}");
         let told = sentences(|files| files.texts.as_mut().unwrap().retain(|row| row.prompt.contains(['7'])));
         assert!(
-            told[0].contains("on the 4 prompts") && told[0].contains(" But intervals over prompts rest on 4 prompts:"),
+            told[0].contains("on the 4 prompts")
+                && told[0].contains(" But intervals over prompts rest on 4 prompts, and on 2 in the tail:"),
             "{told:?}"
         );
     }

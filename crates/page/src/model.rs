@@ -160,8 +160,11 @@ impl Summary {
         texts.into_iter().chain(scores.into_iter().filter_map(score)).collect()
     }
 
-    /// Counts the prompts of the tail that differ: a run counts one as often as it comes.
+    /// Counts the prompts of the tail that differ: a run counts one as often as it comes, an evaluation once.
     fn count_tail(&mut self, texts: &Texts) {
+        if self.is_evaluation {
+            return;
+        }
         if let Some(EvaluatedTail::PromptScores { threshold, prompts: Some(prompts), .. }) = &mut self.tail {
             let counts = texts.count_rows(&texts.tail(*threshold));
             if counts.texts == *prompts {
@@ -338,6 +341,29 @@ mod tests {
         assert_eq!((lowest.threshold(), head(&lowest, "length")), (None, "length (words)".to_owned()));
         assert_eq!(read("null").tail, None);
         assert!(Summary::read(r#"{"methods": {}, "tail": {"by": "prompt_scores"}}"#).is_err());
+    }
+
+    #[test]
+    fn a_run_counts_equal_prompts_of_the_tail_and_an_evaluation_has_done_so() {
+        let row = |prompt: &str, response: &str| TextRow {
+            prompt: prompt.into(),
+            prompt_score: Some(-3.0),
+            good: None,
+            response: response.into(),
+            reward: Some(0.0),
+            judge: None,
+            method: "dpo".into(),
+            seed: 1,
+        };
+        let texts = Texts::new(&policies(["dpo"].into_iter()), vec![row("a", "x"), row("a", "y")]);
+        let counted = |kind: &str| {
+            let tail = r#"{"by": "prompt_scores", "threshold": -2.5, "share": null, "prompts": 2}"#;
+            let mut summary = Summary::read(&format!(r#"{{{kind} "methods": {{}}, "tail": {tail}}}"#)).unwrap();
+            summary.count_tail(&texts);
+            summary.tail
+        };
+        let by_prompts = |prompts| Some(EvaluatedTail::PromptScores { threshold: -2.5, share: None, prompts: Some(prompts) });
+        assert_eq!((counted(""), counted(r#""kind": "evaluation","#)), (by_prompts(1), by_prompts(2)));
     }
 
     #[test]

@@ -50,7 +50,8 @@ pub(crate) fn read_if_there(path: &Path) -> Result<Option<String>, ReportError> 
     }
 }
 
-fn staged(path: &Path) -> PathBuf {
+/// Where a file is until it is whole.
+pub(crate) fn staged(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".part");
     path.with_file_name(name)

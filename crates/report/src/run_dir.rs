@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +48,12 @@ pub struct NewRunDir {
     lock: Option<File>,
     /// Directories made on the way, outermost first.
     made: Vec<PathBuf>,
+    /// Files that go if they do not come to be all that is wanted.
+    unfinished: Unfinished,
 }
+
+/// Files that were written, or are about to be: shared by the directory and its [`Traces`].
+type Unfinished = Arc<Mutex<Vec<PathBuf>>>;
 
 impl NewRunDir {
     /// Makes and locks the directory of a new run.
@@ -86,7 +92,7 @@ impl NewRunDir {
 
     fn take(path: PathBuf, made: Vec<PathBuf>) -> Result<Self, ReportError> {
         let lock = lock(&path)?;
-        let taken = Self { path, lock: Some(lock), made };
+        let taken = Self { path, lock: Some(lock), made, unfinished: Unfinished::default() };
         // two processes that were given the same new directory: the second one finds it begun
         refuse_contents(&taken.path)?;
         probe(&taken.path)?;
@@ -104,13 +110,27 @@ impl NewRunDir {
     /// # Errors
     /// [`ReportError::Io`] if it cannot be written.
     pub fn write_about(&self, about: &About) -> Result<(), ReportError> {
-        files::write(&self.path.join(ABOUT), json(about).as_bytes())
+        files::write(&self.file(ABOUT), json(about).as_bytes())
     }
 
-    /// What the directory leaves behind as long as nothing is written into it, for whoever ends the process without dropping this.
+    /// The path of a file that is about to be written into a directory that is to hold results without a run. Unless it is [kept](Self::keep),
+    /// it leaves with the directory.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        let path = self.path.join(name);
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
+        path
+    }
+
+    /// Everything is written: from here on the files stay.
+    pub fn keep(&self) {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// What the directory leaves behind as long as it holds nothing whole, for whoever ends the process without dropping this.
     #[must_use]
     pub fn traces(&self) -> Traces {
-        Traces { path: self.path.clone(), made: self.made.clone() }
+        Traces { path: self.path.clone(), made: self.made.clone(), unfinished: Arc::clone(&self.unfinished) }
     }
 
     /// Begins the run: from here on the directory stays.
@@ -139,17 +159,22 @@ impl Drop for NewRunDir {
     }
 }
 
-/// The lock and the empty folders of a directory that was reserved and is not to be used.
+/// The lock, the unfinished files and the empty folders of a directory that was reserved and is not to be used.
 #[derive(Debug)]
 pub struct Traces {
     path: PathBuf,
     made: Vec<PathBuf>,
+    unfinished: Unfinished,
 }
 
 impl Traces {
-    /// Removes them, while the directory is reserved. What holds a file stays, and so does what cannot be removed: whatever led here is
-    /// the thing to tell.
+    /// Removes them, while the directory is reserved. What holds another file stays, and so does what cannot be removed: whatever led here
+    /// is the thing to tell.
     pub fn remove(&self) {
+        for path in self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ = fs::remove_file(files::staged(&path));
+            let _ = fs::remove_file(path);
+        }
         let _ = fs::remove_file(self.path.join(LOCK));
         let folders = FOLDERS.map(|folder| self.path.join(folder));
         for folder in folders.iter().chain(self.made.iter().rev()) {
@@ -336,8 +361,11 @@ fn refuse_contents(path: &Path) -> Result<(), ReportError> {
         Err(error) => return Err(unwritable(path)(error)),
     };
     for entry in entries {
-        let name = entry.map_err(unwritable(path))?.file_name();
-        if name != LOCK {
+        let entry = entry.map_err(unwritable(path))?;
+        let name = entry.file_name();
+        // ours is empty; what has something in it is somebody's, whatever it is called
+        let is_lock = name == LOCK && entry.metadata().is_ok_and(|found| found.is_file() && found.len() == 0);
+        if !is_lock {
             return Err(ReportError::NotEmpty { path: path.to_owned(), found: name.to_string_lossy().into_owned() });
         }
     }
@@ -377,115 +405,4 @@ fn json(about: &About) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn about() -> About {
-        let inputs = [("policy".to_owned(), "0a1b".to_owned())].into();
-        About {
-            version: "0.1.0".into(),
-            commit: None,
-            device: "flex".into(),
-            seeds: vec![1],
-            command: vec![],
-            inputs,
-            places: [].into(),
-        }
-    }
-
-    fn create(path: &Path) -> Result<RunDir, ReportError> {
-        NewRunDir::reserve(path)?.begin("task = \"t\"\n", &about())
-    }
-
-    #[test]
-    fn a_new_directory_is_made_with_its_parents() {
-        let folder = tempfile::tempdir().unwrap();
-        let run = create(&folder.path().join("a/b")).unwrap();
-        assert_eq!(run.config().unwrap(), "task = \"t\"\n");
-        assert_eq!(run.about().unwrap(), about());
-        assert!(run.checkpoint_path(Method::RaRlhf, 3).ends_with("checkpoints/seed-3-ra-rlhf"));
-    }
-
-    #[test]
-    fn a_directory_that_holds_a_run_is_refused_and_unchanged() {
-        let folder = tempfile::tempdir().unwrap();
-        drop(create(folder.path()).unwrap());
-        let refused = NewRunDir::reserve(folder.path()).unwrap_err();
-        assert!(matches!(refused, ReportError::HoldsARun { .. }) && refused.is_usage());
-        assert_eq!(RunDir::open(folder.path()).unwrap().config().unwrap(), "task = \"t\"\n");
-    }
-
-    #[test]
-    fn a_directory_with_other_files_is_refused_and_unchanged() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("thesis.tex"), "years").unwrap();
-        let message = create(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("thesis.tex"), "{message}");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn two_processes_do_not_share_a_directory() {
-        let folder = tempfile::tempdir().unwrap();
-        let run = create(folder.path()).unwrap();
-        assert!(matches!(RunDir::open(folder.path()), Err(ReportError::InUse { .. })));
-        drop(run);
-        assert!(RunDir::open(folder.path()).is_ok());
-    }
-
-    #[test]
-    fn resuming_nothing_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(RunDir::open(folder.path()), Err(ReportError::NoRun { .. })));
-        assert!(matches!(RunDir::open(&folder.path().join("no")), Err(ReportError::NoRun { .. })));
-    }
-
-    #[test]
-    fn a_path_below_a_file_cannot_be_a_run_directory() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("file"), "").unwrap();
-        let refused = create(&folder.path().join("file/run")).unwrap_err();
-        assert!(matches!(refused, ReportError::Unwritable { .. }), "{refused:?}");
-    }
-
-    #[test]
-    fn numbered_directories_count_up() {
-        let folder = tempfile::tempdir().unwrap();
-        let make =
-            || NewRunDir::reserve_numbered(&folder.path().join("runs"), "imdb-smoke").unwrap().begin("", &about()).unwrap();
-        let (first, second) = (make(), make());
-        assert!(first.path().ends_with("runs/imdb-smoke-1") && second.path().ends_with("runs/imdb-smoke-2"));
-    }
-
-    #[test]
-    fn a_run_that_never_begins_leaves_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        drop(NewRunDir::reserve(&folder.path().join("a/b")).unwrap());
-        drop(NewRunDir::reserve_numbered(&folder.path().join("runs"), "imdb-smoke").unwrap());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-        // a directory of the user's stays
-        drop(NewRunDir::reserve(folder.path()).unwrap());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn traces_are_removed_and_files_are_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a/b");
-        let reserved = NewRunDir::reserve(&path).unwrap();
-        reserved.traces().remove();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-        drop(reserved);
-        let reserved = NewRunDir::reserve(&path).unwrap();
-        reserved.write_about(&about()).unwrap();
-        reserved.traces().remove();
-        assert!(path.join(ABOUT).is_file() && !path.join(LOCK).exists());
-    }
-
-    #[test]
-    fn a_reserved_directory_is_in_use() {
-        let folder = tempfile::tempdir().unwrap();
-        let _reserved = NewRunDir::reserve(folder.path()).unwrap();
-        assert!(matches!(NewRunDir::reserve(folder.path()), Err(ReportError::InUse { .. })));
-    }
-}
+mod tests;

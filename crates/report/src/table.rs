@@ -38,7 +38,8 @@ pub fn table(results: &Results, style: Style) -> String {
     tables.join("\n")
 }
 
-/// [`table`] of an evaluation; a figure that could not be computed is a dash, and one that no method has is left out.
+/// [`table`] of an evaluation; a figure that could not be computed is a dash, and one that no method has is left out, but for a tail whose
+/// threshold was asked for.
 #[must_use]
 pub fn evaluation_table(evaluation: &Evaluation, style: Style) -> String {
     // older files do not say how many seeds a method has
@@ -59,8 +60,18 @@ pub fn evaluation_table(evaluation: &Evaluation, style: Style) -> String {
         column.key != "cvar" || !matches!(evaluation.tail, Some(EvaluatedTail::LowestScores { .. }))
     };
     let is_there = |column: &Column<EvaluatedMethod>| rows.iter().any(|row| (column.get)(row.figures).is_some());
+    // that it is empty is the answer
+    let is_asked = |column: &Column<EvaluatedMethod>| match (column.key, evaluation.tail) {
+        ("tail", Some(EvaluatedTail::PromptScores { share: None, .. } | EvaluatedTail::OwnScores { .. })) => {
+            rows.iter().any(|row| row.figures.reward.is_some())
+        }
+        ("judge_tail", Some(EvaluatedTail::PromptScores { share: None, .. })) => {
+            rows.iter().any(|row| row.figures.judge.is_some())
+        }
+        _ => false,
+    };
     let there = |columns: &[Column<EvaluatedMethod>]| -> Vec<Column<EvaluatedMethod>> {
-        columns.iter().copied().filter(|column| is_told(column) && is_there(column)).collect()
+        columns.iter().copied().filter(|column| is_told(column) && (is_there(column) || is_asked(column))).collect()
     };
     let columns = [there(&EVALUATED_QUALITY), there(&EVALUATED_TEXT)];
     let mut tables: Vec<String> =
@@ -250,6 +261,16 @@ mod tests {
         evaluation.methods.remove("mine");
         let text = evaluation_table(&evaluation, Style::Plain);
         assert_eq!(text.split_whitespace().collect::<Vec<_>>(), ["length", "(words)", "theirs", "7.0", "[6.5,", "7.5]"]);
+    }
+
+    #[test]
+    fn an_empty_tail_that_was_asked_for_is_shown() {
+        let mut evaluation = evaluation();
+        evaluation.methods.values_mut().for_each(|method| (method.tail, method.judge_tail) = (None, None));
+        assert!(!evaluation_table(&evaluation, Style::Plain).contains("tail"));
+        evaluation.tail = Some(EvaluatedTail::PromptScores { threshold: -100.0, share: None, prompts: Some(0) });
+        let text = evaluation_table(&evaluation, Style::Plain);
+        assert!(text.contains("tail ≤ -100 (0 prompts)"), "{text}");
     }
 
     #[test]

@@ -232,6 +232,18 @@ fn resuming_takes_the_recorded_settings_and_lists_what_differs() {
 }
 
 #[test]
+fn a_run_that_was_named_otherwise_than_its_file_goes_on_with_that_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    fs::write(&file, "preset = \"imdb-smoke\"").unwrap();
+    let args = RunArgs { config: Some(file), ..RunArgs::default() };
+    // as it was named before files gave their names
+    let config = RunConfig { task: "imdb".to_owned(), ..resolve(None, None, &args, None).unwrap() };
+    let text = to_toml(&config).unwrap();
+    assert_eq!(resolve(None, None, &args, Some((Path::new("config.toml"), &text))).unwrap().task, "imdb");
+}
+
+#[test]
 fn seeds_count_up() {
     let config = resolve(Some(TASK), None, &set(&["run.seed=4", "run.seeds=3"]), None).unwrap();
     assert_eq!(config.seed_list(), [4, 5, 6]);

@@ -199,8 +199,8 @@ impl EvaluateArgs {
         ]
     }
 
-    /// Takes the directory of `--out`, if there is one: whether it can be written is found out before anything is read. Ctrl-C leaves
-    /// nothing of it.
+    /// Takes the directory of `--out`, if there is one: whether it can be written is found out before anything is read. Until the
+    /// results are whole, Ctrl-C and errors leave nothing of it.
     ///
     /// # Errors
     /// A directory that holds something or cannot be written.

@@ -139,11 +139,10 @@ fn methods(
 
 /// What `tail` is the mean of: one threshold for all methods.
 fn tail(args: &EvaluateArgs, texts: &Generations, groups: &[Group], level: RiskLevel) -> Result<Option<EvaluatedTail>> {
-    let finite = |scores: &Scores| scores.iter().flatten().copied().filter(|score| score.is_finite()).collect::<Vec<_>>();
     if texts.scores.is_none() && texts.judge.is_none() {
         return Ok(None);
     }
-    let scores = texts.prompt_scores.as_ref().map(finite).filter(|scores| !scores.is_empty());
+    let scores = Some(notes::different_scores(texts)).filter(|scores| !scores.is_empty());
     let tail = match (scores, args.judging.tail_threshold) {
         (None, None) => EvaluatedTail::LowestScores { share: level.alpha() },
         (None, Some(threshold)) => EvaluatedTail::OwnScores { threshold },

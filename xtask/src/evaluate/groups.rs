@@ -49,9 +49,11 @@ fn key(values: &[&str], names: &[String], otherwise: &str, row: usize) -> Result
     let mut seed = None;
     for (place, (name, value)) in names.iter().zip(values).enumerate() {
         if is_seed(place, name) {
-            let number = value.trim().parse();
-            let wrong = |_| Failure::new(format!("column {SEED:?}, row {}: found {value:?}, expected a whole number", row + 1));
-            seed = Some(number.map_err(wrong)?);
+            let wrong = || {
+                Failure::new(format!("column {SEED:?}, row {}: found {value:?}, expected a whole number", row + 1))
+                    .hint("fill it in, or name other columns with --group-by")
+            };
+            seed = Some(whole(value.trim()).ok_or_else(wrong)?);
         } else if place == 0 {
             method.push((*value).to_owned());
         } else {
@@ -59,6 +61,13 @@ fn key(values: &[&str], names: &[String], otherwise: &str, row: usize) -> Result
         }
     }
     Ok((if method.is_empty() { otherwise.to_owned() } else { method.join(", ") }, seed))
+}
+
+/// The seed that a field says. What Python's data frames make of a column with a gap is 1.0, the same seed as 1.
+fn whole(text: &str) -> Option<u64> {
+    let digits =
+        text.split_once('.').filter(|(_, zeros)| zeros.bytes().all(|digit| digit == b'0')).map_or(text, |(digits, _)| digits);
+    digits.parse().ok()
 }
 
 /// The different seeds, in order.
@@ -105,6 +114,7 @@ mod tests {
     fn a_seed_that_is_none_is_named_with_its_row() {
         let texts = texts(&[&["a", "a"], &["1", "x"]]);
         let message = groups(&texts, &["model".into(), "seed".into()], "file").unwrap_err().to_string();
-        assert_eq!(message, "column \"seed\", row 2: found \"x\", expected a whole number");
+        assert!(message.starts_with("column \"seed\", row 2: found \"x\", expected a whole number"), "{message}");
+        assert_eq!(["7", "7.0", "7.", "7.5", "-1.0", ""].map(whole), [Some(7), Some(7), Some(7), None, None, None]);
     }
 }

@@ -46,9 +46,10 @@ fn tell(
 ) -> Result<()> {
     if let Some((out, about)) = &out {
         out.write_about(about)?;
-        write_generation_rows(&out.path().join("generations.parquet"), rows(&texts, groups))?;
+        write_generation_rows(&out.file("generations.parquet"), rows(&texts, groups))?;
         // last: what has results is whole
-        evaluation.write(&out.path().join("results.json"))?;
+        evaluation.write(&out.file("results.json"))?;
+        out.keep();
     }
     // the page reads its own
     drop(texts);

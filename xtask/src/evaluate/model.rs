@@ -1,6 +1,6 @@
 //! A model on the held-out prompts of a task, with the task's settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::Path;
 
@@ -34,7 +34,7 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
     let out = args.reserve()?;
     let inputs = Inputs::load(&config, &models::locate(&config)?, &device)?;
     let base = base(&preset, &model)?.map(|dir| Gpt2::load(&ModelDir::open(dir)?, &device)).transpose()?;
-    let tail = inputs.tail(&config).len();
+    let tail = inputs.tail(&config).into_iter().map(|row| &inputs.prompts[row].text).collect::<HashSet<_>>().len();
     let threshold = config.evaluation.tail_threshold;
     let wanted = Wanted {
         tail: Some(EvaluatedTail::PromptScores { threshold, share: None, prompts: Some(tail) }),

@@ -48,15 +48,22 @@ pub(super) fn without_spaces(texts: &Generations) -> Option<String> {
 /// Says that a tail by a share is noticeably more than that share, as many prompts score alike.
 pub(super) fn ties(texts: &Generations, tail: &EvaluatedTail, level: RiskLevel) -> Option<String> {
     let EvaluatedTail::PromptScores { threshold, share: Some(_), .. } = *tail else { return None };
-    let scores: Vec<f64> = texts.prompt_scores.iter().flatten().flatten().copied().filter(|score| score.is_finite()).collect();
+    let scores = different_scores(texts);
     let (found, wanted) = (at_or_below(&scores, threshold).ok()?.len(), level.count(scores.len()));
     (found as f64 > 1.1 * wanted as f64).then(|| {
         let [real, share] =
             [found as f64 / scores.len() as f64, level.alpha()].map(|share| number(100.0 * share, 1).replace(".0", ""));
-        format!(
-            "the tail is {real} % of the texts, not the lowest {share} %: so many have a prompt that scores {threshold} or less"
-        )
+        format!("the tail is {real} % of the prompts, not the lowest {share} %: so many score {threshold} or less")
     })
+}
+
+/// The finite score of each different prompt, however many texts it has. Rows without a prompt count one by one.
+pub(super) fn different_scores(texts: &Generations) -> Vec<f64> {
+    let mut seen = HashSet::new();
+    let scores = texts.prompt_scores.iter().flatten().enumerate();
+    let scored = scores.filter_map(|(row, score)| Some((row, score.filter(|score| score.is_finite())?)));
+    let prompt = |row: usize| texts.prompts.as_ref().and_then(|prompts| prompts.get(row)).ok_or(row);
+    scored.filter(|(row, _)| seen.insert(prompt(*row))).map(|(_, score)| score).collect()
 }
 
 /// Says that a curve or groups were asked for which a method has not.
@@ -127,6 +134,15 @@ mod tests {
         assert_eq!(told(&[("This film", " is good"), ("That ", "is"), ("A", "b")]), "");
         assert_eq!(told(&[("这部电影", "很好"), ("这部", "电影")]), "", "a script without spaces");
         assert_eq!(told(&[("", "whole"), ("a", "")]), "");
+    }
+
+    #[test]
+    fn the_score_of_a_prompt_counts_once_however_many_texts_it_has() {
+        let mut all = texts(&[("a", "x"), ("a", "y"), ("b", "x"), ("c", "x"), ("a", "z")]);
+        all.prompt_scores = Some(vec![Some(-1.0), Some(-1.0), Some(f64::NAN), Some(2.0), Some(-1.0)]);
+        assert_eq!(different_scores(&all), [-1.0, 2.0]);
+        all.prompts = None;
+        assert_eq!(different_scores(&all), [-1.0, -1.0, 2.0, -1.0]);
     }
 
     #[test]

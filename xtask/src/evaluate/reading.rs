@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::Result;
-use tailguard_data::{DataError, GenerationColumns, Generations, Scores, read_generations};
+use tailguard_data::{DataError, GenerationColumns, Generations, Labels, Scores, read_generations};
 
 use super::args::EvaluateArgs;
 use super::groups::SEED;
+use crate::failure::Failure;
 
 /// Columns that are read if nothing else is said: those of a run's `generations.parquet`.
 pub(super) const PROMPT: &str = "prompt";
@@ -19,6 +20,9 @@ const JUDGE: &str = "judge";
 const METHOD: &str = "method";
 /// How far scores of one prompt may lie apart: other batches round otherwise.
 const ROUNDING: f64 = 1e-3;
+
+/// What to do where a column of a run's is not what it should be.
+const GROUP_BY: &str = "fill it in, or name the columns that tell rows apart, as in --group-by method";
 
 /// A file as it was read.
 pub(super) struct Read {
@@ -32,18 +36,12 @@ pub(super) struct Read {
 /// Reads the columns that were named, and those that stand where a run has them.
 ///
 /// # Errors
-/// A file that cannot be read, or lacks a column that was named.
+/// A file that cannot be read, or lacks a column that was named, or some of whose rows alone name a method or a seed.
 pub(super) fn read(args: &EvaluateArgs, file: &Path) -> Result<Read> {
     let there = tailguard_data::table::columns(file)?;
     let (mut columns, taken) = columns(args, &there);
-    let mut texts = match read_generations(file, &columns) {
-        // texts that were judged without seeds have an empty column of them
-        Err(DataError::Value { column, found, .. }) if taken.contains(&SEED) && column == SEED && found == "nothing" => {
-            columns.group.retain(|column| column != SEED);
-            read_generations(file, &columns)?
-        }
-        other => other?,
-    };
+    let mut texts = read_taken(file, &mut columns, &taken)?;
+    let without = drop_empty(&mut texts, &mut columns, &taken, file);
     let mut kept: Vec<&str> = Vec::new();
     let has_any = |scores: &Option<Scores>| scores.iter().flatten().any(Option::is_some);
     for column in taken {
@@ -52,7 +50,7 @@ pub(super) fn read(args: &EvaluateArgs, file: &Path) -> Result<Read> {
             PROMPT_SCORE => &mut texts.prompt_scores,
             JUDGE => &mut texts.judge,
             column => {
-                kept.extend(Some(column).filter(|column| columns.group.iter().any(|name| name == column)));
+                kept.extend(Some(column).filter(|column| !without.contains(column)));
                 continue;
             }
         };
@@ -74,6 +72,71 @@ pub(super) fn read(args: &EvaluateArgs, file: &Path) -> Result<Read> {
     }
     notes.extend(one_score_each(&mut texts));
     Ok(Read { texts, group_by: columns.group, notes })
+}
+
+/// Reads the columns. Of those that were taken as the file is that of a run, a method or a seed that no row has is none: texts that were
+/// judged without seeds have an empty column of them. One that some rows have tells them apart, and must be there in all.
+fn read_taken(file: &Path, columns: &mut GenerationColumns, taken: &[&str]) -> Result<Generations> {
+    loop {
+        match read_generations(file, columns) {
+            Err(DataError::Value { column, .. })
+                if taken.contains(&column.as_str())
+                    && columns.group.contains(&column)
+                    && has_no_value(file, columns, &column) =>
+            {
+                columns.group.retain(|name| *name != column);
+            }
+            Err(error @ DataError::Value { .. }) => {
+                let DataError::Value { column, .. } = &error else { return Err(error.into()) };
+                if taken.contains(&column.as_str()) && columns.group.contains(column) {
+                    return Err(Failure::new(error.to_string()).hint(GROUP_BY).into());
+                }
+                return Err(error.into());
+            }
+            other => return Ok(other?),
+        }
+    }
+}
+
+/// Whether no row has a value in a column.
+fn has_no_value(file: &Path, columns: &GenerationColumns, column: &str) -> bool {
+    // a score may be missing, as no name may be
+    let alone =
+        GenerationColumns { response: columns.response.clone(), score: Some(column.to_owned()), ..GenerationColumns::default() };
+    read_generations(file, &alone).is_ok_and(|texts| texts.scores.iter().flatten().all(Option::is_none))
+}
+
+/// Takes out those of the columns that were taken whose every field is empty, and says which of them are not there: method, seed. What
+/// has seeds and no method is all of one, that of the file's name.
+fn drop_empty(
+    texts: &mut Generations,
+    columns: &mut GenerationColumns,
+    taken: &[&'static str],
+    file: &Path,
+) -> Vec<&'static str> {
+    let rows = texts.responses.len();
+    let taken = [METHOD, SEED].into_iter().filter(|column| taken.contains(column));
+    let mut without = Vec::new();
+    for column in taken {
+        let place = columns.group.iter().position(|name| name == column);
+        let is_empty = |labels: &Labels| (0..rows).all(|row| labels.get(row).is_none_or(|label| label.trim().is_empty()));
+        match place {
+            Some(place) if texts.groups.get(place).is_some_and(is_empty) => {
+                columns.group.remove(place);
+                texts.groups.remove(place);
+                without.push(column);
+            }
+            Some(_) => {}
+            None => without.push(column),
+        }
+    }
+    if without == [METHOD] {
+        let (name, mut methods) = (file.file_stem().unwrap_or_default().to_string_lossy(), Labels::default());
+        (0..rows).for_each(|_| methods.push(&name));
+        columns.group.insert(0, METHOD.to_owned());
+        texts.groups.insert(0, methods);
+    }
+    without
 }
 
 /// The columns to read, and which of them are taken as the file is that of a run.
@@ -180,6 +243,47 @@ mod tests {
         assert_eq!((scored.score, scored.prompt_score, taken), (None, None, vec!["judge"]));
         assert_eq!(asked(&["--score-column", "judge", "--judge", "dir"]).1, ["method", "seed"]);
         assert!(asked(&["--response-column", "good"]).1.is_empty());
+    }
+
+    /// Reads a file of four rows with these methods and seeds, as they stand in JSON or CSV; gives the columns and labels of the groups.
+    fn grouped(name: &str, methods_and_seeds: [(&str, &str); 4]) -> Result<Vec<(String, Vec<String>)>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let csv = "prompt,response,reward,prompt_score,judge,method,seed\n".to_owned();
+        let text = if name.ends_with("csv") {
+            methods_and_seeds.iter().fold(csv, |text, (method, seed)| text + &format!("p,r,1,1,,{method},{seed}\n"))
+        } else {
+            let line = |(method, seed): &(&str, &str)| {
+                format!(
+                    "{{\"prompt\":\"p\",\"response\":\"r\",\"reward\":1,\"prompt_score\":1,\"judge\":null,\"method\":{method},\"seed\":{seed}}}\n"
+                )
+            };
+            methods_and_seeds.iter().map(line).collect()
+        };
+        std::fs::write(&path, text).unwrap();
+        let words = ["xtask", "evaluate", "--generations", "a"];
+        let Command::Evaluate(args) = Cli::try_parse_from(words).unwrap().command else { panic!("not an evaluation") };
+        let read = read(&args, &path).map_err(|error| crate::failure::message(&error))?;
+        let labels = |labels: &Labels| (0..4).map(|row| labels.get(row).unwrap().to_owned()).collect();
+        Ok(read.group_by.into_iter().zip(read.texts.groups.iter().map(labels)).collect())
+    }
+
+    #[test]
+    fn a_column_that_no_row_has_is_none_and_one_that_some_rows_lack_is_refused() {
+        let ours = || vec!["a".to_owned(); 4];
+        for (name, [quoted, nothing]) in [("x.jsonl", ["\"a\"", "null"]), ("x.csv", ["a", ""])] {
+            assert_eq!(grouped(name, [(quoted, nothing); 4]), Ok(vec![("method".to_owned(), ours())]), "{name}");
+            assert_eq!(grouped(name, [(nothing, nothing); 4]), Ok(Vec::new()), "{name}");
+            // the seeds stay apart, and all are of the file
+            let seeds = [(nothing, "1"), (nothing, "1"), (nothing, "2"), (nothing, "2")];
+            let found = grouped(name, seeds).unwrap();
+            assert_eq!(found[0], ("method".to_owned(), vec!["x".to_owned(); 4]));
+            assert_eq!(found[1], ("seed".to_owned(), ["1", "1", "2", "2"].map(str::to_owned).to_vec()));
+        }
+        let message = grouped("x.jsonl", [("\"a\"", "1"), ("\"a\"", "1"), ("\"a\"", "null"), ("\"a\"", "2")]).unwrap_err();
+        assert!(message.contains("column \"seed\", row 3") && message.contains("--group-by"), "{message}");
+        let message = grouped("x.jsonl", [("\"a\"", "1"), ("null", "1"), ("\"a\"", "2"), ("\"a\"", "2")]).unwrap_err();
+        assert!(message.contains("column \"method\", row 2") && message.contains("--group-by"), "{message}");
     }
 
     #[test]

@@ -203,10 +203,13 @@ fn check_counts(config: &RunConfig, train: &[Record], evaluation: &[Record]) -> 
     let mut lower: Vec<String> = Vec::new();
     for (_, key, found, _) in few.iter().filter(|(_, _, found, _)| *found > 0) {
         lower.push(format!("--set {key}={found}"));
-        // may not be larger than the batch
-        lower.extend(
-            (*key == "ppo.batch_size" && config.ppo.minibatch_size > *found).then(|| format!("--set ppo.minibatch_size={found}")),
-        );
+        // what may not be larger
+        let (within, value) = match *key {
+            "ppo.batch_size" => ("ppo.minibatch_size", config.ppo.minibatch_size),
+            "evaluation.prompts" => ("evaluation.shown_samples", config.evaluation.shown_samples),
+            _ => continue,
+        };
+        lower.extend((value > *found).then(|| format!("--set {within}={found}")));
     }
     let lower = if lower.is_empty() { String::new() } else { format!(", or lower the settings: {}", lower.join(" ")) };
     let short = match config.data.min_chars {

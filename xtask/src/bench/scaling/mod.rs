@@ -3,7 +3,8 @@
 mod plot;
 mod table;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -105,20 +106,23 @@ pub(crate) fn run(args: &ScalingArgs) -> Result<()> {
         ["--threads".to_owned(), args.threads.to_string()],
     ]
     .concat();
+    // what was measured stays, whatever becomes of the rest
+    let path = args.out.join(RAW);
+    let mut raw = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     let (mut growths, mut lines): (Vec<Growth>, Vec<Value>) = (Vec::new(), Vec::new());
     for quantity in Quantity::ALL {
         let mut points = Vec::new();
         for size in quantity.sizes() {
             tracing::info!("{} {size}", quantity.name());
             let line = child::ours("iteration", common.iter().cloned().chain(quantity.flags(size)))?;
+            writeln!(raw, "{line}").with_context(|| format!("cannot write {}", path.display()))?;
             points.push(Point::read(size, &line)?);
             lines.push(line);
         }
         growths.push((quantity, points));
     }
-    let raw: String = lines.iter().map(|line| format!("{line}\n")).collect();
     let table = table::markdown(&growths, &lines);
-    for (name, text) in [(RAW, raw), (TABLE, table.clone()), (PLOT, plot::svg(&growths)?)] {
+    for (name, text) in [(TABLE, table.clone()), (PLOT, plot::svg(&growths)?)] {
         let path = args.out.join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
