@@ -2,7 +2,8 @@
 //!
 //! By default glibc gives large blocks back to the system as soon as they are freed, and gets the next ones page by page, each cleared by the
 //! kernel. A training step allocates gradients and activations anew, so that at the size of GPT-2 a third of an iteration was spent in the
-//! kernel: an update of RA-RLHF took 6.3 s, and takes 4.0 s with its memory kept (2 cores of an AMD EPYC, 26 November 2026).
+//! kernel: an update of RA-RLHF took 6.3 s, and takes 4.0 s with its memory kept (`bench iteration --size gpt2 --alpha-keep 0.4`, 2 cores of an
+//! AMD EPYC, 26 November 2026).
 //!
 //! glibc reads how it should behave from the environment, before `main`. So the program starts itself again, once, with that said.
 
