@@ -48,9 +48,9 @@ pub fn device_name() -> String {
 }
 
 /// By what factor tolerances are wider on that device: on CUDA Burn rounds the factors of a matrix product to TF32, which has 10 bits
-/// behind the point.
+/// behind the point. PyTorch, its factors rounded so, is up to 320 times 1e-4 from the classifiers' logits.
 fn leeway() -> f64 {
-    if device_name().starts_with("cuda") { 200.0 } else { 1.0 }
+    if device_name().starts_with("cuda") { 400.0 } else { 1.0 }
 }
 
 /// Reads one JSON fixture, such as `cases("ppo/cases.json")`.
