@@ -1,6 +1,7 @@
 //! The settings of PPO, and what makes them valid.
 
 use crate::error::PpoError;
+use crate::kl::KlController;
 
 /// Settings of one PPO run (Appendix C.2 and Table 5 of arXiv 2501.06911), shared by RLHF and RA-RLHF.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +42,13 @@ pub struct PpoConfig {
 }
 
 impl PpoConfig {
+    /// The KL controller's gain, `K_beta`.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "batch sizes are small")]
+    pub fn kl_gain(&self) -> f64 {
+        if self.kl_horizon > 0.0 { self.batch_size as f64 / self.kl_horizon } else { 0.0 }
+    }
+
     /// Checks every setting.
     ///
     /// # Errors
@@ -73,7 +81,12 @@ impl PpoConfig {
             ("value_coef", self.value_coef.to_string(), not_negative(self.value_coef), "0 or more"),
             ("kl_coef", self.kl_coef.to_string(), not_negative(self.kl_coef), "0 or more"),
             ("kl_target", self.kl_target.to_string(), positive(self.kl_target), "a positive number"),
-            ("kl_horizon", self.kl_horizon.to_string(), not_negative(self.kl_horizon), "0 or more"),
+            (
+                "kl_horizon",
+                self.kl_horizon.to_string(),
+                not_negative(self.kl_horizon) && self.kl_gain() < KlController::GAIN_LIMIT,
+                "0, or more than a fifth of batch_size",
+            ),
             ("ratio_threshold", self.ratio_threshold.to_string(), self.ratio_threshold > 1.0, "above 1"),
         ];
         match checks.into_iter().find(|(_, _, valid, _)| !valid) {

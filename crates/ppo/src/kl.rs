@@ -67,10 +67,14 @@ pub struct KlController {
 }
 
 impl KlController {
+    /// Gains are below this: one update moves the coefficient by up to a fifth of the gain, and it must stay positive.
+    pub const GAIN_LIMIT: f64 = 5.0;
+
     /// A controller that starts at `coef`; `gain` is the paper's `K_beta`, batch / horizon in its Table 5.
     ///
     /// # Errors
-    /// [`PpoError::Setting`] unless `coef` and `gain` are at least 0, `target` is positive, and all are finite.
+    /// [`PpoError::Setting`] unless `coef` and `gain` are at least 0, `target` is positive, all are finite, and `gain` is below
+    /// [`GAIN_LIMIT`](Self::GAIN_LIMIT).
     pub fn adaptive(coef: f64, target: f64, gain: f64) -> Result<Self, PpoError> {
         let refuse = |key, found: f64, expected| Err(PpoError::Setting { key, found: found.to_string(), expected });
         if !(coef.is_finite() && coef >= 0.0) {
@@ -79,8 +83,8 @@ impl KlController {
         if !(target.is_finite() && target > 0.0) {
             return refuse("kl_target", target, "a positive number");
         }
-        if !(gain.is_finite() && gain >= 0.0) {
-            return refuse("the KL controller's gain", gain, "0 or more");
+        if !(0.0..Self::GAIN_LIMIT).contains(&gain) {
+            return refuse("the KL controller's gain, batch_size / kl_horizon,", gain, "0 or more and below 5");
         }
         Ok(Self { coef, target, gain })
     }
@@ -136,5 +140,7 @@ mod tests {
         assert!(KlController::adaptive(-0.1, 6.0, 0.1).is_err());
         assert!(KlController::adaptive(0.1, 0.0, 0.1).is_err());
         assert!(KlController::adaptive(0.1, 6.0, f64::NAN).is_err());
+        // 1 - 0.2 * 5 = 0: the penalty would be gone, and beyond it a reward
+        assert!(KlController::adaptive(0.1, 6.0, 5.0).is_err());
     }
 }

@@ -53,13 +53,16 @@ pub fn next_token_step(
 /// Mean negative log-likelihood per token over many rows, without gradients, `batch_size` rows at a time.
 ///
 /// # Errors
-/// As [`next_token_loss`].
+/// As [`next_token_loss`]; [`Gpt2Error::Empty`] without rows.
 pub fn validation_loss(model: &Gpt2, rows: &[Vec<u32>], batch_size: usize) -> Result<f64, Gpt2Error> {
+    if rows.is_empty() {
+        return Err(Gpt2Error::Empty { row: 0, rows: 0 });
+    }
     let model = &model.valid();
     let (mut sum, mut count) = (0.0, 0usize);
     for batch in rows.chunks(batch_size.max(1)) {
         let views: Vec<&[u32]> = batch.iter().map(Vec::as_slice).collect();
-        let tokens: usize = views.iter().map(|row| row.len() - 1).sum();
+        let tokens: usize = views.iter().map(|row| row.len().saturating_sub(1)).sum();
         let loss = f64::from(next_token_loss(model, &views)?.into_scalar::<f32>());
         #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
         let weight = tokens as f64;

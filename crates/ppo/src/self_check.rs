@@ -14,8 +14,8 @@ const LIMIT: f64 = 5e-3;
 /// Checks a first batch, sampled by a policy that still is the reference:
 ///
 /// 1. the KL to the reference is 0,
-/// 2. the log-probabilities noted while sampling are those of a pass over the whole sequence: the ratio will be 1, and
-///    sampling and scoring use the same distribution,
+/// 2. the log-probabilities noted while sampling are those of a pass over the whole sequence: the ratio will be 1 (what top-k, top-p and
+///    `min_new_tokens` cut is drawn from, not scored: as in TRL, it is not seen here),
 /// 3. a row scored alone is a row scored in a padded batch,
 /// 4. the score lands on the last response token,
 /// 5. one kept episode gives finite advantages.

@@ -24,7 +24,7 @@ use crate::update::{KeptBatch, Train, update};
 pub struct Trainer<'a> {
     /// Settings of PPO.
     pub config: &'a PpoConfig,
-    /// How many episodes count at each iteration; [`SoftRiskSchedule::keep_all`] makes this RLHF.
+    /// How many episodes of a batch of `config.batch_size` count at each iteration; [`SoftRiskSchedule::keep_all`] makes this RLHF.
     pub schedule: SoftRiskSchedule,
     /// The level whose CVaR of the rewards is reported; it does not enter training.
     pub reported_level: RiskLevel,
@@ -56,9 +56,7 @@ impl TrainingState {
     pub fn new(supervised: &Gpt2, config: &PpoConfig) -> Result<Self, PpoError> {
         config.validate()?;
         let policy = Policy::new(supervised.clone().train());
-        #[expect(clippy::cast_precision_loss, reason = "batch sizes are small")]
-        let gain = if config.kl_horizon > 0.0 { config.batch_size as f64 / config.kl_horizon } else { 0.0 };
-        let kl = KlController::adaptive(config.kl_coef, config.kl_target, gain)?;
+        let kl = KlController::adaptive(config.kl_coef, config.kl_target, config.kl_gain())?;
         Ok(Self { policy, optimizer: adam(), kl, iteration: 0 })
     }
 }
@@ -67,16 +65,22 @@ impl TrainingState {
 pub type Observer<'a> = dyn FnMut(&IterationStats, &TrainingState) -> Result<ControlFlow<()>, PpoError> + 'a;
 
 impl Trainer<'_> {
-    /// Runs the iterations that are left in `state`.
+    /// Runs the iterations that are left in `state`. A run begins with the policy that is the reference: its first batch checks that their KL is 0.
     ///
     /// # Errors
-    /// Settings out of range, too few prompts, a failed self-check, numbers that are not finite, or what the observer returns.
+    /// Settings out of range, a schedule of another batch size, too few prompts, a failed self-check, numbers that are not finite, or what the
+    /// observer returns.
     pub fn run(&self, state: TrainingState, observe: &mut Observer<'_>) -> Result<TrainingState, PpoError> {
         self.config.validate()?;
         self.rollout.sampling.validate()?;
         let batch_size = self.config.batch_size;
         if self.prompts.len() < batch_size {
             return Err(PpoError::TooFewPrompts { needed: batch_size, found: self.prompts.len() });
+        }
+        let of_schedule = self.schedule.keep(0);
+        if of_schedule != batch_size {
+            let (key, found) = ("the risk schedule's batch", of_schedule.to_string());
+            return Err(PpoError::Setting { key, found, expected: "that of the training, batch_size" });
         }
         let TrainingState { mut policy, mut optimizer, mut kl, iteration: done } = state;
         let distribution = self.rollout.sampling.distribution();

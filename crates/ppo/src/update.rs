@@ -60,7 +60,7 @@ impl KeptBatch {
     }
 }
 
-/// What happened in one update, as means over its optimiser steps.
+/// What happened in one update, as means over its minibatches, the skipped ones among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct UpdateStats {
     /// Policy loss before the value loss is added.
@@ -75,7 +75,8 @@ pub struct UpdateStats {
     pub ratio: f64,
     /// Largest distance of the ratio from 1 in the first minibatch of the update, which sees the policy that sampled.
     pub first_ratio_gap: f64,
-    /// Minibatches skipped because their mean ratio was above the threshold.
+    /// Minibatches skipped because their mean ratio was above the threshold: no step is taken. (TRL takes one with a loss of 0, in which
+    /// Adam's momentum still moves the weights.)
     pub skipped: usize,
     /// Optimiser steps taken.
     pub steps: usize,

@@ -10,6 +10,7 @@ mod sections;
 
 use std::path::Path;
 
+use tailguard_ppo::KlController;
 use toml::Value;
 
 pub(crate) use error::ConfigError;
@@ -157,7 +158,6 @@ fn checked(task: Option<&Task>, layers: &Layers) -> Result<RunConfig, ConfigErro
     let at_most = [
         ("ppo.minibatch_size", ppo.minibatch_size, "ppo.batch_size", ppo.batch_size),
         ("sampling.min_new_tokens", sampling.min_new_tokens, "sampling.max_new_tokens", sampling.max_new_tokens),
-        ("ppo.value_warmup", ppo.value_warmup, "ppo.iterations", ppo.iterations),
         ("evaluation.shown_samples", config.evaluation.shown_samples, "evaluation.prompts", config.evaluation.prompts),
     ];
     for (key, found, other, most) in at_most {
@@ -166,10 +166,24 @@ fn checked(task: Option<&Task>, layers: &Layers) -> Result<RunConfig, ConfigErro
             return Err(ConfigError::Conflict { origin: layers.origin(key), key, found, detail });
         }
     }
-    if config.risk.warmup >= ppo.iterations {
-        let (key, found) = ("risk.warmup", config.risk.warmup);
-        let detail = format!("ppo.iterations is {}: expected less, or no episode is ever dropped", ppo.iterations);
-        return Err(ConfigError::Conflict { origin: layers.origin(key), key, found, detail });
+    #[expect(clippy::cast_precision_loss, reason = "batch sizes are small")]
+    if ppo.kl_horizon > 0.0 && ppo.batch_size as f64 / ppo.kl_horizon >= KlController::GAIN_LIMIT {
+        let (key, found) = ("ppo.kl_horizon", ppo.kl_horizon.to_string());
+        let expected = format!(
+            "0, or more than a fifth of ppo.batch_size, which is {}: or the KL coefficient turns negative",
+            ppo.batch_size
+        );
+        return Err(ConfigError::Value { origin: layers.origin(key), key: key.to_owned(), found, expected });
+    }
+    let warmups = [
+        ("risk.warmup", config.risk.warmup, "no episode is ever dropped"),
+        ("ppo.value_warmup", ppo.value_warmup, "the policy never learns"),
+    ];
+    for (key, found, otherwise) in warmups {
+        if found >= ppo.iterations {
+            let detail = format!("ppo.iterations is {}: expected less, or {otherwise}", ppo.iterations);
+            return Err(ConfigError::Conflict { origin: layers.origin(key), key, found, detail });
+        }
     }
     Ok(config)
 }

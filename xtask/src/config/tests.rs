@@ -206,6 +206,8 @@ fn settings_that_contradict_each_other_are_refused() {
         refused(&["ppo.iterations=10", "risk.warmup=10"]),
         "--set: risk.warmup = 10, but ppo.iterations is 10: expected less, or no episode is ever dropped"
     );
+    assert!(refused(&["ppo.value_warmup=100", "ppo.iterations=100"]).ends_with("or the policy never learns"));
+    assert!(refused(&["ppo.batch_size=128", "ppo.kl_horizon=20"]).contains("more than a fifth of ppo.batch_size, which is 128"));
 }
 
 #[test]
