@@ -40,6 +40,20 @@ impl SizeName {
     }
 }
 
+/// How iterations are timed.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TimingArgs {
+    /// Share of the episodes that update the policy: 1 is RLHF, 0.4 the late phase of RA-RLHF with alpha 0.4
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+    pub(crate) alpha_keep: f64,
+    /// Measured iterations of a size, after one to warm up
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) iters: usize,
+    /// Threads
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) threads: usize,
+}
+
 /// What is measured.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SizeArgs {
@@ -73,15 +87,8 @@ pub(crate) struct SizeArgs {
     /// Passes over the kept episodes
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) ppo_epochs: usize,
-    /// Share of the episodes that update the policy: 1 is RLHF, 0.4 the late phase of RA-RLHF with alpha 0.4
-    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
-    pub(crate) alpha_keep: f64,
-    /// Measured iterations, after one to warm up
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub(crate) iters: usize,
-    /// Threads
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub(crate) threads: usize,
+    #[command(flatten)]
+    pub(crate) timing: TimingArgs,
     /// Decides weights, prompts and draws
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
@@ -132,16 +139,27 @@ pub(crate) struct CompareArgs {
 /// `bench scaling`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ScalingArgs {
-    /// Share of the episodes that update the policy
-    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
-    pub(crate) alpha_keep: f64,
-    /// Measured iterations of each size, after one to warm up
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub(crate) iters: usize,
-    /// Threads
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub(crate) threads: usize,
+    #[command(flatten)]
+    pub(crate) timing: TimingArgs,
     /// Folder for the table, the plot and the raw lines
     #[arg(long, value_name = "DIR", default_value = "runs/scaling")]
     pub(crate) out: PathBuf,
+}
+
+#[cfg(test)]
+impl SizeArgs {
+    /// What the flags after `bench iteration` say.
+    ///
+    /// # Panics
+    /// If they are wrong.
+    pub(crate) fn of(flags: &[&str]) -> Self {
+        use clap::Parser;
+
+        #[derive(Parser)]
+        struct Flags {
+            #[command(flatten)]
+            size: SizeArgs,
+        }
+        Flags::try_parse_from([&["bench"], flags].concat()).unwrap_or_else(|error| panic!("{error}")).size
+    }
 }

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Gpt2Args) -> Result<()> {
     if !(args.product_seconds.is_finite() && args.product_seconds >= 0.0) {
         return Err(Failure::usage(format!("--product-seconds is {}, expected 0 or more", args.product_seconds)).into());
     }
-    device::set_threads(args.size.threads)?;
+    device::set_threads(args.size.timing.threads)?;
     let device = device::select(&args.size.device)?;
     let policy = Policy::new(sizes.model(&device)?);
     let parameters = policy.num_params();

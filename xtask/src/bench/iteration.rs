@@ -27,7 +27,7 @@ use crate::failure::say;
 /// Sizes that make no sense, a device that is not there, a training that fails or that did other work than was asked for.
 pub(crate) fn run(args: &SizeArgs) -> Result<()> {
     let sizes = Sizes::resolve(args)?;
-    device::set_threads(args.threads)?;
+    device::set_threads(args.timing.threads)?;
     let device = device::select(&args.device)?;
     let supervised = sizes.model(&device)?;
     let config = ppo_config(&sizes);

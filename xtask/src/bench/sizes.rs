@@ -59,12 +59,12 @@ impl Sizes {
             gen_len: args.gen_len,
             ppo_epochs: args.ppo_epochs,
             mini_batch: args.mini_batch.unwrap_or(mini_batch),
-            alpha_keep: args.alpha_keep,
-            iters: args.iters,
+            alpha_keep: args.timing.alpha_keep,
+            iters: args.timing.iters,
             seed: args.seed,
         };
         sizes.check()?;
-        if args.threads == 0 {
+        if args.timing.threads == 0 {
             return Err(Failure::usage("--threads is 0, expected at least 1"));
         }
         Ok(sizes)
@@ -155,19 +155,10 @@ pub(crate) const TINY: Sizes = Sizes {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
 
-    #[derive(Parser)]
-    struct Words {
-        #[command(flatten)]
-        size: SizeArgs,
-    }
-
-    fn resolve(words: &[&str]) -> Result<Sizes, String> {
-        let args = Words::try_parse_from([&["bench"], words].concat()).unwrap().size;
-        Sizes::resolve(&args).map_err(|failure| failure.to_string())
+    fn resolve(flags: &[&str]) -> Result<Sizes, String> {
+        Sizes::resolve(&SizeArgs::of(flags)).map_err(|failure| failure.to_string())
     }
 
     #[test]

@@ -101,9 +101,9 @@ pub(crate) fn run(args: &ScalingArgs) -> Result<()> {
     fs::create_dir_all(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
     let common = [
         ["--size".to_owned(), "xs".to_owned()],
-        ["--alpha-keep".to_owned(), args.alpha_keep.to_string()],
-        ["--iters".to_owned(), args.iters.to_string()],
-        ["--threads".to_owned(), args.threads.to_string()],
+        ["--alpha-keep".to_owned(), args.timing.alpha_keep.to_string()],
+        ["--iters".to_owned(), args.timing.iters.to_string()],
+        ["--threads".to_owned(), args.timing.threads.to_string()],
     ]
     .concat();
     // what was measured stays, whatever becomes of the rest
@@ -133,23 +133,15 @@ pub(crate) fn run(args: &ScalingArgs) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::super::args::SizeArgs;
     use super::super::sizes::Sizes;
     use super::*;
 
-    #[derive(Parser)]
-    struct Words {
-        #[command(flatten)]
-        size: SizeArgs,
-    }
-
     #[test]
     fn every_size_is_one_that_can_be_run_and_the_second_is_xs() {
         let resolve = |flags: Vec<String>| {
-            let words = ["bench", "--size", "xs"].map(str::to_owned).into_iter().chain(flags);
-            Sizes::resolve(&Words::try_parse_from(words).unwrap().size).unwrap_or_else(|error| panic!("{error}"))
+            let flags: Vec<&str> = ["--size", "xs"].into_iter().chain(flags.iter().map(String::as_str)).collect();
+            Sizes::resolve(&SizeArgs::of(&flags)).unwrap_or_else(|error| panic!("{error}"))
         };
         let base = resolve(Vec::new());
         for quantity in Quantity::ALL {
