@@ -42,13 +42,6 @@ pub struct PpoConfig {
 }
 
 impl PpoConfig {
-    /// The KL controller's gain, `K_beta`.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "batch sizes are small")]
-    pub fn kl_gain(&self) -> f64 {
-        if self.kl_horizon > 0.0 { self.batch_size as f64 / self.kl_horizon } else { 0.0 }
-    }
-
     /// Checks every setting.
     ///
     /// # Errors
@@ -84,7 +77,7 @@ impl PpoConfig {
             (
                 "kl_horizon",
                 self.kl_horizon.to_string(),
-                not_negative(self.kl_horizon) && self.kl_gain() < KlController::GAIN_LIMIT,
+                not_negative(self.kl_horizon) && KlController::gain(self.batch_size, self.kl_horizon) < KlController::GAIN_LIMIT,
                 "0, or more than a fifth of batch_size",
             ),
             ("ratio_threshold", self.ratio_threshold.to_string(), self.ratio_threshold > 1.0, "above 1"),

@@ -70,6 +70,13 @@ impl KlController {
     /// Gains are below this: one update moves the coefficient by up to a fifth of the gain, and it must stay positive.
     pub const GAIN_LIMIT: f64 = 5.0;
 
+    /// The gain of a batch size and a horizon, `batch_size / horizon`; 0 for a horizon of 0, which leaves the coefficient as it is.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "batch sizes are small")]
+    pub fn gain(batch_size: usize, horizon: f64) -> f64 {
+        if horizon > 0.0 { batch_size as f64 / horizon } else { 0.0 }
+    }
+
     /// A controller that starts at `coef`; `gain` is the paper's `K_beta`, batch / horizon in its Table 5.
     ///
     /// # Errors

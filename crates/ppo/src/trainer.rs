@@ -56,7 +56,8 @@ impl TrainingState {
     pub fn new(supervised: &Gpt2, config: &PpoConfig) -> Result<Self, PpoError> {
         config.validate()?;
         let policy = Policy::new(supervised.clone().train());
-        let kl = KlController::adaptive(config.kl_coef, config.kl_target, config.kl_gain())?;
+        let kl =
+            KlController::adaptive(config.kl_coef, config.kl_target, KlController::gain(config.batch_size, config.kl_horizon))?;
         Ok(Self { policy, optimizer: adam(), kl, iteration: 0 })
     }
 }

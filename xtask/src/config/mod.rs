@@ -166,8 +166,7 @@ fn checked(task: Option<&Task>, layers: &Layers) -> Result<RunConfig, ConfigErro
             return Err(ConfigError::Conflict { origin: layers.origin(key), key, found, detail });
         }
     }
-    #[expect(clippy::cast_precision_loss, reason = "batch sizes are small")]
-    if ppo.kl_horizon > 0.0 && ppo.batch_size as f64 / ppo.kl_horizon >= KlController::GAIN_LIMIT {
+    if KlController::gain(ppo.batch_size, ppo.kl_horizon) >= KlController::GAIN_LIMIT {
         let (key, found) = ("ppo.kl_horizon", ppo.kl_horizon.to_string());
         let expected = format!(
             "0, or more than a fifth of ppo.batch_size, which is {}: or the KL coefficient turns negative",
