@@ -1,7 +1,9 @@
 //! The evaluation protocol: one sample per held-out prompt, and the figures of the paper's table.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result};
-use tailguard_checkpoint::write_file;
+use tailguard_checkpoint::{Sums, write_file};
 use tailguard_gpt2::{Gpt2, TokenDistribution};
 use tailguard_metrics::{Bootstrap, NumberedNGrams, Summary, at_or_below, clustered, duplicated, empty, perplexity, repeating};
 use tailguard_ppo::episode_kl;
@@ -33,9 +35,38 @@ pub(crate) fn evaluate(
     let samples = sample(inputs, config, seed, model, Some(&inputs.base), Some(reference))?;
     let evaluation = figures(inputs, config, &samples)?;
     let rows: Vec<Generation> = samples.rows(inputs, method, seed).collect();
-    write_generations(&dir.method_generations_path(method, seed), &rows)?;
-    write_file(&dir.evaluation_path(method, seed), serde_json::to_string_pretty(&evaluation)?.as_bytes())?;
+    let (texts, path) = (dir.method_generations_path(method, seed), dir.evaluation_path(method, seed));
+    write_generations(&texts, &rows)?;
+    let written = serde_json::to_string_pretty(&evaluation)?;
+    write_sums(&path, written.as_bytes(), &texts)?;
+    // last: what has figures is evaluated
+    write_file(&path, written.as_bytes())?;
     Ok(evaluation)
+}
+
+/// Notes the digests of figures that are about to be written and of the texts that they are about: a resumed run takes both as they are.
+fn write_sums(path: &Path, figures: &[u8], texts: &Path) -> Result<()> {
+    let (list, [figures_name, texts_name]) = sums_of(path, texts);
+    let mut sums = Sums::default();
+    sums.bytes(figures, &figures_name);
+    sums.file(list.parent().unwrap_or(path), &texts_name)?;
+    Ok(sums.write(&list)?)
+}
+
+/// Compares figures and texts with their digests.
+///
+/// # Errors
+/// A file that is not as it was written.
+pub(crate) fn check_sums(path: &Path, texts: &Path) -> Result<()> {
+    let (list, names) = sums_of(path, texts);
+    Ok(Sums::check(&list, &names.each_ref().map(String::as_str))?)
+}
+
+/// The list of digests, and the names of figures and texts as seen from it.
+fn sums_of(path: &Path, texts: &Path) -> (PathBuf, [String; 2]) {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let folder = texts.parent().map(name).unwrap_or_default();
+    (path.with_extension("sha256"), [name(path), format!("../{folder}/{}", name(texts))])
 }
 
 /// What a policy made of the evaluation prompts, one entry per prompt, and of the human texts.

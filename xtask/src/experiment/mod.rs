@@ -55,7 +55,8 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
 }
 
 fn one_seed(run: &Run, inputs: &Inputs, seed: u64) -> Result<()> {
-    if Method::ALL.iter().all(|&method| run.dir.evaluation_path(method, seed).is_file()) {
+    let evaluated = Method::ALL.map(|method| phases::is_evaluated(run, method, seed));
+    if evaluated.into_iter().collect::<Result<Vec<_>>>()?.iter().all(|&is_there| is_there) {
         return Ok(());
     }
     let supervised = phases::supervised(run, inputs, seed)?;

@@ -7,14 +7,16 @@ use std::path::Path;
 
 use anyhow::Result;
 use burn::module::Module;
-use tailguard_checkpoint::{ModelDir, WeightType, recover_dir, write_dir};
+use tailguard_checkpoint::{
+    CONFIG_FILE, ModelDir, SUMS_FILE, Sums, TOKENIZER_FILE, WEIGHTS_FILE, WeightType, recover_dir, write_dir,
+};
 use tailguard_gpt2::{Gpt2, Gpt2Error};
 use tailguard_ppo::{IterationStats, PpoConfig, PpoError, SftConfig, Trainer, TrainingState};
 use tailguard_report::{EventLog, LogRow, Method, TrainingLog, read_log};
 use tailguard_risk::{RiskLevel, ScheduleConfig, SoftRiskSchedule};
 use tailguard_rollout::Rollout;
 
-use super::evaluate::evaluate;
+use super::evaluate::{check_sums, evaluate};
 use super::inputs::Inputs;
 use crate::config::RunConfig;
 use crate::interrupt;
@@ -117,7 +119,7 @@ pub(crate) fn reinforced(run: &Run, inputs: &Inputs, (method, seed): (Method, u6
 
 /// Evaluates a method unless its figures are there.
 pub(crate) fn evaluated(run: &Run, inputs: &Inputs, (method, seed): (Method, u64), model: &Gpt2, reference: &Gpt2) -> Result<()> {
-    if run.dir.evaluation_path(method, seed).is_file() {
+    if is_evaluated(run, method, seed)? {
         return Ok(());
     }
     if interrupt::requested() {
@@ -128,8 +130,25 @@ pub(crate) fn evaluated(run: &Run, inputs: &Inputs, (method, seed): (Method, u64
     Ok(())
 }
 
+/// Whether the figures of a method are there, and as they were written.
+///
+/// # Errors
+/// Figures or texts that have changed.
+pub(crate) fn is_evaluated(run: &Run, method: Method, seed: u64) -> Result<bool> {
+    let path = run.dir.evaluation_path(method, seed);
+    let is_there = path.is_file();
+    if is_there {
+        check_sums(&path, &run.dir.method_generations_path(method, seed))?;
+    }
+    Ok(is_there)
+}
+
 fn finished(path: &Path, run: &Run) -> Result<Option<Gpt2>> {
-    if path.is_dir() { Ok(Some(Gpt2::load(&ModelDir::open(path)?, &run.device)?)) } else { Ok(None) }
+    if !path.is_dir() {
+        return Ok(None);
+    }
+    Sums::check(&path.join(SUMS_FILE), &[CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE])?;
+    Ok(Some(Gpt2::load(&ModelDir::open(path)?, &run.device)?))
 }
 
 fn write_model(path: &Path, model: &Gpt2, inputs: &Inputs) -> Result<()> {
@@ -144,8 +163,8 @@ fn write_policy(path: &Path, policy: &tailguard_gpt2::Policy, inputs: &Inputs) -
 fn with_tokenizer(path: &Path, inputs: &Inputs, save: impl FnOnce(&Path) -> Result<(), Gpt2Error>) -> Result<()> {
     write_dir(path, |dir| {
         save(dir)?;
-        std::fs::copy(&inputs.tokenizer_path, dir.join("tokenizer.json"))?;
-        Ok(())
+        std::fs::copy(&inputs.tokenizer_path, dir.join(TOKENIZER_FILE))?;
+        Ok(Sums::seal(dir)?)
     })
 }
 
