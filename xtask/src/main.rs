@@ -11,6 +11,7 @@ mod device;
 mod evaluate;
 mod experiment;
 mod failure;
+mod fuzz;
 mod heap;
 mod interrupt;
 mod models;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(args),
         Command::Pretrain(command) => pretrain::run(command),
         Command::Bench(command) => bench::run(command),
+        Command::Fuzz(args) => fuzz::run(args),
         Command::Ci(args) => ci::run(args),
     };
     match outcome {
