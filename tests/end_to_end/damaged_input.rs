@@ -165,6 +165,10 @@ fn a_run_goes_on_with_what_it_wrote_or_not_at_all() {
             .refused(1, &[dir.join(file).file_stem().unwrap().to_str().unwrap()]);
         fs::write(dir.join(file), sound).unwrap();
     }
+    let config = fs::read_to_string(dir.join("config.toml")).unwrap();
+    fs::write(dir.join("config.toml"), config.replacen("kl_coef = 0.1", "kl_coef = 0.3", 1)).unwrap();
+    run(folder.path(), &["reproduce", "imdb", "--out", "run", "--resume"]).refused(2, &["other contents of: settings"]);
+    fs::write(dir.join("config.toml"), config).unwrap();
     assert_eq!(run(folder.path(), &[&words[..], &["--resume"]].concat()).code, Some(0));
     assert_eq!(fs::read(dir.join("results.json")).unwrap(), results);
 }

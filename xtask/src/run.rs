@@ -13,6 +13,7 @@ use tailguard_report::{About, NewRunDir, Process, ReportError, RunDir};
 use crate::args::{PresetName, RunArgs};
 use crate::bench::machine;
 use crate::config::{self, RunConfig};
+use crate::experiment::digests;
 use crate::failure::Failure;
 use crate::models::{self, ModelDirs, workspace};
 use crate::task::Task;
@@ -83,10 +84,15 @@ impl Prepared {
     /// Begins the run, or goes on with it: from here on Ctrl-C stops it at a safe point. `inputs` are the names and digests of what it has read.
     ///
     /// # Errors
-    /// A directory that cannot be written, or a run that was begun with other models or texts.
-    pub(crate) fn open(self, inputs: BTreeMap<String, String>) -> Result<Run> {
+    /// A directory that cannot be written, or a run that was begun with other models, texts or settings.
+    pub(crate) fn open(self, mut inputs: BTreeMap<String, String>) -> Result<Run> {
         let Self { config, device, dir, begun, .. } = self;
         interrupt::begun();
+        let settings = match &dir {
+            Dir::Resumed(dir) => dir.config()?,
+            Dir::New(_) => config::to_toml(&config)?,
+        };
+        inputs.insert("settings".to_owned(), digests::of_bytes(settings.as_bytes()));
         let dir = match dir {
             Dir::Resumed(dir) => {
                 check_resumed(&dir, &inputs)?;
@@ -94,7 +100,7 @@ impl Prepared {
             }
             Dir::New(dir) => {
                 let about = about(&config.run.device, config.seed_list(), inputs, BTreeMap::new());
-                dir.begin(&config::to_toml(&config)?, &about)?
+                dir.begin(&settings, &about)?
             }
         };
         tracing::info!("run directory: {}", dir.path().display());

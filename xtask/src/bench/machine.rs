@@ -30,6 +30,11 @@ pub(crate) fn peak_rss_mib() -> Option<f64> {
     peak_mib(&fs::read_to_string("/proc/self/status").ok()?)
 }
 
+/// CPU seconds of a process; unknown outside Linux, and once it is gone.
+pub(crate) fn cpu_seconds(process: u32) -> Option<f64> {
+    own_seconds(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+}
+
 /// The most cores that other processes took in any part of a measurement.
 pub(crate) struct OtherProcesses {
     since: Option<Reading>,
@@ -48,7 +53,7 @@ struct Reading {
 impl Reading {
     fn take() -> Option<Self> {
         let busy = busy_seconds(&fs::read_to_string("/proc/stat").ok()?)?;
-        let own = own_seconds(&fs::read_to_string("/proc/self/stat").ok()?)?;
+        let own = cpu_seconds(std::process::id())?;
         Some(Self { at: Instant::now(), busy, own })
     }
 

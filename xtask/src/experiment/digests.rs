@@ -19,6 +19,11 @@ pub(crate) fn of_model(dir: &Path) -> Result<String> {
     Ok(hex(digest))
 }
 
+/// SHA-256 of bytes.
+pub(crate) fn of_bytes(bytes: &[u8]) -> String {
+    hex(Sha256::new_with_prefix(bytes))
+}
+
 /// SHA-256 of a file.
 pub(crate) fn of_file(path: &Path) -> Result<String> {
     let mut digest = Sha256::new();

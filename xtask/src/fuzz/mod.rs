@@ -152,14 +152,12 @@ impl Fuzz {
         let sound = &self.sound[rng.random_range(0..self.sound.len())];
         let file = &sound.files[rng.random_range(0..sound.files.len())];
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let bytes = fs::read(sound.folder.join(file))?;
-        let damaged = damage(&bytes, Form::of(&name), &mut rng);
+        let damaged = damage(&sound.read(file)?, Form::of(&name), &mut rng);
         let (kind, words) = (sound.kind, sound.kind.words());
         let most_kib = sound.kib + MORE_KIB + TIMES * (damaged.len() as u64).div_ceil(1 << 10);
 
         let folder = self.work.join(format!("case-{case}"));
-        sound::copy(&sound.folder, &folder)?;
-        fs::write(folder.join(file), &damaged)?;
+        sound.copy(&folder, file, &damaged)?;
         let mut end = child::run(&folder, &words, most_kib)?;
         if end == End::Code(0)
             && let (Some(expected), Some(results)) = (&sound.results, kind.results)
@@ -181,8 +179,7 @@ impl Fuzz {
         if kept.exists() {
             fs::remove_dir_all(&kept)?;
         }
-        sound::copy(&sound.folder, &kept)?;
-        fs::write(kept.join(file), damaged)?;
+        sound.copy(&kept, file, damaged)?;
         let script = format!(
             "# {} is damaged\ncd \"$(dirname \"$0\")\" && ulimit -d {most_kib} && cargo xtask {}\n",
             file.display(),

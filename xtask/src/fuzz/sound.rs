@@ -11,49 +11,82 @@ use anyhow::{Context, Result, bail, ensure};
 use super::child::{self, End};
 use crate::models::workspace;
 
-/// Calls of the program whose input is damaged: a name, what it is called with, the folders and files whose damage it must bear.
+/// Calls of the program whose input is damaged.
 pub(super) const KINDS: &[Kind] = &[
-    Kind { name: "gpt2", words: "sample --model policy --prompt film --tokens 4 --threads 1", targets: &["policy"], ..KIND },
+    Kind { name: "gpt2", words: "sample --model policy --prompt film --tokens 4 --threads 1", damaged: &["policy"], ..KIND },
     Kind {
         name: "distilbert",
         words: "evaluate --generations texts.csv --reward distilbert --label 1",
-        targets: &["distilbert"],
+        damaged: &["distilbert"],
+        besides: &["texts.csv"],
         ..KIND
     },
-    Kind { name: "bert", words: "evaluate --generations texts.csv --reward bert --label 0", targets: &["bert"], ..KIND },
-    Kind { name: "roberta", words: "evaluate --generations texts.csv --reward roberta --label 0", targets: &["roberta"], ..KIND },
+    Kind {
+        name: "bert",
+        words: "evaluate --generations texts.csv --reward bert --label 0",
+        damaged: &["bert"],
+        besides: &["texts.csv"],
+        ..KIND
+    },
+    Kind {
+        name: "roberta",
+        words: "evaluate --generations texts.csv --reward roberta --label 0",
+        damaged: &["roberta"],
+        besides: &["texts.csv"],
+        ..KIND
+    },
     Kind {
         name: "judge",
         words: "evaluate --generations texts.csv --score-column reward --judge judge",
-        targets: &["judge"],
+        damaged: &["judge"],
+        besides: &["texts.csv"],
         ..KIND
     },
     Kind {
         name: "csv",
         words: "evaluate --generations texts.csv --score-column reward --prompt-score-column prompt_score --group-by method,seed \
                 --baseline a --curve --out out",
-        targets: &["texts.csv"],
+        damaged: &["texts.csv"],
         ..KIND
     },
     Kind {
         name: "jsonl",
         words: "evaluate --generations texts.jsonl --prompt-column prompt.text --score-column reward --group-by method \
                 --tokenizer policy --tail-threshold 0 --out out",
-        targets: &["texts.jsonl"],
+        damaged: &["texts.jsonl"],
+        besides: &["policy"],
         ..KIND
     },
     Kind {
         name: "parquet",
         words: "evaluate --generations run/generations.parquet --out out",
-        targets: &["run/generations.parquet"],
+        damaged: &["run/generations.parquet"],
         ..KIND
     },
-    Kind { name: "settings", words: "train --config run.toml --out out", targets: &["run.toml"], ..KIND },
-    Kind { name: "train-csv", words: "train --config run.toml --out out", targets: &["data"], ..KIND },
-    Kind { name: "train-jsonl", words: "train --config run.toml --data-dir jsonl --out out", targets: &["jsonl"], ..KIND },
-    Kind { name: "report", words: "report run", targets: FINISHED, ..KIND },
-    Kind { name: "compare", words: "compare run run-2 --out page.html", targets: FINISHED, ..KIND },
-    Kind { name: "resume", words: "train --out stopped --resume", targets: &["stopped"], results: Some("stopped/results.json") },
+    Kind { name: "settings", words: "train --config run.toml --out out", damaged: &["run.toml"], besides: OF_RUNS, ..KIND },
+    Kind { name: "train-csv", words: "train --config run.toml --out out", damaged: &["data"], besides: OF_RUNS, ..KIND },
+    Kind {
+        name: "train-jsonl",
+        words: "train --config run.toml --data-dir jsonl --out out",
+        damaged: &["jsonl"],
+        besides: OF_RUNS,
+        ..KIND
+    },
+    Kind { name: "report", words: "report run", damaged: FINISHED, ..KIND },
+    Kind {
+        name: "compare",
+        words: "compare run run-2 --out page.html",
+        damaged: FINISHED,
+        besides: &["run-2/results.json"],
+        ..KIND
+    },
+    Kind {
+        name: "resume",
+        words: "train --out stopped --resume",
+        damaged: &["stopped"],
+        besides: OF_RUNS,
+        results: Some("stopped/results.json"),
+    },
 ];
 
 /// What `report` and `compare` read.
@@ -65,14 +98,19 @@ const FINISHED: &[&str] = &[
     "run/generations.parquet",
     "run/metrics.parquet",
 ];
-const KIND: Kind = Kind { name: "", words: "", targets: &[], results: None };
+/// What a run reads.
+const OF_RUNS: &[&str] = &["run.toml", "data", "policy", "distilbert", "judge"];
+const KIND: Kind = Kind { name: "", words: "", damaged: &[], besides: &[], results: None };
 
 /// A call of the program.
 #[derive(Debug)]
 pub(super) struct Kind {
     pub(super) name: &'static str,
     words: &'static str,
-    targets: &'static [&'static str],
+    /// Files and folders whose damage it must bear.
+    damaged: &'static [&'static str],
+    /// What else it reads.
+    besides: &'static [&'static str],
     /// Results that are the same as of the sound input wherever the call comes to its end: what it reads was written with digests.
     pub(super) results: Option<&'static str>,
 }
@@ -81,8 +119,8 @@ pub(super) struct Kind {
 #[derive(Debug)]
 pub(super) struct Sound {
     pub(super) kind: &'static Kind,
-    /// Copied for each case.
-    pub(super) folder: PathBuf,
+    /// Holds the inputs of all kinds.
+    ground: PathBuf,
     /// The files that may be damaged, as seen from there.
     pub(super) files: Vec<PathBuf>,
     /// Memory that the sound input suffices with.
@@ -91,10 +129,28 @@ pub(super) struct Sound {
     pub(super) results: Option<Vec<u8>>,
 }
 
+impl Sound {
+    /// Reads one of the files.
+    pub(super) fn read(&self, file: &Path) -> Result<Vec<u8>> {
+        Ok(fs::read(self.ground.join(file))?)
+    }
+
+    /// Copies the input into a folder of its own, with one file replaced.
+    pub(super) fn copy(&self, folder: &Path, file: &Path, bytes: &[u8]) -> Result<()> {
+        self.kind.copy(&self.ground, folder)?;
+        Ok(fs::write(folder.join(file), bytes)?)
+    }
+}
+
 impl Kind {
     /// The words of the call.
     pub(super) fn words(&self) -> Vec<String> {
         self.words.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn copy(&self, ground: &Path, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder)?;
+        self.damaged.iter().chain(self.besides).try_for_each(|name| copy(&ground.join(name), &folder.join(name)))
     }
 }
 
@@ -116,7 +172,7 @@ const TOO_MUCH_KIB: u64 = 1 << 20;
 
 fn sound(kind: &'static Kind, ground: &Path, folder: &Path) -> Result<Sound> {
     let mut files = Vec::new();
-    for target in kind.targets {
+    for target in kind.damaged {
         list(ground, Path::new(target), &mut files)?;
     }
     files.sort();
@@ -124,12 +180,12 @@ fn sound(kind: &'static Kind, ground: &Path, folder: &Path) -> Result<Sound> {
     let mut kib = LEAST_KIB;
     while kib < TOO_MUCH_KIB {
         let copied = folder.join(kind.name);
-        copy(ground, &copied)?;
+        kind.copy(ground, &copied)?;
         let end = child::run(&copied, &kind.words(), kib)?;
         let results = kind.results.map(|path| fs::read(copied.join(path))).transpose();
         fs::remove_dir_all(&copied)?;
         match end {
-            End::Code(0) => return Ok(Sound { kind, folder: ground.to_owned(), files, kib, results: results? }),
+            End::Code(0) => return Ok(Sound { kind, ground: ground.to_owned(), files, kib, results: results? }),
             // too little memory, perhaps
             End::Fault(_) if kib * 2 < TOO_MUCH_KIB => kib *= 2,
             other => bail!("ended as {other:?}"),
@@ -152,18 +208,17 @@ fn list(root: &Path, inner: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Copies a folder.
-pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
+/// Copies a file or a folder, and makes the folder that it is to be in.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if from.is_dir() {
+        fs::create_dir_all(to)?;
+        return fs::read_dir(from)?.try_for_each(|entry| {
+            let name = entry?.file_name();
+            copy(&from.join(&name), &to.join(name))
+        });
     }
+    to.parent().map(fs::create_dir_all).transpose()?;
+    fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
     Ok(())
 }
 
