@@ -23,7 +23,7 @@ const FOLDERS: [&str; 4] = ["logs", "generations", "evaluation", "checkpoints"];
 pub struct About {
     /// Version of the program.
     pub version: String,
-    /// Commit of its source, with a `+` if the source had changes; nothing outside git.
+    /// Commit that it was built from, with a `+` if the source had changes; nothing outside git.
     pub commit: Option<String>,
     /// The device, as it was asked for.
     pub device: String,
