@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 use tailguard_report::{
-    About, Comparison, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, Method, MetricRow, OtherTail, Process, TableColumn,
-    TextRow, few_prompts, hacking, percent, upgrade,
+    About, Comparison, Diverged, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, Method, MetricRow, OtherTail, Process,
+    TableColumn, TextRow, few_prompts, hacking, percent, upgrade,
 };
 
 use crate::error::PageError;
@@ -73,6 +73,7 @@ pub(crate) struct Summary {
     pub(crate) comparisons: Vec<Comparison>,
     /// Whether some intervals are not what they would be today.
     pub(crate) is_older: bool,
+    diverged: Vec<Diverged>,
     methods: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
@@ -95,6 +96,7 @@ impl Summary {
             length_unit: Option::deserialize(&value["length_unit"])?.unwrap_or(LengthUnit::Tokens),
             comparisons: Option::deserialize(&value["comparisons"])?.unwrap_or_default(),
             is_older,
+            diverged: Option::deserialize(&value["diverged"])?.unwrap_or_default(),
             methods: BTreeMap::deserialize(&value["methods"])?,
         };
         // that of a run is by the prompts' scores, and does not say so
@@ -180,12 +182,12 @@ impl Summary {
         }
     }
 
-    /// Where a reward rises and the judge sees nothing of it.
+    /// What diverged, and where a reward rises and the judge sees nothing of it.
     fn warnings(&self) -> Vec<String> {
         let over_sft = self.comparisons.iter().filter(|comparison| comparison.over == Method::Sft.name());
         let hacked = over_sft.filter_map(|comparison| hacking(&label(&comparison.method), comparison));
         let older = self.is_older.then(|| format!("these are figures of an older version: {OLDER}"));
-        hacked.chain(older).collect()
+        self.diverged.iter().map(|diverged| format!("No figures of {diverged}")).chain(hacked).chain(older).collect()
     }
 
     /// Whether there are several seeds.
@@ -401,6 +403,13 @@ mod tests {
         let run = Run::new(RunFiles { name: "a".into(), results, ..RunFiles::default() }).unwrap();
         assert!(run.warnings[0].starts_with("dpo may please") && run.warnings[1].starts_with("RLHF may please"));
         assert_eq!(run.warnings.len(), 2, "{:?}", run.warnings);
+    }
+
+    #[test]
+    fn what_diverged_is_a_warning() {
+        let results = r#"{"methods": {}, "diverged": [{"method": "rlhf", "seed": 3, "reason": "the loss is NaN"}]}"#;
+        let run = Run::new(RunFiles { name: "a".into(), results: results.into(), ..RunFiles::default() }).unwrap();
+        assert_eq!(run.warnings, ["No figures of RLHF, seed 3: the loss is NaN"]);
     }
 
     #[test]

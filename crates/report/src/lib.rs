@@ -30,6 +30,7 @@
 //!     device: "flex".into(),
 //!     tail: Tail { threshold: -2.5, prompts: 190 },
 //!     methods: [].into(),
+//!     diverged: vec![],
 //!     comparisons: vec![],
 //! };
 //! results.write(&run.results_path())?;
@@ -69,7 +70,7 @@ pub use generations::{Generation, GenerationRow, read_generations, write_generat
 pub use log::{LogRow, TrainingLog, read_log, write_metrics};
 pub use older::upgrade;
 pub use processes::Process;
-pub use results::{Figure, Method, MethodResults, OtherTail, Results, Tail};
+pub use results::{Diverged, Figure, Method, MethodResults, OtherTail, Results, Tail};
 pub use results_file::ResultsFile;
 pub use rows::{MetricRow, TextRow, read_metrics, read_texts};
 pub use run_dir::{About, NewRunDir, RunDir, Traces};
