@@ -63,7 +63,7 @@ pub(super) fn read(args: &EvaluateArgs, file: &Path) -> Result<Read> {
             *score = f64::INFINITY.copysign(*score);
         }
     }
-    let mut notes = Vec::new();
+    let mut notes = std::mem::take(&mut texts.notes);
     if !kept.is_empty() {
         notes.push(format!(
             "the file has the columns of a run, of which these were taken: {} (--score-column, --group-by and the like name others)",
