@@ -68,6 +68,16 @@ fn a_column_of_texts_may_have_several_names_and_classes_may_be_words() {
 }
 
 #[test]
+fn a_path_that_is_no_text_is_refused_and_not_altered() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let path = Path::new(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    let args = RunArgs { data_dir: Some(path.to_owned()), ..RunArgs::default() };
+    let message = resolve(Some(TASK), None, &args, None).unwrap_err().to_string();
+    assert_eq!(message, "--data-dir: data.dir = \"caf\\xE9\", expected a path of UTF-8, as settings are a text");
+}
+
+#[test]
 fn later_layers_win() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.toml");
