@@ -317,7 +317,7 @@ fn what_cannot_be_judged_is_refused_with_its_place() {
         "a.jsonl",
         &[],
         1,
-        &["column \"response\", row 1: found [1], expected a text"],
+        &["column \"response\", line 1: found 1, expected a text"],
     );
     refused(b"a", "a.txt", &[], 1, &["unknown kind of table"]);
     refused(b"", "a.csv", &["--tail-share", "0"], 2, &["--tail-share", "above 0 and at most 1"]);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use tailguard_data::Half;
+use tailguard_data::{Half, half, half_by_parity};
 use tailguard_reward::NgramUnit;
 
 use crate::bench::args::BenchCommand;
@@ -331,17 +331,24 @@ pub(crate) struct LabelledArgs {
 /// The halves of the training texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HalfName {
-    /// Texts with an even FNV-1a hash
+    /// Texts whose SHA-256 begins with a bit of 0
     First,
-    /// Texts with an odd FNV-1a hash
+    /// Texts whose SHA-256 begins with a bit of 1
     Second,
+    /// Texts with an even FNV-1a hash: what bert-toxicity of datasets/ has learned from
+    FirstByParity,
+    /// Texts with an odd FNV-1a hash: what judge-toxicity of datasets/ has learned from
+    SecondByParity,
 }
 
-impl From<HalfName> for Half {
-    fn from(name: HalfName) -> Self {
-        match name {
-            HalfName::First => Self::First,
-            HalfName::Second => Self::Second,
+impl HalfName {
+    /// Whether a text is in it.
+    pub(crate) fn has(self, text: &str) -> bool {
+        match self {
+            Self::First => half(text) == Half::First,
+            Self::Second => half(text) == Half::Second,
+            Self::FirstByParity => half_by_parity(text) == Half::First,
+            Self::SecondByParity => half_by_parity(text) == Half::Second,
         }
     }
 }

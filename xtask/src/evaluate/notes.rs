@@ -16,7 +16,7 @@ use super::reading::PROMPT;
 /// Says that prompts are missing, where whole texts are not what was asked for.
 pub(super) fn without_prompts(args: &EvaluateArgs, texts: &Generations) -> Option<String> {
     let Some(prompts) = &texts.prompts else {
-        let note = format!("there is no column {PROMPT:?} (in JSONL, on the first line): texts are judged without prompts");
+        let note = format!("there is no column {PROMPT:?}: texts are judged without prompts");
         return args.columns.text_column.is_none().then_some(note);
     };
     let missing = (0..prompts.len()).filter(|&row| prompts.get(row).is_none()).count();

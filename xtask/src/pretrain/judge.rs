@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     fn options(out: PathBuf) -> JudgeOptions {
-        let record = |text: &str, label| Record { text: text.to_owned(), continuation: String::new(), label };
+        let record = |text: &str, label| Record { text: text.to_owned(), label, ..Record::default() };
         let both =
             ["film", "cast", "story"].map(|thing| [record(&format!("a fine {thing}"), 1), record(&format!("a dull {thing}"), 0)]);
         JudgeOptions {
