@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use polars::error::PolarsError;
+use tailguard_files::FileError;
 use tailguard_metrics::MetricsError;
 
 /// Errors of reading and writing runs. Each names the file or directory.
@@ -49,7 +50,7 @@ pub enum ReportError {
     Io {
         /// The file.
         path: PathBuf,
-        /// `"read"` or `"write"`.
+        /// What was tried: `"read"`, `"write"`, `"sync"`, ...
         action: &'static str,
         /// The system's reason.
         source: io::Error,
@@ -101,6 +102,12 @@ pub enum ReportError {
     /// Figures over which there is no spread.
     #[error("cannot combine the figures of the seeds")]
     Combine(#[from] MetricsError),
+}
+
+impl From<FileError> for ReportError {
+    fn from(FileError { path, action, source, .. }: FileError) -> Self {
+        Self::Io { path, action, source }
+    }
 }
 
 impl ReportError {

@@ -65,7 +65,7 @@ pub use error::ReportError;
 pub use evaluation::{EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LeftOut, LengthUnit, PromptBucket, QuantilePoint};
 pub use few::few_prompts;
 pub use generations::{Generation, GenerationRow, read_generations, write_generation_rows, write_generations};
-pub use log::{LogRow, TrainingLog, read_log, write_metrics};
+pub use log::{LogRow, Resumed, TrainingLog, read_log, write_metrics};
 pub use processes::Process;
 pub use results::{Figure, Method, MethodResults, OtherTail, Results, Tail};
 pub use results_file::ResultsFile;

@@ -1,7 +1,7 @@
 //! The evaluation protocol: one sample per held-out prompt, and the figures of the paper's table.
 
 use anyhow::{Context, Result};
-use tailguard_checkpoint::write_file;
+use tailguard_files::write_file;
 use tailguard_gpt2::{Gpt2, TokenDistribution};
 use tailguard_metrics::{Bootstrap, NumberedNGrams, Summary, at_or_below, clustered, duplicated, empty, perplexity, repeating};
 use tailguard_ppo::episode_kl;

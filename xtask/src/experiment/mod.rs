@@ -5,9 +5,13 @@ pub(crate) mod digests;
 pub(crate) mod evaluate;
 pub(crate) mod inputs;
 mod phases;
+mod record;
 mod summary;
 
+use std::io;
+
 use anyhow::Result;
+use tailguard_ppo::PpoError;
 use tailguard_report::{Method, ResultsFile, Style, table, warnings};
 
 use crate::args::PresetName;
@@ -27,9 +31,15 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
     let run = &prepared.open(inputs.digests.clone())?;
     for seed in run.config.seed_list() {
         if let Err(error) = one_seed(run, &inputs, seed) {
-            run.note_costs()?;
+            // the first error is the one to tell: on a full disk this fails, too
+            let noted = run.note_costs();
+            let resume = resume_command(&run.config, run.dir.path());
             return Err(match error.downcast::<Stop>() {
-                Ok(Stop) => Failure::new("stopped").hint(resume_command(&run.config, run.dir.path())).into(),
+                Ok(Stop) => noted.err().unwrap_or_else(|| Failure::new("stopped").hint(resume).into()),
+                Err(error) if is_of_files(&error) => {
+                    let hint = format!("what is done so far is kept; once there is room: {resume}");
+                    error.context(Failure::new("the run cannot go on").hint(hint))
+                }
                 Err(error) => error,
             });
         }
@@ -52,6 +62,12 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
     report::tell(run.dir.path())?;
     say(format_args!("run directory: {}", run.dir.path().display()))?;
     Ok(())
+}
+
+/// Whether the system refused a file.
+fn is_of_files(error: &anyhow::Error) -> bool {
+    let is_of_state = |error: &PpoError| matches!(error, PpoError::State { action: "write", .. });
+    error.chain().any(|cause| cause.is::<io::Error>() || cause.downcast_ref().is_some_and(is_of_state))
 }
 
 fn one_seed(run: &Run, inputs: &Inputs, seed: u64) -> Result<()> {
