@@ -9,6 +9,7 @@ use tailguard_reward::NgramUnit;
 use crate::bench::args::BenchCommand;
 use crate::evaluate::args::EvaluateArgs;
 use crate::sample::SampleArgs;
+use crate::soak::SoakArgs;
 use crate::task::{self, Task};
 
 /// Fine-tunes language models so that their worst outputs get better, not only their average.
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     /// Time PPO iterations and their parts, and compare with PyTorch and TRL
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Kill a small run at random moments, go on with it, and compare with one that was left alone
+    Soak(SoakArgs),
     /// Run every check that a change has to pass
     Ci(CiArgs),
 }

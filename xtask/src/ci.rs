@@ -36,6 +36,7 @@ const STEPS: &[Step] = &[
     ("tests", "unit, property, golden and end-to-end tests", tests),
     ("doctests", "examples in the documentation", || cargo(&["test", "--release", "--workspace", "--doc", "--quiet"], &[])),
     ("smoke", "a tiny reproduction of every task, and what it leaves behind", smoke),
+    ("soak", "a run that is killed ten times comes to the same files", soak),
     ("features", "wgpu and cuda type-check", || {
         // the build script of the CUDA runtime leaves its download out when it believes that documentation is built
         cargo(&["check", "--release", "--package", "xtask", "--features", "wgpu,cuda"], &[("DOCS_RS", "1")])
@@ -119,6 +120,12 @@ fn smoke() -> Result<Outcome> {
         check_smoke(task, &out)?;
     }
     Ok(Outcome::Passed)
+}
+
+/// Kills and resumes a small run, always at the same moments.
+fn soak() -> Result<Outcome> {
+    let words = ["run", "--quiet", "--release", "--package", "xtask", "--", "soak", "--kills", "10", "--seed", "7"];
+    cargo(&words, &[])
 }
 
 fn check_smoke(task: &Task, out: &Path) -> Result<()> {

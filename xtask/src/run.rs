@@ -52,6 +52,9 @@ pub(crate) struct Run {
 pub(crate) fn prepare(task: Option<&'static Task>, preset: Option<PresetName>, args: &RunArgs) -> Result<Prepared> {
     let begun = Instant::now();
     let resumed = args.out.as_ref().filter(|_| args.resume).map(|out| RunDir::open(out)).transpose()?;
+    for path in resumed.iter().flat_map(RunDir::recovered) {
+        tracing::info!("removed {}, which was being written when the run was killed", path.display());
+    }
     let recorded = resumed.as_ref().map(|dir| Ok::<_, ReportError>((dir.config_path(), dir.config()?))).transpose()?;
     let recorded = recorded.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
     let config = config::resolve(task, preset, args, recorded)?;

@@ -122,6 +122,9 @@ pub enum PpoError {
     /// The model.
     #[error(transparent)]
     Gpt2(#[from] Gpt2Error),
+    /// A file of a training state.
+    #[error(transparent)]
+    File(#[from] tailguard_files::FileError),
     /// A checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] tailguard_checkpoint::CheckpointError),

@@ -11,7 +11,7 @@ use burn::optim::ModuleOptimizer;
 use burn::store::ModuleRecord;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tailguard_checkpoint::{write_dir, write_file};
+use tailguard_files::{write_dir, write_file};
 
 use crate::error::PpoError;
 use crate::moments;
@@ -32,20 +32,23 @@ struct Progress {
 /// there is replaced.
 ///
 /// # Errors
-/// [`PpoError::State`] or [`PpoError::Checkpoint`] with the path.
+/// [`PpoError::State`] or [`PpoError::File`] with the path.
 pub fn save_state<M: Module>(
     path: &Path,
     model: &M,
     optimizer: &ModuleOptimizer,
     progress: &impl Serialize,
 ) -> Result<(), PpoError> {
-    let failed = |reason: String| PpoError::State { action: "write", path: path.into(), reason };
-    write_dir(path, |dir| {
-        model.clone().into_record().save(dir.join(MODEL)).map_err(|error| failed(error.to_string()))?;
-        optimizer.save(dir.join(OPTIMIZER)).map_err(|error| failed(error.to_string()))?;
-        let text = serde_json::to_vec(progress).map_err(|error| failed(error.to_string()))?;
-        Ok(write_file(&dir.join(PROGRESS), &text)?)
-    })
+    write_dir(path, |dir| write_state(dir, model, optimizer, progress))
+}
+
+/// Writes the files of a state into a directory.
+fn write_state<M: Module>(dir: &Path, model: &M, optimizer: &ModuleOptimizer, progress: &impl Serialize) -> Result<(), PpoError> {
+    let failed = |reason: String| PpoError::State { action: "write", path: dir.into(), reason };
+    model.clone().into_record().save(dir.join(MODEL)).map_err(|error| failed(format!("{MODEL}: {error}")))?;
+    optimizer.save(dir.join(OPTIMIZER)).map_err(|error| failed(format!("{OPTIMIZER}: {error}")))?;
+    let text = serde_json::to_vec(progress).map_err(|error| failed(error.to_string()))?;
+    Ok(write_file(&dir.join(PROGRESS), &text)?)
 }
 
 /// Reads what [`save_state`] wrote, into a model of the same shape and an optimiser of the same settings.
@@ -73,8 +76,16 @@ impl TrainingState {
     /// # Errors
     /// As [`save_state`].
     pub fn save(&self, path: &Path) -> Result<(), PpoError> {
+        write_dir(path, |dir| self.write_into(dir))
+    }
+
+    /// Writes the files of [`save`](Self::save) into a directory that the caller makes appear as a whole, with files of its own.
+    ///
+    /// # Errors
+    /// As [`save_state`].
+    pub fn write_into(&self, dir: &Path) -> Result<(), PpoError> {
         let progress = Progress { iteration: self.iteration, kl_coef: self.kl.coef() };
-        save_state(path, &self.policy, &self.optimizer, &progress)
+        write_state(dir, &self.policy, &self.optimizer, &progress)
     }
 
     /// Reads a state that [`TrainingState::save`] wrote, into a fresh state of the same model and settings.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use polars::error::PolarsError;
+use tailguard_files::FileError;
 
 /// Errors of reading and writing runs. Each names the file or directory.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +49,7 @@ pub enum ReportError {
     Io {
         /// The file.
         path: PathBuf,
-        /// `"read"` or `"write"`.
+        /// What was tried: `"read"`, `"write"`, `"sync"`, ...
         action: &'static str,
         /// The system's reason.
         source: io::Error,
@@ -91,6 +92,12 @@ pub enum ReportError {
         /// Its value.
         found: f64,
     },
+}
+
+impl From<FileError> for ReportError {
+    fn from(FileError { path, action, source, .. }: FileError) -> Self {
+        Self::Io { path, action, source }
+    }
 }
 
 impl ReportError {

@@ -6,9 +6,9 @@ use std::path::Path;
 use polars::prelude::{
     DataFrame, IntoColumn, NamedFrom, ParquetCompression, ParquetReader, ParquetWriter, PolarsError, SerReader, Series,
 };
+use tailguard_files::stream_file;
 
 use crate::error::ReportError;
-use crate::files;
 use crate::results::Method;
 
 /// One response to one prompt.
@@ -101,7 +101,7 @@ pub fn write_generations(path: &Path, rows: &[Generation]) -> Result<(), ReportE
 /// When the file cannot be written.
 pub fn write_generation_rows<'a>(path: &Path, rows: impl Iterator<Item = GenerationRow<'a>>) -> Result<(), ReportError> {
     let wrong = ReportError::parquet;
-    files::stream(path, |file| {
+    stream_file(path, |file| {
         let nothing = frame(&[]).map_err(wrong(path, "write"))?;
         let writer = ParquetWriter::new(file).with_compression(ParquetCompression::Zstd(None));
         let mut writer = writer.batched(nothing.schema()).map_err(wrong(path, "write"))?;

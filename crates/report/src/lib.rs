@@ -67,7 +67,7 @@ pub use error::ReportError;
 pub use evaluation::{EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LeftOut, LengthUnit, PromptBucket, QuantilePoint};
 pub use few::few_prompts;
 pub use generations::{Generation, GenerationRow, read_generations, write_generation_rows, write_generations};
-pub use log::{LogRow, TrainingLog, read_log, write_metrics};
+pub use log::{LogRow, Resumed, TrainingLog, read_log, write_metrics};
 pub use older::upgrade;
 pub use processes::Process;
 pub use results::{Diverged, Figure, Method, MethodResults, OtherTail, Results, Tail};

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tailguard_files::write_file;
 
 use crate::error::ReportError;
 use crate::{files, older};
@@ -30,7 +31,7 @@ pub trait ResultsFile: Serialize + DeserializeOwned {
     /// # Errors
     /// [`ReportError::NotFinite`], or what the file system says.
     fn write(&self, path: &Path) -> Result<(), ReportError> {
-        files::write(path, self.to_json()?.as_bytes())
+        Ok(write_file(path, self.to_json()?.as_bytes())?)
     }
 
     /// Reads the file; one of an older version as well ([`upgrade`](crate::upgrade)).

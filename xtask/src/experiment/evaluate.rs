@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use tailguard_checkpoint::write_file;
+use tailguard_files::write_file;
 use tailguard_gpt2::{Gpt2, TokenDistribution};
 use tailguard_metrics::perplexity;
 use tailguard_ppo::episode_kl;

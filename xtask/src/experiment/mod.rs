@@ -6,9 +6,13 @@ pub(crate) mod evaluate;
 mod figures;
 pub(crate) mod inputs;
 mod phases;
+mod record;
 mod summary;
 
+use std::io;
+
 use anyhow::{Context, Result};
+use tailguard_ppo::PpoError;
 use tailguard_report::{Diverged, Method, ResultsFile, Style, table, warnings};
 
 use crate::args::PresetName;
@@ -30,9 +34,15 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
     let mut diverged = Vec::new();
     for seed in run.config.seed_list() {
         if let Err(error) = one_seed(run, &inputs, seed, &mut diverged) {
-            run.note_costs()?;
+            // the first error is the one to tell: on a full disk this fails, too
+            let noted = run.note_costs();
+            let resume = resume_command(&run.config, run.dir.path());
             return Err(match error.downcast::<Stop>() {
-                Ok(Stop) => Failure::new("stopped").hint(resume_command(&run.config, run.dir.path())).into(),
+                Ok(Stop) => noted.err().unwrap_or_else(|| Failure::new("stopped").hint(resume).into()),
+                Err(error) if is_of_files(&error) => {
+                    let hint = format!("what is done so far is kept; once there is room: {resume}");
+                    error.context(Failure::new("the run cannot go on").hint(hint))
+                }
                 Err(error) => error,
             });
         }
@@ -63,6 +73,12 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
                 .into())
         }
     }
+}
+
+/// Whether the system refused a file.
+fn is_of_files(error: &anyhow::Error) -> bool {
+    let is_of_state = |error: &PpoError| matches!(error, PpoError::State { action: "write", .. });
+    error.chain().any(|cause| cause.is::<io::Error>() || cause.downcast_ref().is_some_and(is_of_state))
 }
 
 /// Trains and evaluates the methods with one seed. RLHF or RA-RLHF may diverge, which is added to `diverged`.

@@ -13,8 +13,9 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use tailguard_checkpoint::{ModelDir, TOKENIZER_FILE, WeightType, write_dir, write_file};
+use tailguard_checkpoint::{ModelDir, TOKENIZER_FILE, WeightType};
 use tailguard_data::Record;
+use tailguard_files::{create_dirs, recover, write_dir, write_file};
 use tailguard_ppo::global_norm;
 use tailguard_reward::{Activation, BertConfig, Classifier, DistilBertConfig, ScoreSettings, SequenceClassifier};
 use tokenizers::Tokenizer;
@@ -70,7 +71,7 @@ pub(crate) struct ClassifierOptions {
 /// Trains, or goes on training, and writes the classifier.
 pub(crate) fn run(options: &ClassifierOptions) -> Result<()> {
     ensure!(options.epochs > 0, "--epochs is 0, expected at least 1");
-    fs::create_dir_all(&options.checkpoint).with_context(|| format!("cannot make {}", options.checkpoint.display()))?;
+    create_dirs(&options.checkpoint)?;
     let tokenizer = tokenizer(options)?;
     let reviews = encode(&tokenizer, &options.train)?;
     let tokens: usize = reviews.iter().map(|review| review.ids.len()).sum();
@@ -161,6 +162,7 @@ impl Training {
         let adam = || AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(WEIGHT_DECAY).init();
         let (mut embedding_optimizer, mut optimizer) = (adam(), adam());
         let last = options.checkpoint.join("last");
+        recover(&last)?;
         if last.is_dir() {
             let read =
                 |name: &str| fs::read(last.join(name)).with_context(|| format!("cannot read {name} in {}", last.display()));
@@ -337,7 +339,7 @@ fn tensors(rows: &[Vec<u32>], pad: u32, device: &Device) -> (Tensor<2, Int>, Opt
 fn write(model: &SequenceClassifier, tokenizer: &Tokenizer, out: &Path) -> Result<()> {
     let json = tokenizer.to_string(false).map_err(|error| anyhow!("cannot write the tokenizer: {error}"))?;
     // What stands beside the model's files, such as a README.md, stays.
-    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    create_dirs(out)?;
     write_file(&out.join(TOKENIZER_FILE), json.as_bytes())?;
     Ok(model.save(out, WeightType::F16)?)
 }

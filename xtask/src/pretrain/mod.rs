@@ -14,6 +14,7 @@ use anyhow::Result;
 use burn::tensor::Device;
 use tailguard_checkpoint::ModelDir;
 use tailguard_data::{Layout, Lookup, Place, Record, Split, load, require, table};
+use tailguard_files::create_dirs;
 use tailguard_reward::{NgramConfig, ScoreSettings, TrainSettings};
 
 use crate::args::{JudgeArgs, LabelledArgs, LmArgs, PretrainArgs, PretrainCommand, PromptsArgs};
@@ -36,7 +37,7 @@ pub(crate) fn run(command: &PretrainCommand) -> Result<()> {
     let device = device::select(&common.device)?;
     match command {
         PretrainCommand::Tokenizer(args) => {
-            std::fs::create_dir_all(&common.out)?;
+            create_dirs(&common.out)?;
             let train = texts(reviews(common, Split::Train)?);
             tokenizer::train(&train, args.vocab_size, &common.out.join("tokenizer.json"))?;
             Ok(())
