@@ -133,3 +133,38 @@ fn too_few_reviews_are_counted() {
     ];
     outcome.refused(1, &said);
 }
+
+/// Flips one bit in the middle of a file, and gives what it was.
+fn flip(path: &Path) -> Vec<u8> {
+    let sound = fs::read(path).unwrap();
+    let mut bytes = sound.clone();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    fs::write(path, bytes).unwrap();
+    sound
+}
+
+#[test]
+fn a_run_goes_on_with_what_it_wrote_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["reproduce", "imdb", "--preset", "smoke", "--out", "run", "--set", "run.seeds=1"];
+    assert_eq!(run(folder.path(), &words).code, Some(0));
+    let dir = folder.path().join("run");
+    let results = fs::read(dir.join("results.json")).unwrap();
+    // as if the last phase had not been reached
+    fs::remove_file(dir.join("evaluation/seed-1-ra-rlhf.json")).unwrap();
+    for file in [
+        "evaluation/seed-1-sft.json",
+        "evaluation/seed-1-sft.sha256",
+        "generations/seed-1-rlhf.parquet",
+        "checkpoints/seed-1-sft/model/model.safetensors",
+        "checkpoints/seed-1-ra-rlhf/model/model.safetensors",
+    ] {
+        let sound = flip(&dir.join(file));
+        run(folder.path(), &[&words[..], &["--resume"]].concat())
+            .refused(1, &[dir.join(file).file_stem().unwrap().to_str().unwrap()]);
+        fs::write(dir.join(file), sound).unwrap();
+    }
+    assert_eq!(run(folder.path(), &[&words[..], &["--resume"]].concat()).code, Some(0));
+    assert_eq!(fs::read(dir.join("results.json")).unwrap(), results);
+}

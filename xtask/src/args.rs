@@ -8,6 +8,7 @@ use tailguard_reward::NgramUnit;
 
 use crate::bench::args::BenchCommand;
 use crate::evaluate::args::EvaluateArgs;
+use crate::fuzz::FuzzArgs;
 use crate::sample::SampleArgs;
 use crate::soak::SoakArgs;
 use crate::task::{self, Task};
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     Bench(BenchCommand),
     /// Kill a small run at random moments, go on with it, and compare with one that was left alone
     Soak(SoakArgs),
+    /// Give the program damaged files: it must end with a message
+    Fuzz(FuzzArgs),
     /// Run every check that a change has to pass
     Ci(CiArgs),
 }
@@ -440,6 +443,9 @@ pub(crate) struct CiArgs {
     /// Leave these steps out
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     pub(crate) skip: Vec<String>,
+    /// Fail where a tool is missing, as is done where the variable CI is set
+    #[arg(long)]
+    pub(crate) require_tools: bool,
 }
 
 #[cfg(test)]

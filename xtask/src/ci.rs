@@ -1,8 +1,9 @@
 //! `cargo xtask ci`: every check that a change has to pass, cheapest first.
 //!
-//! All steps build with `--release` and one feature set, so that Burn and Polars compile once for building and once for
+//! All steps build with `--release` and one feature set, which `tidy` holds, so that Burn and Polars compile once for building and once for
 //! checking. Only the step `features` needs them a third time.
 
+use std::env;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -12,6 +13,7 @@ use tailguard_report::{Figure, Method, Results, ResultsFile};
 
 use crate::args::CiArgs;
 use crate::failure::{Failure, say};
+use crate::fuzz::{self, FuzzArgs};
 use crate::models::workspace;
 use crate::task::{TASKS, Task};
 use crate::tidy;
@@ -19,7 +21,7 @@ use crate::tidy;
 /// What a step came to.
 enum Outcome {
     Passed,
-    /// The tool is not installed.
+    /// A tool is not installed, and how it would be.
     Skipped(&'static str),
 }
 
@@ -37,6 +39,7 @@ const STEPS: &[Step] = &[
     ("doctests", "examples in the documentation", || cargo(&["test", "--release", "--workspace", "--doc", "--quiet"], &[])),
     ("smoke", "a tiny reproduction of every task, and what it leaves behind", smoke),
     ("soak", "a run that is killed ten times comes to the same files", soak),
+    ("fuzz", "damaged files end in a message", damaged_files),
     ("features", "wgpu and cuda type-check", || {
         // the build script of the CUDA runtime leaves its download out when it believes that documentation is built
         cargo(&["check", "--release", "--package", "xtask", "--features", "wgpu,cuda"], &[("DOCS_RS", "1")])
@@ -63,19 +66,28 @@ pub(crate) fn run(args: &CiArgs) -> Result<()> {
     let chosen = |name: &str| {
         (args.only.is_empty() || args.only.iter().any(|only| only == name)) && !args.skip.iter().any(|skip| skip == name)
     };
+    let required = args.require_tools || env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
     let mut lines = Vec::new();
     for (name, what, check) in STEPS.iter().filter(|(name, _, _)| chosen(name)) {
         tracing::info!("ci: {name}: {what}");
         let begun = Instant::now();
-        let outcome = check().with_context(|| format!("ci: {name} failed ({what})"));
+        let outcome = check().and_then(|outcome| allowed(outcome, required));
         let seconds = begun.elapsed().as_secs_f64();
-        match outcome? {
+        match outcome.with_context(|| format!("ci: {name} failed ({what})"))? {
             Outcome::Passed => lines.push(format!("{name:10} passed  {seconds:7.1} s")),
             Outcome::Skipped(reason) => lines.push(format!("{name:10} skipped: {reason}")),
         }
     }
     say(lines.join("\n"))?;
     Ok(())
+}
+
+/// A step that was skipped has checked nothing: where tools are required, it fails.
+fn allowed(outcome: Outcome, required: bool) -> Result<Outcome> {
+    match outcome {
+        Outcome::Skipped(reason) if required => bail!("{reason}"),
+        other => Ok(other),
+    }
 }
 
 /// Runs cargo at the root of the workspace.
@@ -96,9 +108,9 @@ fn has(subcommand: &str) -> bool {
 
 fn deny() -> Result<Outcome> {
     if !has("deny") {
-        return Ok(Outcome::Skipped("cargo-deny is not installed"));
+        return Ok(Outcome::Skipped("cargo-deny is not installed: cargo install cargo-deny --locked"));
     }
-    // not the advisories, which need a network
+    // not the advisories, which need a network: the workflows of .github check them
     cargo(&["deny", "--offline", "check", "licenses", "bans", "sources"], &[])
 }
 
@@ -107,6 +119,12 @@ fn tests() -> Result<Outcome> {
         return cargo(&["nextest", "run", "--release", "--workspace"], &[]);
     }
     cargo(&["test", "--release", "--workspace", "--lib", "--bins", "--tests", "--examples", "--quiet"], &[])
+}
+
+/// The same cases every time; `cargo xtask fuzz` has others.
+fn damaged_files() -> Result<Outcome> {
+    fuzz::run(&FuzzArgs { cases: 200, seed: 1, case: None, only: Vec::new(), jobs: 0, keep: None })?;
+    Ok(Outcome::Passed)
 }
 
 /// Runs the smoke preset of every task and looks at what it wrote.
@@ -167,7 +185,14 @@ mod tests_of_ci {
 
     #[test]
     fn an_unknown_step_is_answered_with_the_steps() {
-        let error = run(&CiArgs { only: vec!["lint".to_owned()], skip: Vec::new() }).unwrap_err();
+        let error = run(&CiArgs { only: vec!["lint".to_owned()], skip: Vec::new(), require_tools: false }).unwrap_err();
         assert!(error.to_string().contains("fmt, tidy"), "{error}");
+    }
+
+    #[test]
+    fn where_tools_are_required_a_missing_one_fails() {
+        assert!(allowed(Outcome::Skipped("no cargo-deny"), true).is_err_and(|error| error.to_string() == "no cargo-deny"));
+        assert!(matches!(allowed(Outcome::Skipped("no cargo-deny"), false), Ok(Outcome::Skipped(_))));
+        assert!(matches!(allowed(Outcome::Passed, true), Ok(Outcome::Passed)));
     }
 }

@@ -11,6 +11,7 @@ mod device;
 mod evaluate;
 mod experiment;
 mod failure;
+mod fuzz;
 mod heap;
 mod interrupt;
 mod models;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Pretrain(command) => pretrain::run(command),
         Command::Bench(command) => bench::run(command),
         Command::Soak(args) => soak::run(args),
+        Command::Fuzz(args) => fuzz::run(args),
         Command::Ci(args) => ci::run(args),
     };
     match outcome {

@@ -86,10 +86,38 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
 /// One line for each thing that is not as it should be.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let mut problems = dependencies(root, NOT_BELOW)?;
+    problems
+        .extend(built_twice(&features(root, &["--package", "xtask", "--edges", "normal,build"])?, &features(root, EVERYTHING)?));
     for file in tracked(root)? {
         problems.extend(check_file(root, &file)?);
     }
     if problems.is_empty() { Ok(()) } else { bail!("{}", problems.join("\n")) }
+}
+
+/// What `cargo tree` is asked for, to see what tests, lints and documentation build.
+const EVERYTHING: &[&str] = &["--workspace", "--edges", "normal,build,dev"];
+
+/// Every crate of a tree of dependencies, with the features that it is built with.
+fn features(root: &Path, words: &[&str]) -> Result<BTreeSet<String>> {
+    let fixed = ["tree", "--offline", "--prefix", "none", "--no-dedupe", "--format", "{p} [{f}]"];
+    let output =
+        Command::new(env!("CARGO")).current_dir(root).args(fixed).args(words).output().context("cannot run cargo tree")?;
+    ensure!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(String::from_utf8(output.stdout).context("cargo tree writes no UTF-8")?.lines().map(str::to_owned).collect())
+}
+
+/// The program must not ask for features of a crate that the whole workspace has otherwise: the crate and all that depend on it, Burn and
+/// Polars among them, would be compiled once for `cargo xtask` and once more for the tests.
+fn built_twice(program: &BTreeSet<String>, everything: &BTreeSet<String>) -> Vec<String> {
+    let other = |built: &String| {
+        let name = built.split(" [").next().unwrap_or_default();
+        let others: Vec<_> = everything.iter().filter(|line| line.split(" [").next() == Some(name)).map(String::as_str).collect();
+        format!(
+            "{built} is built twice, as the whole workspace has {}: state the features once, among the dependencies of xtask",
+            others.join(" and ")
+        )
+    };
+    program.difference(everything).map(other).collect()
 }
 
 #[derive(Deserialize)]
@@ -257,6 +285,28 @@ mod tests {
         assert!(found(("tailguard-rollout", &["burn"])).contains("burn-core"));
         assert_eq!(found(("tailguard-risk", &["proptest"])), "", "what tests need is allowed");
         assert_eq!(found(("no-such-crate", &[])), "no-such-crate: no such crate");
+    }
+
+    #[test]
+    fn a_crate_with_other_features_in_the_tests_is_built_twice() {
+        let lines = |lines: &[&str]| lines.iter().map(|&line| line.to_owned()).collect::<BTreeSet<_>>();
+        let program = lines(&["half v2.7.1 [std]", "burn v0.22.1 [simd,std]"]);
+        assert_eq!(
+            built_twice(&program, &lines(&["half v2.7.1 [std]", "burn v0.22.1 [simd,std]", "criterion v0.8.2 []"])),
+            [""; 0]
+        );
+        let problems = built_twice(&program, &lines(&["half v2.7.1 [default,std]", "burn v0.22.1 [simd,std]"]));
+        assert!(
+            problems[0].starts_with("half v2.7.1 [std] is built twice") && problems[0].contains("[default,std]"),
+            "{problems:?}"
+        );
+        assert_eq!(problems.len(), 1);
+    }
+
+    #[test]
+    fn features_are_those_of_cargo() {
+        let found = features(crate::models::workspace(), &["--package", "xtask", "--edges", "normal,build"]).unwrap();
+        assert!(found.iter().any(|line| line.starts_with("burn v") && line.contains("simd")), "{found:?}");
     }
 
     #[test]

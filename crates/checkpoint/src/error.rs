@@ -35,6 +35,22 @@ pub enum CheckpointError {
         /// Its reason.
         source: io::Error,
     },
+    /// A file that has changed since it was written.
+    #[error("{}: it is not as it was written: its digest is another than {} says", path.display(), list.display())]
+    Altered {
+        /// The file.
+        path: PathBuf,
+        /// The list of digests.
+        list: PathBuf,
+    },
+    /// A list of digests that is none.
+    #[error("{}: {detail}, expected digests as sha256sum writes them", path.display())]
+    Sums {
+        /// The list.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// A JSON file that is not JSON, or does not say what the caller needs.
     #[error("{}: not the JSON that was expected", path.display())]
     Json {

@@ -9,6 +9,7 @@
 //! - What is wrong is said once and exactly: file, tensor, what was found, what was expected. That covers files that
 //!   were cut short, damaged headers, missing, misshapen and left-over tensors, and weights that are not finite.
 //! - Nothing half-written ever carries a final name (`tailguard-files`).
+//! - [`Sums`] tell damage that no format notices.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -37,10 +38,12 @@
 mod directory;
 mod error;
 mod header;
+mod sums;
 mod weights;
 mod writer;
 
 pub use directory::{CONFIG_FILE, ModelDir, TOKENIZER_FILE, WEIGHTS_FILE, write_config};
 pub use error::CheckpointError;
+pub use sums::{SUMS_FILE, Sums};
 pub use weights::Weights;
 pub use writer::{WeightType, WeightsWriter};

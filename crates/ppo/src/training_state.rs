@@ -11,6 +11,7 @@ use burn::optim::ModuleOptimizer;
 use burn::store::ModuleRecord;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tailguard_checkpoint::{SUMS_FILE, Sums};
 use tailguard_files::{write_dir, write_file};
 
 use crate::error::PpoError;
@@ -48,19 +49,22 @@ fn write_state<M: Module>(dir: &Path, model: &M, optimizer: &ModuleOptimizer, pr
     model.clone().into_record().save(dir.join(MODEL)).map_err(|error| failed(format!("{MODEL}: {error}")))?;
     optimizer.save(dir.join(OPTIMIZER)).map_err(|error| failed(format!("{OPTIMIZER}: {error}")))?;
     let text = serde_json::to_vec(progress).map_err(|error| failed(error.to_string()))?;
-    Ok(write_file(&dir.join(PROGRESS), &text)?)
+    write_file(&dir.join(PROGRESS), &text)?;
+    Ok(Sums::seal(dir)?)
 }
 
 /// Reads what [`save_state`] wrote, into a model of the same shape and an optimiser of the same settings.
 ///
 /// # Errors
-/// [`PpoError::State`] if a file is missing, damaged, or of another model.
+/// [`PpoError::State`] if a file is missing, not as it was written, or of another model.
 pub fn load_state<M: Module, P: DeserializeOwned>(
     path: &Path,
     model: M,
     optimizer: ModuleOptimizer,
 ) -> Result<(M, ModuleOptimizer, P), PpoError> {
     let failed = |reason: String| PpoError::State { action: "read", path: path.into(), reason };
+    let files = [MODEL, OPTIMIZER, PROGRESS];
+    Sums::check(&path.join(SUMS_FILE), &files).map_err(|error| failed(error.to_string()))?;
     let text = fs::read(path.join(PROGRESS)).map_err(|error| failed(format!("{PROGRESS}: {error}")))?;
     let progress = serde_json::from_slice(&text).map_err(|error| failed(format!("{PROGRESS}: {error}")))?;
     let record = ModuleRecord::load(path.join(MODEL)).map_err(|error| failed(format!("{MODEL}: {error}")))?;

@@ -83,7 +83,7 @@ fn a_missing_cut_or_garbled_file_is_an_error_that_names_it() {
     let trained = train(state(), 1);
     trained.save(&path).unwrap();
     let files: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(files.len(), 3);
+    assert_eq!(files.len(), 4);
     for file in files {
         let whole = fs::read(&file).unwrap();
         let refused = |what: &str| {
@@ -94,10 +94,14 @@ fn a_missing_cut_or_garbled_file_is_an_error_that_names_it() {
         };
         fs::remove_file(&file).unwrap();
         refused("missing");
-        for cut in [0, 1, whole.len() / 2, whole.len() - 1] {
+        for cut in [0, 1, whole.len() / 2, whole.len() - 2] {
             fs::write(&file, &whole[..cut]).unwrap();
             refused("cut");
         }
+        let mut other = whole.clone();
+        other[whole.len() / 2] ^= 1;
+        fs::write(&file, other).unwrap();
+        refused("a bit of it another");
         fs::write(&file, vec![0x5a; whole.len()]).unwrap();
         refused("garbled");
         fs::write(&file, &whole).unwrap();

@@ -1,37 +1,22 @@
-"""Makes the RoBERTa fixture: `python generate.py` writes the files beside this one, always the same bytes.
+"""RoBERTa with three labels: see `../fixture.py` for the commands, `../requirements.txt` for what they need."""
 
-Needs torch 2.5.1, transformers 4.46.3, tokenizers 0.20.3, "numpy<2".
-"""
-
-import json
+import sys
 from pathlib import Path
 
-import numpy as np
-import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import RobertaConfig, RobertaForSequenceClassification, RobertaTokenizerFast
+from transformers import RobertaConfig, RobertaForSequenceClassification
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+import classifiers
+import fixture
 
 HERE = Path(__file__).parent
 # <s>, <pad>, </s>, <unk>, <mask>: the first three have the ids that RoBERTa gives them.
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", AddedToken("<mask>", lstrip=True)]
 PAD = 1
 POSITIONS = 48  # and two more that RoBERTa does not use
-
-SENTENCES = [
-    "The film was slow, but the ending was wonderful.",
-    "I did not like this movie at all, and I left early.",
-    "A great cast and a warm, funny story about two brothers.",
-    "Thank you for the help; it worked on the first try!",
-    "You are not being fair to the people who wrote this page.",
-    "The music lifts every scene, and the camera never sits still.",
-    "She reads the old letters aloud while the rain falls on the roof.",
-    "Nobody should have to read a comment like that about themselves.",
-]
-
 TEXTS = [
-    "The film was wonderful!",
-    "I did NOT like this movie at all; the ending was silly, boring and slow.",
-    "Café naïve résumé — an honest, moving picture...",
+    *classifiers.TEXTS[:3],
     "映画 🙂 ½",
     "thank you for the help",
     "  extra   spaces\tand\nnew lines <br />  ",
@@ -41,21 +26,22 @@ TEXTS = [
 ]
 
 
-def tokenizer() -> RobertaTokenizerFast:
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
+def byte_pairs() -> int:
+    """Writes the tokenizer, and gives the number of its entries."""
+    pairs = Tokenizer(models.BPE())
+    pairs.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    pairs.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(vocab_size=320, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False)
-    bpe.train_from_iterator(SENTENCES, trainer)
-    bpe.post_processor = processors.RobertaProcessing(sep=("</s>", 2), cls=("<s>", 0), add_prefix_space=False)
-    bpe.save(str(HERE / "tokenizer.json"))
-    return RobertaTokenizerFast(tokenizer_object=bpe, model_max_length=POSITIONS)
+    pairs.train_from_iterator(classifiers.SENTENCES, trainer)
+    pairs.post_processor = processors.RobertaProcessing(sep=("</s>", 2), cls=("<s>", 0), add_prefix_space=False)
+    pairs.save(str(HERE / "tokenizer.json"))
+    return pairs.get_vocab_size()
 
 
-def model(vocabulary: int) -> RobertaForSequenceClassification:
+def draw(seed: int) -> dict:
     config = RobertaConfig(
-        vocab_size=vocabulary,
+        vocab_size=byte_pairs(),
         hidden_size=24,
         num_hidden_layers=2,
         num_attention_heads=3,
@@ -66,52 +52,17 @@ def model(vocabulary: int) -> RobertaForSequenceClassification:
         id2label={0: "neutral", 1: "hateful", 2: "friendly"},
         label2id={"neutral": 0, "hateful": 1, "friendly": 2},
     )
-    made = RobertaForSequenceClassification(config).eval()
-    random = torch.Generator().manual_seed(20241124)
-    with torch.no_grad():
-        for name, parameter in sorted(made.named_parameters()):
-            noise = torch.randn(parameter.shape, generator=random)
-            if name.endswith("LayerNorm.weight"):
-                parameter.copy_(1 + 0.25 * noise)
-            else:
-                parameter.copy_((0.4 if parameter.dim() == 2 else 0.2) * noise)
-    return made
+    model = RobertaForSequenceClassification(config)
+    classifiers.draw_weights(model, seed)
+    model.save_pretrained(HERE)
+    # The one that is cut takes every position there is.
+    batches = classifiers.batches(TEXTS, 20, POSITIONS)
+    return {"probabilities": "softmax over the three labels", "pad_token_id": PAD, "batches": batches}
 
 
-def shortest(values: torch.Tensor) -> list:
-    """Numbers as the shortest decimals that read back to the same float32."""
-    return [[float(str(value)) for value in row] for row in values.numpy().astype(np.float32)]
-
-
-def batch(tokens: RobertaTokenizerFast, classifier, texts: list, truncate_to) -> dict:
-    encoded = tokens(texts, padding=True, truncation=truncate_to is not None, max_length=truncate_to, return_tensors="pt")
-    with torch.no_grad():
-        logits = classifier(**encoded).logits
-    return {
-        "texts": texts,
-        "truncate_to": truncate_to,
-        "input_ids": encoded["input_ids"].tolist(),
-        "attention_mask": encoded["attention_mask"].tolist(),
-        "logits": shortest(logits),
-        "probabilities": shortest(logits.softmax(dim=-1)),
-    }
-
-
-def main() -> None:
-    tokens = tokenizer()
-    classifier = model(len(tokens))
-    classifier.save_pretrained(HERE)
-    batches = [
-        batch(tokens, classifier, TEXTS, None),
-        batch(tokens, classifier, TEXTS[:1], None),
-        # One that takes every position there is, and one that is padded as far.
-        batch(tokens, classifier, [" ".join(SENTENCES), TEXTS[0]], POSITIONS),
-        batch(tokens, classifier, [" ".join(SENTENCES), TEXTS[2], TEXTS[7]], 20),
-    ]
-    cases = {"probabilities": "softmax over the three labels", "pad_token_id": PAD, "batches": batches}
-    (HERE / "cases.json").write_text(json.dumps(cases, ensure_ascii=False) + "\n", encoding="utf-8")
+def answer(cases: dict) -> dict:
+    return classifiers.answer(HERE, RobertaForSequenceClassification, cases, lambda logits: logits.softmax(dim=-1))
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    main()
+    fixture.main(HERE, {"cases.json": (draw, answer)}, tolerance=1e-4, relative=False)

@@ -1,7 +1,10 @@
 //! The evaluation protocol: one sample per held-out prompt, and the figures of the paper's table.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use tailguard_checkpoint::Sums;
 use tailguard_files::write_file;
 use tailguard_gpt2::{Gpt2, TokenDistribution};
 use tailguard_metrics::perplexity;
@@ -47,15 +50,28 @@ pub(crate) fn evaluate(
     let samples = sample(inputs, config, seed, model, Some(&inputs.base), Some(reference))?;
     let (perplexity_human, perplexities) = samples.perplexities()?;
     let rows: Vec<Generation> = samples.rows(inputs, perplexities, method, seed).collect();
-    write_generations(&dir.method_generations_path(method, seed), &rows)?;
+    let (texts, path) = (dir.method_generations_path(method, seed), dir.evaluation_path(method, seed));
+    write_generations(&texts, &rows)?;
     let human = serde_json::to_string(&HumanTexts { perplexity_human })?;
-    write_file(&dir.evaluation_path(method, seed), human.as_bytes())?;
+    write_sums(&path, human.as_bytes(), &texts)?;
+    // last: what has this file is evaluated
+    write_file(&path, human.as_bytes())?;
     Ok(())
 }
 
-/// Whether a policy was evaluated. What an older version left lacks the measurements of single texts and is made again.
-pub(crate) fn is_evaluated(dir: &RunDir, method: Method, seed: u64) -> bool {
-    human_texts(dir, method, seed).is_ok()
+/// Whether a policy was evaluated, and its files are as they were written. What an older version left lacks the measurements of single
+/// texts, and is made again.
+///
+/// # Errors
+/// Figures or texts that have changed.
+pub(crate) fn is_evaluated(dir: &RunDir, method: Method, seed: u64) -> Result<bool> {
+    let (path, texts) = (dir.evaluation_path(method, seed), dir.method_generations_path(method, seed));
+    let (list, names) = sums_of(&path, &texts);
+    let is_there = path.is_file() && list.is_file();
+    if is_there {
+        Sums::check(&list, &names.each_ref().map(String::as_str))?;
+    }
+    Ok(is_there)
 }
 
 /// Reads what [`evaluate`] wrote.
@@ -63,14 +79,27 @@ pub(crate) fn is_evaluated(dir: &RunDir, method: Method, seed: u64) -> bool {
 /// # Errors
 /// A file that is missing or damaged.
 pub(crate) fn evaluated(dir: &RunDir, method: Method, seed: u64) -> Result<Evaluated> {
-    let HumanTexts { perplexity_human } = human_texts(dir, method, seed)?;
+    let path = dir.evaluation_path(method, seed);
+    let text = dir.read_text(&path)?.with_context(|| format!("{} is missing", path.display()))?;
+    let HumanTexts { perplexity_human } =
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
     Ok(Evaluated { rows: read_generations(&dir.method_generations_path(method, seed))?, perplexity_human })
 }
 
-fn human_texts(dir: &RunDir, method: Method, seed: u64) -> Result<HumanTexts> {
-    let path = dir.evaluation_path(method, seed);
-    let text = dir.read_text(&path)?.with_context(|| format!("{} is missing", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
+/// Notes the digests of figures that are about to be written and of the texts that they are about: a resumed run takes both as they are.
+fn write_sums(path: &Path, figures: &[u8], texts: &Path) -> Result<()> {
+    let (list, [figures_name, texts_name]) = sums_of(path, texts);
+    let mut sums = Sums::default();
+    sums.bytes(figures, &figures_name);
+    sums.file(list.parent().unwrap_or(path), &texts_name)?;
+    Ok(sums.write(&list)?)
+}
+
+/// The list of digests, and the names of figures and texts as seen from it.
+fn sums_of(path: &Path, texts: &Path) -> (PathBuf, [String; 2]) {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let folder = texts.parent().map(name).unwrap_or_default();
+    (path.with_extension("sha256"), [name(path), format!("../{folder}/{}", name(texts))])
 }
 
 /// What a policy made of the evaluation prompts, one entry per prompt, and of the human texts.

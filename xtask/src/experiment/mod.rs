@@ -83,7 +83,8 @@ fn is_of_files(error: &anyhow::Error) -> bool {
 
 /// Trains and evaluates the methods with one seed. RLHF or RA-RLHF may diverge, which is added to `diverged`.
 fn one_seed(run: &Run, inputs: &Inputs, seed: u64, diverged: &mut Vec<Diverged>) -> Result<()> {
-    if Method::ALL.iter().all(|&method| evaluate::is_evaluated(&run.dir, method, seed)) {
+    let evaluated = Method::ALL.map(|method| evaluate::is_evaluated(&run.dir, method, seed));
+    if evaluated.into_iter().collect::<Result<Vec<_>>>()?.iter().all(|&is_there| is_there) {
         return Ok(());
     }
     let supervised =

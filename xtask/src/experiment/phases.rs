@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use burn::module::Module;
-use tailguard_checkpoint::{ModelDir, WeightType};
+use tailguard_checkpoint::{CONFIG_FILE, ModelDir, SUMS_FILE, Sums, TOKENIZER_FILE, WEIGHTS_FILE, WeightType};
 use tailguard_files::{FileError, write_dir};
 use tailguard_gpt2::{Gpt2, Gpt2Error};
 use tailguard_metrics::MetricsError;
@@ -122,7 +122,7 @@ pub(crate) fn is_divergence(error: &anyhow::Error) -> bool {
 
 /// Evaluates a method unless its figures are there.
 pub(crate) fn evaluated(run: &Run, inputs: &Inputs, (method, seed): (Method, u64), model: &Gpt2, reference: &Gpt2) -> Result<()> {
-    if is_evaluated(&run.dir, method, seed) {
+    if is_evaluated(&run.dir, method, seed)? {
         return Ok(());
     }
     if interrupt::requested() {
@@ -135,7 +135,11 @@ pub(crate) fn evaluated(run: &Run, inputs: &Inputs, (method, seed): (Method, u64
 }
 
 fn finished(path: &Path, run: &Run) -> Result<Option<Gpt2>> {
-    if path.is_dir() { Ok(Some(Gpt2::load(&ModelDir::open(path)?, &run.device)?)) } else { Ok(None) }
+    if !path.is_dir() {
+        return Ok(None);
+    }
+    Sums::check(&path.join(SUMS_FILE), &[CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE])?;
+    Ok(Some(Gpt2::load(&ModelDir::open(path)?, &run.device)?))
 }
 
 fn write_model(path: &Path, model: &Gpt2, inputs: &Inputs) -> Result<()> {
@@ -150,9 +154,9 @@ fn write_policy(path: &Path, policy: &tailguard_gpt2::Policy, inputs: &Inputs) -
 fn with_tokenizer(path: &Path, inputs: &Inputs, save: impl FnOnce(&Path) -> Result<(), Gpt2Error>) -> Result<()> {
     write_dir(path, |dir| {
         save(dir)?;
-        let to = dir.join("tokenizer.json");
+        let to = dir.join(TOKENIZER_FILE);
         std::fs::copy(&inputs.tokenizer_path, &to).map_err(FileError::of("write", &to))?;
-        Ok(())
+        Ok(Sums::seal(dir)?)
     })
 }
 

@@ -65,8 +65,9 @@ impl Record {
     pub(super) fn save(&mut self, state: &TrainingState) -> Result<(), PpoError> {
         self.sync()?;
         write_dir(&self.state_path, |dir| {
-            state.write_into(dir)?;
-            self.log.copy(&dir.join(LOG_COPY)).map_err(observed)
+            // first, so that the digests of the state cover it
+            self.log.copy(&dir.join(LOG_COPY)).map_err(observed)?;
+            state.write_into(dir)
         })
     }
 

@@ -1,0 +1,347 @@
+//! Sound inputs, small enough that a case takes a few hundredths of a second, made by the program itself and the fixtures.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::child::{self, End};
+use crate::models::workspace;
+
+/// Calls of the program whose input is damaged: a name, what it is called with, the folders and files whose damage it must bear.
+pub(super) const KINDS: &[Kind] = &[
+    Kind { name: "gpt2", words: "sample --model policy --prompt film --tokens 4 --threads 1", targets: &["policy"], ..KIND },
+    Kind {
+        name: "distilbert",
+        words: "evaluate --generations texts.csv --reward distilbert --label 1",
+        targets: &["distilbert"],
+        ..KIND
+    },
+    Kind { name: "bert", words: "evaluate --generations texts.csv --reward bert --label 0", targets: &["bert"], ..KIND },
+    Kind { name: "roberta", words: "evaluate --generations texts.csv --reward roberta --label 0", targets: &["roberta"], ..KIND },
+    Kind {
+        name: "judge",
+        words: "evaluate --generations texts.csv --score-column reward --judge judge",
+        targets: &["judge"],
+        ..KIND
+    },
+    Kind {
+        name: "csv",
+        words: "evaluate --generations texts.csv --score-column reward --prompt-score-column prompt_score --group-by method,seed \
+                --baseline a --curve --out out",
+        targets: &["texts.csv"],
+        ..KIND
+    },
+    Kind {
+        name: "jsonl",
+        words: "evaluate --generations texts.jsonl --prompt-column prompt.text --score-column reward --group-by method \
+                --tokenizer policy --tail-threshold 0 --out out",
+        targets: &["texts.jsonl"],
+        ..KIND
+    },
+    Kind {
+        name: "parquet",
+        words: "evaluate --generations run/generations.parquet --out out",
+        targets: &["run/generations.parquet"],
+        ..KIND
+    },
+    Kind { name: "settings", words: "train --config run.toml --out out", targets: &["run.toml"], ..KIND },
+    Kind { name: "train-csv", words: "train --config run.toml --out out", targets: &["data"], ..KIND },
+    Kind { name: "train-jsonl", words: "train --config run.toml --data-dir jsonl --out out", targets: &["jsonl"], ..KIND },
+    Kind { name: "report", words: "report run", targets: FINISHED, ..KIND },
+    Kind { name: "compare", words: "compare run run-2 --out page.html", targets: FINISHED, ..KIND },
+    Kind { name: "resume", words: "train --out stopped --resume", targets: &["stopped"], results: Some("stopped/results.json") },
+];
+
+/// What `report` and `compare` read.
+const FINISHED: &[&str] = &[
+    "run/results.json",
+    "run/run.json",
+    "run/config.toml",
+    "run/processes.json",
+    "run/generations.parquet",
+    "run/metrics.parquet",
+];
+const KIND: Kind = Kind { name: "", words: "", targets: &[], results: None };
+
+/// A call of the program.
+#[derive(Debug)]
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    words: &'static str,
+    targets: &'static [&'static str],
+    /// Results that are the same as of the sound input wherever the call comes to its end: what it reads was written with digests.
+    pub(super) results: Option<&'static str>,
+}
+
+/// A kind whose sound input is there and passes.
+#[derive(Debug)]
+pub(super) struct Sound {
+    pub(super) kind: &'static Kind,
+    /// Copied for each case.
+    pub(super) folder: PathBuf,
+    /// The files that may be damaged, as seen from there.
+    pub(super) files: Vec<PathBuf>,
+    /// Memory that the sound input suffices with.
+    pub(super) kib: u64,
+    /// What [`Kind::results`] names.
+    pub(super) results: Option<Vec<u8>>,
+}
+
+impl Kind {
+    /// The words of the call.
+    pub(super) fn words(&self) -> Vec<String> {
+        self.words.split_whitespace().map(str::to_owned).collect()
+    }
+}
+
+/// Makes the sound inputs of all kinds in a folder, and runs each.
+///
+/// # Errors
+/// A sound input that does not pass.
+pub(super) fn prepare(folder: &Path, kinds: &[&'static Kind]) -> Result<Vec<Sound>> {
+    let ground = folder.join("sound");
+    fs::create_dir(&ground)?;
+    make(&ground)?;
+    kinds.iter().map(|kind| sound(kind, &ground, folder).with_context(|| format!("the sound input of `{}`", kind.name))).collect()
+}
+
+/// Memory that is tried first, in KiB.
+const LEAST_KIB: u64 = 32 << 10;
+/// More than a sound input may take.
+const TOO_MUCH_KIB: u64 = 1 << 20;
+
+fn sound(kind: &'static Kind, ground: &Path, folder: &Path) -> Result<Sound> {
+    let mut files = Vec::new();
+    for target in kind.targets {
+        list(ground, Path::new(target), &mut files)?;
+    }
+    files.sort();
+    ensure!(!files.is_empty(), "no files");
+    let mut kib = LEAST_KIB;
+    while kib < TOO_MUCH_KIB {
+        let copied = folder.join(kind.name);
+        copy(ground, &copied)?;
+        let end = child::run(&copied, &kind.words(), kib)?;
+        let results = kind.results.map(|path| fs::read(copied.join(path))).transpose();
+        fs::remove_dir_all(&copied)?;
+        match end {
+            End::Code(0) => return Ok(Sound { kind, folder: ground.to_owned(), files, kib, results: results? }),
+            // too little memory, perhaps
+            End::Fault(_) if kib * 2 < TOO_MUCH_KIB => kib *= 2,
+            other => bail!("ended as {other:?}"),
+        }
+    }
+    bail!("takes more than {} MiB", TOO_MUCH_KIB >> 10)
+}
+
+fn list(root: &Path, inner: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let path = root.join(inner);
+    if path.is_file() {
+        // a lock is empty, and nobody reads a page
+        let is_input = path.metadata()?.len() > 0 && path.extension().is_none_or(|extension| extension != "html");
+        files.extend(is_input.then(|| inner.to_owned()));
+        return Ok(());
+    }
+    for entry in fs::read_dir(&path).with_context(|| format!("{} is not there", path.display()))? {
+        list(root, &inner.join(entry?.file_name()), files)?;
+    }
+    Ok(())
+}
+
+/// Copies a folder.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+const SETTINGS: &str = r#"task = "tiny"
+preset = "imdb-smoke"
+
+[run]
+seeds = 1
+threads = 1
+
+[data]
+dir = "data"
+text_column = "text"
+score_columns = ["label"]
+good = "high"
+threshold = 0.5
+min_chars = 1
+prompt_tokens = 4
+
+[policy]
+dir = "policy"
+
+[reward]
+dir = "distilbert"
+label = 1
+negate = false
+max_length = 32
+
+[judge]
+dir = "judge"
+
+[sampling]
+temperature = 1.0
+top_k = 0
+top_p = 1.0
+max_new_tokens = 4
+end_of_text = "mask"
+
+[sft]
+steps = 2
+batch_size = 2
+learning_rate = 1e-4
+text_tokens = 12
+
+[ppo]
+iterations = 4
+batch_size = 4
+minibatch_size = 2
+epochs = 1
+learning_rate = 1e-4
+kl_coef = 0.1
+kl_horizon = 10_000.0
+gamma = 1.0
+lambda = 0.95
+clip = 0.2
+
+[risk]
+alpha = 0.4
+warmup = 1
+rho = 0.95
+
+[evaluation]
+prompts = 12
+tail_threshold = 100.0
+other_tails = [0.0]
+perplexity_texts = 4
+shown_samples = 1
+"#;
+
+/// Fills a folder with all that the calls read.
+fn make(ground: &Path) -> Result<()> {
+    fs::write(ground.join("run.toml"), SETTINGS)?;
+    for name in ["distilbert", "bert", "roberta"] {
+        copy(&workspace().join("tests/golden").join(name), &ground.join(name))?;
+        for other in ["cases.json", "generate.py"] {
+            fs::remove_file(ground.join(name).join(other)).ok();
+        }
+    }
+    texts(ground)?;
+    let common = "--train data/train.csv --test data/test.csv --threads 1";
+    call(
+        ground,
+        &format!(
+            "pretrain lm {common} --out policy --vocab-size 280 --layers 1 --width 8 --heads 2 --context 32 --steps 2 --batch-size 2"
+        ),
+    )?;
+    call(ground, &format!("pretrain judge {common} --out judge --buckets 64 --epochs 1"))?;
+    // what training wrote beside the model
+    fs::remove_dir_all(ground.join("policy/checkpoint"))?;
+    call(ground, "train --config run.toml --out run")?;
+    call(ground, "train --config run.toml --seed 2 --out run-2")?;
+    stopped(ground)
+}
+
+/// Tables to train on and tables of generated texts.
+fn texts(ground: &Path) -> Result<()> {
+    let moods = ["a fine film, and a warm one", "a dull film: slow and cold", "the film is what it is \"so so\""];
+    let row = |split: &str, row: usize| (format!("{} {split} {row}", moods[row % 3]), row % 2);
+    for folder in ["data", "jsonl"] {
+        fs::create_dir(ground.join(folder))?;
+    }
+    for split in ["train", "test"] {
+        let rows: Vec<_> = (0..24).map(|index| row(split, index)).collect();
+        let csv: String = rows.iter().map(|(text, label)| format!("\"{}\",{label}\n", text.replace('"', "\"\""))).collect();
+        fs::write(ground.join("data").join(split).with_extension("csv"), format!("text,label\n{csv}"))?;
+        let lines: String =
+            rows.iter().map(|(text, label)| format!("{}\n", serde_json::json!({"text": text, "label": label}))).collect();
+        fs::write(ground.join("jsonl").join(split).with_extension("jsonl"), lines)?;
+    }
+    let (mut csv, mut lines) = ("prompt,response,reward,prompt_score,method,seed\n".to_owned(), String::new());
+    for index in 0..16 {
+        let (prompt, method) = (format!("prompt {}", index / 2), ["a", "b"][index % 2]);
+        let (response, reward) = (row("said", index).0, 0.25 * (index as f64) - 1.0);
+        let prompt_score = 0.5 * (index / 2) as f64 - 2.0;
+        csv += &format!("{prompt},\" {}\",{reward},{prompt_score},{method},1\n", response.replace('"', "\"\""));
+        let line = serde_json::json!({
+            "prompt": {"text": prompt}, "response": format!(" {response}"), "reward": reward, "method": method
+        });
+        lines += &format!("{line}\n");
+    }
+    fs::write(ground.join("texts.csv"), csv)?;
+    fs::write(ground.join("texts.jsonl"), lines)?;
+    Ok(())
+}
+
+/// A call that must succeed.
+fn call(folder: &Path, words: &str) -> Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let output = child::isolated(&mut command, folder)
+        .args(words.split_whitespace())
+        .stderr(std::process::Stdio::piped())
+        .output()
+        .with_context(|| format!("cannot run {words}"))?;
+    ensure!(output.status.success(), "{words}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// Iterations of the run that is stopped: so many that the signal comes in time.
+const ITERATIONS: &str = "ppo.iterations=40";
+/// Times that it is tried.
+const TRIES: usize = 5;
+
+/// A run that was stopped while RA-RLHF trained: it has logs, figures, models and a state to go on from.
+fn stopped(ground: &Path) -> Result<()> {
+    let out = ground.join("stopped");
+    for _ in 0..TRIES {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["train", "--config", "run.toml", "--set", ITERATIONS, "--out", "stopped"]);
+        let mut child = child::isolated(&mut command, ground).spawn()?;
+        let log = out.join("logs/seed-1-ra-rlhf.jsonl");
+        while child.try_wait()?.is_none() {
+            if log.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+                Command::new("kill").args(["-INT", &child.id().to_string()]).status().context("cannot run kill")?;
+                child.wait()?;
+            }
+            sleep(Duration::from_millis(1));
+        }
+        if out.join("checkpoints/seed-1-ra-rlhf/state").is_dir() {
+            return Ok(());
+        }
+        fs::remove_dir_all(&out)?;
+    }
+    bail!("the run was never stopped in time")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Cli;
+
+    #[test]
+    fn every_call_is_one() {
+        for kind in KINDS {
+            let words = kind.words();
+            Cli::try_parse_from(["xtask".to_owned()].into_iter().chain(words))
+                .unwrap_or_else(|error| panic!("{}: {error}", kind.name));
+        }
+    }
+}
