@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::program::{command, outcome, run};
 
@@ -175,7 +176,7 @@ fn a_directory_without_room_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let program = command(folder.path()).get_program().to_owned();
     let script = "trap '' XFSZ; ulimit -f 0; exec \"$@\"";
-    let mut limited = std::process::Command::new("bash");
+    let mut limited = Command::new("bash");
     limited.current_dir(folder.path()).args(["-c", script, "bash"]).arg(program).args(SMOKE).args(["--out", "run"]);
     outcome(&mut limited).refused(1, &["cannot write", "run", "because:"]);
     assert!(!folder.path().join("run/config.toml").exists());
@@ -205,4 +206,28 @@ fn freed_memory_stays_with_the_program_unless_the_user_has_his_own_settings() {
     assert!(found.contains("GLIBC_TUNABLES=glibc.malloc.") && found.contains("glibc.malloc.trim_threshold="), "{found:?}");
     let found = settings(Some("glibc.malloc.check=0"));
     assert!(found.contains("GLIBC_TUNABLES=glibc.malloc.check=0") && !found.contains("trim_threshold"), "{found:?}");
+}
+
+#[test]
+fn what_is_written_names_the_commit_of_the_program_and_not_of_where_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let git = |at: &Path, words: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(at).args(words).output().expect("git starts");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    git(folder.path(), &["init", "--quiet"]);
+    let author = ["-c", "user.name=a", "-c", "user.email=a@b.c"];
+    git(folder.path(), &[&author[..], &["commit", "--quiet", "--allow-empty", "--message", "another program"]].concat());
+    fs::write(folder.path().join("a.csv"), "prompt,response,score\nA, b,1\nC, d,2\n").unwrap();
+
+    let mut program = command(folder.path());
+    program.env("GIT_DIR", folder.path().join(".git"));
+    program.args(["evaluate", "--generations", "a.csv", "--score-column", "score", "--out", "out"]);
+    assert_eq!(outcome(&mut program).code, Some(0));
+
+    let about: serde_json::Value = serde_json::from_slice(&fs::read(folder.path().join("out/run.json")).unwrap()).unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let is_a_repository = source.join(".git").exists();
+    let expected = is_a_repository.then(|| git(source, &["rev-parse", "HEAD"]));
+    assert_eq!(about["commit"].as_str().map(|commit| commit.trim_end_matches('+')), expected.as_deref(), "{about}");
 }

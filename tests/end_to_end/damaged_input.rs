@@ -112,9 +112,9 @@ fn a_config_that_is_no_model_is_refused_by_its_key() {
 #[test]
 fn data_without_the_column_lists_those_there() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("train.csv"), "review,label\nx,1\n").unwrap();
+    fs::write(folder.path().join("train.csv"), "body,label\nx,1\n").unwrap();
     let outcome = run(folder.path(), &["reproduce", "imdb", "--preset", "smoke", "--data-dir", ".", "--out", "run"]);
-    outcome.refused(1, &["train.csv", "no column \"text\"", "review, label"]);
+    outcome.refused(1, &["train.csv", "no column \"text\" or \"review\"", "body, label"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::program::{command, run};
+use crate::program::{command, cramped, outcome, run};
 
 const WORDS: [&str; 10] = [
     "reproduce",
@@ -20,9 +20,10 @@ const WORDS: [&str; 10] = [
     "ppo.iterations=24", // one state is saved on the way, at 20
 ];
 
-/// Starts the run, sends it a signal once a line begins with `line`, and gives its exit code and what it said.
+/// Starts the run, or goes on with it, sends it a signal once a line begins with `line`, and gives its exit code and what it said.
 fn interrupted(folder: &Path, line: &str, signal: &str) -> (Option<i32>, String) {
-    let mut child = command(folder).args(WORDS).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let resume = folder.join("run/config.toml").is_file().then_some("--resume");
+    let mut child = command(folder).args(WORDS).args(resume).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let (id, mut said) = (child.id().to_string(), String::new());
     let mut sent = false;
     for next in BufReader::new(child.stderr.take().unwrap()).lines() {
@@ -55,8 +56,8 @@ fn resumed(folder: &Path) -> (String, String) {
 }
 
 #[test]
-fn after_ctrl_c_and_after_a_kill_a_run_goes_on_to_the_same_numbers() {
-    let [whole, stopped, killed] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+fn after_ctrl_c_a_kill_and_a_full_disk_a_run_goes_on_to_the_same_numbers() {
+    let [whole, stopped, killed, full] = [(); 4].map(|()| tempfile::tempdir().unwrap());
     assert_eq!(run(whole.path(), &WORDS).code, Some(0));
     let expected = fs::read_to_string(whole.path().join("run/results.json")).unwrap();
 
@@ -71,7 +72,37 @@ fn after_ctrl_c_and_after_a_kill_a_run_goes_on_to_the_same_numbers() {
 
     let (code, said) = interrupted(killed.path(), "rlhf, seed 1 22/24", "-KILL");
     assert_eq!(code, None, "{said}");
+    // a disk that had promised more than it did: zeros in the place of the last rows, of which the state demands seven
+    let log = killed.path().join("run/logs/seed-1-rlhf.jsonl");
+    let mut bytes = fs::read(&log).unwrap();
+    let kept: usize = bytes.split_inclusive(|&byte| byte == b'\n').take(13).map(<[u8]>::len).sum();
+    bytes[kept..].fill(0);
+    fs::write(&log, bytes).unwrap();
     let (results, said) = resumed(killed.path());
     assert!(says(&said, "rlhf, seed 1 21/24") && !says(&said, "rlhf, seed 1 20/24"), "it goes on after the saved 20: {said}");
+    assert!(said.contains("had lost 7 lines before iteration 20"), "{said}");
     assert_eq!(results, expected);
+    let rows = |folder: &Path| fs::read_to_string(folder.join("run/metrics.jsonl")).unwrap().lines().count();
+    assert_eq!(rows(killed.path()), rows(whole.path()));
+
+    // the first limit is too low for a model, the second for the optimizer's moments
+    for (kib, file, resume) in [(5_000, "model.safetensors", None), (15_000, "optimizer.bpk", Some("--resume"))] {
+        let outcome = outcome(cramped(full.path(), kib).args(WORDS).args(resume));
+        outcome.refused(1, &[file, "File too large", "hint:", "--out run --resume"]);
+    }
+    let (results, said) = resumed(full.path());
+    assert!(said.contains("20 lines after iteration 0 cut off"), "{said}");
+    assert_eq!(results, expected);
+}
+
+#[test]
+fn a_training_whose_rows_are_lost_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, said) = interrupted(folder.path(), "rlhf, seed 1 2/24", "-INT");
+    assert_eq!(code, Some(1), "{said}");
+    for rows in ["logs/seed-1-rlhf.jsonl", "checkpoints/seed-1-rlhf/state/log.jsonl"] {
+        fs::write(folder.path().join("run").join(rows), "").unwrap();
+    }
+    let (_, said) = interrupted(folder.path(), "rlhf, seed 1 1/24", "-KILL");
+    assert!(said.contains("no row of iteration 1") && said.contains("begins anew"), "{said}");
 }

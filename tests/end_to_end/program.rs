@@ -11,6 +11,8 @@ pub(crate) struct Outcome {
     pub(crate) stderr: String,
 }
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_xtask");
+
 /// Runs `cargo xtask WORDS` in a folder, with no data and no models but the embedded ones in sight.
 pub(crate) fn run(folder: &Path, words: &[&str]) -> Outcome {
     outcome(command(folder).args(words))
@@ -18,7 +20,18 @@ pub(crate) fn run(folder: &Path, words: &[&str]) -> Outcome {
 
 /// The program, about to be run in a folder.
 pub(crate) fn command(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    in_folder(Command::new(PROGRAM), folder)
+}
+
+/// The program, about to be run in a folder of a disk that has no room for a file of more than some KiB.
+pub(crate) fn cramped(folder: &Path, kib: usize) -> Command {
+    let mut command = Command::new("bash");
+    // the signal of this limit ends a program that does not ignore it; without it, a write fails as on a full disk
+    command.args(["-c", &format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\""), PROGRAM]);
+    in_folder(command, folder)
+}
+
+fn in_folder(mut command: Command, folder: &Path) -> Command {
     command.current_dir(folder).env_remove("TAILGUARD_DATA").env_remove("HF_HUB_CACHE").env_remove("RUST_LOG");
     command.env("HF_HOME", folder.join("no-hugging-face-cache"));
     command

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use tailguard_data::Half;
+use tailguard_data::{Half, half, half_by_parity};
 use tailguard_reward::NgramUnit;
 
 use crate::bench::args::BenchCommand;
 use crate::evaluate::args::EvaluateArgs;
 use crate::fuzz::FuzzArgs;
 use crate::sample::SampleArgs;
+use crate::soak::SoakArgs;
 use crate::task::{self, Task};
 
 /// Fine-tunes language models so that their worst outputs get better, not only their average.
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     /// Time PPO iterations and their parts, and compare with PyTorch and TRL
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Kill a small run at random moments, go on with it, and compare with one that was left alone
+    Soak(SoakArgs),
     /// Give the program damaged files: it must end with a message
     Fuzz(FuzzArgs),
     /// Run every check that a change has to pass
@@ -334,17 +337,24 @@ pub(crate) struct LabelledArgs {
 /// The halves of the training texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HalfName {
-    /// Texts with an even FNV-1a hash
+    /// Texts whose SHA-256 begins with a bit of 0
     First,
-    /// Texts with an odd FNV-1a hash
+    /// Texts whose SHA-256 begins with a bit of 1
     Second,
+    /// Texts with an even FNV-1a hash: what bert-toxicity of datasets/ has learned from
+    FirstByParity,
+    /// Texts with an odd FNV-1a hash: what judge-toxicity of datasets/ has learned from
+    SecondByParity,
 }
 
-impl From<HalfName> for Half {
-    fn from(name: HalfName) -> Self {
-        match name {
-            HalfName::First => Self::First,
-            HalfName::Second => Self::Second,
+impl HalfName {
+    /// Whether a text is in it.
+    pub(crate) fn has(self, text: &str) -> bool {
+        match self {
+            Self::First => half(text) == Half::First,
+            Self::Second => half(text) == Half::Second,
+            Self::FirstByParity => half_by_parity(text) == Half::First,
+            Self::SecondByParity => half_by_parity(text) == Half::Second,
         }
     }
 }

@@ -68,7 +68,9 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
     for cause in error.chain().skip(1) {
         text += &format!("  because: {cause}\n");
     }
-    for hint in error.chain().filter_map(|cause| cause.downcast_ref::<Failure>()?.hint.as_ref()) {
+    // a failure may be what was added to an error, which is no cause of its own
+    let failure = error.downcast_ref::<Failure>().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()));
+    if let Some(hint) = failure.and_then(|failure: &Failure| failure.hint.as_ref()) {
         text += &format!("  hint: {hint}\n");
     }
     text
@@ -94,6 +96,13 @@ mod tests {
         let error = Err::<(), _>(failure).context("cannot begin").unwrap_err();
         assert_eq!(message(&error), "error: cannot begin\n  because: no model in m/\n  hint: pass --policy DIR\n");
         assert_eq!(exit_code(&error), FAILED);
+    }
+
+    #[test]
+    fn a_failure_that_was_added_to_an_error_has_its_hint() {
+        let added = Failure::new("the run cannot go on").hint("make room");
+        let error = Err::<(), _>(io::Error::other("disk full")).context(added).unwrap_err();
+        assert_eq!(message(&error), "error: the run cannot go on\n  because: disk full\n  hint: make room\n");
     }
 
     #[test]

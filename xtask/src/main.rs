@@ -21,6 +21,7 @@ mod report;
 mod reproduce;
 mod run;
 mod sample;
+mod soak;
 mod task;
 mod tidy;
 mod train;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(args),
         Command::Pretrain(command) => pretrain::run(command),
         Command::Bench(command) => bench::run(command),
+        Command::Soak(args) => soak::run(args),
         Command::Fuzz(args) => fuzz::run(args),
         Command::Ci(args) => ci::run(args),
     };

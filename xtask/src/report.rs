@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use tailguard_checkpoint::write_file;
+use tailguard_files::write_file;
 use tailguard_page::{GENERATOR, Run, RunFiles, run_page};
 use tailguard_report::{read_metrics, read_texts};
 
@@ -50,6 +50,14 @@ pub(crate) fn tell(dir: &Path) -> Result<()> {
 /// # Errors
 /// A directory without results, or a file that is damaged.
 pub(crate) fn read(dir: &Path) -> Result<Run> {
+    read_as(dir, dir.display().to_string())
+}
+
+/// [`read`] of a run that is called otherwise.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_as(dir: &Path, name: String) -> Result<Run> {
     let text = |name: &str| text(&dir.join(name));
     let results = text("results.json")?.ok_or_else(|| {
         Failure::usage(format!("{} holds no results.json", dir.display()))
@@ -57,7 +65,7 @@ pub(crate) fn read(dir: &Path) -> Result<Run> {
     })?;
     let (texts, metrics) = (dir.join("generations.parquet"), dir.join("metrics.parquet"));
     let files = RunFiles {
-        name: dir.display().to_string(),
+        name,
         results,
         about: text("run.json")?,
         config: text("config.toml")?,
@@ -83,8 +91,7 @@ pub(crate) fn write_page(path: &Path, page: &str) -> Result<()> {
             .hint("choose another --out")
             .into());
     }
-    write_file(path, page.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(())
+    Ok(write_file(path, page.as_bytes())?)
 }
 
 fn text(path: &Path) -> Result<Option<String>> {

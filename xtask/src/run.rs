@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
@@ -15,7 +14,7 @@ use crate::bench::machine;
 use crate::config::{self, RunConfig};
 use crate::experiment::digests;
 use crate::failure::Failure;
-use crate::models::{self, ModelDirs, workspace};
+use crate::models::{self, ModelDirs};
 use crate::task::Task;
 use crate::{device, interrupt};
 
@@ -54,6 +53,9 @@ pub(crate) struct Run {
 pub(crate) fn prepare(task: Option<&'static Task>, preset: Option<PresetName>, args: &RunArgs) -> Result<Prepared> {
     let begun = Instant::now();
     let resumed = args.out.as_ref().filter(|_| args.resume).map(|out| RunDir::open(out)).transpose()?;
+    for path in resumed.iter().flat_map(RunDir::recovered) {
+        tracing::info!("removed {}, which was being written when the run was killed", path.display());
+    }
     let recorded = resumed.as_ref().map(|dir| Ok::<_, ReportError>((dir.config_path(), dir.config()?))).transpose()?;
     let recorded = recorded.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
     let config = config::resolve(task, preset, args, recorded)?;
@@ -186,13 +188,7 @@ pub(crate) fn about(device: &str, seeds: Vec<u64>, inputs: BTreeMap<String, Stri
     }
 }
 
-/// The commit of the source tree, with `+` if it has changes; `None` outside git.
+/// The commit that this program was built from, with `+` if its source had changes; `None` outside git. `build.rs` finds it.
 fn commit() -> Option<String> {
-    let git = |words: &[&str]| {
-        let output = Command::new("git").arg("-C").arg(workspace()).args(words).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let commit = git(&["rev-parse", "HEAD"])?;
-    let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty());
-    Some(if changed { commit + "+" } else { commit })
+    option_env!("TAILGUARD_COMMIT").map(str::to_owned)
 }

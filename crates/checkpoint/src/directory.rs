@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tailguard_files::write_file;
 
 use crate::error::CheckpointError;
-use crate::staging::write_file;
 use crate::weights::Weights;
 
 /// The model's settings.
@@ -83,7 +83,7 @@ pub fn write_config(dir: &Path, config: &impl Serialize) -> Result<(), Checkpoin
     let path = dir.join(CONFIG_FILE);
     let mut text = serde_json::to_string_pretty(config).map_err(|source| CheckpointError::Json { path: path.clone(), source })?;
     text.push('\n');
-    write_file(&path, text.as_bytes())
+    Ok(write_file(&path, text.as_bytes())?)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tailguard_files::FileError;
+
 /// Errors of reading and writing model directories. Each names the file, and the tensor if there is one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -184,6 +186,12 @@ impl CheckpointError {
     pub(crate) fn io(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, action, source }
+    }
+}
+
+impl From<FileError> for CheckpointError {
+    fn from(FileError { path, action, source, .. }: FileError) -> Self {
+        Self::Io { path, action, source }
     }
 }
 

@@ -1,19 +1,20 @@
 //! Hugging Face model directories in and out, with every name, shape and type checked.
 //!
 //! A model directory holds `config.json`, `model.safetensors` and, where text is read, `tokenizer.json`. [`ModelDir`]
-//! finds these files, [`Weights`] reads tensors out of a safetensors file one by one, [`WeightsWriter`] writes such a
-//! file, and [`write_dir`] puts a whole directory in place at once. The crate knows files and tensors but no model:
-//! which tensors there are, and what shape they have, is what the caller asks for.
+//! finds these files, [`Weights`] reads tensors out of a safetensors file one by one, and [`WeightsWriter`] writes such a
+//! file. The crate knows files and tensors but no model: which tensors there are, and what shape they have, is what the
+//! caller asks for.
 //!
 //! - Every tensor becomes f32, whether the file holds f32, f16 or bf16.
 //! - What is wrong is said once and exactly: file, tensor, what was found, what was expected. That covers files that
 //!   were cut short, damaged headers, missing, misshapen and left-over tensors, and weights that are not finite.
-//! - Nothing half-written ever carries a final name.
+//! - Nothing half-written ever carries a final name (`tailguard-files`).
 //! - [`Sums`] tell damage that no format notices.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
-//! use tailguard_checkpoint::{CheckpointError, ModelDir, WeightType, WeightsWriter, write_config, write_dir};
+//! use tailguard_checkpoint::{CheckpointError, ModelDir, WeightType, WeightsWriter, write_config};
+//! use tailguard_files::write_dir;
 //!
 //! # fn main() -> Result<(), CheckpointError> {
 //! # let home = tempfile::tempdir().unwrap();
@@ -37,14 +38,12 @@
 mod directory;
 mod error;
 mod header;
-mod staging;
 mod sums;
 mod weights;
 mod writer;
 
 pub use directory::{CONFIG_FILE, ModelDir, TOKENIZER_FILE, WEIGHTS_FILE, write_config};
 pub use error::CheckpointError;
-pub use staging::{recover_dir, write_dir, write_file};
 pub use sums::{SUMS_FILE, Sums};
 pub use weights::Weights;
 pub use writer::{WeightType, WeightsWriter};

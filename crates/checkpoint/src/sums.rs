@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use tailguard_files::write_file;
 
 use crate::error::CheckpointError;
-use crate::staging::write_file;
 
 /// The list of a directory whose files are all in it.
 pub const SUMS_FILE: &str = "SHA256SUMS";
@@ -54,7 +54,7 @@ impl Sums {
     /// # Errors
     /// What the file system says.
     pub fn write(&self, list: &Path) -> Result<(), CheckpointError> {
-        write_file(list, self.lines.as_bytes())
+        Ok(write_file(list, self.lines.as_bytes())?)
     }
 
     /// Compares every file of a list with its digest. All of `wanted` must be in the list.

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use burn::tensor::{DType, Tensor, TensorData};
 use half::f16;
+use tailguard_files::stream_file;
 
 use crate::error::CheckpointError;
 use crate::header::{self, Entry};
-use crate::staging::stream_file;
 
 /// The number format of the weights in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

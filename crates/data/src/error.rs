@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-/// Errors of finding and reading texts. Rows are counted from 1, the header of a CSV file not included.
+use crate::cell::At;
+use crate::format::EXPECTED;
+
+/// Errors of finding and reading texts. Rows are counted from 1 as they stand in their file, the header of a CSV file not included.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -17,12 +20,12 @@ pub enum DataError {
         expected: &'static str,
     },
     /// The task's files are nowhere.
-    #[error("found no {folder} data ({stem} or prompts); looked in{looked}")]
+    #[error("found no {folder} data ({wanted}); looked in{looked}")]
     NotFound {
         /// The task's own folder.
         folder: String,
-        /// The file's name without its ending.
-        stem: &'static str,
+        /// The names of the files that would do, without their endings.
+        wanted: String,
         /// The places, one a line.
         looked: String,
     },
@@ -39,16 +42,40 @@ pub enum DataError {
         found: &'static str,
     },
     /// A place that was named by the user does not hold the file: never passed over in silence.
-    #[error("{place} is {path}, which has no {stem} or prompts table (.parquet, .csv, .jsonl), nor has its folder {folder:?}")]
+    #[error("{place} is {path}, which has no {wanted}, nor has its folder {folder:?}; it holds {found}")]
     NotThere {
         /// Who named it.
         place: &'static str,
         /// The directory.
         path: PathBuf,
-        /// The name of the file looked for, without its ending.
-        stem: &'static str,
+        /// What was looked for.
+        wanted: String,
         /// The task's own folder.
         folder: String,
+        /// What is there instead.
+        found: String,
+    },
+    /// A split is there more than once.
+    #[error("{folder} has {found}, each of which could be {stem}: expected one of them; move the others elsewhere")]
+    Several {
+        /// Where they are.
+        folder: PathBuf,
+        /// Their names.
+        found: String,
+        /// The split.
+        stem: &'static str,
+    },
+    /// Texts of one class in a folder, and none for the other.
+    #[error("{folder} has {found}, expected a folder for each class: one of {good} for good texts, one of {bad} for bad ones")]
+    HalfOfClasses {
+        /// The folder of the split.
+        folder: PathBuf,
+        /// The folders of classes in it.
+        found: String,
+        /// Names of folders of good texts.
+        good: String,
+        /// Likewise of bad texts.
+        bad: String,
     },
     /// A table in parts is not whole.
     #[error("{folder} has {found} files of {stem} in {total} parts, expected each part once")]
@@ -63,17 +90,27 @@ pub enum DataError {
         total: usize,
     },
     /// The name does not say what kind of table it is.
-    #[error("{path}: unknown kind of table, expected .parquet, .csv, .jsonl or .ndjson")]
+    #[error("{path}: unknown kind of table, expected a name that ends in {EXPECTED}")]
     UnknownKind {
         /// The file.
         path: PathBuf,
     },
+    /// A file of a kind that is known and not read here.
+    #[error("{path} is {found}; {way_out}")]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// How it becomes readable.
+        way_out: String,
+    },
     /// The file cannot be read as the table that its name says.
-    #[error("{path}: cannot read the {kind} table: {reason}")]
+    #[error("{path}: cannot read the {kind}{}table: {reason}", if kind.is_empty() { "" } else { " " })]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Parquet, CSV or JSONL.
+        /// Parquet, CSV, TSV, JSONL or JSON; empty if it is not known.
         kind: &'static str,
         /// What is wrong with it.
         reason: String,
@@ -93,13 +130,13 @@ pub enum DataError {
         /// What the file may be instead, as `iconv` calls it.
         encoding: &'static str,
     },
-    /// A line that is no JSON object.
-    #[error("{path}: line {line} is not a JSON object: {reason}")]
+    /// A line, or an entry of an array, that is no JSON object.
+    #[error("{path}: {at} is not a JSON object: {reason}")]
     BrokenLine {
         /// The file.
         path: PathBuf,
-        /// Line of the file, from 1.
-        line: usize,
+        /// The line, or the row of an array.
+        at: At,
         /// What the parser says.
         reason: String,
     },
@@ -136,12 +173,12 @@ pub enum DataError {
         labels: String,
     },
     /// A text that the file of scores does not know.
-    #[error("{path}: row {row} has the id {id:?}, which {labels} has not")]
+    #[error("{path}: {at} has the id {id:?}, which {labels} has not")]
     NoScoreForId {
         /// The file of texts.
         path: PathBuf,
-        /// The row, from 1.
-        row: usize,
+        /// The row.
+        at: At,
         /// The text's id.
         id: String,
         /// The file of scores.
@@ -166,18 +203,28 @@ pub enum DataError {
         expected: &'static str,
     },
     /// One value is missing or out of range.
-    #[error("{path}: column {column:?}, row {row}: found {found}, expected {expected}")]
+    #[error("{path}: column {column:?}, {at}: found {found}, expected {expected}")]
     Value {
         /// The file.
         path: PathBuf,
         /// The column.
         column: String,
-        /// The row, from 1.
-        row: usize,
+        /// The row.
+        at: At,
         /// The value.
         found: String,
         /// What it may be.
-        expected: &'static str,
+        expected: String,
+    },
+    /// Lists of one row that do not go together.
+    #[error("{path}: {at}: {columns}: expected lists of one length, or a single value; NAME.0 is the first of a list")]
+    Lists {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        at: At,
+        /// What each column holds.
+        columns: String,
     },
     /// A table without rows.
     #[error("{path} has no rows")]

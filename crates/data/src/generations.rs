@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use crate::cell::Cell;
+use crate::cell::{At, Cell};
 use crate::error::DataError;
-use crate::table::Table;
+use crate::table::{Table, halves_of_characters};
 use crate::texts::{Labels, Texts};
 
 /// The names of the columns of a table of generated texts.
 ///
-/// As in [`Layout`](crate::Layout), "a.b" is a column of that name or the field `b` of an object or struct `a`.
+/// As in [`Layout`](crate::Layout), "a.b" is a column of that name or the field `b` of an object or struct `a`, "a.0" the first entry of a
+/// list, and "a.b" what each entry has as `b` where `a` is a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GenerationColumns {
     /// Prompts.
@@ -44,26 +45,32 @@ pub struct Generations {
     pub judge: Option<Scores>,
     /// One column for each name in [`GenerationColumns::group`].
     pub groups: Vec<Labels>,
+    /// What must be said of how they were read, as sentences without a stop.
+    pub notes: Vec<String>,
 }
 
-/// Reads generated texts from Parquet, CSV or JSONL, a few rows at a time: of a large file, no more than the columns asked for is
-/// ever in memory.
+/// Reads generated texts from any kind of table, a few rows at a time: of a large file, no more than the columns asked for is ever in
+/// memory. [`table::read`](crate::table::read) says which kinds there are.
 ///
 /// A score may be a number, true or false, or a text that says one of these; nothing, an empty field, `null`, `None` and `NA`
-/// are missing scores. JSONL may have `NaN`, `Infinity` and `-Infinity`, as Python writes them. A text that is not there (null)
+/// are missing scores. JSON may have `NaN`, `Infinity` and `-Infinity`, as Python writes them. A text that is not there (null)
 /// is missing; an empty field of a CSV file is an empty text.
 ///
+/// A list of one text is that text. Of a list of several responses, each is a row: what else the row has as a list of the same length
+/// goes with them one by one, and what it has as a single value goes with each. A list of objects with `role` and `content` is a
+/// conversation: a text, the contents with a line end between them.
+///
 /// # Errors
-/// A [`DataError`] that names the file, and the column and row or line where there are any: unknown ending, damaged file, invalid
-/// UTF-8, missing column, wrong type, no rows.
+/// A [`DataError`] that names the file, and the column and row or line where there are any: unknown kind, damaged file, invalid
+/// UTF-8, missing column, wrong type, lists that do not go together, no rows.
 pub fn read_generations(path: &Path, columns: &GenerationColumns) -> Result<Generations, DataError> {
-    let table = Table::open(path)?;
     let optional = [&columns.prompt, &columns.score, &columns.prompt_score, &columns.judge];
     let names: Vec<&str> = std::iter::once(&columns.response)
         .chain(optional.into_iter().flatten())
         .chain(&columns.group)
         .map(String::as_str)
         .collect();
+    let table = Table::open_for(path, &names)?;
     let column = |there: &Option<String>| there.as_ref().map(|_| Scores::new());
     let mut read = Generations {
         prompts: columns.prompt.as_ref().map(|_| Texts::default()),
@@ -72,32 +79,87 @@ pub fn read_generations(path: &Path, columns: &GenerationColumns) -> Result<Gene
         prompt_scores: column(&columns.prompt_score),
         judge: column(&columns.judge),
         groups: vec![Labels::default(); columns.group.len()],
+        notes: Vec::new(),
     };
-    table.each_row(&names, |row, cells| {
-        // in the order of `names`
-        let mut cells = cells.iter().zip(&names);
-        let mut next = || cells.next().unwrap_or((&Cell::Missing, &""));
-        let wrong = |name: &str, cell: &Cell, expected| cell.refused(path, name, row, expected);
-        let text = |(cell, name): (&Cell, &&str), texts: &mut Texts| {
-            texts.push(cell.optional_text().map_err(|()| wrong(name, cell, "a text"))?);
-            Ok::<_, DataError>(())
-        };
-        text(next(), &mut read.responses)?;
-        if let Some(prompts) = &mut read.prompts {
-            text(next(), prompts)?;
+    let (mut lists, mut rows_of_lists, mut conversations) = (0, 0, vec![0_usize; names.len()]);
+    let halves = table.each_row(&names, |at, cells| {
+        for (count, cell) in conversations.iter_mut().zip(&cells) {
+            *count += usize::from(matches!(cell, Cell::Conversation(_)));
         }
-        for scores in [&mut read.scores, &mut read.prompt_scores, &mut read.judge].into_iter().flatten() {
-            let (cell, name) = next();
-            scores.push(cell.optional_number().map_err(|()| wrong(name, cell, "a number"))?);
+        if !cells.iter().any(|cell| matches!(cell, Cell::List(_))) {
+            return push(path, &names, &mut read, at, &cells);
         }
-        for labels in &mut read.groups {
-            let (cell, name) = next();
-            labels.push(&cell.label().ok_or_else(|| wrong(name, cell, "a name"))?);
+        let rows = exploded(cells, |lengths| {
+            let columns =
+                names.iter().zip(lengths).filter_map(|(name, length)| Some(format!("{name} holds a list of {}", (*length)?)));
+            let columns = columns.collect::<Vec<_>>().join(", ");
+            DataError::Lists { path: path.into(), at, columns }
+        })?;
+        if rows.len() > 1 {
+            (lists, rows_of_lists) = (lists + 1, rows_of_lists + rows.len());
         }
-        Ok(())
+        rows.into_iter().try_for_each(|cells| push(path, &names, &mut read, at, &cells))
     })?;
     if read.responses.is_empty() {
         return Err(DataError::Empty { path: path.into() });
     }
+    read.notes.extend(halves_of_characters(halves));
+    if lists > 0 {
+        read.notes.push(format!(
+            "{lists} rows hold lists of responses, of which each is read as a row: {rows_of_lists} of {}",
+            read.responses.len()
+        ));
+    }
+    let said = names.iter().zip(conversations).filter(|(_, count)| *count > 0);
+    read.notes.extend(said.map(|(name, count)| {
+        format!("{count} rows hold a conversation as {name}: its contents are read in order, without roles, with a line end between them")
+    }));
     Ok(read)
+}
+
+/// The rows that a row with a list of responses stands for; the first cell is the response. `unlike` says what is wrong, by the length of
+/// each list.
+fn exploded(cells: Vec<Cell>, unlike: impl Fn(&[Option<usize>]) -> DataError) -> Result<Vec<Vec<Cell>>, DataError> {
+    let lengths: Vec<Option<usize>> =
+        cells.iter().map(|cell| if let Cell::List(list) = cell { Some(list.len()) } else { None }).collect();
+    if lengths.iter().all(|length| length.is_none_or(|length| length == 1)) {
+        return Ok(vec![cells.into_iter().map(Cell::single).collect()]);
+    }
+    // a list beside one response is refused as what it is
+    let Some(&Some(count)) = lengths.first() else { return Ok(vec![cells]) };
+    if lengths.iter().flatten().any(|length| *length != count) {
+        return Err(unlike(&lengths));
+    }
+    let mut rows: Vec<Vec<Cell>> = (0..count).map(|_| Vec::with_capacity(cells.len())).collect();
+    for cell in cells {
+        match cell {
+            Cell::List(list) => rows.iter_mut().zip(list).for_each(|(row, cell)| row.push(cell)),
+            single => rows.iter_mut().for_each(|row| row.push(single.clone())),
+        }
+    }
+    Ok(rows)
+}
+
+/// Adds a row; the cells are in the order of the names.
+fn push(path: &Path, names: &[&str], read: &mut Generations, at: At, cells: &[Cell]) -> Result<(), DataError> {
+    let mut cells = cells.iter().zip(names);
+    let mut next = || cells.next().unwrap_or((&Cell::Missing, &""));
+    let wrong = |name: &str, cell: &Cell, expected| cell.refused(path, name, at, expected);
+    let text = |(cell, name): (&Cell, &&str), texts: &mut Texts| {
+        texts.push(cell.optional_text().map_err(|()| wrong(name, cell, "a text"))?);
+        Ok::<_, DataError>(())
+    };
+    text(next(), &mut read.responses)?;
+    if let Some(prompts) = &mut read.prompts {
+        text(next(), prompts)?;
+    }
+    for scores in [&mut read.scores, &mut read.prompt_scores, &mut read.judge].into_iter().flatten() {
+        let (cell, name) = next();
+        scores.push(cell.optional_number().map_err(|()| wrong(name, cell, "a number"))?);
+    }
+    for labels in &mut read.groups {
+        let (cell, name) = next();
+        labels.push(&cell.label().ok_or_else(|| wrong(name, cell, "a name"))?);
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Labelled texts from Parquet, CSV and JSONL.
+//! Labelled texts from Parquet, CSV and JSON, packed or not.
 //!
 //! A [`Layout`] describes a task: its columns, its places and what makes a text good. [`load`] reads a split of it, [`Lookup`] says
 //! where to look and [`Source`] which files it was; [`table`] reads any one table, and [`read_generations`] what other tools have
@@ -18,21 +18,26 @@
 
 mod cell;
 mod error;
-mod frames;
+mod format;
 mod generations;
+mod json;
 mod layout;
 mod lines;
 mod load;
+mod packed;
+mod parquet;
 mod record;
 mod rows;
+mod shape;
 mod source;
 pub mod table;
 mod texts;
 
+pub use cell::At;
 pub use error::DataError;
 pub use generations::{GenerationColumns, Generations, Scores, read_generations};
-pub use layout::{Good, GoodPercent, Layout};
+pub use layout::{Good, GoodPercent, Layout, Words};
 pub use load::{Dataset, load};
-pub use record::{Half, Record, Split, at_least, duplicates, half, require, shuffled, text_hash};
+pub use record::{Half, Origin, Record, Split, at_least, duplicates, half, half_by_parity, require, shuffled, text_hash};
 pub use source::{Lookup, Place, Source, hugging_face_cache};
 pub use texts::{Labels, Texts};

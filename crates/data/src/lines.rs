@@ -1,125 +1,227 @@
-//! Lines of a text file, numbered, and JSON objects on them.
+//! Lines of a text, numbered, and the JSON objects of a file: one on each line, or the entries of one array.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, Read};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::cell::Cell;
+use crate::cell::At;
 use crate::error::DataError;
+use crate::format::Kind;
+use crate::json::{add_shape, parse};
+use crate::shape::Shape;
 
-/// What some programs write before the first line.
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-/// What begins a file in which each character has two bytes.
-const UTF_16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
-/// Begins the texts that stand for numbers that JSON has not.
-const NOT_FINITE: char = '\0';
+/// No line and no entry is longer: a packed file may be of one line that no memory holds.
+const LONGEST: usize = 1 << 28;
 
-/// The lines that are not blank, read one by one.
-pub(crate) struct Lines<'a> {
+/// JSON objects, read one by one.
+pub(crate) struct Objects<'a> {
     path: &'a Path,
-    kind: &'static str,
-    file: BufReader<File>,
-    line: Vec<u8>,
-    number: usize,
+    kind: Kind,
+    file: Box<dyn BufRead>,
+    /// The text of the object that was read last.
+    text: Vec<u8>,
+    /// Lines that were begun, and entries of the array.
+    line: usize,
+    entries: usize,
+    /// Where the array is.
+    array: Array,
+    /// Halves of characters that stand as U+FFFD in the texts read so far.
+    pub(crate) halves: usize,
 }
 
-impl<'a> Lines<'a> {
-    /// `kind` is what a message calls the table.
-    pub(crate) fn open(path: &'a Path, kind: &'static str) -> Result<Self, DataError> {
-        let file = File::open(path).map_err(|error| DataError::unreadable(path, kind, error))?;
-        Ok(Self { path, kind, file: BufReader::new(file), line: Vec::new(), number: 0 })
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Array {
+    Unopened,
+    /// An entry, or the end, must come.
+    Opened,
+    /// A comma, or the end, must come.
+    Between,
+    /// An entry must come.
+    Next,
+    Closed,
+}
+
+impl<'a> Objects<'a> {
+    pub(crate) fn new(path: &'a Path, kind: Kind, file: Box<dyn BufRead>) -> Self {
+        Self { path, kind, file, text: Vec::new(), line: 0, entries: 0, array: Array::Unopened, halves: 0 }
     }
 
-    /// The next line that is not blank, with its number from 1.
-    pub(crate) fn next(&mut self) -> Result<Option<(usize, &str)>, DataError> {
-        loop {
-            self.line.clear();
-            let read = self.file.read_until(b'\n', &mut self.line);
-            if read.map_err(|error| DataError::unreadable(self.path, self.kind, error))? == 0 {
-                return Ok(None);
-            }
-            self.number += 1;
-            if self.number == 1 && self.line.starts_with(BYTE_ORDER_MARK) {
-                self.line.drain(..BYTE_ORDER_MARK.len());
-            }
-            if !self.line.trim_ascii().is_empty() {
-                let wrong = |error: std::str::Utf8Error| {
-                    let is_utf_16 = self.number == 1 && UTF_16.iter().any(|mark| self.line.starts_with(mark));
-                    let encoding = if is_utf_16 { "UTF-16" } else { "WINDOWS-1252" };
-                    let byte = self.line.get(error.valid_up_to()).copied().unwrap_or_default();
-                    DataError::NotUtf8 { path: self.path.into(), line: self.number, byte, encoding }
+    /// The next object. It may hold NaN and infinities, as Python writes them.
+    pub(crate) fn next(&mut self) -> Result<Option<(At, Map<String, Value>)>, DataError> {
+        let Some(at) = self.advance()? else { return Ok(None) };
+        let (value, halves) = parse(self.text(at)?).map_err(|error| self.broken(at, &error))?;
+        self.halves += halves;
+        match value {
+            Value::Object(object) => Ok(Some((at, object))),
+            other => {
+                let kind = match other {
+                    Value::Array(_) => "a list",
+                    Value::String(_) => "a text",
+                    Value::Number(_) => "a number",
+                    _ => "another value",
                 };
-                return std::str::from_utf8(&self.line).map(|line| Some((self.number, line))).map_err(wrong);
+                Err(self.no_object(at, format!("found {kind}")))
             }
         }
     }
 
-    /// The object on the next line that is not blank. It may hold NaN and infinities, as Python writes them.
-    pub(crate) fn next_object(&mut self) -> Result<Option<Map<String, Value>>, DataError> {
-        let object = |(_, line): (usize, &str)| {
-            let line = line.trim_end();
-            serde_json::from_str(line).or_else(|error| serde_json::from_str(&marked(line)).map_err(|_| error))
-        };
-        let object = self.next()?.map(object).transpose();
-        object.map_err(|error| {
-            let reason = error.to_string();
-            // the parser's own position counts lines within the line
-            let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason);
-            let reason = format!("{reason} at column {}", error.column());
-            DataError::BrokenLine { path: self.path.into(), line: self.number, reason }
+    /// Adds the paths of the next object, and says whether there was one.
+    pub(crate) fn next_shape(&mut self, shape: &mut Shape) -> Result<bool, DataError> {
+        let Some(at) = self.advance()? else { return Ok(false) };
+        add_shape(self.text(at)?, shape).map_err(|error| self.broken(at, &error))?;
+        Ok(true)
+    }
+
+    fn advance(&mut self) -> Result<Option<At>, DataError> {
+        match self.kind {
+            Kind::JsonArray => Ok(self.next_entry()?.then_some(At::Row(self.entries))),
+            _ => Ok(self.next_line()?.then_some(At::Line(self.line))),
+        }
+    }
+
+    fn text(&self, at: At) -> Result<&str, DataError> {
+        std::str::from_utf8(self.text.trim_ascii_end()).map_err(|error| {
+            let line = match at {
+                At::Line(line) => line,
+                _ => self.line,
+            };
+            let byte = self.text.get(error.valid_up_to()).copied().unwrap_or_default();
+            DataError::NotUtf8 { path: self.path.into(), line, byte, encoding: "WINDOWS-1252" }
         })
     }
-}
 
-/// The line with NaN and infinities as texts that [`json_cell`] knows.
-fn marked(line: &str) -> String {
-    let mut is_escaped = false;
-    let is_quote = |character: char| {
-        let is_quote = character == '"' && !is_escaped;
-        is_escaped = character == '\\' && !is_escaped;
-        is_quote
-    };
-    let words = [("-Infinity", "-inf"), ("Infinity", "inf"), ("NaN", "nan")];
-    let mark = |piece: &str| {
-        words.iter().fold(piece.to_owned(), |piece, (word, number)| piece.replace(word, &format!("\"\\u0000{number}\"")))
-    };
-    // between quotes: every other piece is a text
-    let pieces = line.split(is_quote).enumerate();
-    pieces.map(|(place, piece)| if place % 2 == 0 { mark(piece) } else { piece.to_owned() }).collect::<Vec<_>>().join("\"")
-}
+    fn broken(&self, at: At, error: &serde_json::Error) -> DataError {
+        let reason = error.to_string();
+        // the parser's own position counts lines within the text
+        let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason);
+        self.no_object(at, format!("{reason} at column {}", error.column()))
+    }
 
-/// The value of a column of an object, or, for "prompt.text", of the object in it.
-pub(crate) fn json_cell(object: &Map<String, Value>, column: &str) -> Cell {
-    match field(object, column) {
-        None => Cell::Missing,
-        Some(Value::Null) => Cell::Null,
-        Some(Value::Bool(value)) => Cell::Number(f64::from(u8::from(*value))),
-        Some(Value::String(text)) => match text.strip_prefix(NOT_FINITE).and_then(|number| number.parse::<f64>().ok()) {
-            Some(number) if !number.is_finite() => Cell::Number(number),
-            _ => Cell::Text(text.clone()),
-        },
-        Some(Value::Number(number)) => {
-            let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)).map(Cell::Integer);
-            integer.or_else(|| number.as_f64().map(Cell::Number)).unwrap_or_else(|| Cell::Other(number.to_string()))
+    fn no_object(&self, at: At, reason: String) -> DataError {
+        DataError::BrokenLine { path: self.path.into(), at, reason }
+    }
+
+    fn unreadable(&self, reason: impl ToString) -> DataError {
+        DataError::unreadable(self.path, self.kind.name(), reason)
+    }
+
+    /// Reads the next line that is not blank.
+    fn next_line(&mut self) -> Result<bool, DataError> {
+        loop {
+            self.text.clear();
+            let most = u64::try_from(LONGEST).unwrap_or(u64::MAX) + 1;
+            let read = (&mut self.file).take(most).read_until(b'\n', &mut self.text);
+            if read.map_err(|error| self.unreadable(error))? == 0 {
+                return Ok(false);
+            }
+            self.line += 1;
+            if self.text.len() > LONGEST {
+                return Err(self.unreadable(format!("line {} has more than {LONGEST} bytes", self.line)));
+            }
+            if !self.text.trim_ascii().is_empty() {
+                return Ok(true);
+            }
         }
-        Some(other) => Cell::Other(other.to_string()),
+    }
+
+    /// Reads the next entry of the array, up to the comma or bracket behind it.
+    fn next_entry(&mut self) -> Result<bool, DataError> {
+        self.text.clear();
+        let (mut depth, mut in_text, mut is_escaped) = (0_usize, false, false);
+        loop {
+            let bytes = self.file.fill_buf().map_err(|error| DataError::unreadable(self.path, self.kind.name(), error))?;
+            let Some(&byte) = bytes.first() else {
+                return match self.array {
+                    Array::Closed => Ok(false),
+                    _ => Err(self.unreadable(format!("the file ends within the array, behind {} whole rows", self.entries))),
+                };
+            };
+            if self.text.is_empty() {
+                self.file.consume(1);
+                self.line += usize::from(byte == b'\n');
+                self.array = match (self.array, byte) {
+                    (state, b' ' | b'\t' | b'\r' | b'\n') => state,
+                    (Array::Unopened, b'[') => Array::Opened,
+                    (Array::Between, b',') => Array::Next,
+                    (Array::Opened | Array::Between, b']') => Array::Closed,
+                    (Array::Opened | Array::Next, _) => {
+                        self.text.push(byte);
+                        (depth, in_text) = (usize::from(matches!(byte, b'{' | b'[')), byte == b'"');
+                        Array::Next
+                    }
+                    _ => return Err(self.unreadable(format!("found {:?} behind row {}", char::from(byte), self.entries))),
+                };
+                continue;
+            }
+            // what is left of the entry in the buffer, in one go
+            let mut end = None;
+            for (place, &byte) in bytes.iter().enumerate() {
+                match byte {
+                    _ if is_escaped => is_escaped = false,
+                    b'\\' if in_text => is_escaped = true,
+                    b'"' => in_text = !in_text,
+                    _ if in_text => {}
+                    b',' | b']' if depth == 0 => {
+                        end = Some(place);
+                        break;
+                    }
+                    b'{' | b'[' => depth += 1,
+                    b'}' | b']' => depth = depth.saturating_sub(1),
+                    b'\n' => self.line += 1,
+                    _ => {}
+                }
+            }
+            let taken = end.unwrap_or(bytes.len());
+            self.text.extend_from_slice(&bytes[..taken]);
+            self.file.consume(taken);
+            if self.text.len() > LONGEST {
+                return Err(self.unreadable(format!("row {} has more than {LONGEST} bytes", self.entries + 1)));
+            }
+            if end.is_some() {
+                self.entries += 1;
+                self.array = Array::Between;
+                return Ok(true);
+            }
+        }
     }
 }
 
-fn field<'a>(object: &'a Map<String, Value>, column: &str) -> Option<&'a Value> {
-    object.get(column).or_else(|| {
-        let (outer, inner) = column.split_once('.')?;
-        field(object.get(outer)?.as_object()?, inner)
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The names of all columns, those of objects in it included.
-pub(crate) fn json_names(object: &Map<String, Value>) -> Vec<String> {
-    let names = |(name, value): (&String, &Value)| match value {
-        Value::Object(inner) => json_names(inner).into_iter().map(|inner| format!("{name}.{inner}")).collect(),
-        _ => vec![name.clone()],
-    };
-    object.iter().flat_map(names).collect()
+    fn objects(text: &'static str, kind: Kind) -> Result<Vec<(At, String)>, String> {
+        let mut objects = Objects::new(Path::new("a.json"), kind, Box::new(text.as_bytes()));
+        let mut found = Vec::new();
+        while let Some((at, object)) = objects.next().map_err(|error| error.to_string())? {
+            found.push((at, Value::Object(object).to_string()));
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn the_entries_of_an_array_are_found_however_it_is_laid_out() {
+        let rows = Ok(vec![(At::Row(1), r#"{"a":"], }\\\""}"#.to_owned()), (At::Row(2), r#"{"b":[{}]}"#.to_owned())]);
+        for text in [r#"[{"a":"], }\\\""},{"b":[{}]}]"#, "\n [\n  {\n \"a\": \"], }\\\\\\\"\"\n },\n {\"b\": [\n{}]}\n]\n"] {
+            assert_eq!(objects(text, Kind::JsonArray), rows, "{text}");
+        }
+        assert_eq!(objects(" [ ] ", Kind::JsonArray), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_is_no_array_of_objects_is_refused_with_its_row() {
+        for (text, part) in [
+            (r#"[{"a":1},{"a":"#, "the file ends within the array, behind 1 whole rows"),
+            (r#"[{"a":1},"#, "the file ends within the array, behind 1 whole rows"),
+            (r#"[{"a":1} {"a":2}]"#, "row 1 is not a JSON object: trailing characters at column 9"),
+            (r#"[{"a":1},,{"a":2}]"#, "row 2 is not a JSON object"),
+            (r#"[{"a":1}] {"a":2}"#, "found '{' behind row 1"),
+            (r#"[{"a":1}, "b"]"#, "row 2 is not a JSON object: found a text"),
+            (r#"[[1], [2]]"#, "row 1 is not a JSON object: found a list"),
+        ] {
+            let message = objects(text, Kind::JsonArray).unwrap_err();
+            assert!(message.contains(part), "{text}: {message}");
+        }
+    }
 }

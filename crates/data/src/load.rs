@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::cell::Cell;
+use crate::cell::{At, Cell};
 use crate::error::DataError;
 use crate::layout::Layout;
-use crate::record::{Record, Split, require, shuffled};
-use crate::source::{Files, Lookup, Source, find};
+use crate::record::{Origin, Record, Split, require, shuffled};
+use crate::source::{Content, Files, Lookup, Source, find, tables};
 use crate::table::Table;
 
 /// Texts and where they came from.
@@ -29,39 +29,49 @@ const ID: &str = "id";
 
 /// Reads a split from the first place of `lookup` that has it.
 ///
-/// A place has `train` and `test` as `.parquet`, `.csv`, `.jsonl` or `.ndjson`, or as parts (`train-00000-of-00002.parquet`), or
-/// one table `prompts` for both, of which a fifth of each class is held out; in the place itself or in its folder named by
-/// `layout`, and there, too, in `plain_text` or `data`. The scores of `test` may stand in `test_labels` beside it, joined by the
-/// column `id`, where -1 says that a text has none. Texts without a score are left out there, and, if the score is null, of
-/// `prompts`; anywhere else they are an error.
+/// A place has `train` and `test` as tables of any kind that [`table::read`](crate::table::read) knows, packed or not, or as parts
+/// (`train-00000-of-00002.parquet`), or as folders of texts, one for each class (`train/pos/*.txt`); or one table for both, called as
+/// `layout.whole` says, or one folder for each class, of which a fifth of each class is held out. They are in the place itself or in its
+/// folder named by `layout`, and there, too, in `plain_text`, `data`, `aclImdb` or an archive (`.zip`). The scores of `test` may stand
+/// in `test_labels` beside it, joined by the column `id`, where -1 says that a text has none. Texts without a score are left out
+/// there, and, if the score is null, of a table for both; anywhere else they are an error.
 ///
 /// # Errors
 /// [`DataError::NoDirectory`] and [`DataError::NotThere`] if a place that the user named does not have it, [`DataError::NotFound`] if none has,
-/// [`DataError::Parts`] if parts are missing, [`DataError::NoScore`] and [`DataError::NoScoreForId`] if scores are,
+/// [`DataError::Several`] if a folder has it twice, [`DataError::Parts`] if parts are missing, [`DataError::HalfOfClasses`] if the texts
+/// of one class are, [`DataError::NoScore`] and [`DataError::NoScoreForId`] if scores are,
 /// [`DataError::OneClass`] if a share of the good class is asked for and there is but one class, [`DataError::Setting`] if
 /// `layout` makes no sense, and those of [`read`](crate::table::read).
 pub fn load(layout: &Layout, split: Split, lookup: &Lookup) -> Result<Dataset, DataError> {
     layout.check()?;
-    let (place, files) = find(layout, split, lookup)?;
-    let (mut records, paths) = match files {
-        Files::Split(tables) => {
-            let (mut records, mut paths) = (Vec::new(), Vec::new());
-            for table in tables {
-                let (more, labels) = read_or_join(&table, layout)?;
+    let (place, Files { content, is_whole }) = find(layout, split, lookup)?;
+    let (mut records, mut paths) = (Vec::new(), Vec::new());
+    match content {
+        Content::Tables(tables) => {
+            for path in tables {
+                let (more, labels) = if is_whole { (read_scored(&path, layout)?, None) } else { read_or_join(&path, layout)? };
                 records.extend(more);
-                paths.extend([Some(table), labels].into_iter().flatten());
+                paths.extend([Some(path), labels].into_iter().flatten());
             }
-            (records, paths)
         }
-        Files::Whole(path) => {
-            let table = Table::open(&path)?;
-            let score = table.score(layout).ok_or_else(|| table.missing(&layout.score))?;
-            let records = table.records(layout, score, |cell| matches!(cell, Cell::Null))?;
-            (part(records, split), vec![path])
+        Content::Folders(folders) => {
+            for (path, class) in folders {
+                records.extend(read_folder(&path, class)?);
+                paths.push(path);
+            }
         }
-    };
+    }
     let source = Source { place, paths };
     require(&format!("texts with a score in {source}"), records.len(), 1)?;
+    if is_whole {
+        let all = records.len();
+        records = part(records, split);
+        let held_out = if split == Split::Test { records.len() } else { all - records.len() };
+        tracing::info!(
+            "{held_out} of {all} texts are held out, one in {HELD_OUT} of each class, the same in every run: {source}"
+        );
+        require(&format!("texts for {} from {source}", split.stem()), records.len(), 1)?;
+    }
     if let Some(percent) = layout.good_percent {
         let percent = match split {
             Split::Train => percent.train,
@@ -74,6 +84,35 @@ pub fn load(layout: &Layout, split: Split, lookup: &Lookup) -> Result<Dataset, D
     Ok(Dataset { records, source })
 }
 
+/// Labelled texts of a table, without those that have no score.
+fn read_scored(path: &Path, layout: &Layout) -> Result<Vec<Record>, DataError> {
+    let table = Table::open(path)?;
+    let score = table.score(layout).ok_or_else(|| table.missing(&layout.score))?;
+    table.records(layout, score, |cell| matches!(cell, Cell::Null))
+}
+
+/// The texts of a folder, each a file, in the order of their names.
+fn read_folder(folder: &Path, label: u8) -> Result<Vec<Record>, DataError> {
+    let failed = |path: &Path, error: std::io::Error| DataError::unreadable(path, "", error);
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|error| failed(folder, error))? {
+        let path = entry.map_err(|error| failed(folder, error))?.path();
+        paths.extend(Some(path).filter(|path| path.extension().is_some_and(|ending| ending == "txt")));
+    }
+    paths.sort();
+    require(&format!("texts (.txt) in {}", folder.display()), paths.len(), 1)?;
+    let text = |path: PathBuf| {
+        let bytes = std::fs::read(&path).map_err(|error| failed(&path, error))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
+            let (line, byte) = (1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count(), bytes[at]);
+            DataError::NotUtf8 { path: path.clone(), line, byte, encoding: "WINDOWS-1252" }
+        })?;
+        Ok(Record { text, continuation: String::new(), label, origin: Origin { path: path.into(), at: At::File } })
+    };
+    paths.into_iter().map(text).collect()
+}
+
 /// Labelled texts of a table, and the file of scores if they are in one.
 fn read_or_join(path: &Path, layout: &Layout) -> Result<(Vec<Record>, Option<PathBuf>), DataError> {
     let table = Table::open(path)?;
@@ -83,36 +122,39 @@ fn read_or_join(path: &Path, layout: &Layout) -> Result<(Vec<Record>, Option<Pat
     if !table.has(ID) {
         return Err(table.missing(&layout.score));
     }
-    let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
-    let name = format!("{}_labels.{}", part(path.file_stem()), part(path.extension()));
-    let labels = path.with_file_name(&name);
-    if !labels.is_file() {
-        let columns = layout.score.join(", ");
-        return Err(DataError::NoScore { path: path.into(), columns, found: table.listed(), labels: name });
-    }
-    let scores = scores_by_id(&labels, layout)?;
-    let (texts, ids) = table.texts_and(layout, ID)?;
-    let score = |(row, id): (usize, String)| match scores.get(&id) {
-        Some(&score) => Ok(score),
-        None => Err(DataError::NoScoreForId { path: path.into(), row: row + 1, id, labels: labels.clone() }),
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let (stem, ending) = name.split_once('.').unwrap_or((name, ""));
+    let stem = format!("{stem}_labels");
+    let Some(labels) = tables(folder, &stem).into_iter().next() else {
+        let (columns, labels) = (layout.score.join(", "), format!("{stem}.{ending}"));
+        return Err(DataError::NoScore { path: path.into(), columns, found: table.listed(), labels });
     };
-    let scores = ids.ids()?.into_iter().enumerate().map(score).collect::<Result<_, _>>()?;
-    Ok((table.labelled(texts, scores, layout), Some(labels)))
+    let classes = classes_by_id(&labels, layout)?;
+    let (texts, ids) = table.texts_and(layout, ID)?;
+    let class = |(at, id): (At, String)| match classes.get(&id) {
+        Some(&class) => Ok(class),
+        None => Err(DataError::NoScoreForId { path: path.into(), at, id, labels: labels.clone() }),
+    };
+    let (places, ids) = (ids.places(), ids.ids()?);
+    let classes = places.into_iter().zip(ids).map(class).collect::<Result<_, _>>()?;
+    Ok((table.labelled(texts, classes), Some(labels)))
 }
 
-fn scores_by_id(path: &Path, layout: &Layout) -> Result<HashMap<String, Option<f64>>, DataError> {
+fn classes_by_id(path: &Path, layout: &Layout) -> Result<HashMap<String, Option<u8>>, DataError> {
     let table = Table::open(path)?;
     let score = table.score(layout).ok_or_else(|| table.missing(&layout.score))?;
     let mut columns = table.read(&[ID, score])?;
-    let (ids, scores) = (columns.remove(0).ids()?, columns.remove(0));
-    let scores = scores.scores(|cell| matches!(cell.number(), Some(-1.0)))?;
+    let (ids, scores) = (columns.remove(0), columns.remove(0));
+    let (places, ids) = (ids.places(), ids.ids()?);
+    let classes = scores.classes(layout, |cell| matches!(cell.number(), Some(-1.0)))?;
     let mut by_id = HashMap::with_capacity(ids.len());
-    for (row, (id, score)) in ids.into_iter().zip(scores).enumerate() {
+    for ((at, id), class) in places.into_iter().zip(ids).zip(classes) {
         if by_id.contains_key(&id) {
-            let (path, column, expected) = (path.into(), ID.to_owned(), "each id once");
-            return Err(DataError::Value { path, column, row: row + 1, found: format!("{id:?} again"), expected });
+            let (path, column, expected) = (path.into(), ID.to_owned(), "each id once".to_owned());
+            return Err(DataError::Value { path, column, at, found: format!("{id:?} again"), expected });
         }
-        by_id.insert(id, score);
+        by_id.insert(id, class);
     }
     Ok(by_id)
 }
@@ -162,7 +204,7 @@ mod tests {
 
     /// Texts "0", "1", ... of these classes.
     fn records(labels: &[u8]) -> Vec<Record> {
-        let record = |(row, &label): (usize, &u8)| Record { text: row.to_string(), continuation: String::new(), label };
+        let record = |(row, &label): (usize, &u8)| Record { text: row.to_string(), label, ..Record::default() };
         labels.iter().enumerate().map(record).collect()
     }
 

@@ -5,7 +5,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
+use crate::format::{EXPECTED, PACKED, TABLES, ZIP};
 use crate::layout::Layout;
+use crate::packed;
 use crate::record::Split;
 
 /// A place to look.
@@ -77,7 +79,7 @@ fn cache_by(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
 pub struct Source {
     /// The place.
     pub place: Place,
-    /// The files, at least one.
+    /// The files, or the folders of texts, at least one.
     pub paths: Vec<PathBuf>,
 }
 
@@ -95,19 +97,36 @@ impl fmt::Display for Source {
 }
 
 /// The files that have a split.
-pub(crate) enum Files {
-    /// Its own: one table, or the parts of one.
-    Split(Vec<PathBuf>),
-    /// A table for all splits.
-    Whole(PathBuf),
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) content: Content,
+    /// Whether they have all splits, and not this alone.
+    pub(crate) is_whole: bool,
 }
 
-/// Endings that a table may have, in the order in which they are tried.
-const ENDINGS: [&str; 4] = ["parquet", "csv", "jsonl", "ndjson"];
-/// Folders that may hold the tables, in the order in which they are tried: datasets of the Hugging Face hub have such.
-const FOLDERS: [&str; 3] = ["", "plain_text", "data"];
-/// The name of a table for all splits.
-const WHOLE: &str = "prompts";
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// One table, or the parts of one.
+    Tables(Vec<PathBuf>),
+    /// Folders of texts, each with the class of its texts.
+    Folders(Vec<(PathBuf, u8)>),
+}
+
+impl Content {
+    /// The names of the files and folders, for a message.
+    fn names(&self) -> String {
+        let paths: Vec<&PathBuf> = match self {
+            Self::Tables(paths) => paths.iter().collect(),
+            Self::Folders(folders) => folders.iter().map(|(path, _)| path).collect(),
+        };
+        let names = paths.into_iter().filter_map(|path| path.file_name());
+        names.map(|name| name.to_string_lossy().into_owned()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Folders that may hold the tables, in the order in which they are tried: datasets of the Hugging Face hub have such, and the archive
+/// of IMDB's reviews has the last.
+const FOLDERS: [&str; 4] = ["", "plain_text", "data", "aclImdb"];
 
 /// The files of a split in the first place that has it.
 pub(crate) fn find(layout: &Layout, split: Split, lookup: &Lookup) -> Result<(Place, Files), DataError> {
@@ -117,10 +136,10 @@ pub(crate) fn find(layout: &Layout, split: Split, lookup: &Lookup) -> Result<(Pl
             Place::DataDir => named("the data directory", lookup.data_dir.as_deref(), layout, split)?,
             Place::Env => named("TAILGUARD_DATA", lookup.env_dir.as_deref(), layout, split)?,
             Place::Cache => match &lookup.hf_cache {
-                Some(cache) => first(layout.hub.iter().map(|name| main_revision(cache, name)), split, &mut looked)?,
+                Some(cache) => first(layout.hub.iter().map(|name| main_revision(cache, name)), layout, split, &mut looked)?,
                 None => None,
             },
-            Place::Embedded => first(lookup.embedded_dir.iter().map(|dir| dir.join(&layout.folder)), split, &mut looked)?,
+            Place::Embedded => first(lookup.embedded_dir.iter().map(|dir| dir.join(&layout.folder)), layout, split, &mut looked)?,
         };
         if let Some(files) = found {
             return Ok((place, files));
@@ -131,7 +150,13 @@ pub(crate) fn find(layout: &Layout, split: Split, lookup: &Lookup) -> Result<(Pl
             Place::Cache | Place::Embedded => {}
         }
     }
-    Err(DataError::NotFound { folder: layout.folder.clone(), stem: split.stem(), looked })
+    Err(DataError::NotFound { folder: layout.folder.clone(), wanted: stems(layout, split), looked })
+}
+
+/// The names of the tables that have a split, without their endings.
+fn stems(layout: &Layout, split: Split) -> String {
+    let names = [split.stem()].into_iter().chain(layout.whole.iter().map(String::as_str));
+    names.collect::<Vec<_>>().join(" or ")
 }
 
 /// A directory that the user named: if it is given, the files must be there.
@@ -141,15 +166,46 @@ fn named(place: &'static str, dir: Option<&Path>, layout: &Layout, split: Split)
         let found = if dir.exists() { "a file" } else { "nothing" };
         return Err(DataError::NoDirectory { place, path: dir.into(), found });
     }
-    let files = first([dir.join(&layout.folder), dir.into()], split, &mut String::new())?;
-    let (stem, folder) = (split.stem(), layout.folder.clone());
-    files.map_or_else(|| Err(DataError::NotThere { place, path: dir.into(), stem, folder }), |files| Ok(Some(files)))
+    let files = first([dir.join(&layout.folder), dir.into()], layout, split, &mut String::new())?;
+    if files.is_some() {
+        return Ok(files);
+    }
+    let mut wanted = format!("{} table ({EXPECTED})", stems(layout, split));
+    if let (Some(good), Some(bad)) = (layout.words.good.first(), layout.words.bad.first()) {
+        let stem = split.stem();
+        wanted += &format!(", no archive (.zip) of one, and no folders of texts ({stem}/{good}/*.txt and {stem}/{bad}/*.txt)");
+    }
+    let (path, folder, found) = (dir.into(), layout.folder.clone(), listed(dir));
+    Err(DataError::NotThere { place, path, wanted, folder, found })
+}
+
+/// The names of what a directory holds, for a message.
+fn listed(dir: &Path) -> String {
+    const MOST: usize = 12;
+    let mut names: Vec<String> = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let slash = if entry.path().is_dir() { "/" } else { "" };
+        names.push(format!("{}{slash}", entry.file_name().to_string_lossy()));
+    }
+    names.sort();
+    let more = names.len().saturating_sub(MOST);
+    names.truncate(MOST);
+    match (names.is_empty(), more) {
+        (true, _) => "nothing".to_owned(),
+        (_, 0) => names.join(", "),
+        (_, more) => format!("{} and {more} more", names.join(", ")),
+    }
 }
 
 /// The files in the first directory that has them; adds those that have not to `looked`.
-fn first(dirs: impl IntoIterator<Item = PathBuf>, split: Split, looked: &mut String) -> Result<Option<Files>, DataError> {
+fn first(
+    dirs: impl IntoIterator<Item = PathBuf>,
+    layout: &Layout,
+    split: Split,
+    looked: &mut String,
+) -> Result<Option<Files>, DataError> {
     for dir in dirs {
-        if let Some(files) = in_dir(&dir, split)? {
+        if let Some(files) = in_dir(&dir, layout, split)? {
             return Ok(Some(files));
         }
         *looked += &format!("\n  {}", dir.display());
@@ -166,28 +222,101 @@ fn main_revision(cache: &Path, name: &str) -> PathBuf {
     }
 }
 
-fn in_dir(dir: &Path, split: Split) -> Result<Option<Files>, DataError> {
+fn in_dir(dir: &Path, layout: &Layout, split: Split) -> Result<Option<Files>, DataError> {
     let folders = FOLDERS.map(|folder| dir.join(folder));
     for folder in &folders {
-        if let Some(path) = table(folder, split.stem()) {
-            return Ok(Some(Files::Split(vec![path])));
-        }
-        if let Some(paths) = parts(folder, split.stem())? {
-            return Ok(Some(Files::Split(paths)));
+        if let Some(files) = in_folder(folder, layout, split)? {
+            return Ok(Some(files));
         }
     }
-    Ok(folders.iter().find_map(|folder| table(folder, WHOLE)).map(Files::Whole))
+    let is_archive = |path: &PathBuf| path.to_string_lossy().to_ascii_lowercase().ends_with(ZIP);
+    let mut archives = Vec::new();
+    for archive in folders.iter().flat_map(|folder| entries(folder)).filter(is_archive) {
+        archives.extend(in_folder(&archive, layout, split)?.map(|files| (archive, files)));
+    }
+    if archives.len() > 1 {
+        return Err(several(
+            dir,
+            split,
+            archives.iter().map(|(archive, files)| format!("{} ({})", archive.display(), files.content.names())),
+        ));
+    }
+    Ok(archives.pop().map(|(_, files)| files))
 }
 
-fn table(folder: &Path, stem: &str) -> Option<PathBuf> {
-    ENDINGS.iter().map(|ending| folder.join(format!("{stem}.{ending}"))).find(|path| path.is_file())
+fn several(folder: &Path, split: Split, found: impl Iterator<Item = String>) -> DataError {
+    let found = found.collect::<Vec<_>>().join(" and ");
+    DataError::Several { folder: folder.into(), found, stem: split.stem() }
+}
+
+/// The files of a folder or an archive: those of the split, or else those for all splits if neither split has its own.
+fn in_folder(folder: &Path, layout: &Layout, split: Split) -> Result<Option<Files>, DataError> {
+    let (mut found, mut is_whole) = (of_split(folder, layout, split)?, false);
+    if found.is_empty() && of_split(folder, layout, split.other())?.is_empty() {
+        is_whole = true;
+        let tables = layout.whole.iter().flat_map(|name| tables(folder, name));
+        found.extend(tables.map(|table| Content::Tables(vec![table])));
+        found.extend(classes(folder, layout)?);
+    }
+    if found.len() > 1 {
+        return Err(several(folder, split, found.iter().map(Content::names)));
+    }
+    Ok(found.pop().map(|content| Files { content, is_whole }))
+}
+
+fn of_split(folder: &Path, layout: &Layout, split: Split) -> Result<Vec<Content>, DataError> {
+    let tables = tables(folder, split.stem()).into_iter().map(|table| vec![table]);
+    let tables = tables.chain(parts(folder, split.stem())?).map(Content::Tables);
+    Ok(tables.chain(classes(&folder.join(split.stem()), layout)?).collect())
+}
+
+/// The folders of texts of both classes, if there is one for any.
+fn classes(folder: &Path, layout: &Layout) -> Result<Option<Content>, DataError> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(None) };
+    let class = |path: PathBuf| {
+        let class = layout.words.class(path.file_name()?.to_str()?)?;
+        path.is_dir().then_some((path, class))
+    };
+    let mut folders: Vec<(PathBuf, u8)> = entries.flatten().filter_map(|entry| class(entry.path())).collect();
+    folders.sort();
+    let content = Content::Folders(folders);
+    match &content {
+        Content::Folders(folders) if folders.is_empty() => Ok(None),
+        Content::Folders(folders) if [0, 1].iter().all(|class| folders.iter().any(|(_, of)| of == class)) => Ok(Some(content)),
+        _ => {
+            let (good, bad) = (layout.words.good.join(", "), layout.words.bad.join(", "));
+            Err(DataError::HalfOfClasses { folder: folder.into(), found: content.names(), good, bad })
+        }
+    }
+}
+
+/// The tables of a name in a folder or an archive: of one that is there packed and not, the latter.
+pub(crate) fn tables(folder: &Path, stem: &str) -> Vec<PathBuf> {
+    let ending = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()?.strip_prefix(stem)).map(str::to_owned);
+    let found: Vec<(PathBuf, String)> =
+        entries(folder).into_iter().filter_map(|path| Some((path.clone(), ending(&path)?))).collect();
+    let has = |ending: &str| found.iter().any(|(_, there)| there == ending);
+    let is_table = |ending: &str| TABLES.contains(&ending);
+    let bare = |ending: &str| PACKED.iter().find_map(|packed| ending.strip_suffix(packed)).map(str::to_owned);
+    let is_wanted = |ending: &str| is_table(ending) || bare(ending).is_some_and(|bare| is_table(&bare) && !has(&bare));
+    found.iter().filter(|(_, ending)| is_wanted(ending)).map(|(path, _)| path.clone()).collect()
+}
+
+/// The files of a folder or an archive.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = match std::fs::read_dir(folder) {
+        Ok(entries) => entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect(),
+        Err(_) if folder.is_file() => packed::names(folder).iter().map(|name| folder.join(name)).collect(),
+        Err(_) => Vec::new(),
+    };
+    paths.sort();
+    paths
 }
 
 /// The parts of a table in their order, if it is there in parts.
 fn parts(folder: &Path, stem: &'static str) -> Result<Option<Vec<PathBuf>>, DataError> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(None) };
     let numbered = |path: PathBuf| part(path.file_name()?.to_str()?, stem).map(|(index, total)| (index, total, path));
-    let mut parts: Vec<_> = entries.flatten().filter_map(|entry| numbered(entry.path())).collect();
+    let mut parts: Vec<_> = entries(folder).into_iter().filter_map(numbered).collect();
     parts.sort();
     let Some(&(_, total, _)) = parts.first() else { return Ok(None) };
     if !parts.iter().map(|&(index, of, _)| (index, of)).eq((0..total).map(|index| (index, total))) {

@@ -130,9 +130,9 @@ fn what_is_wrong_is_named_with_its_place() {
     assert!(message("a.csv", b"").ends_with("has no rows"));
     assert!(message("a.csv", b"prompt,response,score,model,seed\na,\xff,1,m,1\n").contains("line 2 is not valid UTF-8"));
     let line = br#"{"prompt":"a","response":"b","score":1,"model":null,"seed":1}"#;
-    assert!(message("a.jsonl", line).ends_with("column \"model\", row 1: found nothing, expected a name"));
-    let chat = br#"{"prompt":[{"role":"user"}],"response":"b","score":1,"model":"m","seed":1}"#;
-    assert!(message("a.jsonl", chat).contains("column \"prompt\", row 1: found [{\"role\":\"user\"}], expected a text"));
+    assert!(message("a.jsonl", line).ends_with("column \"model\", line 1: found nothing, expected a name"));
+    let chat = br#"{"prompt":[{"role":"user","content":[{"type":"image"}]}],"response":"b","score":1,"model":"m","seed":1}"#;
+    assert!(message("a.jsonl", chat).contains("column \"prompt\", line 1: found {\"content\":[{\"type\":\"image\"}],"));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn numbers_that_json_has_not_are_read_as_python_writes_them() {
     let scores: Vec<f64> = read.scores.unwrap().into_iter().flatten().collect();
     assert!(scores[0].is_nan() && scores[1..] == [f64::NEG_INFINITY, f64::INFINITY, 0.5], "{scores:?}");
     let text = message("a.jsonl", br#"{"prompt":"a","response":NaN,"score":1,"model":"m","seed":1}"#);
-    assert!(text.ends_with("column \"response\", row 1: found NaN, expected a text"), "{text}");
+    assert!(text.ends_with("column \"response\", line 1: found NaN, expected a text"), "{text}");
 }
 
 #[test]

@@ -11,9 +11,11 @@ use burn::optim::ModuleOptimizer;
 use burn::store::ModuleRecord;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tailguard_checkpoint::{SUMS_FILE, Sums, write_dir, write_file};
+use tailguard_checkpoint::{SUMS_FILE, Sums};
+use tailguard_files::{write_dir, write_file};
 
 use crate::error::PpoError;
+use crate::moments;
 use crate::trainer::TrainingState;
 
 const MODEL: &str = "model.bpk";
@@ -31,21 +33,24 @@ struct Progress {
 /// there is replaced.
 ///
 /// # Errors
-/// [`PpoError::State`] or [`PpoError::Checkpoint`] with the path.
+/// [`PpoError::State`] or [`PpoError::File`] with the path.
 pub fn save_state<M: Module>(
     path: &Path,
     model: &M,
     optimizer: &ModuleOptimizer,
     progress: &impl Serialize,
 ) -> Result<(), PpoError> {
-    let failed = |reason: String| PpoError::State { action: "write", path: path.into(), reason };
-    write_dir(path, |dir| {
-        model.clone().into_record().save(dir.join(MODEL)).map_err(|error| failed(error.to_string()))?;
-        optimizer.save(dir.join(OPTIMIZER)).map_err(|error| failed(error.to_string()))?;
-        let text = serde_json::to_vec(progress).map_err(|error| failed(error.to_string()))?;
-        write_file(&dir.join(PROGRESS), &text)?;
-        Ok(Sums::seal(dir)?)
-    })
+    write_dir(path, |dir| write_state(dir, model, optimizer, progress))
+}
+
+/// Writes the files of a state into a directory.
+fn write_state<M: Module>(dir: &Path, model: &M, optimizer: &ModuleOptimizer, progress: &impl Serialize) -> Result<(), PpoError> {
+    let failed = |reason: String| PpoError::State { action: "write", path: dir.into(), reason };
+    model.clone().into_record().save(dir.join(MODEL)).map_err(|error| failed(format!("{MODEL}: {error}")))?;
+    optimizer.save(dir.join(OPTIMIZER)).map_err(|error| failed(format!("{OPTIMIZER}: {error}")))?;
+    let text = serde_json::to_vec(progress).map_err(|error| failed(error.to_string()))?;
+    write_file(&dir.join(PROGRESS), &text)?;
+    Ok(Sums::seal(dir)?)
 }
 
 /// Reads what [`save_state`] wrote, into a model of the same shape and an optimiser of the same settings.
@@ -65,6 +70,7 @@ pub fn load_state<M: Module, P: DeserializeOwned>(
     let record = ModuleRecord::load(path.join(MODEL)).map_err(|error| failed(format!("{MODEL}: {error}")))?;
     let model = model.try_load_record(record).map_err(|error| failed(format!("{MODEL}: {error}")))?;
     let optimizer = optimizer.load(path.join(OPTIMIZER)).map_err(|error| failed(format!("{OPTIMIZER}: {error}")))?;
+    moments::check(&path.join(OPTIMIZER), &model).map_err(|reason| failed(format!("{OPTIMIZER}: {reason}")))?;
     Ok((model, optimizer, progress))
 }
 
@@ -74,8 +80,16 @@ impl TrainingState {
     /// # Errors
     /// As [`save_state`].
     pub fn save(&self, path: &Path) -> Result<(), PpoError> {
+        write_dir(path, |dir| self.write_into(dir))
+    }
+
+    /// Writes the files of [`save`](Self::save) into a directory that the caller makes appear as a whole, with files of its own.
+    ///
+    /// # Errors
+    /// As [`save_state`].
+    pub fn write_into(&self, dir: &Path) -> Result<(), PpoError> {
         let progress = Progress { iteration: self.iteration, kl_coef: self.kl.coef() };
-        save_state(path, &self.policy, &self.optimizer, &progress)
+        write_state(dir, &self.policy, &self.optimizer, &progress)
     }
 
     /// Reads a state that [`TrainingState::save`] wrote, into a fresh state of the same model and settings.
@@ -84,6 +98,9 @@ impl TrainingState {
     /// As [`load_state`].
     pub fn load(self, path: &Path) -> Result<Self, PpoError> {
         let (policy, optimizer, Progress { iteration, kl_coef }) = load_state(path, self.policy, self.optimizer)?;
-        Ok(Self { policy, optimizer, kl: self.kl.with_coef(kl_coef), iteration })
+        let kl = self.kl.with_coef(kl_coef);
+        let kl =
+            kl.map_err(|error| PpoError::State { action: "read", path: path.into(), reason: format!("{PROGRESS}: {error}") })?;
+        Ok(Self { policy, optimizer, kl, iteration })
     }
 }

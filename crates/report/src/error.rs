@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use polars::error::PolarsError;
-use tailguard_metrics::MetricsError;
+use tailguard_files::FileError;
 
 /// Errors of reading and writing runs. Each names the file or directory.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +49,7 @@ pub enum ReportError {
     Io {
         /// The file.
         path: PathBuf,
-        /// `"read"` or `"write"`.
+        /// What was tried: `"read"`, `"write"`, `"sync"`, ...
         action: &'static str,
         /// The system's reason.
         source: io::Error,
@@ -92,15 +92,12 @@ pub enum ReportError {
         /// Its value.
         found: f64,
     },
-    /// Seeds whose figures do not belong together.
-    #[error("{what} differs between the seeds of a run")]
-    SeedsDiffer {
-        /// What differs.
-        what: &'static str,
-    },
-    /// Figures over which there is no spread.
-    #[error("cannot combine the figures of the seeds")]
-    Combine(#[from] MetricsError),
+}
+
+impl From<FileError> for ReportError {
+    fn from(FileError { path, action, source, .. }: FileError) -> Self {
+        Self::Io { path, action, source }
+    }
 }
 
 impl ReportError {

@@ -30,6 +30,7 @@
 //!     device: "flex".into(),
 //!     tail: Tail { threshold: -2.5, prompts: 190 },
 //!     methods: [].into(),
+//!     diverged: vec![],
 //!     comparisons: vec![],
 //! };
 //! results.write(&run.results_path())?;
@@ -48,6 +49,7 @@ mod few;
 mod files;
 mod generations;
 mod log;
+mod older;
 mod processes;
 mod results;
 mod results_file;
@@ -60,14 +62,15 @@ mod trl;
 mod warnings;
 
 pub use columns::{TableColumn, table_columns};
-pub use comparison::{Comparison, Difference};
+pub use comparison::{Comparison, Values, gain};
 pub use error::ReportError;
 pub use evaluation::{EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LeftOut, LengthUnit, PromptBucket, QuantilePoint};
 pub use few::few_prompts;
 pub use generations::{Generation, GenerationRow, read_generations, write_generation_rows, write_generations};
-pub use log::{LogRow, TrainingLog, read_log, write_metrics};
+pub use log::{LogRow, Resumed, TrainingLog, read_log, write_metrics};
+pub use older::upgrade;
 pub use processes::Process;
-pub use results::{Figure, Method, MethodResults, OtherTail, Results, Tail};
+pub use results::{Diverged, Figure, Method, MethodResults, OtherTail, Results, Tail};
 pub use results_file::ResultsFile;
 pub use rows::{MetricRow, TextRow, read_metrics, read_texts};
 pub use run_dir::{About, NewRunDir, RunDir, Traces};
@@ -75,4 +78,4 @@ pub use table::{Style, cell, evaluation_table, number, percent, table};
 pub use tensorboard::EventLog;
 pub use terminal::{harmless, one_line};
 pub use trl::{trl_scalars, write_trl_metrics};
-pub use warnings::{warning, warnings};
+pub use warnings::{hacking, warnings};

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use tailguard_files::write_file;
 
 use crate::error::ReportError;
 use crate::files;
@@ -39,7 +40,7 @@ pub(crate) fn note(path: &Path, nth: Option<usize>, process: &Process) -> Result
     }
     // numbers that are not finite would become null, as if unknown
     let text = serde_json::to_string_pretty(&all).unwrap_or_default() + "\n";
-    files::write(path, text.as_bytes())?;
+    write_file(path, text.as_bytes())?;
     Ok(place)
 }
 

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tailguard_files::write_file;
 
 use crate::error::ReportError;
-use crate::files;
+use crate::{files, older};
 
 /// The content of a `results.json`: of a run ([`Results`](crate::Results)) or of an evaluation ([`Evaluation`](crate::Evaluation)).
 pub trait ResultsFile: Serialize + DeserializeOwned {
@@ -30,15 +31,15 @@ pub trait ResultsFile: Serialize + DeserializeOwned {
     /// # Errors
     /// [`ReportError::NotFinite`], or what the file system says.
     fn write(&self, path: &Path) -> Result<(), ReportError> {
-        files::write(path, self.to_json()?.as_bytes())
+        Ok(write_file(path, self.to_json()?.as_bytes())?)
     }
 
-    /// Reads the file.
+    /// Reads the file; one of an older version as well ([`upgrade`](crate::upgrade)).
     ///
     /// # Errors
     /// When it cannot be read, or is not what [`write`](Self::write) writes.
     fn read(path: &Path) -> Result<Self, ReportError> {
-        files::read_json(path)
+        files::read_json(path, older::upgraded)
     }
 }
 
@@ -49,7 +50,7 @@ mod tests {
     use crate::comparison::tests::comparison;
     use crate::evaluation::tests::evaluation;
     use crate::results::tests::results;
-    use crate::{PromptBucket, QuantilePoint};
+    use crate::{Diverged, Method, PromptBucket, QuantilePoint};
 
     const DOCUMENTATION: &str = include_str!("../../../docs/results.md");
 
@@ -75,6 +76,7 @@ mod tests {
     fn every_key_is_documented() {
         let (mut run, mut evaluation) = (results(&[1]), evaluation());
         run.comparisons = vec![comparison()];
+        run.diverged = vec![Diverged { method: Method::Rlhf, seed: 1, reason: String::new() }];
         let method = evaluation.methods.get_mut("mine").unwrap();
         method.curve = vec![QuantilePoint { percent: 1, count: 0, reward: None }];
         method.buckets = vec![PromptBucket { count: 1, prompt_score: 0.0, reward: 0.0 }];

@@ -1,12 +1,14 @@
 //! The directory of a run: the unit of resuming and of reporting.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
+use std::ffi::OsStr;
+use std::fs::{self, DirEntry, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tailguard_files::{FileError, create_dirs, discard, is_temporary, probe, recover_all, write_file};
 
 use crate::error::ReportError;
 use crate::files;
@@ -16,6 +18,8 @@ use crate::results::Method;
 const CONFIG: &str = "config.toml";
 const ABOUT: &str = "run.json";
 const LOCK: &str = "lock";
+/// Bytes that are written to see whether a directory can be.
+const PROBE: usize = 65_536;
 const FOLDERS: [&str; 4] = ["logs", "generations", "evaluation", "checkpoints"];
 
 /// What made a run; `run.json`.
@@ -23,7 +27,7 @@ const FOLDERS: [&str; 4] = ["logs", "generations", "evaluation", "checkpoints"];
 pub struct About {
     /// Version of the program.
     pub version: String,
-    /// Commit of its source, with a `+` if the source had changes; nothing outside git.
+    /// Commit that it was built from, with a `+` if the source had changes; nothing outside git.
     pub commit: Option<String>,
     /// The device, as it was asked for.
     pub device: String,
@@ -65,7 +69,7 @@ impl NewRunDir {
         refuse_contents(path)?;
         let mut made: Vec<_> = path.ancestors().take_while(|path| !path.exists()).map(Path::to_owned).collect();
         made.reverse();
-        fs::create_dir_all(path).map_err(unwritable(path))?;
+        create_dirs(path).map_err(refused(path))?;
         Self::take(path.to_owned(), made)
     }
 
@@ -75,7 +79,7 @@ impl NewRunDir {
     /// [`ReportError::Unwritable`] if the directory cannot be made or written.
     pub fn reserve_numbered(parent: &Path, name: &str) -> Result<Self, ReportError> {
         let parent_is_new = !parent.exists();
-        fs::create_dir_all(parent).map_err(unwritable(parent))?;
+        create_dirs(parent).map_err(refused(parent))?;
         let mut number = 1_u64;
         loop {
             let path = parent.join(format!("{name}-{number}"));
@@ -95,7 +99,9 @@ impl NewRunDir {
         let taken = Self { path, lock: Some(lock), made, unfinished: Unfinished::default() };
         // two processes that were given the same new directory: the second one finds it begun
         refuse_contents(&taken.path)?;
-        probe(&taken.path)?;
+        // and what a process left that died before its run began
+        recover_all(&taken.path)?;
+        probe(&taken.path, PROBE).map_err(refused(&taken.path))?;
         Ok(taken)
     }
 
@@ -110,7 +116,7 @@ impl NewRunDir {
     /// # Errors
     /// [`ReportError::Io`] if it cannot be written.
     pub fn write_about(&self, about: &About) -> Result<(), ReportError> {
-        files::write(&self.file(ABOUT), json(about).as_bytes())
+        Ok(write_file(&self.file(ABOUT), json(about).as_bytes())?)
     }
 
     /// The path of a file that is about to be written into a directory that is to hold results without a run. Unless it is [kept](Self::keep),
@@ -140,12 +146,12 @@ impl NewRunDir {
     pub fn begin(mut self, config: &str, about: &About) -> Result<RunDir, ReportError> {
         for folder in FOLDERS {
             let folder = self.path.join(folder);
-            fs::create_dir_all(&folder).map_err(unwritable(&folder))?;
+            create_dirs(&folder).map_err(refused(&folder))?;
         }
-        files::write(&self.path.join(ABOUT), json(about).as_bytes())?;
+        write_file(&self.path.join(ABOUT), json(about).as_bytes())?;
         // last: a directory with a configuration is a run
-        files::write(&self.path.join(CONFIG), config.as_bytes())?;
-        Ok(RunDir { path: std::mem::take(&mut self.path), _lock: self.lock.take() })
+        write_file(&self.path.join(CONFIG), config.as_bytes())?;
+        Ok(RunDir { path: std::mem::take(&mut self.path), recovered: Vec::new(), _lock: self.lock.take() })
     }
 }
 
@@ -172,8 +178,7 @@ impl Traces {
     /// is the thing to tell.
     pub fn remove(&self) {
         for path in self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            let _ = fs::remove_file(files::staged(&path));
-            let _ = fs::remove_file(path);
+            discard(&path);
         }
         let _ = fs::remove_file(self.path.join(LOCK));
         let folders = FOLDERS.map(|folder| self.path.join(folder));
@@ -204,12 +209,14 @@ impl Traces {
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
+    /// Temporaries of dead processes that were there.
+    recovered: Vec<PathBuf>,
     /// The operating system frees it when the process ends, however it ends.
     _lock: Option<File>,
 }
 
 impl RunDir {
-    /// Takes the directory of a run that an earlier process has begun.
+    /// Takes the directory of a run that an earlier process has begun, and puts right what it left unfinished if it was killed.
     ///
     /// # Errors
     /// [`ReportError::NoRun`], [`ReportError::InUse`], or [`ReportError::Unwritable`].
@@ -218,8 +225,15 @@ impl RunDir {
             return Err(ReportError::NoRun { path: path.to_owned() });
         }
         let lock = lock(path)?;
-        probe(path)?;
-        Ok(Self { path: path.to_owned(), _lock: Some(lock) })
+        let recovered = recover_all(path)?;
+        probe(path, PROBE).map_err(refused(path))?;
+        Ok(Self { path: path.to_owned(), recovered, _lock: Some(lock) })
+    }
+
+    /// What an earlier process was writing when it was killed. None of it is there any more: what it was to replace is.
+    #[must_use]
+    pub fn recovered(&self) -> &[PathBuf] {
+        &self.recovered
     }
 
     /// The directory.
@@ -334,7 +348,7 @@ impl RunDir {
     /// # Errors
     /// When it cannot be written.
     pub fn write_text(&self, path: &Path, text: &str) -> Result<(), ReportError> {
-        files::write(path, text.as_bytes())
+        Ok(write_file(path, text.as_bytes())?)
     }
 
     /// Reads what [`write_text`](Self::write_text) wrote, or nothing if it has not.
@@ -350,7 +364,7 @@ fn stem(method: Method, seed: u64) -> String {
     format!("seed-{seed}-{}", method.name().replace('_', "-"))
 }
 
-/// A new run wants a directory that is empty or is not there. A lock alone is what a process left that died at once.
+/// A new run wants a directory that is not there, or holds nothing but what a process left that died before its run began.
 fn refuse_contents(path: &Path) -> Result<(), ReportError> {
     if path.join(CONFIG).exists() {
         return Err(ReportError::HoldsARun { path: path.to_owned() });
@@ -362,14 +376,25 @@ fn refuse_contents(path: &Path) -> Result<(), ReportError> {
     };
     for entry in entries {
         let entry = entry.map_err(unwritable(path))?;
-        let name = entry.file_name();
-        // ours is empty; what has something in it is somebody's, whatever it is called
-        let is_lock = name == LOCK && entry.metadata().is_ok_and(|found| found.is_file() && found.len() == 0);
-        if !is_lock {
-            return Err(ReportError::NotEmpty { path: path.to_owned(), found: name.to_string_lossy().into_owned() });
+        if !is_unbegun(&entry) {
+            let found = entry.file_name().to_string_lossy().into_owned();
+            return Err(ReportError::NotEmpty { path: path.to_owned(), found });
         }
     }
     Ok(())
+}
+
+/// Whether something is what [`NewRunDir`] makes before a run has begun. What has something else in it is somebody's, whatever it is
+/// called.
+fn is_unbegun(entry: &DirEntry) -> bool {
+    let (name, path) = (entry.file_name(), entry.path());
+    let is_empty_file = || entry.metadata().is_ok_and(|found| found.is_file() && found.len() == 0);
+    let is_empty_folder = || fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_none());
+    let is_about = || fs::read_to_string(&path).is_ok_and(|text| serde_json::from_str::<About>(&text).is_ok());
+    is_temporary(&name)
+        || name == LOCK && is_empty_file()
+        || FOLDERS.iter().any(|folder| name == OsStr::new(folder)) && is_empty_folder()
+        || name == ABOUT && is_about()
 }
 
 /// Takes the lock, without waiting.
@@ -384,19 +409,13 @@ fn lock(path: &Path) -> Result<File, ReportError> {
     }
 }
 
-/// Writes and removes a file: a full or read-only directory is found out before hours of work, not after.
-fn probe(path: &Path) -> Result<(), ReportError> {
-    let file = path.join("probe");
-    let outcome =
-        files::write(&file, &[0; 65_536]).and_then(|()| fs::remove_file(&file).map_err(ReportError::io(&file, "write")));
-    outcome.map_err(|error| match error {
-        ReportError::Io { source, .. } => unwritable(path)(source),
-        other => other,
-    })
-}
-
 fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> ReportError {
     move |source| ReportError::Unwritable { path: path.to_owned(), source }
+}
+
+fn refused(path: &Path) -> impl FnOnce(FileError) -> ReportError {
+    let unwritable = unwritable(path);
+    move |error| unwritable(error.source)
 }
 
 fn json(about: &About) -> String {

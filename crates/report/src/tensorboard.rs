@@ -10,10 +10,10 @@
 //! Value { string tag = 1; float simple_value = 2; }
 //! ```
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use tailguard_files::{AppendFile, create_dirs};
 
 use crate::error::ReportError;
 use crate::log::LogRow;
@@ -28,21 +28,19 @@ const VERSION: &str = "brain.Event:2";
 /// that goes on.
 #[derive(Debug)]
 pub struct EventLog {
-    path: PathBuf,
-    file: File,
+    file: AppendFile,
 }
 
 impl EventLog {
     /// Begins the event file of a folder, which is made if it is not there, with the rows of an interrupted training: a file that is there
-    /// is replaced.
+    /// is replaced, in its place: TensorBoard may be reading it.
     ///
     /// The clock times of these rows are counted back from now, by the seconds that they took.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn begin(folder: &Path, rows: &[LogRow]) -> Result<Self, ReportError> {
-        let path = folder.join(FILE);
-        fs::create_dir_all(folder).map_err(ReportError::io(folder, "write"))?;
+        create_dirs(folder)?;
         let mut left: f64 = rows.iter().map(seconds).sum();
         let now = now();
         let mut bytes = record(&version(now - left));
@@ -50,9 +48,7 @@ impl EventLog {
             left -= seconds(row);
             bytes.extend(record(&scalars(row, now - left)));
         }
-        let mut file = File::create(&path).map_err(ReportError::io(&path, "write"))?;
-        file.write_all(&bytes).map_err(ReportError::io(&path, "write"))?;
-        Ok(Self { path, file })
+        Ok(Self { file: AppendFile::begin_in_place(&folder.join(FILE), &bytes)? })
     }
 
     /// Adds a row, by the names of TRL.
@@ -60,7 +56,15 @@ impl EventLog {
     /// # Errors
     /// When it cannot be written.
     pub fn append(&mut self, row: &LogRow) -> Result<(), ReportError> {
-        self.file.write_all(&record(&scalars(row, now()))).map_err(ReportError::io(&self.path, "write"))
+        Ok(self.file.append(&record(&scalars(row, now())))?)
+    }
+
+    /// Returns when all rows would survive a power cut.
+    ///
+    /// # Errors
+    /// When the system cannot say so.
+    pub fn sync(&mut self) -> Result<(), ReportError> {
+        Ok(self.file.sync()?)
     }
 }
 
@@ -136,9 +140,11 @@ fn varint(mut value: u64) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+
     use super::*;
     use crate::trl::tests::row;
-    use std::collections::BTreeMap;
 
     /// A reader that knows the format and nothing of the writer.
     struct Reader<'a>(&'a [u8]);

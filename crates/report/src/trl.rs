@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use serde_json::{Map, Value};
+use tailguard_files::write_file;
 
 use crate::error::ReportError;
-use crate::files;
 use crate::log::LogRow;
 
 /// Our name in `metrics.parquet`, TRL's name (`PPOTrainer` of TRL 0.4 to 0.11). What TRL does not have begins with `risk/`, and times of
@@ -70,7 +70,7 @@ pub fn write_trl_metrics(path: &Path, rows: &[LogRow]) -> Result<(), ReportError
         object.extend(trl_scalars(row).into_iter().map(|(name, value)| (name, Value::from(value))));
         Value::Object(object).to_string() + "\n"
     };
-    files::write(path, rows.iter().map(line).collect::<String>().as_bytes())
+    Ok(write_file(path, rows.iter().map(line).collect::<String>().as_bytes())?)
 }
 
 #[cfg(test)]

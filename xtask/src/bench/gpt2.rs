@@ -89,7 +89,7 @@ impl Bench<'_> {
         let (all, responses) = (work(prompt_len + gen_len), work(gen_len));
         let gpt2 = &policy.gpt2;
         self.measure("forward", tokens, Some(all), || {
-            let _logits = gpt2.logits(gpt2.hidden(&batch).reshape([tokens, width]));
+            let _logits = gpt2.logits(gpt2.hidden(&batch)?.reshape([tokens, width]));
             Ok(())
         })?;
         let halves = views.iter().map(|row| row.split_at(prompt_len));
@@ -124,7 +124,7 @@ impl Bench<'_> {
         let work = flops::training(self.sizes, mini_batch, tokens, tokens - 1);
         self.measure("train", mini_batch * tokens, Some(work), || {
             let before = model.take().context("the last training step failed")?;
-            let (after, loss) = next_token_step(before, &mut optimizer, &rows, LEARNING_RATE, None)?;
+            let (after, loss) = next_token_step(before, &mut optimizer, &rows, LEARNING_RATE, None, 1)?;
             ensure!(loss.is_finite(), "the loss is {loss}");
             model = Some(after);
             Ok(())

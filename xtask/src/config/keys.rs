@@ -23,6 +23,10 @@ pub(super) enum Kind {
     Choices(&'static [&'static str]),
     /// A list of at least so many strings.
     Texts(usize),
+    /// A string, or a list of at least one: stored as a list.
+    TextOrTexts,
+    /// A list of strings for each of these names.
+    TextsOf(&'static [&'static str]),
     /// A list of finite numbers.
     Numbers,
 }
@@ -81,6 +85,10 @@ impl fmt::Display for Kind {
             Self::Choices(choices) => write!(f, "a list of some of {}", quoted(choices)),
             Self::Texts(0) => write!(f, "a list of strings"),
             Self::Texts(least) => write!(f, "a list of at least {least} string"),
+            Self::TextOrTexts => write!(f, "a string or a list of at least 1 string"),
+            Self::TextsOf(names) => {
+                write!(f, "{{ {} }}", names.iter().map(|name| format!("{name} = [strings]")).collect::<Vec<_>>().join(", "))
+            }
             Self::Numbers => write!(f, "a list of finite numbers"),
         }
     }
@@ -104,6 +112,12 @@ impl Kind {
                 !list.is_empty() && list.iter().all(|entry| entry.as_str().is_some_and(|entry| choices.contains(&entry)))
             }
             (Self::Texts(least), Value::Array(list)) => list.len() >= least && list.iter().all(Value::is_str),
+            (Self::TextOrTexts, Value::String(_)) => return Some(Value::Array(vec![value.clone()])),
+            (Self::TextOrTexts, list) => return Self::Texts(1).admit(list),
+            (Self::TextsOf(names), Value::Table(lists)) => {
+                let is_list = |name: &&str| lists.get(*name).is_some_and(|list| Self::Texts(0).admit(list).is_some());
+                lists.len() == names.len() && names.iter().all(is_list)
+            }
             (Self::Numbers, Value::Array(list)) => {
                 return list.iter().map(|entry| Self::Number(ANY).admit(entry)).collect::<Option<_>>().map(Value::Array);
             }
@@ -175,9 +189,11 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("data.places", Kind::Choices(&["data-dir", "env", "cache", "embedded"])),
     ("data.folder", Kind::Text),
     ("data.hub", Kind::Texts(0)),
-    ("data.text_column", Kind::Text),
+    ("data.whole_tables", Kind::Texts(0)),
+    ("data.text_column", Kind::TextOrTexts),
     ("data.continuation_column", Kind::Text),
     ("data.score_columns", Kind::Texts(1)),
+    ("data.labels", Kind::TextsOf(&["good", "bad"])),
     ("data.good", Kind::Choice(&["high", "low"])),
     ("data.threshold", Kind::Number(SHARE)),
     ("data.good_percent_train", Kind::CountOf(0, 99)),
@@ -208,6 +224,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("sft.learning_rate", Kind::Number(POSITIVE)),
     ("sft.weight_decay", Kind::Number(NOT_NEGATIVE)),
     ("sft.text_tokens", Kind::Count(2)),
+    ("sft.end_token", Kind::Flag),
     ("ppo.iterations", Kind::Count(1)),
     ("ppo.batch_size", Kind::Count(1)),
     ("ppo.minibatch_size", Kind::Count(1)),

@@ -116,16 +116,15 @@ pub(crate) fn read_back(path: &Path, text: &str) -> Result<RunConfig, ConfigErro
 fn put_flags(layers: &mut Layers, args: &RunArgs) -> Result<(), ConfigError> {
     // a count that TOML cannot hold is out of every range, as a negative one is
     let count = |count: u64| Value::Integer(i64::try_from(count).unwrap_or(-1));
-    let path = |path: &Path| Value::String(path.display().to_string());
     let flags = [
         ("--seed", "run.seed", args.seed.map(count)),
         ("--seeds", "run.seeds", args.seeds.map(count)),
         ("--threads", "run.threads", args.threads.map(count)),
         ("--device", "run.device", args.device.clone().map(Value::String)),
-        ("--policy", "policy.dir", args.policy.as_deref().map(path)),
-        ("--reward", "reward.dir", args.reward.as_deref().map(path)),
-        ("--judge", "judge.dir", args.judge.as_deref().map(path)),
-        ("--data-dir", "data.dir", args.data_dir.as_deref().map(path)),
+        ("--policy", "policy.dir", utf8("--policy", "policy.dir", args.policy.as_deref())?),
+        ("--reward", "reward.dir", utf8("--reward", "reward.dir", args.reward.as_deref())?),
+        ("--judge", "judge.dir", utf8("--judge", "judge.dir", args.judge.as_deref())?),
+        ("--data-dir", "data.dir", utf8("--data-dir", "data.dir", args.data_dir.as_deref())?),
     ];
     for (flag, key, value) in flags {
         if let Some(value) = value {
@@ -133,6 +132,16 @@ fn put_flags(layers: &mut Layers, args: &RunArgs) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+/// A path as a setting. Settings are a text, in which other bytes would name another place.
+fn utf8(flag: &str, key: &str, path: Option<&Path>) -> Result<Option<Value>, ConfigError> {
+    let Some(path) = path else { return Ok(None) };
+    let refused = || {
+        let expected = "a path of UTF-8, as settings are a text".to_owned();
+        ConfigError::Value { origin: flag.to_owned(), key: key.to_owned(), found: format!("{path:?}"), expected }
+    };
+    path.to_str().map(|path| Some(Value::String(path.to_owned()))).ok_or_else(refused)
 }
 
 /// The settings, if they suit each other.

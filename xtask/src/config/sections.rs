@@ -57,6 +57,14 @@ pub(crate) enum GoodSide {
     Low,
 }
 
+/// Words that a class may be written as.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LabelWords {
+    pub(crate) good: Vec<String>,
+    pub(crate) bad: Vec<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DataSection {
@@ -67,11 +75,15 @@ pub(crate) struct DataSection {
     pub(crate) folder: String,
     /// Datasets of the Hugging Face hub that may be in its cache.
     pub(crate) hub: Vec<String>,
-    pub(crate) text_column: String,
+    /// Names that a table for all splits may have, without its ending.
+    pub(crate) whole_tables: Vec<String>,
+    /// Names that the column of texts may have; the first that is there counts.
+    pub(crate) text_column: Vec<String>,
     /// The rest of a text whose beginning is in `text_column`; empty: none.
     pub(crate) continuation_column: String,
     /// Names that the column of the class or score may have; the first that is there counts.
     pub(crate) score_columns: Vec<String>,
+    pub(crate) labels: LabelWords,
     pub(crate) good: GoodSide,
     /// Between the two classes, as a score.
     pub(crate) threshold: f64,
@@ -140,6 +152,8 @@ pub(crate) struct SftSection {
     pub(crate) weight_decay: f64,
     /// Texts are cut to this many tokens.
     pub(crate) text_tokens: usize,
+    /// Texts that are not cut end in the end token.
+    pub(crate) end_token: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

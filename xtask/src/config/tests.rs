@@ -56,6 +56,28 @@ fn the_written_configuration_reads_back_to_the_same_settings() {
 }
 
 #[test]
+fn a_column_of_texts_may_have_several_names_and_classes_may_be_words() {
+    let config = resolve(Some(TASK), None, &set(&["data.text_column=body"]), None).unwrap();
+    assert_eq!(config.data.text_column, ["body"]);
+    let config =
+        resolve_file("[data]\ntext_column = [\"a\", \"b\"]\nlabels = { good = [\"yes\"], bad = [\"no\", \"0\"] }").unwrap();
+    assert_eq!(
+        (config.data.text_column.len(), config.data.labels.good, config.data.labels.bad.len()),
+        (2, vec!["yes".into()], 2)
+    );
+}
+
+#[test]
+fn a_path_that_is_no_text_is_refused_and_not_altered() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let path = Path::new(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    let args = RunArgs { data_dir: Some(path.to_owned()), ..RunArgs::default() };
+    let message = resolve(Some(TASK), None, &args, None).unwrap_err().to_string();
+    assert_eq!(message, "--data-dir: data.dir = \"caf\\xE9\", expected a path of UTF-8, as settings are a text");
+}
+
+#[test]
 fn later_layers_win() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.toml");
@@ -187,6 +209,9 @@ fn values_out_of_range_are_refused() {
         ("ppo.ratio_threshold=1", "above 1"),
         ("data.places=[]", "a list of some of"),
         ("data.score_columns=[]", "a list of at least 1 string"),
+        ("data.text_column=[]", "a string or a list of at least 1 string"),
+        ("data.labels={good=[\"yes\"]}", "{ good = [strings], bad = [strings] }"),
+        ("data.labels={good=[\"yes\"],bad=[0]}", "{ good = [strings], bad = [strings] }"),
         ("evaluation.other_tails=[nan]", "a list of finite numbers"),
     ];
     for (assignment, range) in cases {

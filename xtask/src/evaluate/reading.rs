@@ -63,7 +63,7 @@ pub(super) fn read(args: &EvaluateArgs, file: &Path) -> Result<Read> {
             *score = f64::INFINITY.copysign(*score);
         }
     }
-    let mut notes = Vec::new();
+    let mut notes = std::mem::take(&mut texts.notes);
     if !kept.is_empty() {
         notes.push(format!(
             "the file has the columns of a run, of which these were taken: {} (--score-column, --group-by and the like name others)",
@@ -281,9 +281,9 @@ mod tests {
             assert_eq!(found[1], ("seed".to_owned(), ["1", "1", "2", "2"].map(str::to_owned).to_vec()));
         }
         let message = grouped("x.jsonl", [("\"a\"", "1"), ("\"a\"", "1"), ("\"a\"", "null"), ("\"a\"", "2")]).unwrap_err();
-        assert!(message.contains("column \"seed\", row 3") && message.contains("--group-by"), "{message}");
+        assert!(message.contains("column \"seed\", line 3") && message.contains("--group-by"), "{message}");
         let message = grouped("x.jsonl", [("\"a\"", "1"), ("null", "1"), ("\"a\"", "2"), ("\"a\"", "2")]).unwrap_err();
-        assert!(message.contains("column \"method\", row 2") && message.contains("--group-by"), "{message}");
+        assert!(message.contains("column \"method\", line 2") && message.contains("--group-by"), "{message}");
     }
 
     #[test]

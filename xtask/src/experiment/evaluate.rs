@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use tailguard_checkpoint::{Sums, write_file};
+use serde::{Deserialize, Serialize};
+use tailguard_checkpoint::Sums;
+use tailguard_files::write_file;
 use tailguard_gpt2::{Gpt2, TokenDistribution};
-use tailguard_metrics::{Bootstrap, NumberedNGrams, Summary, at_or_below, clustered, duplicated, empty, perplexity, repeating};
+use tailguard_metrics::perplexity;
 use tailguard_ppo::episode_kl;
-use tailguard_report::{Figure, Generation, Method, MethodResults, OtherTail, RunDir, write_generations};
+use tailguard_report::{Generation, Method, RunDir, read_generations, write_generations};
 use tailguard_rollout::{
     DrawSeed, Sequence, TokenScores, generate, log_probs_of, responses, score_texts, scored_text, token_nlls,
 };
@@ -17,13 +19,26 @@ use crate::config::RunConfig;
 
 /// The streams of the run's seed that draw evaluation samples; training draws from those below.
 const EVALUATION: u64 = 1 << 50;
-/// Resamples of the intervals.
-const RESAMPLES: usize = 2_000;
 
-/// Samples one response per prompt from a model, measures it, and writes texts and figures into the run directory.
+/// What was measured of a policy and seed, text by text.
+pub(crate) struct Evaluated {
+    /// One for each evaluation prompt, in their order.
+    pub(crate) rows: Vec<Generation>,
+    /// Perplexity of each human text under the policy; nothing for one without a token to score.
+    pub(crate) perplexity_human: Vec<Option<f64>>,
+}
+
+/// What the rows do not say. Written last: what has it is whole.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HumanTexts {
+    perplexity_human: Vec<Option<f64>>,
+}
+
+/// Samples one response per prompt from a model, measures it, and writes what was measured into the run directory.
 ///
 /// # Errors
-/// When the model fails, the tail is empty, or a file cannot be written.
+/// When the model fails, or a file cannot be written.
 pub(crate) fn evaluate(
     inputs: &Inputs,
     config: &RunConfig,
@@ -31,17 +46,44 @@ pub(crate) fn evaluate(
     (method, seed): (Method, u64),
     model: &Gpt2,
     reference: &Gpt2,
-) -> Result<MethodResults> {
+) -> Result<()> {
     let samples = sample(inputs, config, seed, model, Some(&inputs.base), Some(reference))?;
-    let evaluation = figures(inputs, config, &samples)?;
-    let rows: Vec<Generation> = samples.rows(inputs, method, seed).collect();
+    let (perplexity_human, perplexities) = samples.perplexities()?;
+    let rows: Vec<Generation> = samples.rows(inputs, perplexities, method, seed).collect();
     let (texts, path) = (dir.method_generations_path(method, seed), dir.evaluation_path(method, seed));
     write_generations(&texts, &rows)?;
-    let written = serde_json::to_string_pretty(&evaluation)?;
-    write_sums(&path, written.as_bytes(), &texts)?;
-    // last: what has figures is evaluated
-    write_file(&path, written.as_bytes())?;
-    Ok(evaluation)
+    let human = serde_json::to_string(&HumanTexts { perplexity_human })?;
+    write_sums(&path, human.as_bytes(), &texts)?;
+    // last: what has this file is evaluated
+    write_file(&path, human.as_bytes())?;
+    Ok(())
+}
+
+/// Whether a policy was evaluated, and its files are as they were written. What an older version left lacks the measurements of single
+/// texts, and is made again.
+///
+/// # Errors
+/// Figures or texts that have changed.
+pub(crate) fn is_evaluated(dir: &RunDir, method: Method, seed: u64) -> Result<bool> {
+    let (path, texts) = (dir.evaluation_path(method, seed), dir.method_generations_path(method, seed));
+    let (list, names) = sums_of(&path, &texts);
+    let is_there = path.is_file() && list.is_file();
+    if is_there {
+        Sums::check(&list, &names.each_ref().map(String::as_str))?;
+    }
+    Ok(is_there)
+}
+
+/// Reads what [`evaluate`] wrote.
+///
+/// # Errors
+/// A file that is missing or damaged.
+pub(crate) fn evaluated(dir: &RunDir, method: Method, seed: u64) -> Result<Evaluated> {
+    let path = dir.evaluation_path(method, seed);
+    let text = dir.read_text(&path)?.with_context(|| format!("{} is missing", path.display()))?;
+    let HumanTexts { perplexity_human } =
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+    Ok(Evaluated { rows: read_generations(&dir.method_generations_path(method, seed))?, perplexity_human })
 }
 
 /// Notes the digests of figures that are about to be written and of the texts that they are about: a resumed run takes both as they are.
@@ -51,15 +93,6 @@ fn write_sums(path: &Path, figures: &[u8], texts: &Path) -> Result<()> {
     sums.bytes(figures, &figures_name);
     sums.file(list.parent().unwrap_or(path), &texts_name)?;
     Ok(sums.write(&list)?)
-}
-
-/// Compares figures and texts with their digests.
-///
-/// # Errors
-/// A file that is not as it was written.
-pub(crate) fn check_sums(path: &Path, texts: &Path) -> Result<()> {
-    let (list, names) = sums_of(path, texts);
-    Ok(Sums::check(&list, &names.each_ref().map(String::as_str))?)
 }
 
 /// The list of digests, and the names of figures and texts as seen from it.
@@ -76,7 +109,7 @@ pub(crate) struct Samples {
     /// None without a judge.
     pub(crate) judge: Option<Vec<f32>>,
     /// Response tokens.
-    pub(crate) lengths: Vec<f64>,
+    pub(crate) tokens: Vec<u32>,
     /// To the reference, nats; none without one.
     kl: Option<Vec<f64>>,
     /// Of the response's tokens under the base model; none without one.
@@ -85,26 +118,37 @@ pub(crate) struct Samples {
     human_nlls: Vec<Vec<f32>>,
 }
 
+/// Perplexity of each text; nothing for one without a token to score.
+pub(crate) type Perplexities = Vec<Option<f64>>;
+
 impl Samples {
     /// Perplexity of each human text under the policy, and of each response under the base model if there was one.
-    pub(crate) fn perplexities(&self) -> Result<(Vec<f64>, Option<Vec<f64>>)> {
+    pub(crate) fn perplexities(&self) -> Result<(Perplexities, Option<Perplexities>)> {
         Ok((per_text(&self.human_nlls)?, self.base_nlls.as_deref().map(per_text).transpose()?))
     }
 
-    fn rows(self, inputs: &Inputs, method: Method, seed: u64) -> impl Iterator<Item = Generation> {
-        let prompts = inputs.prompts.iter().zip(&inputs.prompt_scores).zip(&inputs.prompt_good);
-        let judge = self.judge.map_or_else(|| vec![None; self.rewards.len()], |scores| scores.into_iter().map(Some).collect());
-        let texts = self.responses.into_iter().zip(self.rewards).zip(judge);
-        prompts.zip(texts).map(move |(((prompt, &prompt_score), &good), ((response, reward), judge))| Generation {
-            prompt: prompt.text.clone(),
-            prompt_score,
-            good: Some(good),
+    fn rows(
+        self,
+        inputs: &Inputs,
+        perplexities: Option<Perplexities>,
+        method: Method,
+        seed: u64,
+    ) -> impl Iterator<Item = Generation> {
+        let perplexity = move |place: usize| perplexities.as_ref().and_then(|perplexities| perplexities[place]);
+        let row = move |(place, response): (usize, String)| Generation {
+            prompt: inputs.prompts[place].text.clone(),
+            prompt_score: inputs.prompt_scores[place],
+            good: Some(inputs.prompt_good[place]),
             response,
-            reward,
-            judge,
+            reward: self.rewards[place],
+            judge: self.judge.as_ref().map(|scores| scores[place]),
+            perplexity: perplexity(place),
+            kl: self.kl.as_ref().map(|kl| kl[place]),
+            tokens: Some(self.tokens[place]),
             method,
             seed,
-        })
+        };
+        self.responses.into_iter().enumerate().map(row)
     }
 }
 
@@ -134,80 +178,28 @@ pub(crate) fn sample(
     let under_reference = reference.map(|reference| under(reference, inputs.sampling.distribution())).transpose()?;
     let under_base = base.map(|base| under(base, TokenDistribution::default())).transpose()?;
     let begin = model.config().bos_token_id.or(model.config().eos_token_id);
-    let kl = |old: Vec<TokenScores>| {
-        generations.iter().zip(&old).map(|(new, old)| episode_kl(&new.log_probs, &old.log_probs)).collect()
+    let kl = |old: Vec<TokenScores>| -> Result<Vec<f64>> {
+        let pairs = generations.iter().zip(&old);
+        Ok(pairs.map(|(new, old)| episode_kl(&new.log_probs, &old.log_probs)).collect::<Result<_, _>>()?)
     };
     let nlls = |scores: TokenScores| scores.log_probs.into_iter().map(|log_prob| -log_prob).collect();
     Ok(Samples {
         responses,
         rewards,
         judge,
-        lengths: generations.iter().map(|generation| generation.response_ids.len() as f64).collect(),
-        kl: under_reference.map(kl),
+        tokens: generations.iter().map(|generation| u32::try_from(generation.response_ids.len())).collect::<Result<_, _>>()?,
+        kl: under_reference.map(kl).transpose()?,
         base_nlls: under_base.map(|scores| scores.into_iter().map(nlls).collect()),
         human_nlls: token_nlls(model, &inputs.human_texts, begin, batch_size)?,
     })
 }
 
-/// The figures of the samples, with their spread over prompts or texts.
-fn figures(inputs: &Inputs, config: &RunConfig, samples: &Samples) -> Result<MethodResults> {
-    let [prompt_scores, rewards] = [&inputs.prompt_scores, &samples.rewards].map(|scores| doubles(scores));
-    let judge = samples.judge.as_deref().map(doubles);
-    let tail = at_or_below(&prompt_scores, config.evaluation.tail_threshold)?;
-    let no_tail = || {
-        let (prompts, threshold) = (prompt_scores.len(), config.evaluation.tail_threshold);
-        format!("none of {prompts} evaluation prompts scores at most {threshold}: raise evaluation.tail_threshold")
-    };
-    let other_tail = |&threshold: &f64| -> Result<OtherTail> {
-        let prompts = at_or_below(&prompt_scores, threshold)?;
-        // a single prompt has no spread
-        let reward = if prompts.len() < 2 { None } else { Some(mean(&at(&prompts, &rewards))?) };
-        Ok(OtherTail { threshold, prompts: prompts.len(), reward })
-    };
-    let texts = &samples.responses;
-    let (human, generated) = samples.perplexities()?;
-    Ok(MethodResults {
-        reward: mean(&rewards)?,
-        tail: mean(&at(&tail, &rewards)).with_context(no_tail)?,
-        perplexity_human: mean(&human)?,
-        perplexity_generated: mean(&generated.context("a run has a base model")?)?,
-        distinct_1: diversity(texts, 1)?,
-        distinct_2: diversity(texts, 2)?,
-        distinct_3: diversity(texts, 3)?,
-        length: mean(&samples.lengths)?,
-        kl: mean(samples.kl.as_deref().context("a run has a reference")?)?,
-        judge: judge.as_ref().map(|judge| mean(judge)).transpose()?,
-        judge_tail: judge.as_ref().map(|judge| mean(&at(&tail, judge))).transpose()?,
-        repeated_4gram: mean(&repeating(texts, 4)?.values())?,
-        empty: mean(&empty(texts)?.values())?,
-        duplicate: mean(&duplicated(texts)?.values())?,
-        other_tails: config.evaluation.other_tails.iter().map(other_tail).collect::<Result<_>>()?,
-    })
-}
-
-fn doubles(scores: &[f32]) -> Vec<f64> {
-    scores.iter().map(|&score| f64::from(score)).collect()
-}
-
-fn at(places: &[usize], values: &[f64]) -> Vec<f64> {
-    places.iter().map(|&place| values[place]).collect()
-}
-
-/// The mean with its spread over the values; of a single value, which has none, the interval is a point.
-fn mean(values: &[f64]) -> Result<Figure> {
-    let values: Vec<_> = values.iter().map(|&value| (value, 1)).collect();
-    Ok(clustered(&values, Bootstrap { resamples: RESAMPLES, seed: 0 })?.into())
-}
-
-/// Perplexity of each text that has a token to score.
-fn per_text(nlls: &[Vec<f32>]) -> Result<Vec<f64>> {
+/// [`Perplexities`] from the negative log-likelihoods of tokens.
+fn per_text(nlls: &[Vec<f32>]) -> Result<Perplexities> {
     let scored: Vec<&Vec<f32>> = nlls.iter().filter(|row| !row.is_empty()).collect();
-    Ok(perplexity(&scored)?.per_text)
-}
-
-/// Distinct-n over all texts, with its spread over them, which a single text has not.
-fn diversity(texts: &[String], n: usize) -> Result<Figure> {
-    let ngrams = NumberedNGrams::new(texts, n)?;
-    let single = || Summary::normal(ngrams.all().ratio(), 0.0);
-    Ok(if texts.len() < 2 { single() } else { ngrams.summary()? }.into())
+    if scored.is_empty() {
+        return Ok(vec![None; nlls.len()]);
+    }
+    let mut found = perplexity(&scored)?.per_text.into_iter();
+    Ok(nlls.iter().map(|row| if row.is_empty() { None } else { found.next() }).collect())
 }

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, ensure};
 use burn::tensor::Device;
 use tailguard_checkpoint::ModelDir;
-use tailguard_data::{Dataset, Good, GoodPercent, Layout, Lookup, Place, Record, Source, Split, at_least, duplicates, shuffled};
+use tailguard_data::{
+    Dataset, Good, GoodPercent, Layout, Lookup, Place, Record, Source, Split, Words, at_least, duplicates, shuffled,
+};
 use tailguard_gpt2::Gpt2;
 use tailguard_reward::{RewardModel, ScoreSettings};
-use tailguard_rollout::{EndOfText, Prompt, SamplingConfig, encode, prompts, score_texts};
+use tailguard_rollout::{EndOfText, Prompt, RolloutError, SamplingConfig, encode, prompts, score_texts};
 use tokenizers::Tokenizer;
 
 use super::digests::{of_model, of_texts};
@@ -82,24 +84,33 @@ impl Inputs {
 
         check_counts(config, &train, &evaluation)?;
         let good = |record: &&Record| record.label == 1;
-        let good_texts: Vec<String> = train.iter().filter(good).map(Record::whole).collect();
-        let sft_texts = encode(&tokenizer, &good_texts, config.sft.text_tokens.min(base.config().n_positions))?;
+        let good_of_train: Vec<&Record> = train.iter().filter(good).collect();
+        let good_texts: Vec<String> = good_of_train.iter().map(|record| record.whole()).collect();
+        let text_tokens = config.sft.text_tokens.min(base.config().n_positions);
+        let mut sft_texts = encode(&tokenizer, &good_texts, text_tokens).map_err(|error| located(error, &good_of_train))?;
+        if config.sft.end_token {
+            end_whole_texts(&mut sft_texts, text_tokens, end_token(&base)?);
+        }
 
-        let order = shuffled(evaluation.len(), EVALUATION_ORDER);
-        let chosen: Vec<String> = order.iter().take(config.evaluation.prompts).map(|&row| evaluation[row].text.clone()).collect();
-        let prompt_good = order.iter().take(config.evaluation.prompts).map(|&row| evaluation[row].label == 1).collect();
-        let evaluation_prompts = prompts(&tokenizer, &chosen, config.data.prompt_tokens)?;
+        let ordered: Vec<&Record> =
+            shuffled(evaluation.len(), EVALUATION_ORDER).into_iter().map(|row| &evaluation[row]).collect();
+        let chosen = &ordered[..config.evaluation.prompts.min(ordered.len())];
+        let cut = |records: &[&Record]| {
+            let texts: Vec<String> = records.iter().map(|record| record.text.clone()).collect();
+            prompts(&tokenizer, &texts, config.data.prompt_tokens).map_err(|error| located(error, records))
+        };
+        let prompt_good = chosen.iter().map(|record| record.label == 1).collect();
+        let evaluation_prompts = cut(chosen)?;
         let prompt_texts: Vec<String> = evaluation_prompts.iter().map(|prompt| prompt.text.clone()).collect();
-        let prompt_scores = score_texts(&*reward, &prompt_texts)?;
+        let prompt_scores = score_texts(&*reward, &prompt_texts).map_err(|error| located(error, chosen))?;
 
-        let human = order.iter().map(|&row| &evaluation[row]).filter(good).take(config.evaluation.perplexity_texts);
-        let human: Vec<String> =
-            human.map(|record| record.whole().chars().take(config.evaluation.perplexity_chars).collect()).collect();
+        let human: Vec<&Record> = ordered.iter().copied().filter(good).take(config.evaluation.perplexity_texts).collect();
+        let beginning = |record: &&Record| record.whole().chars().take(config.evaluation.perplexity_chars).collect();
+        let human_texts: Vec<String> = human.iter().map(beginning).collect();
         // one position is for the token in front
-        let human_texts = encode(&tokenizer, &human, base.config().n_positions - 1)?;
-
-        let train_texts: Vec<String> = train.into_iter().map(|record| record.text).collect();
-        let train_prompts = prompts(&tokenizer, &train_texts, config.data.prompt_tokens)?;
+        let human_texts =
+            encode(&tokenizer, &human_texts, base.config().n_positions - 1).map_err(|error| located(error, &human))?;
+        let train_prompts = cut(&train.iter().collect::<Vec<_>>())?;
         let sampling = sampling(config, &base)?;
         let inputs = Self {
             tokenizer_path,
@@ -167,6 +178,26 @@ impl Inputs {
     pub(crate) fn tail(&self, config: &RunConfig) -> Vec<usize> {
         let scores: Vec<f64> = self.prompt_scores.iter().map(|&score| f64::from(score)).collect();
         tailguard_metrics::at_or_below(&scores, config.evaluation.tail_threshold).unwrap_or_default()
+    }
+}
+
+/// Says which row of which file a text is that could not be used: its place among those chosen tells nobody where it stands.
+fn located(error: RolloutError, records: &[&Record]) -> anyhow::Error {
+    let origin = |row: usize| records.get(row).map(|record| &record.origin);
+    match &error {
+        RolloutError::EmptyPrompt { row } => match origin(*row) {
+            Some(origin) => anyhow!("{origin}: the text has no tokens, expected at least one for a prompt"),
+            None => error.into(),
+        },
+        RolloutError::Score { row, score } => match origin(*row) {
+            Some(origin) => anyhow!("{origin}: the reward model scored the prompt with {score}, expected a finite number"),
+            None => error.into(),
+        },
+        RolloutError::Tokenizer { row, .. } => {
+            let place = origin(*row).map(ToString::to_string).unwrap_or_default();
+            anyhow::Error::from(error).context(place)
+        }
+        _ => error.into(),
     }
 }
 
@@ -254,9 +285,12 @@ fn dataset(config: &RunConfig, split: Split) -> Result<Dataset> {
     let layout = Layout {
         folder: data.folder.clone(),
         hub: data.hub.clone(),
-        text: data.text_column.clone(),
+        whole: data.whole_tables.clone(),
+        text: data.text_column.first().cloned().unwrap_or_default(),
+        other_text: data.text_column.iter().skip(1).cloned().collect(),
         continuation: Some(data.continuation_column.clone()).filter(|column| !column.is_empty()),
         score: data.score_columns.clone(),
+        words: Words { good: data.labels.good.clone(), bad: data.labels.bad.clone() },
         good: match data.good {
             GoodSide::High => Good::High,
             GoodSide::Low => Good::Low,
@@ -278,7 +312,7 @@ fn dataset(config: &RunConfig, split: Split) -> Result<Dataset> {
     let dataset = tailguard_data::load(&layout, split, &lookup).map_err(|error| match error {
         tailguard_data::DataError::NotFound { .. } => anyhow::Error::from(Failure::new(error.to_string()).hint(format!(
             "pass --data-dir DIR with train.parquet and test.parquet (or .csv, .jsonl; columns {}, {}), or set TAILGUARD_DATA",
-            data.text_column,
+            data.text_column.join(" or "),
             data.score_columns.join(" or ")
         ))),
         other => other.into(),
@@ -286,8 +320,19 @@ fn dataset(config: &RunConfig, split: Split) -> Result<Dataset> {
     Ok(Dataset { records: at_least(dataset.records, data.min_chars), ..dataset })
 }
 
+/// The token that ends a text.
+fn end_token(base: &Gpt2) -> Result<u32> {
+    base.config().eos_token_id.context("the policy's config.json has no eos_token_id")
+}
+
+/// Puts the end token behind the texts that end within `limit` tokens; one that was cut there goes on, and has no end.
+fn end_whole_texts(texts: &mut [Vec<u32>], limit: usize, end: u32) {
+    for ids in texts.iter_mut().filter(|ids| ids.len() < limit) {
+        ids.push(end);
+    }
+}
+
 fn sampling(config: &RunConfig, base: &Gpt2) -> Result<SamplingConfig> {
-    let end = || base.config().eos_token_id.context("the policy's config.json has no eos_token_id");
     #[expect(clippy::cast_possible_truncation, reason = "sampling works in single precision")]
     let (temperature, top_p) = (config.sampling.temperature as f32, config.sampling.top_p as f32);
     Ok(SamplingConfig {
@@ -297,9 +342,35 @@ fn sampling(config: &RunConfig, base: &Gpt2) -> Result<SamplingConfig> {
         max_new_tokens: config.sampling.max_new_tokens,
         min_new_tokens: config.sampling.min_new_tokens,
         end_of_text: match config.sampling.end_of_text {
-            EndToken::Stop => EndOfText::Stop(end()?),
-            EndToken::Mask => EndOfText::Mask(end()?),
+            EndToken::Stop => EndOfText::Stop(end_token(base)?),
+            EndToken::Mask => EndOfText::Mask(end_token(base)?),
         },
         greedy: false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tailguard_data::{At, Origin};
+
+    use super::*;
+
+    #[test]
+    fn a_text_is_named_by_its_file_and_row_whatever_was_left_out_before_it() {
+        let origin = Origin { path: Path::new("train.csv").into(), at: At::Row(7) };
+        let record = Record { origin, ..Record::default() };
+        let message = |error: RolloutError| format!("{:#}", located(error, &[&Record::default(), &record]));
+        let empty = message(RolloutError::EmptyPrompt { row: 1 });
+        assert_eq!(empty, "train.csv, row 7: the text has no tokens, expected at least one for a prompt");
+        let score = message(RolloutError::Score { row: 1, score: f32::NAN });
+        assert_eq!(score, "train.csv, row 7: the reward model scored the prompt with NaN, expected a finite number");
+    }
+
+    #[test]
+    fn texts_that_end_get_the_end_token_and_cut_ones_do_not() {
+        // cut to 3 tokens, so that a text of three may go on
+        let mut texts = vec![vec![], vec![5], vec![5, 6], vec![5, 6, 7]];
+        end_whole_texts(&mut texts, 3, 0);
+        assert_eq!(texts, [vec![0], vec![5, 0], vec![5, 6, 0], vec![5, 6, 7]]);
+    }
 }

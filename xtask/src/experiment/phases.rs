@@ -5,19 +5,20 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::module::Module;
-use tailguard_checkpoint::{
-    CONFIG_FILE, ModelDir, SUMS_FILE, Sums, TOKENIZER_FILE, WEIGHTS_FILE, WeightType, recover_dir, write_dir,
-};
+use tailguard_checkpoint::{CONFIG_FILE, ModelDir, SUMS_FILE, Sums, TOKENIZER_FILE, WEIGHTS_FILE, WeightType};
+use tailguard_files::{FileError, write_dir};
 use tailguard_gpt2::{Gpt2, Gpt2Error};
+use tailguard_metrics::MetricsError;
 use tailguard_ppo::{IterationStats, PpoConfig, PpoError, SftConfig, Trainer, TrainingState};
-use tailguard_report::{EventLog, LogRow, Method, TrainingLog, read_log};
+use tailguard_report::{LogRow, Method};
 use tailguard_risk::{RiskLevel, ScheduleConfig, SoftRiskSchedule};
-use tailguard_rollout::Rollout;
+use tailguard_rollout::{Rollout, RolloutError};
 
-use super::evaluate::{check_sums, evaluate};
+use super::evaluate::{evaluate, is_evaluated};
 use super::inputs::Inputs;
+use super::record::Record;
 use crate::config::RunConfig;
 use crate::interrupt;
 use crate::progress::Progress;
@@ -66,9 +67,9 @@ pub(crate) fn supervised(run: &Run, inputs: &Inputs, seed: u64) -> Result<Gpt2> 
 
 /// The policy that PPO makes of the supervised model: RLHF, or RA-RLHF by the soft-risk schedule.
 pub(crate) fn reinforced(run: &Run, inputs: &Inputs, (method, seed): (Method, u64), supervised: &Gpt2) -> Result<Gpt2> {
-    let checkpoints = run.dir.checkpoint_path(method, seed);
-    let (path, state_path) = (checkpoints.join("model"), checkpoints.join("state"));
+    let path = run.dir.checkpoint_path(method, seed).join("model");
     if let Some(model) = finished(&path, run)? {
+        Record::forget_state(run, (method, seed))?;
         return Ok(model);
     }
     let config = ppo_config(&run.config);
@@ -82,14 +83,7 @@ pub(crate) fn reinforced(run: &Run, inputs: &Inputs, (method, seed): (Method, u6
     let schedule = schedule(method, &run.config)?;
     let reported_level = RiskLevel::new(run.config.risk.alpha)?;
     let trainer = Trainer { config: &config, schedule, reported_level, rollout: &rollout, prompts: &inputs.train_prompts, seed };
-    let mut state = TrainingState::new(supervised, &config)?;
-    recover_dir(&state_path)?;
-    if state_path.is_dir() {
-        state = state.load(&state_path)?;
-    }
-    let log_path = run.dir.log_path(method, seed);
-    let mut log = TrainingLog::resume(&log_path, state.iteration as u64)?;
-    let mut events = EventLog::begin(&run.dir.tensorboard_path(method, seed), &read_log(&log_path)?)?;
+    let (state, mut record) = Record::open(run, (method, seed), || TrainingState::new(supervised, &config))?;
     let mut progress = Progress::new(config.iterations, format!("{}, seed {seed}", method.name()));
     progress.skip(state.iteration);
     let mut stopped = false;
@@ -98,11 +92,10 @@ pub(crate) fn reinforced(run: &Run, inputs: &Inputs, (method, seed): (Method, u6
         if stats.kl < LEAST_KL {
             tracing::warn!("the KL estimate is {:.2} nats: sampling and scoring may not use the same distribution", stats.kl);
         }
-        let row = row(stats, method, seed);
-        log.append(&row).and_then(|()| events.append(&row)).map_err(|error| PpoError::Observer(Box::new(error)))?;
+        record.note(&row(stats, method, seed))?;
         stopped = interrupt::requested() && state.iteration < config.iterations;
         if stopped || state.iteration % SAVE_EVERY == 0 {
-            state.save(&state_path)?;
+            record.save(state)?;
         }
         Ok(if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
@@ -111,36 +104,34 @@ pub(crate) fn reinforced(run: &Run, inputs: &Inputs, (method, seed): (Method, u6
         return Err(Stop.into());
     }
     let policy = state.policy.valid();
+    record.sync()?;
     write_policy(&path, &policy, inputs)?;
-    // the finished model is what a resumed run needs; the optimizer's moments are not
-    std::fs::remove_dir_all(&state_path).ok();
+    Record::forget_state(run, (method, seed))?;
     Ok(policy.gpt2)
+}
+
+/// Whether a policy was lost in training, and not something that would hold for any policy: the numbers of the training itself, or of the
+/// policy that it left, are not finite.
+pub(crate) fn is_divergence(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<PpoError>().is_some_and(PpoError::is_divergence)
+            || matches!(cause.downcast_ref(), Some(RolloutError::NotFinite { .. }))
+            || matches!(cause.downcast_ref(), Some(MetricsError::NotFinite { .. }))
+    })
 }
 
 /// Evaluates a method unless its figures are there.
 pub(crate) fn evaluated(run: &Run, inputs: &Inputs, (method, seed): (Method, u64), model: &Gpt2, reference: &Gpt2) -> Result<()> {
-    if is_evaluated(run, method, seed)? {
+    if is_evaluated(&run.dir, method, seed)? {
         return Ok(());
     }
     if interrupt::requested() {
         return Err(Stop.into());
     }
     tracing::info!("evaluating {method}, seed {seed}");
-    evaluate(inputs, &run.config, &run.dir, (method, seed), model, reference)?;
-    Ok(())
-}
-
-/// Whether the figures of a method are there, and as they were written.
-///
-/// # Errors
-/// Figures or texts that have changed.
-pub(crate) fn is_evaluated(run: &Run, method: Method, seed: u64) -> Result<bool> {
-    let path = run.dir.evaluation_path(method, seed);
-    let is_there = path.is_file();
-    if is_there {
-        check_sums(&path, &run.dir.method_generations_path(method, seed))?;
-    }
-    Ok(is_there)
+    evaluate(inputs, &run.config, &run.dir, (method, seed), model, reference).with_context(|| {
+        format!("the policy after its training cannot be evaluated (learning_rate = {})", run.config.ppo.learning_rate)
+    })
 }
 
 fn finished(path: &Path, run: &Run) -> Result<Option<Gpt2>> {
@@ -163,7 +154,8 @@ fn write_policy(path: &Path, policy: &tailguard_gpt2::Policy, inputs: &Inputs) -
 fn with_tokenizer(path: &Path, inputs: &Inputs, save: impl FnOnce(&Path) -> Result<(), Gpt2Error>) -> Result<()> {
     write_dir(path, |dir| {
         save(dir)?;
-        std::fs::copy(&inputs.tokenizer_path, dir.join(TOKENIZER_FILE))?;
+        let to = dir.join(TOKENIZER_FILE);
+        std::fs::copy(&inputs.tokenizer_path, &to).map_err(FileError::of("write", &to))?;
         Ok(Sums::seal(dir)?)
     })
 }

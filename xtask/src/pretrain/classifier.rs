@@ -13,8 +13,10 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use tailguard_checkpoint::{ModelDir, TOKENIZER_FILE, WeightType, write_dir, write_file};
+use tailguard_checkpoint::{ModelDir, TOKENIZER_FILE, WeightType};
 use tailguard_data::Record;
+use tailguard_files::{create_dirs, recover, write_dir, write_file};
+use tailguard_ppo::global_norm;
 use tailguard_reward::{Activation, BertConfig, Classifier, DistilBertConfig, ScoreSettings, SequenceClassifier};
 use tokenizers::Tokenizer;
 use tracing::info;
@@ -69,7 +71,7 @@ pub(crate) struct ClassifierOptions {
 /// Trains, or goes on training, and writes the classifier.
 pub(crate) fn run(options: &ClassifierOptions) -> Result<()> {
     ensure!(options.epochs > 0, "--epochs is 0, expected at least 1");
-    fs::create_dir_all(&options.checkpoint).with_context(|| format!("cannot make {}", options.checkpoint.display()))?;
+    create_dirs(&options.checkpoint)?;
     let tokenizer = tokenizer(options)?;
     let reviews = encode(&tokenizer, &options.train)?;
     let tokens: usize = reviews.iter().map(|review| review.ids.len()).sum();
@@ -160,6 +162,7 @@ impl Training {
         let adam = || AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(WEIGHT_DECAY).init();
         let (mut embedding_optimizer, mut optimizer) = (adam(), adam());
         let last = options.checkpoint.join("last");
+        recover(&last)?;
         if last.is_dir() {
             let read =
                 |name: &str| fs::read(last.join(name)).with_context(|| format!("cannot read {name} in {}", last.display()));
@@ -189,8 +192,9 @@ impl Training {
         let (mut sum, begun) = (0.0, std::time::Instant::now());
         for (step, batch) in order.chunks(BATCH).enumerate() {
             let done = (self.state.epoch * steps + step) as f64 / (options.epochs * steps) as f64;
+            let epoch = self.state.epoch + 1;
             let loss = self.step(batch, schedule(done), &mut rng, &options.device);
-            ensure!(loss.is_finite(), "the loss is {loss} at step {step} of epoch {}", self.state.epoch + 1);
+            let loss = loss.with_context(|| format!("training diverged in step {step} of epoch {epoch}"))?;
             sum += f64::from(loss);
             if (step + 1) % 50 == 0 {
                 let (mean, seconds) = (sum / (step + 1) as f64, begun.elapsed().as_secs_f64());
@@ -201,7 +205,8 @@ impl Training {
         Ok(sum / steps as f64)
     }
 
-    fn step(&mut self, batch: &[&Review], factor: f64, rng: &mut ChaCha8Rng, device: &Device) -> f32 {
+    /// One step of both optimizers; none with a loss or gradients that are not finite.
+    fn step(&mut self, batch: &[&Review], factor: f64, rng: &mut ChaCha8Rng, device: &Device) -> Result<f32> {
         let length = window_length(rng);
         let rows: Vec<Vec<u32>> = batch.iter().map(|review| window(&review.ids, length, self.special, rng)).collect();
         let labels: Vec<i64> = batch.iter().map(|review| i64::from(review.label)).collect();
@@ -210,11 +215,20 @@ impl Training {
         let logits = self.model.forward(input_ids, padding); // [batch, 2]
         let loss = activation::log_softmax(logits, 1).gather(1, labels).mean().neg();
         let mut grads = loss.backward();
-        for part in [&mut self.embeddings, &mut self.rest] {
+        let loss = loss.into_scalar::<f32>();
+        ensure!(loss.is_finite(), "the loss is {loss}");
+        let parts = [&mut self.embeddings, &mut self.rest].map(|part| {
             let grads = GradientsParams::from_params(&mut grads, &self.model, &part.ids);
+            (part, grads)
+        });
+        for (_, grads) in &parts {
+            let norm = global_norm(&self.model, grads);
+            ensure!(norm.is_finite(), "the norm of the gradients is {norm}");
+        }
+        for (part, grads) in parts {
             self.model = part.optimizer.step(part.rate * factor, self.model.clone(), grads);
         }
-        loss.into_scalar::<f32>()
+        Ok(loss)
     }
 
     fn save(&self, path: &Path) -> Result<()> {
@@ -325,7 +339,7 @@ fn tensors(rows: &[Vec<u32>], pad: u32, device: &Device) -> (Tensor<2, Int>, Opt
 fn write(model: &SequenceClassifier, tokenizer: &Tokenizer, out: &Path) -> Result<()> {
     let json = tokenizer.to_string(false).map_err(|error| anyhow!("cannot write the tokenizer: {error}"))?;
     // What stands beside the model's files, such as a README.md, stays.
-    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    create_dirs(out)?;
     write_file(&out.join(TOKENIZER_FILE), json.as_bytes())?;
     Ok(model.save(out, WeightType::F16)?)
 }

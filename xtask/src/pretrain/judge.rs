@@ -1,12 +1,12 @@
 //! Pretraining of a held-out judge: a linear model over hashed n-grams, of another kind than the reward models it checks.
 
-use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use tailguard_checkpoint::{ModelDir, WeightType};
 use tailguard_data::Record;
+use tailguard_files::create_dirs;
 use tailguard_metrics::auc;
 use tailguard_reward::{NgramConfig, RewardModel, ScoreSettings, TrainSettings, load};
 use tracing::info;
@@ -33,7 +33,7 @@ pub(crate) fn run(options: &JudgeOptions) -> Result<()> {
     info!("{} training texts, {ones} of label 1", texts.len());
     let model = options.config.train(&texts, &labels, options.training)?;
     // What stands beside the model's files, such as a README.md, stays.
-    fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
+    create_dirs(&options.out)?;
     model.save(&options.out, WeightType::F16)?;
 
     let written = load(&ModelDir::open(&options.out)?, ScoreSettings::default(), &Device::flex())?;
@@ -66,10 +66,12 @@ impl Measured {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn options(out: PathBuf) -> JudgeOptions {
-        let record = |text: &str, label| Record { text: text.to_owned(), continuation: String::new(), label };
+        let record = |text: &str, label| Record { text: text.to_owned(), label, ..Record::default() };
         let both =
             ["film", "cast", "story"].map(|thing| [record(&format!("a fine {thing}"), 1), record(&format!("a dull {thing}"), 0)]);
         JudgeOptions {

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use burn::module::Module;
 use burn::tensor::Device;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tailguard_checkpoint::{ModelDir, WeightType};
+use tailguard_files::{create_dirs, recover};
 use tailguard_gpt2::{Gpt2, Gpt2Config};
 use tailguard_ppo::{adam_w, load_state, next_token_step, save_state, validation_loss};
 use tokenizers::Tokenizer;
@@ -45,7 +46,7 @@ const WARM_UP: u64 = 200;
 const WEIGHT_DECAY: f32 = 0.01;
 
 pub(crate) fn run(options: &LmOptions) -> Result<()> {
-    std::fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
+    create_dirs(&options.out)?;
     let path = options.out.join("tokenizer.json");
     let tokenizer = if path.is_file() {
         Tokenizer::from_file(&path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?
@@ -69,6 +70,7 @@ pub(crate) fn run(options: &LmOptions) -> Result<()> {
     let mut optimizer = adam_w(WEIGHT_DECAY);
     let checkpoint = options.out.join("checkpoint");
     let mut done = 0;
+    recover(&checkpoint)?;
     if checkpoint.is_dir() {
         (model, optimizer, done) = load_state(&checkpoint, model, optimizer)?;
         info!("going on after step {done}");
@@ -79,10 +81,7 @@ pub(crate) fn run(options: &LmOptions) -> Result<()> {
         let views: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let rate = learning_rate(options, step);
         let loss;
-        (model, loss) = next_token_step(model, &mut optimizer, &views, rate, Some(1.0))?;
-        if !loss.is_finite() {
-            bail!("the loss is {loss} at step {step}: lower --learning-rate");
-        }
+        (model, loss) = next_token_step(model, &mut optimizer, &views, rate, Some(1.0), usize::try_from(step + 1)?)?;
         mean_loss += (loss - mean_loss) / ((step - done + 1).min(50) as f64);
         if (step + 1) % 50 == 0 {
             let tokens = (step + 1 - done) * (options.batch_size * options.context) as u64;

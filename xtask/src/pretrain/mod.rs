@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use burn::tensor::Device;
 use tailguard_checkpoint::ModelDir;
-use tailguard_data::{Half, Layout, Lookup, Place, Record, Split, half, load, require, table};
+use tailguard_data::{Layout, Lookup, Place, Record, Split, load, require, table};
+use tailguard_files::create_dirs;
 use tailguard_reward::{NgramConfig, ScoreSettings, TrainSettings};
 
 use crate::args::{JudgeArgs, LabelledArgs, LmArgs, PretrainArgs, PretrainCommand, PromptsArgs};
@@ -36,7 +37,7 @@ pub(crate) fn run(command: &PretrainCommand) -> Result<()> {
     let device = device::select(&common.device)?;
     match command {
         PretrainCommand::Tokenizer(args) => {
-            std::fs::create_dir_all(&common.out)?;
+            create_dirs(&common.out)?;
             let train = texts(reviews(common, Split::Train)?);
             tokenizer::train(&train, args.vocab_size, &common.out.join("tokenizer.json"))?;
             Ok(())
@@ -84,9 +85,8 @@ fn labelled(common: &PretrainArgs, args: &LabelledArgs) -> Result<(Vec<Record>, 
         None => reviews(common, split),
     };
     let (mut train, test) = (read(args.files.train.as_ref(), Split::Train)?, read(args.files.test.as_ref(), Split::Test)?);
-    if let Some(name) = args.half {
-        let wanted = Half::from(name);
-        train.retain(|record| half(&record.text) == wanted);
+    if let Some(half) = args.half {
+        train.retain(|record| half.has(&record.text));
         require("training texts of this half", train.len(), 1)?;
     }
     Ok((train, test))

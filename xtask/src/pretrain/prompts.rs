@@ -1,7 +1,6 @@
 //! `cargo xtask pretrain prompts`: tables of texts drawn from a language model, where the real ones may not be passed on.
 
 use std::collections::HashSet;
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -9,8 +8,9 @@ use anyhow::{Context, Result, anyhow, ensure};
 use burn::tensor::Device;
 use rayon::prelude::*;
 use serde_json::{Value, json};
-use tailguard_checkpoint::{ModelDir, write_file};
+use tailguard_checkpoint::ModelDir;
 use tailguard_data::text_hash;
+use tailguard_files::{create_dirs, write_file};
 use tailguard_gpt2::Gpt2;
 use tailguard_reward::RewardModel;
 use tailguard_rollout::{DrawSeed, EndOfText, Prompt, SamplingConfig, generate, responses, score_texts};
@@ -83,7 +83,7 @@ impl Columns {
 /// Takes the added texts, draws until both classes of both splits are full, and writes the two tables.
 pub(crate) fn run(options: &PromptOptions) -> Result<()> {
     options.columns.check()?;
-    fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
+    create_dirs(&options.out)?;
     let dir = ModelDir::open(&options.policy)?;
     let model = Gpt2::load(&dir, &options.device)?;
     let path = dir.tokenizer_path()?;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
+use tailguard_files::write_file;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer, TokenizerBuilder};
@@ -31,6 +32,6 @@ pub(crate) fn train(texts: &[String], vocab_size: usize, path: &Path) -> Result<
     tokenizer.train(&mut trainer, texts.iter().map(String::as_str)).map_err(failed)?;
     tokenizer.add_special_tokens([AddedToken::from(END_OF_TEXT, true)]).map_err(failed)?;
     let json = tokenizer.to_string(true).map_err(failed)?;
-    std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
+    write_file(path, json.as_bytes())?;
     Tokenizer::from_file(path).map_err(|error| anyhow!("{error}")).with_context(|| format!("cannot read {}", path.display()))
 }

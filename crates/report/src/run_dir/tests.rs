@@ -110,8 +110,12 @@ fn traces_are_removed_and_other_files_are_not() {
     drop(reserved);
     let reserved = NewRunDir::reserve(&path).unwrap();
     reserved.write_about(&about()).unwrap();
-    // half of a file, as a full disk leaves it
-    fs::write(files::staged(&reserved.file("results.json")), "{").unwrap();
+    // half of a file, as Ctrl-C finds it
+    let half = tailguard_files::write_dir(&reserved.file("results.json"), |_| {
+        reserved.traces().remove();
+        Ok::<_, FileError>(())
+    });
+    assert!(half.is_err());
     reserved.traces().remove();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     drop(reserved);
@@ -139,4 +143,49 @@ fn a_reserved_directory_is_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let _reserved = NewRunDir::reserve(folder.path()).unwrap();
     assert!(matches!(NewRunDir::reserve(folder.path()), Err(ReportError::InUse { .. })));
+}
+
+/// A temporary of a process that is dead.
+fn temporary(of: &str, kind: &str) -> String {
+    format!(".{of}.0000000000000001.tailguard-{kind}")
+}
+
+#[test]
+fn what_died_before_its_run_began_is_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    for name in FOLDERS {
+        fs::create_dir(path.join(name)).unwrap();
+    }
+    fs::write(path.join(LOCK), "").unwrap();
+    fs::write(path.join(ABOUT), json(&about())).unwrap();
+    fs::write(path.join(temporary("config.toml", "new")), "task = ").unwrap();
+    for (name, text) in [("logs/seed-1-rlhf.jsonl", ""), (ABOUT, "{}")] {
+        let before = fs::read(path.join(name));
+        fs::write(path.join(name), text).unwrap();
+        assert!(matches!(create(path), Err(ReportError::NotEmpty { .. })), "{name} is somebody's");
+        match before {
+            Ok(bytes) => fs::write(path.join(name), bytes).unwrap(),
+            Err(_) => fs::remove_file(path.join(name)).unwrap(),
+        }
+    }
+    create(path).unwrap();
+    assert_eq!(fs::read_dir(path).unwrap().count(), FOLDERS.len() + 3);
+}
+
+#[test]
+fn opening_a_run_puts_right_what_a_killed_process_left() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(create(folder.path()).unwrap());
+    let training = folder.path().join("checkpoints/seed-1-rlhf");
+    for name in [temporary("state", "old"), temporary("state", "new")] {
+        fs::create_dir_all(training.join(&name)).unwrap();
+        fs::write(training.join(&name).join("progress.json"), name).unwrap();
+    }
+    fs::write(folder.path().join(temporary("results.json", "new")), "{").unwrap();
+    let run = RunDir::open(folder.path()).unwrap();
+    assert_eq!(run.recovered().len(), 3);
+    assert_eq!(fs::read_to_string(training.join("state/progress.json")).unwrap(), temporary("state", "old"));
+    assert_eq!(fs::read_dir(&training).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), FOLDERS.len() + 3);
 }

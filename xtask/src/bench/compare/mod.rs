@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use tailguard_files::{create_dirs, write_file};
 use tailguard_risk::RiskLevel;
 
 use super::args::CompareArgs;
@@ -59,7 +60,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
     }
     let table = table::markdown(&measured)?;
     let path = args.out.join(TABLE);
-    fs::write(&path, &table).with_context(|| format!("cannot write {}", path.display()))?;
+    write_file(&path, table.as_bytes())?;
     say(table.trim_end())?;
     tracing::info!("raw lines: {}; table: {}", raw.path.display(), path.display());
     Ok(())
@@ -84,7 +85,7 @@ struct Raw {
 impl Raw {
     /// Where the file goes: into a folder that has none.
     fn place(folder: &Path) -> Result<PathBuf> {
-        fs::create_dir_all(folder).with_context(|| format!("cannot write {}", folder.display()))?;
+        create_dirs(folder)?;
         let path = folder.join(RAW);
         if path.exists() {
             let message = format!("--out {}: already holds a comparison", folder.display());

@@ -3,11 +3,9 @@
 mod plot;
 mod table;
 
-use std::fs::{self, File};
-use std::io::Write;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
+use tailguard_files::{AppendFile, create_dirs, write_file};
 
 use super::args::ScalingArgs;
 use super::child;
@@ -98,7 +96,7 @@ type Growth = (Quantity, Vec<Point>);
 /// # Errors
 /// Flags that make no sense, a size that fails, files that cannot be written.
 pub(crate) fn run(args: &ScalingArgs) -> Result<()> {
-    fs::create_dir_all(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
+    create_dirs(&args.out)?;
     let common = [
         ["--size".to_owned(), "xs".to_owned()],
         ["--alpha-keep".to_owned(), args.timing.alpha_keep.to_string()],
@@ -108,14 +106,14 @@ pub(crate) fn run(args: &ScalingArgs) -> Result<()> {
     .concat();
     // what was measured stays, whatever becomes of the rest
     let path = args.out.join(RAW);
-    let mut raw = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let mut raw = AppendFile::begin(&path, b"")?;
     let (mut growths, mut lines): (Vec<Growth>, Vec<Value>) = (Vec::new(), Vec::new());
     for quantity in Quantity::ALL {
         let mut points = Vec::new();
         for size in quantity.sizes() {
             tracing::info!("{} {size}", quantity.name());
             let line = child::ours("iteration", common.iter().cloned().chain(quantity.flags(size)))?;
-            writeln!(raw, "{line}").with_context(|| format!("cannot write {}", path.display()))?;
+            raw.append(format!("{line}\n").as_bytes())?;
             points.push(Point::read(size, &line)?);
             lines.push(line);
         }
@@ -124,7 +122,7 @@ pub(crate) fn run(args: &ScalingArgs) -> Result<()> {
     let table = table::markdown(&growths, &lines);
     for (name, text) in [(TABLE, table.clone()), (PLOT, plot::svg(&growths)?)] {
         let path = args.out.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        write_file(&path, text.as_bytes())?;
     }
     say(table.trim_end())?;
     tracing::info!("table, plot and raw lines: {}", args.out.display());

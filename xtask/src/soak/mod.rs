@@ -1,0 +1,142 @@
+//! `cargo xtask soak`: a small run is killed again and again, and has to come to the files of a run
+//! that was left alone.
+
+mod compare;
+mod life;
+mod tally;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tailguard_files::create_dirs;
+
+use crate::failure::{Failure, say};
+use life::{End, Life, Moment};
+use tally::Tally;
+
+/// The run: all methods with two seeds, and so long that a state is saved on the way.
+const WORDS: [&str; 8] = ["reproduce", "imdb", "--preset", "smoke", "--out", life::OUT, "--set", "ppo.iterations=24"];
+/// A kill that is to come after this many writes of a process; few write as often.
+const MOST_WRITES: usize = 24;
+/// Processes that were killed one after another before anything more was finished: the next is left alone.
+const MOST_IN_VAIN: usize = 6;
+
+/// `soak`.
+#[derive(Debug, Args)]
+pub(crate) struct SoakArgs {
+    /// How many processes to kill
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    kills: usize,
+    /// Seed of the moments
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A run that cannot go on or that comes to other files than one that was left alone: its directory is kept.
+pub(crate) fn run(args: &SoakArgs) -> Result<()> {
+    let begun = Instant::now();
+    let folder = tempfile::Builder::new().prefix("tailguard-soak-").tempdir().context("cannot make a temporary folder")?;
+    let tally = match soak(args, folder.path()) {
+        Ok(tally) => tally,
+        Err(error) => return Err(error.context(format!("soak failed; the runs are kept in {}", folder.keep().display()))),
+    };
+    let (Tally { kills, inside, resumes, runs, .. }, seconds) = (&tally, begun.elapsed().as_secs_f64());
+    say(format_args!(
+        "{kills} kills (seed {}), {inside} of them inside a write; {resumes} resumes; {runs} runs, each with the files of the run \
+         that was left alone; {seconds:.0} s",
+        args.seed
+    ))?;
+    say(format_args!("killed in: {}", tally.phases()))?;
+    Ok(())
+}
+
+fn soak(args: &SoakArgs, folder: &Path) -> Result<Tally> {
+    let (undisturbed, begun) = (folder.join("undisturbed"), Instant::now());
+    tracing::info!("the run that is left alone");
+    create_dirs(&undisturbed)?;
+    let life = Life::begin(&undisturbed, &WORDS)?.end(Moment::Never)?;
+    life.succeeded()?;
+    let mut moments = Moments { rng: ChaCha8Rng::seed_from_u64(args.seed), whole: begun.elapsed(), in_vain: 0 };
+    let mut tally = Tally::default();
+    while tally.kills < args.kills || args.kills == 0 && tally.runs == 0 {
+        let folder = folder.join(format!("run-{}", tally.runs + 1));
+        create_dirs(&folder)?;
+        one_run(args.kills, &folder, &mut moments, &mut tally)?;
+        let differences = compare::differences(&undisturbed.join(life::OUT), &folder.join(life::OUT))?;
+        if !differences.is_empty() {
+            let message = format!("{} is not as the run that was left alone:\n{}", folder.display(), differences.join("\n"));
+            return Err(Failure::new(message).into());
+        }
+        tally.runs += 1;
+        tracing::info!("run {}: same files; {} of {} kills", tally.runs, tally.kills, args.kills);
+        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    Ok(tally)
+}
+
+/// Kills and resumes a run until it comes to its end.
+fn one_run(kills: usize, folder: &Path, moments: &mut Moments, tally: &mut Tally) -> Result<()> {
+    loop {
+        let before = finished_parts(&folder.join(life::OUT))?;
+        let moment = if tally.kills < kills { moments.next() } else { Moment::Never };
+        let life = Life::begin(folder, &WORDS)?;
+        tally.resumes += usize::from(life.is_resumed());
+        match life.end(moment)? {
+            End::Killed { phase, inside } => {
+                tally.note(&phase, inside);
+                tracing::info!("kill {}: {phase}{}", tally.kills, if inside { ", inside a write" } else { "" });
+            }
+            ended => return ended.succeeded(),
+        }
+        let has_moved = finished_parts(&folder.join(life::OUT))? != before;
+        moments.in_vain = if has_moved { 0 } else { moments.in_vain + 1 };
+    }
+}
+
+/// When processes are killed.
+struct Moments {
+    rng: ChaCha8Rng,
+    /// How long a run takes that is left alone.
+    whole: Duration,
+    /// Processes killed since something was finished.
+    in_vain: usize,
+}
+
+impl Moments {
+    /// Half of them in a write, the others at any time; later ones if nothing has come of the last few.
+    fn next(&mut self) -> Moment {
+        let in_write = self.rng.random_bool(0.5);
+        let (share, write): (f64, usize) = (self.rng.random(), self.rng.random_range(1..=MOST_WRITES));
+        let delay = Duration::from_micros(self.rng.random_range(0..3_000));
+        if self.in_vain >= MOST_IN_VAIN {
+            return Moment::Never;
+        }
+        let patience = 1.0 + self.in_vain as f64;
+        if in_write {
+            Moment::InWrite { write: write + 4 * self.in_vain, delay }
+        } else {
+            Moment::After(self.whole.mul_f64(share * share * patience))
+        }
+    }
+}
+
+/// What a run has finished so far: models, states by their last iteration, evaluations.
+fn finished_parts(out: &Path) -> Result<Vec<(PathBuf, u64)>> {
+    let is_part = |path: &Path| {
+        let name = path.file_name().unwrap_or_default();
+        path.starts_with("evaluation") || name == "model.safetensors" || name == "progress.json"
+    };
+    let mut parts = Vec::new();
+    for path in compare::files(out)?.into_iter().filter(|path| is_part(path)) {
+        let text = if path.ends_with("progress.json") { std::fs::read(out.join(&path)).unwrap_or_default() } else { Vec::new() };
+        parts.push((path, text.into_iter().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()))));
+    }
+    Ok(parts)
+}
