@@ -1,14 +1,12 @@
 //! The evaluated texts, one row each, as Parquet.
 
-use std::fs::File;
 use std::path::Path;
 
-use polars::prelude::{
-    DataFrame, IntoColumn, NamedFrom, ParquetCompression, ParquetReader, ParquetWriter, PolarsError, SerReader, Series,
-};
+use polars::prelude::{DataFrame, IntoColumn, NamedFrom, ParquetCompression, ParquetWriter, PolarsError, Series};
 use tailguard_files::stream_file;
 
 use crate::error::ReportError;
+use crate::frame;
 use crate::results::Method;
 
 /// One response to one prompt.
@@ -137,9 +135,7 @@ fn frame(rows: &[GenerationRow<'_>]) -> Result<DataFrame, PolarsError> {
 /// When the file cannot be read, or lacks a value or a column other than `good`, `perplexity`, `kl` and `tokens`, which older runs have
 /// not.
 pub fn read_generations(path: &Path) -> Result<Vec<Generation>, ReportError> {
-    let file = File::open(path).map_err(ReportError::io(path, "read"))?;
-    let read = |file| rows(&ParquetReader::new(file).finish()?);
-    read(file).map_err(ReportError::parquet(path, "read"))
+    frame::read(path, rows)
 }
 
 fn rows(frame: &DataFrame) -> Result<Vec<Generation>, PolarsError> {
@@ -172,6 +168,10 @@ fn rows(frame: &DataFrame) -> Result<Vec<Generation>, PolarsError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
+    use polars::prelude::{ParquetReader, SerReader};
+
     use super::*;
 
     #[test]

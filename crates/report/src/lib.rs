@@ -47,6 +47,7 @@ mod error;
 mod evaluation;
 mod few;
 mod files;
+mod frame;
 mod generations;
 mod log;
 mod older;

@@ -1,14 +1,12 @@
 //! The tables of a run as they are read back to be shown: policies go by their names, whoever made them.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
-use polars::prelude::{
-    BooleanChunked, DataFrame, DataType, Float64Chunked, ParquetReader, PolarsError, SerReader, UInt64Chunked,
-};
+use polars::prelude::{BooleanChunked, DataFrame, DataType, Float64Chunked, PolarsError, UInt64Chunked};
 
 use crate::error::ReportError;
+use crate::frame::read;
 
 /// One response to one prompt, by any policy.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,12 +61,6 @@ pub fn read_texts(path: &Path) -> Result<Vec<TextRow>, ReportError> {
 /// When the file cannot be read, or lacks `method`, `seed` or `iteration`.
 pub fn read_metrics(path: &Path) -> Result<Vec<MetricRow>, ReportError> {
     read(path, metrics)
-}
-
-fn read<T>(path: &Path, rows: impl FnOnce(&DataFrame) -> Result<T, PolarsError>) -> Result<T, ReportError> {
-    let file = File::open(path).map_err(ReportError::io(path, "read"))?;
-    let read = |file| rows(&ParquetReader::new(file).finish()?);
-    read(file).map_err(ReportError::parquet(path, "read"))
 }
 
 fn texts(frame: &DataFrame) -> Result<Vec<TextRow>, PolarsError> {
@@ -140,6 +132,8 @@ fn flags(frame: &DataFrame, name: &str) -> Result<BooleanChunked, PolarsError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use polars::prelude::{Column, IntoColumn, NamedFrom, ParquetWriter, Series};
 
     use super::*;
