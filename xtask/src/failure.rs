@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::panic;
+use std::thread;
 
 use tailguard_page::PageError;
 use tailguard_report::ReportError;
@@ -55,6 +57,21 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
             || cause.downcast_ref::<PageError>().is_some_and(PageError::is_usage)
     });
     if usage { USAGE } else { FAILED }
+}
+
+/// Threads that decode Parquet files: ours, and those of polars, to which it gives a part of the work.
+const READERS: [&str; 2] = ["parquet", "polars-"];
+
+/// Lets threads that decode files panic without a word: polars panics over some damaged files, and what waits for the thread makes an
+/// error of it.
+pub(crate) fn leave_readers_to_their_errors() {
+    let loud = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let is_reader = thread::current().name().is_some_and(|name| READERS.iter().any(|reader| name.starts_with(reader)));
+        if !is_reader {
+            loud(info);
+        }
+    }));
 }
 
 /// Whether the reader of standard output has gone, as in `| head`.

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
         heap::keep_freed_memory();
     }
     progress::init_logging();
+    failure::leave_readers_to_their_errors();
     let outcome = match &cli.command {
         Command::Reproduce(args) => reproduce::run(args),
         Command::Train(args) => train::run(args),
