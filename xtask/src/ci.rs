@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: every check that a change has to pass, cheapest first.
 //!
-//! All steps build with `--release` and one feature set, which `tidy` holds, so that Burn and Polars compile once for building and once for
-//! checking. Only the step `features` needs them a third time.
+//! All steps use `--release`. What builds has one feature set, which `tidy` holds, and what only checks has another, with GPUs: Burn and
+//! Polars compile once for each.
 
 use std::env;
 use std::path::Path;
@@ -31,19 +31,13 @@ const STEPS: &[Step] = &[
     ("fmt", "rustfmt would change nothing", || cargo(&["fmt", "--all", "--", "--check"], &[])),
     ("tidy", "the invariants of ARCHITECTURE.md hold", || tidy::check(workspace()).map(|()| Outcome::Passed)),
     ("deny", "licences, bans and sources of all dependencies", deny),
-    ("clippy", "no warning", || cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])),
-    ("docs", "cargo doc without warnings", || {
-        cargo(&["doc", "--release", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "--deny warnings")])
-    }),
+    ("clippy", "no warning, with wgpu and cuda", || with_gpus(&["clippy", "--all-targets"], &["--", "--deny", "warnings"], &[])),
+    ("docs", "cargo doc without warnings", || with_gpus(&["doc", "--no-deps"], &[], &[("RUSTDOCFLAGS", "--deny warnings")])),
     ("tests", "unit, property, golden and end-to-end tests", tests),
     ("doctests", "examples in the documentation", || cargo(&["test", "--release", "--workspace", "--doc", "--quiet"], &[])),
     ("smoke", "a tiny reproduction of every task, and what it leaves behind", smoke),
     ("soak", "a run that is killed ten times comes to the same files", soak),
     ("fuzz", "damaged files end in a message", damaged_files),
-    ("features", "wgpu and cuda type-check", || {
-        // the build script of the CUDA runtime leaves its download out when it believes that documentation is built
-        cargo(&["check", "--release", "--package", "xtask", "--features", "wgpu,cuda"], &[("DOCS_RS", "1")])
-    }),
 ];
 
 /// Runs the command.
@@ -88,6 +82,14 @@ fn allowed(outcome: Outcome, required: bool) -> Result<Outcome> {
         Outcome::Skipped(reason) if required => bail!("{reason}"),
         other => Ok(other),
     }
+}
+
+/// Runs cargo over the workspace with the features that ask for GPUs, so that they are type-checked. Whatever checks and builds nothing
+/// does so, or it would check Burn and Polars once with and once without.
+fn with_gpus(words: &[&str], rest: &[&str], variables: &[(&str, &str)]) -> Result<Outcome> {
+    let words = [words, &["--release", "--workspace", "--features", "xtask/wgpu,xtask/cuda"], rest].concat();
+    // the build script of the CUDA runtime leaves its download out when it believes that documentation is built
+    cargo(&words, &[variables, &[("DOCS_RS", "1")]].concat())
 }
 
 /// Runs cargo at the root of the workspace.
