@@ -323,7 +323,7 @@ pub(crate) struct PromptsArgs {
 pub(crate) struct LabelledArgs {
     #[command(flatten)]
     pub(crate) files: TextFiles,
-    /// Column of the labels in both files: 0 or 1
+    /// Column of the labels in both files: 0 or 1, or their names
     #[arg(long, value_name = "COLUMN", default_value = "label")]
     pub(crate) label_column: String,
     /// Names of the labels 0 and 1

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use burn::tensor::Device;
 use tailguard_checkpoint::ModelDir;
-use tailguard_data::{Layout, Lookup, Place, Record, Split, load, require, table};
+use tailguard_data::{Layout, Lookup, Place, Record, Split, Words, load, require, table};
 use tailguard_files::create_dirs;
 use tailguard_reward::{NgramConfig, ScoreSettings, TrainSettings};
 
@@ -79,7 +79,13 @@ fn reviews(common: &PretrainArgs, split: Split) -> Result<Vec<Record>> {
 
 /// The texts to learn from and those to measure on: those of the files, or the reviews.
 fn labelled(common: &PretrainArgs, args: &LabelledArgs) -> Result<(Vec<Record>, Vec<Record>)> {
-    let columns = Layout { text: args.files.text_column.clone(), score: vec![args.label_column.clone()], ..Layout::default() };
+    let word = |label: usize| args.label_names.get(label).cloned().into_iter().collect();
+    let columns = Layout {
+        text: args.files.text_column.clone(),
+        score: vec![args.label_column.clone()],
+        words: Words { good: word(1), bad: word(0) },
+        ..Layout::default()
+    };
     let read = |file: Option<&PathBuf>, split| match file {
         Some(path) => Ok(table::read(path, &columns)?),
         None => reviews(common, split),
