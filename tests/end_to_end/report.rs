@@ -303,7 +303,7 @@ fn runs_are_compared_on_the_same_prompts_alone() {
     let Some(browser) = Browser::start((1280, 900)) else { return };
     browser.open(&path);
     let cell = "td[data-run=\"B\"][data-method=\"ra_rlhf\"][data-key=\"tail\"]";
-    let shown = browser.text(&format!("return document.querySelector('{place}').innerText"));
+    let shown = browser.text(&format!("return document.querySelector('{cell}').innerText"));
     assert!(shown.starts_with(&minus(&format!("{tail} ["))), "{shown}");
     browser.click("#theme");
     assert_eq!(browser.complaints(), Vec::<String>::new());
