@@ -8,6 +8,7 @@ use tailguard_metrics::MetricsError;
 use crate::columns::{combine, combine_tails, evaluated_columns, numbers};
 use crate::comparison::Comparison;
 use crate::error::ReportError;
+use crate::order::by_name;
 use crate::results::{Figure, OtherTail};
 use crate::results_file::ResultsFile;
 
@@ -228,6 +229,15 @@ pub struct Evaluation {
     /// What methods gain over another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comparisons: Vec<Comparison>,
+}
+
+impl Evaluation {
+    /// The methods in the order of the tables.
+    pub fn in_order(&self) -> impl Iterator<Item = (&String, &EvaluatedMethod)> {
+        let mut methods: Vec<_> = self.methods.iter().collect();
+        methods.sort_by(|(left, _), (right, _)| by_name(left, right));
+        methods.into_iter()
+    }
 }
 
 impl ResultsFile for Evaluation {

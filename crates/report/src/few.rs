@@ -14,20 +14,30 @@ const FEW: usize = 10;
 /// ```
 #[must_use]
 pub fn few_prompts(prompts: usize, tail: Option<usize>) -> Option<String> {
-    let is_few = |count: &usize| (1..FEW).contains(count);
     if prompts == 1 {
         return Some(
             "intervals of texts of a single prompt are over these texts, and say nothing about other prompts".to_owned(),
         );
     }
-    let rest = match (is_few(&prompts), tail.filter(is_few)) {
-        (true, Some(tail)) if tail < prompts => format!("{prompts} prompts, and on {tail} in the tail"),
-        (true, _) => format!("{prompts} prompts"),
-        (false, Some(1)) => "a single prompt in the tail".to_owned(),
-        (false, Some(tail)) => format!("{tail} prompts in the tail"),
+    few("prompt", prompts, tail)
+}
+
+/// The same where nothing is known of prompts, and intervals are over texts.
+#[must_use]
+pub fn few_texts(texts: usize, tail: Option<usize>) -> Option<String> {
+    few("text", texts, tail)
+}
+
+fn few(unit: &str, all: usize, tail: Option<usize>) -> Option<String> {
+    let is_few = |count: &usize| (1..FEW).contains(count);
+    let rest = match (is_few(&all), tail.filter(is_few)) {
+        (true, Some(tail)) if tail < all => format!("{all} {unit}s, and on {tail} in the tail"),
+        (true, _) => format!("{all} {unit}s"),
+        (false, Some(1)) => format!("a single {unit} in the tail"),
+        (false, Some(tail)) => format!("{tail} {unit}s in the tail"),
         (false, None) => return None,
     };
-    Some(format!("intervals over prompts rest on {rest}: with fewer than {FEW} they are a fifth too narrow, or more"))
+    Some(format!("intervals over {unit}s rest on {rest}: with fewer than {FEW} they are a fifth too narrow, or more"))
 }
 
 #[cfg(test)]
@@ -42,6 +52,8 @@ mod tests {
         assert_eq!(said(9, Some(3)), format!("intervals over prompts rest on 9 prompts, and on 3 in the tail{narrow}"));
         assert_eq!(said(10, Some(1)), format!("intervals over prompts rest on a single prompt in the tail{narrow}"));
         assert!(said(1, Some(1)).starts_with("intervals of texts of a single prompt"));
+        assert_eq!(few_texts(4, Some(2)), Some(format!("intervals over texts rest on 4 texts, and on 2 in the tail{narrow}")));
+        assert_eq!(few_texts(10, None), None);
         // an empty tail has no interval
         assert_eq!(
             [few_prompts(10, None), few_prompts(10, Some(10)), few_prompts(10, Some(0)), few_prompts(0, None)],

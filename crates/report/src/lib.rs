@@ -18,6 +18,7 @@
 //!     command: vec![],
 //!     inputs: [].into(),
 //!     places: [].into(),
+//!     negated: vec![],
 //! };
 //! let run = NewRunDir::reserve(&path)?.begin("task = \"imdb\"\n", &about)?;
 //! let results = Results {
@@ -48,6 +49,7 @@ mod few;
 mod files;
 mod generations;
 mod log;
+mod order;
 mod processes;
 mod results;
 mod results_file;
@@ -63,9 +65,10 @@ pub use columns::{TableColumn, table_columns};
 pub use comparison::{Comparison, Difference};
 pub use error::ReportError;
 pub use evaluation::{EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LeftOut, LengthUnit, PromptBucket, QuantilePoint};
-pub use few::few_prompts;
+pub use few::{few_prompts, few_texts};
 pub use generations::{Generation, GenerationRow, read_generations, write_generation_rows, write_generations};
 pub use log::{LogRow, TrainingLog, read_log, write_metrics};
+pub use order::by_name;
 pub use processes::Process;
 pub use results::{Figure, Method, MethodResults, OtherTail, Results, Tail};
 pub use results_file::ResultsFile;

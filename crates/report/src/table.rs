@@ -45,7 +45,7 @@ pub fn evaluation_table(evaluation: &Evaluation, style: Style) -> String {
     // older files do not say how many seeds a method has
     let seeds = |figures: &EvaluatedMethod| if figures.seeds > 0 { figures.seeds } else { evaluation.seeds.len() };
     let row = |(name, figures): (&String, _)| Row { name: one_line(name), seeds: seeds(figures), figures };
-    let rows: Vec<Row<'_, EvaluatedMethod>> = evaluation.methods.iter().map(row).collect();
+    let rows: Vec<Row<'_, EvaluatedMethod>> = evaluation.in_order().map(row).collect();
     let head = |column: &Column<EvaluatedMethod>| match (column.key, evaluation.tail) {
         ("tail", Some(tail)) => tail.head(),
         ("cvar", _) => format!("CVaR {}", percent(evaluation.cvar_share)),
@@ -253,6 +253,16 @@ mod tests {
         evaluation.tail = Some(EvaluatedTail::LowestScores { share: 0.125 });
         let text = evaluation_table(&evaluation, Style::Plain);
         assert!(text.contains("tail: CVaR 12.5 % of the rewards") && !text.contains("CVaR 10 %"), "{text}");
+    }
+
+    #[test]
+    fn methods_are_listed_by_the_numbers_in_their_names() {
+        let mut evaluation = evaluation();
+        let method = evaluation.methods.remove("theirs").unwrap();
+        evaluation.methods = ["100", "20", "5", "10"].map(|name| (name.to_owned(), method.clone())).into();
+        let text = evaluation_table(&evaluation, Style::Plain);
+        let names = text.lines().skip(1).map(|line| line.split_whitespace().next().unwrap());
+        assert_eq!(names.collect::<Vec<_>>(), ["5", "10", "20", "100"]);
     }
 
     #[test]
