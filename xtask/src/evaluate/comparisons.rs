@@ -8,6 +8,7 @@ use tailguard_metrics::at_or_below;
 use tailguard_report::{Comparison, EvaluatedTail, one_line};
 
 use super::groups::Group;
+use super::notes::{folded, some};
 use crate::failure::Failure;
 
 /// Refuses a baseline that nothing can be compared with; `scored` says whether the texts have scores, or will have.
@@ -18,7 +19,11 @@ pub(super) fn check(baseline: &str, groups: &[Group], texts: &Generations, score
     if !groups.iter().any(|group| group.method == baseline) {
         let mut methods: Vec<_> = groups.iter().map(|group| one_line(&group.method)).collect();
         methods.dedup();
-        return Err(Failure::usage(format!("--baseline {baseline}: no such method; there are {}", methods.join(", "))));
+        return Err(Failure::usage(format!("--baseline {baseline}: no such method; there are {}", some(&methods))));
+    }
+    if groups.iter().all(|group| group.method == baseline) {
+        let hint = "--group-by names the columns that tell methods apart, and --method those of a wide table";
+        return Err(Failure::usage(format!("--baseline {baseline}: there is no other method")).hint(hint));
     }
     if texts.prompts.is_none() || !scored {
         let hint = "pass --prompt-column, and --score-column or --reward";
@@ -37,12 +42,16 @@ pub(super) fn comparisons(
     baseline: &str,
     tail: Option<&EvaluatedTail>,
 ) -> Result<(Vec<Comparison>, Vec<String>)> {
-    let (mut base, mut others): (BTreeMap<_, _>, BTreeMap<&str, Vec<&Group>>) = (BTreeMap::new(), BTreeMap::new());
+    let (mut base, mut others): (BTreeMap<_, _>, Vec<(&str, Vec<&Group>)>) = (BTreeMap::new(), Vec::new());
     for group in groups {
         if group.method == baseline {
             base.insert(group.seed, rewards(texts, group));
         } else {
-            others.entry(&group.method).or_default().push(group);
+            // those of a method come one after the other
+            match others.last_mut() {
+                Some((method, groups)) if *method == group.method => groups.push(group),
+                _ => others.push((&group.method, vec![group])),
+            }
         }
     }
     let prompt_scores = prompt_scores(texts);
@@ -62,7 +71,7 @@ pub(super) fn comparisons(
         let prompts = common(&pairs);
         if prompts.len() < 2 {
             let what = if pairs.is_empty() { "no seed" } else { "fewer than two prompts with scores" };
-            notes.push(format!("{method} and {baseline} cannot be compared: they have {what} in common"));
+            notes.push((method, format!("{method} and {baseline} cannot be compared: they have {what} in common")));
             continue;
         }
         let of = |rewards: &Rewards<'_>| prompts.iter().filter_map(|prompt| Some(rewards.get(prompt)?.mean)).collect();
@@ -70,7 +79,7 @@ pub(super) fn comparisons(
         let right: Vec<Vec<f64>> = pairs.iter().map(|(_, right)| of(right)).collect();
         comparisons.push(Comparison::of((method, &left), (baseline, &right), &in_tail(&prompts)?)?);
     }
-    Ok((comparisons, notes))
+    Ok((comparisons, folded(&notes)))
 }
 
 /// The reward of a prompt: the mean over its texts, as one method and seed has them.
@@ -195,10 +204,12 @@ mod tests {
     #[test]
     fn a_baseline_that_nothing_can_be_compared_with_is_refused() {
         let table = texts(&["a", "b"], &[Some(1.0); 2]);
-        let groups = [group("new", Some(1), 0..1), group("new", Some(2), 1..2)];
+        let groups = [group("new", Some(1), 0..1), group("new", Some(2), 0..1), group("newer", Some(1), 1..2)];
         let message = |baseline, texts: &Generations, scored| check(baseline, &groups, texts, scored).unwrap_err().to_string();
-        assert_eq!(message("old", &table, true), "--baseline old: no such method; there are new");
+        assert_eq!(message("old", &table, true), "--baseline old: no such method; there are new, newer");
         assert_eq!(message("new", &table, false), "--baseline needs prompts and scores");
         assert!(check("new", &groups, &table, true).is_ok());
+        let alone = check("new", &groups[..2], &table, true).unwrap_err().to_string();
+        assert_eq!(alone, "--baseline new: there is no other method");
     }
 }

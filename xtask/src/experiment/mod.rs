@@ -37,6 +37,9 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
     let results = summary::collect(run, &inputs)?;
     results.write(&run.dir.results_path())?;
     summary::write_tables(run)?;
+    run.note_costs()?;
+    // whoever reads no further than the first line has all files
+    let page = report::leave(run.dir.path());
     say(table(&results, Style::Plain))?;
     for warning in warnings(&results) {
         say(format_args!("warning: {warning}"))?;
@@ -48,8 +51,7 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
         say(notice)?;
     }
     summary::show_samples(run, &inputs)?;
-    run.note_costs()?;
-    report::tell(run.dir.path())?;
+    report::tell(page.as_deref())?;
     say(format_args!("run directory: {}", run.dir.path().display()))?;
     Ok(())
 }
