@@ -263,11 +263,12 @@ fn softmax_panel(sizes: Sizes, panel: usize, queries: &Left, keys: &Right, proba
     }
 }
 
-/// Softmax of whole blocks, in lanes that vectorise.
+/// Softmax of whole blocks, in lanes that vectorise. NaN is lost in the maximum and found again in the sum; of nothing but minus infinity,
+/// all is NaN.
 #[inline(always)]
 fn softmax(row: &mut [f32]) {
     let (chunks, _) = row.as_chunks_mut::<COLUMNS>();
-    let mut lanes = [f32::MIN; COLUMNS];
+    let mut lanes = [f32::NEG_INFINITY; COLUMNS];
     for chunk in chunks.iter() {
         for (lane, &value) in lanes.iter_mut().zip(chunk) {
             *lane = if value > *lane { value } else { *lane };
@@ -401,6 +402,20 @@ mod tests {
         for starts in [&[0, 0][..], &[3], &[]] {
             let refused = std::panic::catch_unwind(|| causal_attention(Tensor::zeros([1, 2, 12], &Device::flex()), 2, starts));
             assert!(refused.is_err(), "{starts:?}");
+        }
+    }
+
+    #[test]
+    fn a_query_that_is_no_number_gives_none() {
+        for (token, bad) in [(0, f32::NAN), (4, f32::NAN), (4, f32::INFINITY), (4, f32::NEG_INFINITY), (18, f32::NAN)] {
+            let device = Device::flex();
+            let qkv = Tensor::<3>::ones([1, 19, 24], &device);
+            let qkv = qkv.slice_assign(s![.., token..=token, 1..2], Tensor::full([1, 1, 1], bad, &device));
+            let out = causal_attention(qkv, 2, &[0]).into_data().try_to_vec::<f32>().unwrap();
+            for (at, out) in out.chunks_exact(8).enumerate() {
+                assert!(out[..4].iter().all(|value| value.is_nan() == (at == token)), "{bad} at {token}, row {at}: {out:?}");
+                assert!(out[4..].iter().all(|value| value.is_finite()), "{bad} at {token}, row {at}: {out:?}");
+            }
         }
     }
 

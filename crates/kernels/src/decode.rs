@@ -182,7 +182,8 @@ fn attend_row(qkv: &[f32], keys: &mut [f32], values: &mut [f32], start: usize, a
                 *weight = query.mul_add(key, *weight);
             }
         }
-        let max = weights.iter().fold(f32::MIN, |max, &weight| max.max(weight));
+        // NaN is lost in the maximum and found again in the sum; of nothing but minus infinity, all weights are NaN
+        let max = weights.iter().fold(f32::NEG_INFINITY, |max, &weight| max.max(weight));
         for weight in weights.iter_mut() {
             *weight = exp(*weight - max);
         }
@@ -253,6 +254,22 @@ mod tests {
             let found = cache.attend(pick(&qkv), at, heads, &order.map(|row: i32| starts[usize::try_from(row).unwrap()]));
             let worst = (found - pick(&whole)).abs().max().into_scalar::<f32>();
             assert!(worst < 1e-5, "{worst} at {at}");
+        }
+    }
+
+    #[test]
+    fn a_query_that_is_no_number_gives_none() {
+        let mut cache = AttentionCache::new(1, 3, 8, &Device::flex());
+        cache.fill(Tensor::ones([1, 2, 24], &Device::flex()));
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            // the first of two heads of width 4
+            let qkv = Tensor::<2>::ones([1, 24], &Device::flex())
+                .slice_assign(s![.., 1..2], Tensor::full([1, 1], bad, &Device::flex()));
+            let out = cache.attend(qkv, 2, 2, &[0]).into_data().try_to_vec::<f32>().unwrap();
+            assert!(
+                out[..4].iter().all(|value| value.is_nan()) && out[4..].iter().all(|value| value.is_finite()),
+                "{bad}: {out:?}"
+            );
         }
     }
 

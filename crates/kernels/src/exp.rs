@@ -38,7 +38,8 @@ pub struct RowStats {
 /// The number of partial sums of a row: independent lanes let the sums vectorise and round less.
 const LANES: usize = 16;
 
-/// [`RowStats`] of a row that holds at least one finite value; entries of minus infinity have probability 0.
+/// [`RowStats`] of a row; entries of minus infinity have probability 0. A row that makes no distribution has NaN for both: one with NaN,
+/// with plus infinity, of nothing but minus infinity, or of nothing.
 #[inline(always)]
 #[must_use]
 pub fn row_stats(row: &[f32]) -> RowStats {
@@ -54,7 +55,7 @@ pub fn row_stats(row: &[f32]) -> RowStats {
     let (mut sums, mut weighted) = ([0.0f32; LANES], [0.0f32; LANES]);
     for chunk in chunks {
         for lane in 0..LANES {
-            let shifted = (chunk[lane] - max).max(-87.3);
+            let shifted = at_least(chunk[lane] - max, -87.3);
             let e = exp(shifted);
             sums[lane] += e;
             weighted[lane] += e * shifted;
@@ -62,13 +63,25 @@ pub fn row_stats(row: &[f32]) -> RowStats {
     }
     let (mut sum, mut weight) = (sum_of(&sums), sum_of(&weighted));
     for &value in rest {
-        let shifted = (value - max).max(-87.3);
+        let shifted = at_least(value - max, -87.3);
         let e = f64::from(exp(shifted));
         sum += e;
         weight += e * f64::from(shifted);
     }
+    let entropy = sum.ln() - weight / sum;
     #[expect(clippy::cast_possible_truncation, reason = "rounding to single precision is the result asked for")]
-    RowStats { log_sum_exp: (f64::from(max) + sum.ln()) as f32, entropy: (sum.ln() - weight / sum).max(0.0) as f32 }
+    let (log_sum_exp, entropy) = ((f64::from(max) + sum.ln()) as f32, if entropy < 0.0 { 0.0 } else { entropy as f32 });
+    if log_sum_exp.is_finite() {
+        RowStats { log_sum_exp, entropy }
+    } else {
+        RowStats { log_sum_exp: f32::NAN, entropy: f32::NAN }
+    }
+}
+
+/// The larger of two numbers, or NaN if `x` is; `f32::max` would lose it.
+#[inline(always)]
+fn at_least(x: f32, least: f32) -> f32 {
+    if x < least { least } else { x }
 }
 
 fn sum_of(lanes: &[f32; LANES]) -> f64 {
@@ -95,6 +108,24 @@ mod tests {
             prop_assert!((f64::from(stats.log_sum_exp) - sum.ln()).abs() < 1e-5);
             prop_assert!((f64::from(stats.entropy) - entropy).abs() < 1e-4);
         }
+    }
+
+    #[test]
+    fn a_row_that_makes_no_distribution_has_no_statistics() {
+        for length in [1, 5, 16, 40] {
+            for place in [0, length / 2, length - 1] {
+                for bad in [f32::NAN, f32::INFINITY] {
+                    let mut row = vec![0.5; length];
+                    row[place] = bad;
+                    let RowStats { log_sum_exp, entropy } = row_stats(&row);
+                    assert!(log_sum_exp.is_nan() && entropy.is_nan(), "{bad} at {place} of {length}: {log_sum_exp}, {entropy}");
+                }
+            }
+            let nothing = row_stats(&vec![f32::NEG_INFINITY; length]);
+            assert!(nothing.log_sum_exp.is_nan() && nothing.entropy.is_nan(), "{nothing:?}");
+        }
+        assert!(row_stats(&[]).log_sum_exp.is_nan());
+        assert!(exp(f32::NAN).is_nan());
     }
 
     #[test]

@@ -34,7 +34,10 @@ pub struct TokenStats {
 /// - `hidden`: `[n, d]`
 /// - `head`: `[vocab, d]`, the rows of the output embedding
 /// - `targets`: `[n]`, ids below `vocab`, none of them `suppress`
-/// - both results: `[n]`
+/// - both results: `[n]`, NaN where the logits make no distribution
+///
+/// # Panics
+/// If the shapes are others.
 #[must_use]
 pub fn token_log_probs(
     hidden: Tensor<2>,
@@ -43,6 +46,11 @@ pub fn token_log_probs(
     temperature: f32,
     suppress: Option<u32>,
 ) -> TokenStats {
+    let ([n, width], [_, of_head], [count]) = (hidden.dims(), head.dims(), targets.dims());
+    assert!(
+        n == count && width == of_head,
+        "{n} states of width {width} do not go with {count} targets and a head of width {of_head}"
+    );
     if crate::on_flex(&hidden.device()) {
         // an id outside the vocabulary suppresses nothing
         let suppress = suppress.map_or(usize::MAX, |id| id as usize);
@@ -321,6 +329,35 @@ mod tests {
     #[test]
     fn a_suppressed_token_has_no_probability_and_no_gradient() {
         check(9, 8, 40, 1.0, Some(39));
+    }
+
+    #[test]
+    fn logits_that_are_no_numbers_give_none() {
+        let device = Device::flex();
+        let hidden = Tensor::<2>::ones([3, 4], &device);
+        for (row, bad) in [(0, f32::NAN), (17, f32::NAN), (39, f32::INFINITY)] {
+            // the logits of one token that is not the target
+            let head = Tensor::<2>::ones([40, 4], &device);
+            let head = head.slice_assign([row..row + 1, 0..1], Tensor::full([1, 1], bad, &device));
+            let targets = Tensor::<1, Int>::from_ints([5, 6, 7], &device);
+            let stats = token_log_probs(hidden.clone(), head, targets, 1.0, None);
+            for values in [stats.log_probs, stats.entropies] {
+                let values = values.into_data().try_to_vec::<f32>().unwrap();
+                assert!(values.iter().all(|value| value.is_nan()), "{bad} for token {row}: {values:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn as_many_targets_as_states_are_needed() {
+        let device = Device::flex();
+        let run = |n: usize, d: usize| {
+            let (hidden, head) = (Tensor::<2>::ones([n, d], &device), Tensor::ones([9, 4], &device));
+            let targets = Tensor::<1, Int>::from_ints([5, 6], &device);
+            let run = std::panic::AssertUnwindSafe(|| token_log_probs(hidden, head, targets, 1.0, None));
+            std::panic::catch_unwind(run).is_ok()
+        };
+        assert!(run(2, 4) && !run(3, 4) && !run(1, 4) && !run(2, 3));
     }
 
     #[test]

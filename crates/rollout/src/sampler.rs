@@ -287,7 +287,10 @@ mod tests {
 
     #[test]
     fn logits_that_make_no_distribution_draw_nothing() {
-        for logits in [vec![f32::NAN, 0.0], vec![f32::INFINITY, 0.0], vec![f32::NEG_INFINITY; 3], vec![]] {
+        let with = |place: usize, bad: f32| (0..600).map(|at| if at == place { bad } else { 0.5 }).collect::<Vec<f32>>();
+        let nan = [0, 15, 16, 300, 599].map(|place| with(place, f32::NAN));
+        let others = [vec![f32::NAN, 0.0], vec![f32::INFINITY, 0.0], with(16, f32::INFINITY), vec![f32::NEG_INFINITY; 3], vec![]];
+        for logits in nan.into_iter().chain(others) {
             assert_eq!(draw(&logits, &config(), 0, 0.5, &mut Scratch::default()), None, "{logits:?}");
             let error = probabilities(&logits, 1.0, 0, 1.0).unwrap_err().to_string();
             assert!(error.contains(&format!("cannot draw from {} logits", logits.len())), "{error}");

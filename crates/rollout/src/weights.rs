@@ -39,7 +39,9 @@ pub(crate) fn weigh(logits: &[f32], scale: f32, masked: [Option<u32>; 2], scratc
     let (max, weighted) = pulp::Arch::new().dispatch(Exponentials { scale, scratch });
     let total: f64 = scratch.sums.iter().sum();
     // the largest weight is 1, so a finite total is at least 1
-    let totals = Totals { log_sum_exp: f64::from(max) + total.ln(), entropy: (total.ln() - weighted / total).max(0.0) };
+    let entropy = total.ln() - weighted / total;
+    // rounding may take it below 0; f64::max would turn NaN into 0
+    let totals = Totals { log_sum_exp: f64::from(max) + total.ln(), entropy: if entropy < 0.0 { 0.0 } else { entropy } };
     (totals.log_sum_exp.is_finite() && totals.entropy.is_finite()).then_some(totals)
 }
 
