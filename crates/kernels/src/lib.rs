@@ -14,6 +14,7 @@
 //! | [`layer_norm`] | six passes forward, more backward |
 //! | [`Linear`] | copies of the product, passes for bias and residual |
 //! | [`PackedMatrix`] | bringing weights into the order of a product again for every token that is sampled |
+//! | [`sum_of_squares`] | a tensor of the squares |
 //! | [`token_log_probs`] | the `[tokens, vocab]` matrix, which is never kept |
 //!
 //! [`device()`] picks a device by its name. [`side_by_side`] and [`in_order`] run the pieces of a batch on cores of their own.
@@ -41,6 +42,7 @@ mod packed;
 mod panels;
 mod products;
 mod slices;
+mod squares;
 mod sums;
 
 pub use adam::{AdamStep, adam_step};
@@ -54,3 +56,4 @@ pub use layer_norm::layer_norm;
 pub use linear::Linear;
 pub use log_probs::{TokenStats, token_log_probs};
 pub use packed::PackedMatrix;
+pub use squares::sum_of_squares;
