@@ -28,6 +28,28 @@ pub enum RiskError {
     /// The risk aversion of the entropic measure is not a positive finite number.
     #[error("lambda is {0}, expected a finite number above 0")]
     Aversion(f64),
+    /// A measure gave another number of weights than there are returns.
+    #[error("the measure gave {found} weights for {expected} returns")]
+    WeightCount {
+        /// How many weights there are.
+        found: usize,
+        /// How many returns there are.
+        expected: usize,
+    },
+    /// A weight of a measure is NaN, infinite or negative.
+    #[error("the measure's weight of return {rank}, counted from the lowest, is {value}, expected a number of at least 0")]
+    Weight {
+        /// Place of its return among the sorted ones, from 0.
+        rank: usize,
+        /// Its value.
+        value: f64,
+    },
+    /// The weights of a measure do not sum to 1.
+    #[error("the measure's weights sum to {sum}, expected 1")]
+    WeightSum {
+        /// Their sum.
+        sum: f64,
+    },
     /// More episodes are asked for than there are, or none.
     #[error("keep is {keep}, expected at least 1 and at most the number of returns, {len}")]
     Keep {

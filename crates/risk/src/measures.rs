@@ -4,8 +4,8 @@ use crate::{RiskAversion, RiskError, RiskLevel, error::check};
 
 /// A risk measure of returns (higher is better) as weights over the returns sorted from the lowest to the highest.
 ///
-/// Implement [`RiskMeasure::weights`] to add a measure of your own; its value then is the weighted mean. A coherent
-/// measure has weights that are not negative, sum to 1 and never rise along the sorted returns.
+/// Implement [`RiskMeasure::weights`] to add a measure of your own; its value then is the weighted mean. Weights are not
+/// negative and sum to 1, or there is no value; those of a coherent measure never rise along the sorted returns.
 ///
 /// # Example
 /// A measure that looks only at the median and below, with the lowest return counted twice:
@@ -32,17 +32,18 @@ pub trait RiskMeasure {
     /// It does not depend on the order of the returns, to the last bit.
     ///
     /// # Errors
-    /// [`RiskError::Empty`], [`RiskError::NotFinite`].
+    /// [`RiskError::Empty`], [`RiskError::NotFinite`]; [`RiskError::WeightCount`], [`RiskError::Weight`], [`RiskError::WeightSum`] for
+    /// weights that are none.
     fn value(&self, returns: &[f64]) -> Result<f64, RiskError> {
         check(returns)?;
         let sorted = sorted(returns);
-        Ok(weighted_mean(&sorted, &self.weights(&sorted)))
+        Ok(weighted_mean(&sorted, &checked(self.weights(&sorted), sorted.len())?))
     }
 
     /// The weights in the order of the returns as given; among equal returns the earlier one has the earlier weight.
     ///
     /// # Errors
-    /// [`RiskError::Empty`], [`RiskError::NotFinite`].
+    /// As [`value`](Self::value).
     fn episode_weights(&self, returns: &[f64]) -> Result<Vec<f64>, RiskError> {
         check(returns)?;
         let mut order: Vec<usize> = (0..returns.len()).collect();
@@ -50,7 +51,7 @@ pub trait RiskMeasure {
         order.sort_by(|&left, &right| (returns[left] + 0.0).total_cmp(&(returns[right] + 0.0)));
         let sorted: Vec<f64> = order.iter().map(|&index| returns[index]).collect();
         let mut weights = vec![0.0; returns.len()];
-        for (&index, weight) in order.iter().zip(self.weights(&sorted)) {
+        for (&index, weight) in order.iter().zip(checked(self.weights(&sorted), sorted.len())?) {
             weights[index] = weight;
         }
         Ok(weights)
@@ -76,6 +77,9 @@ pub enum Measure {
 impl RiskMeasure for Measure {
     fn weights(&self, sorted: &[f64]) -> Vec<f64> {
         let len = sorted.len();
+        if len == 0 {
+            return Vec::new();
+        }
         match *self {
             Self::Mean => vec![1.0 / len as f64; len],
             Self::Cvar(level) => head(len, level.count(len)),
@@ -196,6 +200,21 @@ fn sorted(returns: &[f64]) -> Vec<f64> {
     let mut values = returns.to_vec();
     values.sort_unstable_by(f64::total_cmp);
     values
+}
+
+/// Rounding of the sum of the weights of some hundred million returns.
+const SUM_ROUNDING: f64 = 1e-8;
+
+/// Weights of so many returns, if they are a distribution: of others the weighted mean is no measure of risk.
+fn checked(weights: Vec<f64>, len: usize) -> Result<Vec<f64>, RiskError> {
+    if weights.len() != len {
+        return Err(RiskError::WeightCount { found: weights.len(), expected: len });
+    }
+    if let Some(rank) = weights.iter().position(|&weight| !(weight.is_finite() && weight >= 0.0)) {
+        return Err(RiskError::Weight { rank, value: weights[rank] });
+    }
+    let sum: f64 = weights.iter().sum();
+    if (sum - 1.0).abs() > SUM_ROUNDING { Err(RiskError::WeightSum { sum }) } else { Ok(weights) }
 }
 
 /// The weighted mean of ascending values, held between the lowest and the highest of them against rounding.

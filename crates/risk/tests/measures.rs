@@ -184,6 +184,51 @@ proptest! {
     }
 }
 
+/// A measure whose weights are what the caller says.
+struct Given(Vec<f64>);
+
+impl RiskMeasure for Given {
+    fn weights(&self, _sorted: &[f64]) -> Vec<f64> {
+        self.0.clone()
+    }
+}
+
+#[test]
+fn weights_that_are_no_distribution_over_the_returns_are_refused() {
+    let returns = [3.0, 1.0, 2.0];
+    let both = |weights: &[f64]| {
+        let measure = Given(weights.to_vec());
+        let (value, weights) = (measure.value(&returns), measure.episode_weights(&returns));
+        // by their words: NaN is not NaN
+        assert_eq!(value.as_ref().err().map(ToString::to_string), weights.as_ref().err().map(ToString::to_string));
+        value
+    };
+    assert_eq!(both(&[0.5, 0.5, 0.0]), Ok(1.5));
+    assert_eq!(both(&[0.5, 0.5]), Err(RiskError::WeightCount { found: 2, expected: 3 }));
+    assert_eq!(both(&[0.25; 4]), Err(RiskError::WeightCount { found: 4, expected: 3 }));
+    assert!(matches!(both(&[0.5, f64::NAN, 0.5]), Err(RiskError::Weight { rank: 1, .. })));
+    assert!(matches!(both(&[f64::INFINITY, 0.0, 0.0]), Err(RiskError::Weight { rank: 0, .. })));
+    assert!(matches!(both(&[1.5, 0.0, -0.5]), Err(RiskError::Weight { rank: 2, .. })));
+    assert_eq!(both(&[0.5, 0.25, 0.0]), Err(RiskError::WeightSum { sum: 0.75 }));
+    assert_eq!(both(&[1.0, 1.0, 0.0]), Err(RiskError::WeightSum { sum: 2.0 }));
+    assert_eq!(both(&[0.0; 3]), Err(RiskError::WeightSum { sum: 0.0 }));
+}
+
+#[test]
+fn no_measure_has_weights_of_no_returns() {
+    let level = RiskLevel::new(0.5).unwrap();
+    let measures = [
+        Measure::Mean,
+        Measure::Cvar(level),
+        Measure::CvarConditionalMean(level),
+        Measure::CvarRockafellarUryasev(level),
+        Measure::Entropic(RiskAversion::new(1.0).unwrap()),
+    ];
+    for measure in measures {
+        assert!(measure.weights(&[]).is_empty(), "{measure:?}");
+    }
+}
+
 #[test]
 fn empty_returns_are_refused_by_every_measure() {
     let level = RiskLevel::new(0.5).unwrap();
