@@ -8,7 +8,7 @@ use std::time::Duration;
 use burn::module::Module;
 use burn::tensor::Device;
 use criterion::{Criterion, criterion_group, criterion_main};
-use tailguard_gpt2::{Gpt2, Gpt2Config, KvCache, Predictions, TokenBatch, TokenDistribution, id_tensor};
+use tailguard_gpt2::{Gpt2, Gpt2Config, KvCache, Predictions, TokenBatch, TokenDistribution};
 
 const VOCAB: u32 = 4096;
 
@@ -18,7 +18,7 @@ fn rows(count: u32, tokens: u32) -> Vec<Vec<u32>> {
 
 /// Mean log-probability of every token but the first of each row, and its gradients.
 fn train(model: &Gpt2, batch: &Predictions) {
-    let states = model.predicting(batch);
+    let states = model.predicting(batch).unwrap();
     let log_probs = model.token_stats(states, batch.targets.clone(), &TokenDistribution::default()).log_probs;
     let _grads = log_probs.mean().backward();
 }
@@ -31,7 +31,7 @@ fn passes(criterion: &mut Criterion) {
     let prompts = rows(64, 64);
     let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
     let prompts = TokenBatch::left_padded(&prompts, 0, &device).unwrap();
-    let next = id_tensor(&[5; 64], &device);
+    let next = [5; 64];
     for (name, layers) in [("one block", 1), ("four blocks", 4)] {
         let config = Gpt2Config::new(VOCAB as usize, 128, 192, layers, 6);
         let model = config.init(1, &device).unwrap();
@@ -39,8 +39,8 @@ fn passes(criterion: &mut Criterion) {
         let decoder = model.decoder();
         let sampled = |steps: usize| {
             let mut cache = KvCache::new(&config, 64, 112, &device);
-            let hidden = decoder.prefill(&prompts, &mut cache);
-            (0..steps).fold(hidden, |_, _| decoder.step(next.clone(), &mut cache))
+            let hidden = decoder.prefill(&prompts, &mut cache).unwrap();
+            (0..steps).fold(hidden, |_, _| decoder.step(&next, &mut cache).unwrap())
         };
         let mut group = criterion.benchmark_group(format!("{name} of width 192"));
         group.sample_size(10).measurement_time(Duration::from_secs(3));

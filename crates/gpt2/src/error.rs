@@ -37,13 +37,31 @@ pub enum Gpt2Error {
         /// Number of rows.
         rows: usize,
     },
-    /// More tokens than the context holds.
+    /// More tokens than the context, or the cache, holds.
     #[error("a sequence of {found} tokens does not fit the context of {limit} tokens")]
     TooLong {
         /// Tokens asked for.
         found: usize,
         /// The model's `n_positions` or the cache's length.
         limit: usize,
+    },
+    /// Another number of things than there must be.
+    #[error("there are {found} {what}, expected {expected}")]
+    Count {
+        /// Which things.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there must be.
+        expected: usize,
+    },
+    /// A row that a cache does not have.
+    #[error("row {row} was asked for, but the cache has {rows} rows")]
+    NoRow {
+        /// The row.
+        row: usize,
+        /// Rows of the cache.
+        rows: usize,
     },
     /// A token id outside the vocabulary.
     #[error("token id {id} in row {row} is outside the vocabulary of {vocab_size} tokens")]

@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use burn::tensor::Device;
-//! use tailguard_gpt2::{Gpt2Config, KvCache, TokenBatch, id_tensor};
+//! use tailguard_gpt2::{Gpt2Config, KvCache, TokenBatch};
 //!
 //! let device = Device::flex();
 //! let config = Gpt2Config::new(50, 16, 8, 2, 2);
@@ -14,11 +14,11 @@
 //! let prompts: [&[u32]; 2] = [&[3, 1, 4], &[1, 5]];
 //! let mut cache = KvCache::new(&config, 2, 4, &device);
 //! let decoder = model.decoder();
-//! let _ = decoder.prefill(&TokenBatch::left_padded(&prompts, 0, &device)?, &mut cache);
-//! let next = decoder.logits(decoder.step(id_tensor(&[9, 2], &device), &mut cache));
+//! decoder.prefill(&TokenBatch::left_padded(&prompts, 0, &device)?, &mut cache)?;
+//! let next = decoder.logits(decoder.step(&[9, 2], &mut cache)?);
 //!
 //! let whole: [&[u32]; 1] = [&[1, 5, 2]];
-//! let hidden = model.hidden(&TokenBatch::right_padded(&whole, 0, &device)?);
+//! let hidden = model.hidden(&TokenBatch::right_padded(&whole, 0, &device)?)?;
 //! let expected = model.logits(hidden.slice([0..1, 2..3]).reshape([1, 8]));
 //! let gap = (next.slice([1..2]) - expected).abs().max().into_scalar::<f32>();
 //! assert!(gap < 1e-5);

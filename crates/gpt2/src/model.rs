@@ -9,6 +9,7 @@ use burn::tensor::{Device, Int, Tensor};
 use tailguard_kernels::{Linear, TokenStats, causal_attention, gelu_new, layer_norm, token_log_probs};
 
 use crate::config::Gpt2Config;
+use crate::error::Gpt2Error;
 use crate::tokens::{Predictions, TokenBatch};
 
 /// A decoder-only transformer with learned positions.
@@ -87,10 +88,12 @@ impl Gpt2 {
     ///
     /// # Shapes
     /// `[batch, seq]` tokens to `[batch, seq, hidden]`. What stands at padded places is finite and means nothing.
-    #[must_use]
-    pub fn hidden(&self, tokens: &TokenBatch) -> Tensor<3> {
-        let x = self.h.iter().fold(self.embed(tokens), |x, block| block.forward(x, &tokens.starts));
-        self.ln_f.forward(x)
+    ///
+    /// # Errors
+    /// [`Gpt2Error::TooLong`] for a row that is longer than the context, [`Gpt2Error::UnknownToken`].
+    pub fn hidden(&self, tokens: &TokenBatch) -> Result<Tensor<3>, Gpt2Error> {
+        let x = self.h.iter().fold(self.embed(tokens)?, |x, block| block.forward(x, &tokens.starts));
+        Ok(self.ln_f.forward(x))
     }
 
     /// Hidden states that predict the targets of a batch: those of [`hidden`](Self::hidden) that [`Predictions::states`] picks, for
@@ -98,15 +101,17 @@ impl Gpt2 {
     ///
     /// # Shapes
     /// `[n, hidden]`, in the order of the targets.
-    #[must_use]
-    pub fn predicting(&self, batch: &Predictions) -> Tensor<2> {
-        let (x, starts) = (self.embed(&batch.tokens), &batch.tokens.starts);
+    ///
+    /// # Errors
+    /// As [`hidden`](Self::hidden).
+    pub fn predicting(&self, batch: &Predictions) -> Result<Tensor<2>, Gpt2Error> {
+        let (x, starts) = (self.embed(&batch.tokens)?, &batch.tokens.starts);
         let Some((last, blocks)) = self.h.split_last() else {
-            return self.ln_f.forward(batch.states(x));
+            return Ok(self.ln_f.forward(batch.states(x)));
         };
         let x = blocks.iter().fold(x, |x, block| block.forward(x, starts));
         let attended = last.attn.attend(last.qkv(x.clone()), starts);
-        self.ln_f.forward(last.finish(batch.states(x), batch.states(attended)))
+        Ok(self.ln_f.forward(last.finish(batch.states(x), batch.states(attended))))
     }
 
     /// Raw next-token logits.
@@ -134,8 +139,10 @@ impl Gpt2 {
         self.lm_head.as_ref().map_or_else(|| self.wte.weight.val(), Param::val)
     }
 
-    pub(crate) fn embed(&self, tokens: &TokenBatch) -> Tensor<3> {
-        self.wte.forward(tokens.input_ids.clone()) + self.wpe.forward(tokens.position_ids.clone())
+    /// What the first block reads; refuses tokens and positions that have no embedding.
+    pub(crate) fn embed(&self, tokens: &TokenBatch) -> Result<Tensor<3>, Gpt2Error> {
+        tokens.check(&self.config)?;
+        Ok(self.wte.forward(tokens.input_ids.clone()) + self.wpe.forward(tokens.position_ids.clone()))
     }
 }
 

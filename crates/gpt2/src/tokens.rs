@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
 
+use crate::config::Gpt2Config;
 use crate::error::Gpt2Error;
 
 /// Token ids of several rows, padded to one length.
@@ -16,6 +17,10 @@ pub struct TokenBatch {
     pub position_ids: Tensor<2, Int>,
     /// Column of each row's first real token; what stands before is padding that attention must not see.
     pub starts: Vec<usize>,
+    /// Tokens of the longest row.
+    longest: usize,
+    /// The largest token id, padding included, and its row.
+    largest: (u32, usize),
 }
 
 /// The side on which short rows are filled up.
@@ -50,7 +55,10 @@ impl TokenBatch {
         }
         let seq = rows.iter().map(|row| row.len()).max().unwrap_or(0);
         let (mut ids, mut positions, mut starts) = (Vec::new(), Vec::new(), Vec::new());
-        for row in rows {
+        let mut largest = (0, 0);
+        for (index, row) in rows.iter().enumerate() {
+            let pad = (row.len() < seq).then_some(pad_id);
+            largest = row.iter().copied().chain(pad).map(|id| (id, index)).fold(largest, |a, b| if b.0 > a.0 { b } else { a });
             let start = if side == Side::Left { seq - row.len() } else { 0 };
             let end = ids.len() + seq;
             ids.extend(std::iter::repeat_n(pad_id, start).chain(row.iter().copied()));
@@ -65,7 +73,15 @@ impl TokenBatch {
             input_ids: Tensor::from_data(TensorData::new(ids, shape), device),
             position_ids: Tensor::from_data(TensorData::new(positions, shape), device),
             starts,
+            longest: seq,
+            largest,
         })
+    }
+
+    /// Refuses rows that a model of this configuration has no positions or no embeddings for.
+    pub(crate) fn check(&self, config: &Gpt2Config) -> Result<(), Gpt2Error> {
+        check_positions(self.longest, config)?;
+        check_id(self.largest, config)
     }
 
     /// Number of rows and their padded length.
@@ -92,9 +108,11 @@ impl Predictions {
     /// The tokens of each row from index `first` on; the token before it predicts it, so `first` is at least 1.
     ///
     /// # Errors
-    /// [`Gpt2Error::Empty`] for a row that has no token to predict, no token before it, or without rows.
+    /// [`Gpt2Error::Empty`] for a row that has no token to predict, no token before it, or without rows; [`Gpt2Error::Count`] if there is
+    /// not one index for each row.
     pub fn new(rows: &[&[u32]], first: &[usize], pad_id: u32, device: &Device) -> Result<Self, Gpt2Error> {
         let device = &device.clone().inner();
+        check_count("indices of first tokens to predict", first.len(), rows.len())?;
         let tokens = TokenBatch::right_padded(rows, pad_id, device)?;
         let [_, seq] = tokens.dims();
         if let Some(row) = rows.iter().zip(first).position(|(row, &first)| first == 0 || first >= row.len()) {
@@ -122,6 +140,27 @@ impl Predictions {
             None => hidden.reshape([batch * seq, width]).select(0, self.places.clone()),
         }
     }
+}
+
+/// Refuses a sequence that is longer than the context: its last positions have no embedding.
+pub(crate) fn check_positions(found: usize, config: &Gpt2Config) -> Result<(), Gpt2Error> {
+    let limit = config.n_positions;
+    if found > limit { Err(Gpt2Error::TooLong { found, limit }) } else { Ok(()) }
+}
+
+/// Refuses an id, in a row, that has no embedding.
+pub(crate) fn check_id((id, row): (u32, usize), config: &Gpt2Config) -> Result<(), Gpt2Error> {
+    let vocab_size = config.vocab_size;
+    if usize::try_from(id).is_ok_and(|id| id < vocab_size) {
+        Ok(())
+    } else {
+        Err(Gpt2Error::UnknownToken { id, row, vocab_size })
+    }
+}
+
+/// Refuses what there is too much or too little of.
+pub(crate) fn check_count(what: &'static str, found: usize, expected: usize) -> Result<(), Gpt2Error> {
+    if found == expected { Ok(()) } else { Err(Gpt2Error::Count { what, found, expected }) }
 }
 
 /// Token ids `[n]` as a tensor.
@@ -173,5 +212,29 @@ mod tests {
         assert_eq!(states(&[&[1, 2, 3], &[4, 5]], &[2, 1]), (vec![1.0, 3.0], vec![3, 5]));
         assert!(Predictions::new(&[&[1, 2]], &[2], 0, &Device::flex()).is_err());
         assert!(Predictions::new(&[&[1, 2]], &[0], 0, &Device::flex()).is_err());
+    }
+
+    #[test]
+    fn as_many_first_tokens_as_rows_are_needed() {
+        let rows: [&[u32]; 2] = [&[1, 2], &[3, 4]];
+        for first in [&[1][..], &[1, 1, 1], &[]] {
+            let error = Predictions::new(&rows, first, 0, &Device::flex()).unwrap_err();
+            let found = first.len();
+            assert!(matches!(error, Gpt2Error::Count { found: f, expected: 2, .. } if f == found), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_largest_id_counts_padding_where_there_is_some() {
+        let config = Gpt2Config::new(10, 4, 4, 1, 1);
+        let check = |rows: &[&[u32]], pad| TokenBatch::left_padded(rows, pad, &Device::flex()).unwrap().check(&config);
+        assert!(check(&[&[9, 0], &[3, 1]], 10).is_ok() && check(&[&[9, 0], &[3]], 9).is_ok());
+        let unknown = |rows: &[&[u32]], pad| match check(rows, pad) {
+            Err(Gpt2Error::UnknownToken { id, row, vocab_size: 10 }) => (id, row),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(unknown(&[&[9, 0], &[3]], 10), (10, 1));
+        assert_eq!(unknown(&[&[1, 0], &[3, 77]], 0), (77, 1));
+        assert!(matches!(check(&[&[1; 5]], 0), Err(Gpt2Error::TooLong { found: 5, limit: 4 })));
     }
 }

@@ -18,7 +18,7 @@ use crate::optimizer::clip_global_norm;
 /// [`Gpt2Error::Empty`] for a row of fewer than two tokens.
 pub fn next_token_loss(model: &Gpt2, rows: &[&[u32]]) -> Result<Tensor<1>, Gpt2Error> {
     let batch = Predictions::new(rows, &vec![1; rows.len()], 0, &model.device())?;
-    let states = model.predicting(&batch);
+    let states = model.predicting(&batch)?;
     Ok(model.token_stats(states, batch.targets, &TokenDistribution::default()).log_probs.mean().neg())
 }
 

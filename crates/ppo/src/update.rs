@@ -206,7 +206,7 @@ fn gradients(
         let first: Vec<usize> = rows.iter().map(|row| row.prompt_len).collect();
         let batch = Predictions::new(&ids, &first, 0, &device)?;
         let flat = |of: fn(&Row) -> &Vec<f32>| flat(rows, of, &device);
-        let states = policy.gpt2.predicting(&batch);
+        let states = policy.gpt2.predicting(&batch)?;
         let log_probs = policy.gpt2.token_stats(states.clone(), batch.targets, distribution).log_probs;
         let states = if train == Train::ValueHead { states.detach() } else { states };
         let values = policy.value_head.forward(states);

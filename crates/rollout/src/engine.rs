@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
-use tailguard_gpt2::{Decoder, Gpt2, Gpt2Config, Gpt2Error, KvCache, TokenBatch, ValueHead, id_tensor};
+use tailguard_gpt2::{Decoder, Gpt2, Gpt2Config, Gpt2Error, KvCache, TokenBatch, ValueHead};
 use tailguard_kernels::side_by_side;
 
 use crate::buckets::sampled_batches;
@@ -100,7 +100,7 @@ impl Batch<'_> {
         let [batch, seq] = prompts.dims();
         let device = self.model.device();
         let mut cache = KvCache::new(self.model.config(), batch, seq + self.config.max_new_tokens, &device);
-        let mut hidden = self.decoder.prefill(prompts, &mut cache);
+        let mut hidden = self.decoder.prefill(prompts, &mut cache)?;
         for position in 0..self.config.max_new_tokens {
             self.draw_all(position, hidden)?;
             let live: Vec<usize> = (0..self.rows.len()).filter(|&row| !self.rows[row].finished).collect();
@@ -109,14 +109,14 @@ impl Batch<'_> {
             }
             // Moving the cache costs about as much as a step: worth it once a quarter of the rows is idle.
             if 4 * (self.rows.len() - live.len()) >= self.rows.len() {
-                cache.select(&live);
+                cache.select(&live)?;
                 let (done, rows) = self.rows.into_iter().partition(|row| row.finished);
                 self.rows = rows;
                 self.done.extend::<Vec<Row>>(done);
             }
             // a finished row that is still there repeats its last token, which nobody looks at
             let ids: Vec<u32> = self.rows.iter().filter_map(|row| row.generation.response_ids.last().copied()).collect();
-            hidden = self.decoder.step(id_tensor(&ids, &device), &mut cache);
+            hidden = self.decoder.step(&ids, &mut cache)?;
         }
         self.done.append(&mut self.rows);
         Ok(self.done)

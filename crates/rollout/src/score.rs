@@ -133,7 +133,7 @@ fn score_batch(
     let whole: Vec<&[u32]> = whole.iter().map(Vec::as_slice).collect();
     let first: Vec<usize> = batch.iter().map(|sequence| sequence.prompt.len()).collect();
     let batch = Predictions::new(&whole, &first, 0, &device)?;
-    let states = model.predicting(&batch); // [response tokens, width]
+    let states = model.predicting(&batch)?; // [response tokens, width]
     let values = value_head.map(|head| host(head.forward(states.clone()), "values")).transpose()?;
     let stats = model.token_stats(states, batch.targets, distribution);
     Ok((host(stats.log_probs, "log-probabilities")?, values, host(stats.entropies, "entropies")?))
@@ -188,7 +188,7 @@ mod tests {
     fn scores_are_log_softmax_of_the_logits_before_each_token() {
         let (model, ids) = (model(1), [5u32, 9, 200, 7]);
         let tokens = TokenBatch::right_padded(&[&ids], 0, &model.device()).unwrap();
-        let logits = model.logits(model.hidden(&tokens).squeeze_dim::<2>(0)).try_into_vec_as::<f32>().unwrap();
+        let logits = model.logits(model.hidden(&tokens).unwrap().squeeze_dim::<2>(0)).try_into_vec_as::<f32>().unwrap();
         let distribution = TokenDistribution { temperature: 0.7, suppress: Some(30) };
         let expected: Vec<f64> = (1..4)
             .map(|at| {

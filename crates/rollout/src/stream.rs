@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use tailguard_gpt2::{Gpt2, KvCache, TokenBatch, id_tensor};
+use tailguard_gpt2::{Gpt2, KvCache, TokenBatch};
 use tokenizers::Tokenizer;
 
 use crate::config::SamplingConfig;
@@ -55,7 +55,7 @@ pub fn stream(
     let mut cache = KvCache::new(model.config(), 1, prompt.ids.len() + config.max_new_tokens, &device);
     let (mut uniforms, mut scratch) = (draws.uniforms(0), Scratch::default());
     let decoder = model.decoder();
-    let mut hidden = decoder.prefill(&batch, &mut cache);
+    let mut hidden = decoder.prefill(&batch, &mut cache)?;
     let mut ids = Vec::new();
     for position in 0..config.max_new_tokens {
         let logits = host(decoder.logits(hidden), "logits")?;
@@ -65,7 +65,7 @@ pub fn stream(
         if each(token).is_break() || config.stops_at(token) || position + 1 == config.max_new_tokens {
             break;
         }
-        hidden = decoder.step(id_tensor(&[token], &device), &mut cache);
+        hidden = decoder.step(&[token], &mut cache)?;
     }
     Ok(ids)
 }

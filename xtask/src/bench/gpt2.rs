@@ -89,7 +89,7 @@ impl Bench<'_> {
         let (all, responses) = (work(prompt_len + gen_len), work(gen_len));
         let gpt2 = &policy.gpt2;
         self.measure("forward", tokens, Some(all), || {
-            let _logits = gpt2.logits(gpt2.hidden(&batch).reshape([tokens, width]));
+            let _logits = gpt2.logits(gpt2.hidden(&batch)?.reshape([tokens, width]));
             Ok(())
         })?;
         let halves = views.iter().map(|row| row.split_at(prompt_len));
