@@ -60,13 +60,8 @@ impl PpoConfig {
                 "1 to batch_size",
             ),
             ("epochs", self.epochs.to_string(), self.epochs >= 1, "at least 1"),
-            ("learning_rate", self.learning_rate.to_string(), positive(self.learning_rate), "a positive number"),
-            (
-                "value_learning_rate",
-                self.value_learning_rate.to_string(),
-                positive(self.value_learning_rate),
-                "a positive number",
-            ),
+            ("learning_rate", self.learning_rate.to_string(), is_rate(self.learning_rate), RATE),
+            ("value_learning_rate", self.value_learning_rate.to_string(), is_rate(self.value_learning_rate), RATE),
             ("gamma", self.gamma.to_string(), share(self.gamma), "0 to 1"),
             ("lambda", self.lambda.to_string(), share(self.lambda), "0 to 1"),
             ("clip", self.clip.to_string(), positive(self.clip), "a positive number"),
@@ -87,4 +82,22 @@ impl PpoConfig {
             None => Ok(()),
         }
     }
+
+    /// What a training with these settings comes to if something is not finite.
+    pub(crate) fn diverged(&self, iteration: usize, what: String) -> PpoError {
+        let Self { learning_rate, value_learning_rate, .. } = self;
+        let cause = format!("learning_rate = {learning_rate} or value_learning_rate = {value_learning_rate} is too high");
+        PpoError::Diverged { unit: "iteration", number: iteration, what, cause }
+    }
+}
+
+/// The largest learning rate: a step is about as long, and must stay far from the largest number in single precision.
+pub(crate) const LARGEST_RATE: f64 = 1e30;
+
+/// What a learning rate may be.
+pub(crate) const RATE: &str = "a positive number of at most 1e30";
+
+/// Whether a number is a learning rate.
+pub(crate) fn is_rate(value: f64) -> bool {
+    value > 0.0 && value <= LARGEST_RATE
 }

@@ -4,6 +4,8 @@ use tailguard_gpt2::Gpt2Error;
 use tailguard_risk::RiskError;
 use tailguard_rollout::RolloutError;
 
+use crate::config::PpoConfig;
+
 /// Errors of the formulas and the trainers.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -52,19 +54,44 @@ pub enum PpoError {
         /// Texts that can be used.
         found: usize,
     },
-    /// The loss is not finite any more.
-    #[error(
-        "the loss is not finite in iteration {iteration}, epoch {epoch} (policy {policy_loss}, value {value_loss}): lower learning_rate"
-    )]
+    /// The norm of the gradients is no number that can be worked with.
+    #[error("the norm of the gradients is {norm}, expected a finite number")]
+    Gradients {
+        /// NaN or infinity.
+        norm: f64,
+    },
+    /// Training has left the numbers that there are. No step was taken with what was found: the weights are those before it.
+    #[error("training diverged in {unit} {number}: {what}; likely cause: {cause}")]
     Diverged {
-        /// Iteration of PPO, or step of supervised training.
+        /// What is counted: `iteration` of PPO or `step` of next-token training.
+        unit: &'static str,
+        /// Which one, from 1.
+        number: usize,
+        /// What is not finite.
+        what: String,
+        /// What usually leads there, with the settings to change.
+        cause: String,
+    },
+    /// A score that training cannot work with: its square times that of a gradient is more than single precision holds.
+    #[error(
+        "the reward model scored episode {episode} of iteration {iteration} with {score:e}, expected at most {:e} in size: scale its scores",
+        crate::rewards::LARGEST_SCORE
+    )]
+    Score {
+        /// Iteration of PPO, from 1.
         iteration: usize,
-        /// Epoch within it.
-        epoch: usize,
-        /// Policy loss, or the loss of supervised training.
-        policy_loss: f64,
-        /// Value loss.
-        value_loss: f64,
+        /// Place of the episode in its batch, from 0.
+        episode: usize,
+        /// Its score.
+        score: f32,
+    },
+    /// An episode that is not there is to be kept.
+    #[error("episode {index} is to be kept, but there are {episodes} episodes")]
+    Keep {
+        /// Its place, from 0.
+        index: usize,
+        /// How many episodes there are.
+        episodes: usize,
     },
     /// A check before the first update failed.
     #[error("self-check failed: {what} (found {found:.2e}, at most {limit:.0e} expected); results would be wrong")]
@@ -119,4 +146,22 @@ pub(crate) fn finite_setting(key: &'static str, value: f64) -> Result<(), PpoErr
 /// Checks that a row has one entry per response token.
 pub(crate) fn same_length(what: &'static str, found: usize, expected: usize) -> Result<(), PpoError> {
     if found == expected { Ok(()) } else { Err(PpoError::Length { what, found, expected }) }
+}
+
+impl PpoError {
+    /// Whether training has left the numbers that there are, so that no more can come of it.
+    #[must_use]
+    pub fn is_divergence(&self) -> bool {
+        matches!(self, Self::Diverged { .. } | Self::Score { .. })
+    }
+
+    /// The same error, or the divergence that it is a sign of: numbers that are not finite once training has moved the weights.
+    pub(crate) fn in_iteration(self, iteration: usize, config: &PpoConfig) -> Self {
+        match self {
+            Self::NotFinite { .. } | Self::Gradients { .. } => config.diverged(iteration, self.to_string()),
+            // before the first update it is the model that is damaged
+            Self::Rollout(RolloutError::NotFinite { .. }) if iteration > 1 => config.diverged(iteration, self.to_string()),
+            other => other,
+        }
+    }
 }

@@ -47,6 +47,9 @@ pub fn gae(rewards: &[f32], values: &[f32], gamma: f64, lambda: f64) -> Result<G
         }
         next_value = value;
     }
+    // numbers near the largest may add up to more
+    finite("advantages", &advantages)?;
+    finite("returns", &returns)?;
     Ok(Gae { advantages, returns })
 }
 
@@ -160,6 +163,7 @@ mod tests {
         assert!(gae(&[1.0], &[1.0, 2.0], 1.0, 1.0).is_err());
         assert!(gae(&[f32::NAN], &[1.0], 1.0, 1.0).is_err());
         assert!(gae(&[1.0], &[1.0], 1.0, f64::NAN).is_err());
+        assert!(gae(&[f32::MAX, f32::MAX], &[1.0, 1.0], 1.0, 1.0).is_err());
         assert!(whiten(&mut [vec![1.0, f32::INFINITY]]).is_err());
     }
 }

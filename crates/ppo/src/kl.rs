@@ -4,9 +4,11 @@ use crate::error::{PpoError, finite, same_length};
 
 /// KL of one episode to the reference, in nats: the sum of `log pi - log pi_ref` over its tokens. An estimate; it may be
 /// negative.
-#[must_use]
-pub fn episode_kl(log_probs: &[f32], ref_log_probs: &[f32]) -> f64 {
-    log_probs.iter().zip(ref_log_probs).map(|(&new, &reference)| f64::from(new) - f64::from(reference)).sum()
+///
+/// # Errors
+/// As [`KlEstimator::per_token`].
+pub fn episode_kl(log_probs: &[f32], ref_log_probs: &[f32]) -> Result<f64, PpoError> {
+    Ok(KlEstimator::LogRatio.per_token(log_probs, ref_log_probs)?.into_iter().sum())
 }
 
 /// How the KL to the reference is estimated from one sampled token. Training uses [`KlEstimator::LogRatio`] alone (Eq. 5);
@@ -55,7 +57,7 @@ impl KlEstimator {
 /// # Example
 /// ```
 /// let mut kl = tailguard_ppo::KlController::adaptive(0.2, 6.0, 128.0 / 10_000.0)?;
-/// kl.update(12.0); // twice the target: the error is cut at 0.2
+/// kl.update(12.0)?; // twice the target: the error is cut at 0.2
 /// assert!((kl.coef() - 0.2 * (1.0 + 0.0128 * 0.2)).abs() < 1e-12);
 /// # Ok::<(), tailguard_ppo::PpoError>(())
 /// ```
@@ -70,11 +72,12 @@ impl KlController {
     /// Gains are below this: one update moves the coefficient by up to a fifth of the gain, and it must stay positive.
     pub const GAIN_LIMIT: f64 = 5.0;
 
-    /// The gain of a batch size and a horizon, `batch_size / horizon`; 0 for a horizon of 0, which leaves the coefficient as it is.
+    /// The gain of a batch size and a horizon, `batch_size / horizon`; 0 for a horizon of 0, which leaves the coefficient as it is. NaN or
+    /// negative, as [`adaptive`](Self::adaptive) refuses it, for a horizon that is.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "batch sizes are small")]
     pub fn gain(batch_size: usize, horizon: f64) -> f64 {
-        if horizon > 0.0 { batch_size as f64 / horizon } else { 0.0 }
+        if horizon.abs() > 0.0 || horizon.is_nan() { batch_size as f64 / horizon } else { 0.0 }
     }
 
     /// A controller that starts at `coef`; `gain` is the paper's `K_beta`, batch / horizon in its Table 5.
@@ -111,15 +114,24 @@ impl KlController {
     }
 
     /// Moves the coefficient, given the mean KL per kept episode in nats (Eq. 12).
-    pub fn update(&mut self, mean_kl: f64) {
+    ///
+    /// # Errors
+    /// [`PpoError::NotFinite`] for NaN or infinity; the coefficient is then as it was.
+    pub fn update(&mut self, mean_kl: f64) -> Result<(), PpoError> {
+        if !mean_kl.is_finite() {
+            return Err(PpoError::NotFinite { what: "the means of the KL", index: 0, value: mean_kl });
+        }
         let error = (mean_kl / self.target - 1.0).clamp(-0.2, 0.2);
         self.coef *= 1.0 + self.gain * error;
+        Ok(())
     }
 
     /// The same controller with another coefficient, as a resumed run has it.
-    #[must_use]
-    pub fn with_coef(self, coef: f64) -> Self {
-        Self { coef, ..self }
+    ///
+    /// # Errors
+    /// As [`KlController::adaptive`].
+    pub fn with_coef(self, coef: f64) -> Result<Self, PpoError> {
+        Self::adaptive(coef, self.target, self.gain)
     }
 }
 
@@ -132,7 +144,7 @@ mod tests {
         #[test]
         fn the_coefficient_moves_towards_the_target_by_a_bounded_step(kl in -5.0f64..50.0, coef in 0.01f64..1.0, gain in 0.0f64..0.5) {
             let mut controller = KlController::adaptive(coef, 6.0, gain).unwrap();
-            controller.update(kl);
+            controller.update(kl).unwrap();
             let change = controller.coef() / coef - 1.0;
             prop_assert!(change.abs() <= 0.2 * gain + 1e-12);
             prop_assert!(change * (kl - 6.0) >= 0.0);
@@ -142,12 +154,27 @@ mod tests {
     #[test]
     fn a_fixed_coefficient_stays_and_bad_settings_are_refused() {
         let mut fixed = KlController::fixed(0.3).unwrap();
-        fixed.update(100.0);
+        fixed.update(100.0).unwrap();
         assert!((fixed.coef() - 0.3).abs() < f64::EPSILON);
         assert!(KlController::adaptive(-0.1, 6.0, 0.1).is_err());
         assert!(KlController::adaptive(0.1, 0.0, 0.1).is_err());
         assert!(KlController::adaptive(0.1, 6.0, f64::NAN).is_err());
         // 1 - 0.2 * 5 = 0: the penalty would be gone, and beyond it a reward
         assert!(KlController::adaptive(0.1, 6.0, 5.0).is_err());
+        for (horizon, valid) in [(0.0, true), (-0.0, true), (100.0, true), (-100.0, false), (f64::NAN, false)] {
+            assert_eq!(KlController::adaptive(0.1, 6.0, KlController::gain(10, horizon)).is_ok(), valid, "{horizon}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_kl_and_no_coefficient_is_refused_and_changes_nothing() {
+        let mut controller = KlController::adaptive(0.3, 6.0, 0.1).unwrap();
+        for bad in [f64::NAN, f64::INFINITY] {
+            assert!(controller.update(bad).is_err() && controller.with_coef(bad).is_err(), "{bad}");
+        }
+        assert!(controller.with_coef(-0.1).is_err());
+        assert_eq!(controller, KlController::adaptive(0.3, 6.0, 0.1).unwrap());
+        assert!(matches!(episode_kl(&[-1.0, -2.0], &[-1.0]), Err(PpoError::Length { found: 1, expected: 2, .. })));
+        assert!(matches!(episode_kl(&[-1.0], &[f32::NAN]), Err(PpoError::NotFinite { .. })));
     }
 }

@@ -23,7 +23,8 @@ pub struct PolicyStats {
 /// One entry per response token in each slice; log-probabilities in nats.
 ///
 /// # Errors
-/// [`PpoError::Length`] for rows of different length or none, [`PpoError::NotFinite`] for NaN or infinity.
+/// [`PpoError::Length`] for rows of different length or none, [`PpoError::NotFinite`] for NaN or infinity, [`PpoError::Setting`] for a
+/// clip below 0.
 ///
 /// # Example
 /// ```
@@ -34,6 +35,7 @@ pub struct PolicyStats {
 /// ```
 pub fn policy_stats(log_probs: &[f32], old_log_probs: &[f32], advantages: &[f32], clip: f64) -> Result<PolicyStats, PpoError> {
     let share = share(log_probs.len(), "log-probabilities")?;
+    check_clip(clip)?;
     same_length("old log-probabilities", old_log_probs.len(), log_probs.len())?;
     same_length("advantages", advantages.len(), log_probs.len())?;
     finite("log-probabilities", log_probs)?;
@@ -74,6 +76,7 @@ pub struct ValueStats {
 /// As [`policy_stats`].
 pub fn value_stats(values: &[f32], old_values: &[f32], returns: &[f32], clip: f64) -> Result<ValueStats, PpoError> {
     let share = share(values.len(), "values")?;
+    check_clip(clip)?;
     same_length("old values", old_values.len(), values.len())?;
     same_length("returns", returns.len(), values.len())?;
     finite("values", values)?;
@@ -90,6 +93,11 @@ pub fn value_stats(values: &[f32], old_values: &[f32], returns: &[f32], clip: f6
         }
     }
     Ok(stats)
+}
+
+/// Refuses a clip whose range is none.
+fn check_clip(clip: f64) -> Result<(), PpoError> {
+    if clip >= 0.0 { Ok(()) } else { Err(PpoError::Setting { key: "clip", found: clip.to_string(), expected: "0 or more" }) }
 }
 
 /// The weight of one token in a mean.
@@ -134,5 +142,9 @@ mod tests {
         assert!(policy_stats(&[-1.0], &[-1.0], &[f32::NAN], 0.2).is_err());
         assert!(value_stats(&[], &[], &[], 0.2).is_err());
         assert!(value_stats(&[1.0], &[1.0], &[f32::INFINITY], 0.2).is_err());
+        for clip in [-0.1, f64::NAN] {
+            assert!(matches!(policy_stats(&[-1.0], &[-1.0], &[1.0], clip), Err(PpoError::Setting { key: "clip", .. })));
+            assert!(matches!(value_stats(&[1.0], &[1.0], &[1.0], clip), Err(PpoError::Setting { key: "clip", .. })));
+        }
     }
 }

@@ -6,6 +6,8 @@ use burn::tensor::Tensor;
 use tailguard_gpt2::{Gpt2, Gpt2Error, Predictions, TokenDistribution};
 use tailguard_kernels::pieces;
 
+use crate::config::{RATE, is_rate};
+use crate::error::PpoError;
 use crate::gradients::sharded_gradients;
 use crate::optimizer::clip_global_norm;
 
@@ -22,17 +24,22 @@ pub fn next_token_loss(model: &Gpt2, rows: &[&[u32]]) -> Result<Tensor<1>, Gpt2E
     Ok(model.token_stats(states, batch.targets, &TokenDistribution::default()).log_probs.mean().neg())
 }
 
-/// One optimiser step on the mean loss of `rows`; returns the model and the loss before the step.
+/// One optimiser step on the mean loss of `rows`; returns the model and the loss before the step. `step` is its number, from 1, for messages.
 ///
 /// # Errors
-/// As [`next_token_loss`].
+/// As [`next_token_loss`]; [`PpoError::Diverged`] for a loss or gradients that are not finite, with which no step is taken;
+/// [`PpoError::Setting`] for a rate or a norm that is none.
 pub fn next_token_step(
     model: Gpt2,
     optimizer: &mut ModuleOptimizer,
     rows: &[&[u32]],
     learning_rate: f64,
     max_norm: Option<f64>,
-) -> Result<(Gpt2, f64), Gpt2Error> {
+    step: usize,
+) -> Result<(Gpt2, f64), PpoError> {
+    if !is_rate(learning_rate) {
+        return Err(PpoError::Setting { key: "learning_rate", found: learning_rate.to_string(), expected: RATE });
+    }
     let tokens: usize = rows.iter().map(|row| row.len().saturating_sub(1)).sum();
     let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
     let device = model.device();
@@ -43,10 +50,19 @@ pub fn next_token_step(
         let loss = next_token_loss(model, rows)? * (part as f64 / tokens as f64);
         Ok::<_, Gpt2Error>((loss.clone(), loss.inner()))
     })?;
-    if let Some(max_norm) = max_norm {
-        clip_global_norm(&model, &mut grads, max_norm);
+    let diverged = |what: String| {
+        let cause = format!("learning_rate = {learning_rate} is too high");
+        PpoError::Diverged { unit: "step", number: step, what, cause }
+    };
+    let loss: f64 = losses.into_iter().map(|loss| f64::from(loss.into_scalar::<f32>())).sum();
+    if !loss.is_finite() {
+        return Err(diverged(format!("the loss is {loss}")));
     }
-    let loss = losses.into_iter().map(|loss| f64::from(loss.into_scalar::<f32>())).sum();
+    // before any step, or NaN would reach the weights
+    clip_global_norm(&model, &mut grads, max_norm.unwrap_or(f64::MAX)).map_err(|error| match error {
+        PpoError::Gradients { .. } => diverged(error.to_string()),
+        other => other,
+    })?;
     Ok((optimizer.step(learning_rate, model, grads), loss))
 }
 

@@ -3,7 +3,9 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{AdamState, AdaptiveMomentumState, GradientsParams, LearningRate, ModuleOptimizer, Optimizer};
 use burn::tensor::{Device, Tensor};
-use tailguard_kernels::{AdamStep, adam_step};
+use tailguard_kernels::{AdamStep, adam_step, sum_of_squares};
+
+use crate::error::PpoError;
 
 /// Adam (betas 0.9 and 0.999, epsilon 1e-8, no weight decay), as PPO uses it (Appendix C.2).
 #[must_use]
@@ -48,17 +50,34 @@ impl Optimizer for Adam {
     }
 }
 
+/// L2 norm of all gradients of a module together; NaN or infinite if one of them is, or if the square of one is more than single precision
+/// holds, which is also more than Adam's second moment holds.
+#[must_use]
+pub fn global_norm<M: Module>(module: &M, grads: &GradientsParams) -> f64 {
+    let mut squares = Squares { grads, sum: None };
+    module.visit(&mut squares);
+    squares.sum.map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>())).sqrt()
+}
+
 /// Scales all gradients so that their common L2 norm is at most `max_norm`; returns the norm before.
 ///
 /// Burn's own clipping looks at one tensor at a time, which changes the direction of the step.
-pub fn clip_global_norm<M: Module>(module: &M, grads: &mut GradientsParams, max_norm: f64) -> f64 {
-    let mut squares = Squares { grads, sum: None };
-    module.visit(&mut squares);
-    let norm = squares.sum.map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>())).sqrt();
+///
+/// # Errors
+/// [`PpoError::Gradients`] for a norm that is NaN or infinite, to which nothing can be scaled: the gradients are then as they were.
+/// [`PpoError::Setting`] unless `max_norm` is above 0.
+pub fn clip_global_norm<M: Module>(module: &M, grads: &mut GradientsParams, max_norm: f64) -> Result<f64, PpoError> {
+    if !(max_norm.is_finite() && max_norm > 0.0) {
+        return Err(PpoError::Setting { key: "max_norm", found: max_norm.to_string(), expected: "a positive number" });
+    }
+    let norm = global_norm(module, grads);
+    if !norm.is_finite() {
+        return Err(PpoError::Gradients { norm });
+    }
     if norm > max_norm {
         module.visit(&mut Scale { grads, factor: max_norm / norm });
     }
-    norm
+    Ok(norm)
 }
 
 struct Squares<'a> {
@@ -70,8 +89,7 @@ struct Squares<'a> {
 impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.get::<D>(param.id) {
-            // row by row: Burn sums a large tensor whole in parts that depend on the threads
-            let sum = (grad.clone() * grad).sum_dim(D - 1).sum();
+            let sum = sum_of_squares(grad);
             self.sum = Some(match self.sum.take() {
                 Some(others) => others + sum,
                 None => sum,

@@ -6,6 +6,7 @@ use burn::module::Module;
 use tailguard_gpt2::Gpt2;
 
 use crate::batches::{batch, streams};
+use crate::config::{RATE, is_rate};
 use crate::error::PpoError;
 use crate::next_token::next_token_step;
 use crate::optimizer::adam_w;
@@ -31,12 +32,7 @@ impl SftConfig {
     pub fn validate(&self) -> Result<(), PpoError> {
         let checks = [
             ("batch_size", self.batch_size.to_string(), self.batch_size >= 1, "at least 1"),
-            (
-                "learning_rate",
-                self.learning_rate.to_string(),
-                self.learning_rate.is_finite() && self.learning_rate > 0.0,
-                "a positive number",
-            ),
+            ("learning_rate", self.learning_rate.to_string(), is_rate(self.learning_rate), RATE),
             (
                 "weight_decay",
                 self.weight_decay.to_string(),
@@ -58,7 +54,7 @@ pub type SftObserver<'a> = dyn FnMut(usize, f64) -> ControlFlow<()> + 'a;
 /// rows depends on the seed alone. Rows of fewer than two tokens have nothing to predict and are left out.
 ///
 /// # Errors
-/// Settings out of range, no usable row, or a loss that is not finite.
+/// Settings out of range, no usable row, [`PpoError::Diverged`], or a row that the model cannot read.
 #[tracing::instrument(name = "sft", skip_all, fields(texts = texts.len(), steps = config.steps))]
 pub fn supervised(
     model: &Gpt2,
@@ -83,10 +79,7 @@ pub fn supervised(
         #[expect(clippy::cast_precision_loss, reason = "step counts are small")]
         let rate = config.learning_rate * (1.0 - step as f64 / config.steps as f64);
         let loss;
-        (model, loss) = next_token_step(model, &mut optimizer, &rows, rate, Some(MAX_NORM))?;
-        if !loss.is_finite() {
-            return Err(PpoError::Diverged { iteration: step + 1, epoch: 0, policy_loss: loss, value_loss: 0.0 });
-        }
+        (model, loss) = next_token_step(model, &mut optimizer, &rows, rate, Some(MAX_NORM), step + 1)?;
         if observe(step + 1, loss).is_break() {
             return Ok(None);
         }

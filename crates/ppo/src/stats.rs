@@ -62,7 +62,8 @@ impl IterationStats {
         update: UpdateStats,
     ) -> Result<Self, PpoError> {
         let scores: Vec<f64> = episodes.iter().map(|episode| f64::from(episode.score)).collect();
-        let kls: Vec<f64> = episodes.iter().map(|episode| episode_kl(&episode.log_probs, &episode.ref_log_probs)).collect();
+        let kls = episodes.iter().map(|episode| episode_kl(&episode.log_probs, &episode.ref_log_probs));
+        let kls = kls.collect::<Result<Vec<f64>, _>>()?;
         let kept = |of: &[f64]| mean(keep.iter().map(|&index| of[index]));
         let first_values: Vec<f64> =
             episodes.iter().map(|episode| episode.values.first().map_or(0.0, |&v| f64::from(v))).collect();

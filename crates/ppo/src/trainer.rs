@@ -15,7 +15,7 @@ use crate::config::PpoConfig;
 use crate::error::PpoError;
 use crate::kl::KlController;
 use crate::optimizer::adam;
-use crate::rewards::{episode_return, shaped_rewards};
+use crate::rewards::{LARGEST_SCORE, episode_return, shaped_rewards};
 use crate::self_check::{ratio_is_one, self_check};
 use crate::stats::IterationStats;
 use crate::update::{KeptBatch, Train, update};
@@ -69,8 +69,8 @@ impl Trainer<'_> {
     /// Runs the iterations that are left in `state`. A run begins with the policy that is the reference: its first batch checks that their KL is 0.
     ///
     /// # Errors
-    /// Settings out of range, a schedule of another batch size, too few prompts, a failed self-check, numbers that are not finite, or what the
-    /// observer returns.
+    /// Settings out of range, a schedule of another batch size, too few prompts, a failed self-check, [`PpoError::Diverged`],
+    /// [`PpoError::Score`], or what the observer returns.
     pub fn run(&self, state: TrainingState, observe: &mut Observer<'_>) -> Result<TrainingState, PpoError> {
         self.config.validate()?;
         self.rollout.sampling.validate()?;
@@ -84,32 +84,36 @@ impl Trainer<'_> {
             return Err(PpoError::Setting { key, found, expected: "that of the training, batch_size" });
         }
         let TrainingState { mut policy, mut optimizer, mut kl, iteration: done } = state;
-        let distribution = self.rollout.sampling.distribution();
         for iteration in done + 1..=self.config.iterations {
             let begun = Instant::now();
             // 2  sample B prompts, generate, score
             let (prompts, draws) = (self.prompt_batch(iteration), self.draws(iteration));
-            let (episodes, times) = self.rollout.collect(&policy.valid(), &prompts, draws)?;
+            let named = |error: PpoError| error.in_iteration(iteration, self.config);
+            let (episodes, times) =
+                self.rollout.collect(&policy.valid(), &prompts, draws).map_err(|error| named(error.into()))?;
+            check_scores(&episodes, iteration)?;
             if iteration == 1 {
                 self_check(&policy.valid(), self.rollout, &episodes, self.config)?;
             }
             let sampled = begun.elapsed();
             // 3  shaped rewards (Eq. 5)
-            let rewards = episodes.iter().map(|episode| shape(episode, kl.coef())).collect::<Result<Vec<_>, _>>()?;
+            let rewards =
+                episodes.iter().map(|episode| shape(episode, kl.coef())).collect::<Result<Vec<_>, _>>().map_err(named)?;
             let returns: Vec<f64> = rewards.iter().map(|rewards| episode_return(rewards)).collect();
             // 4  keep the lowest returns (Eqs. 8-10); advantages and whitening see nothing else
             let keep = lowest(&returns, self.schedule.keep(iteration))?;
-            let kept = KeptBatch::new(&episodes, &rewards, &keep, self.config)?;
+            let kept = KeptBatch::new(&episodes, &rewards, &keep, self.config).map_err(named)?;
             // 5  update value and policy on the kept episodes (Eqs. 11 and 13), then beta (Eqs. 4 and 12)
             let train = if iteration <= self.config.value_warmup { Train::ValueHead } else { Train::All };
             let step = (self.seed, iteration);
             let updated;
-            (policy, updated) = update(policy, &mut optimizer, &kept, self.config, &distribution, train, step)?;
+            (policy, updated) =
+                update(policy, &mut optimizer, &kept, self.config, &self.rollout.sampling.distribution(), train, step)?;
             if iteration == 1 {
                 ratio_is_one(updated.first_ratio_gap)?;
             }
             let mut stats = IterationStats::new(iteration, self, &episodes, &returns, &keep, &kl, updated)?;
-            kl.update(stats.kl_kept);
+            kl.update(stats.kl_kept)?;
             stats.rollout = times;
             stats.rollout_s = sampled.as_secs_f64();
             stats.update_s = begun.elapsed().as_secs_f64() - stats.rollout_s;
@@ -134,6 +138,14 @@ impl Trainer<'_> {
     /// Streams of an iteration's draws: one per episode, none of them used by another iteration.
     fn draws(&self, iteration: usize) -> DrawSeed {
         DrawSeed { seed: self.seed, stream: streams::EPISODES + (iteration * self.config.batch_size) as u64 }
+    }
+}
+
+/// Refuses scores that training cannot work with, whatever the learning rate.
+fn check_scores(episodes: &[Episode], iteration: usize) -> Result<(), PpoError> {
+    match episodes.iter().position(|episode| episode.score.abs() > LARGEST_SCORE) {
+        Some(episode) => Err(PpoError::Score { iteration, episode, score: episodes[episode].score }),
+        None => Ok(()),
     }
 }
 

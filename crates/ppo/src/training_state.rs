@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::{write_dir, write_file};
 
 use crate::error::PpoError;
+use crate::moments;
 use crate::trainer::TrainingState;
 
 const MODEL: &str = "model.bpk";
@@ -62,6 +63,7 @@ pub fn load_state<M: Module, P: DeserializeOwned>(
     let record = ModuleRecord::load(path.join(MODEL)).map_err(|error| failed(format!("{MODEL}: {error}")))?;
     let model = model.try_load_record(record).map_err(|error| failed(format!("{MODEL}: {error}")))?;
     let optimizer = optimizer.load(path.join(OPTIMIZER)).map_err(|error| failed(format!("{OPTIMIZER}: {error}")))?;
+    moments::check(&path.join(OPTIMIZER), &model).map_err(|reason| failed(format!("{OPTIMIZER}: {reason}")))?;
     Ok((model, optimizer, progress))
 }
 
@@ -81,6 +83,9 @@ impl TrainingState {
     /// As [`load_state`].
     pub fn load(self, path: &Path) -> Result<Self, PpoError> {
         let (policy, optimizer, Progress { iteration, kl_coef }) = load_state(path, self.policy, self.optimizer)?;
-        Ok(Self { policy, optimizer, kl: self.kl.with_coef(kl_coef), iteration })
+        let kl = self.kl.with_coef(kl_coef);
+        let kl =
+            kl.map_err(|error| PpoError::State { action: "read", path: path.into(), reason: format!("{PROGRESS}: {error}") })?;
+        Ok(Self { policy, optimizer, kl, iteration })
     }
 }

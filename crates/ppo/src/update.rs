@@ -9,11 +9,12 @@ use tailguard_rollout::Episode;
 
 use crate::batches::{shuffled, streams};
 use crate::config::PpoConfig;
-use crate::error::PpoError;
+use crate::error::{PpoError, finite, same_length};
 use crate::gae::{gae, whiten};
 use crate::gradients::sharded_gradients;
 use crate::loss_stats::{PolicyStats, policy_stats};
 use crate::losses::{policy_loss, value_loss};
+use crate::optimizer::global_norm;
 
 /// The kept episodes with what the losses need of each; nothing of a dropped episode is left.
 #[derive(Clone, Debug)]
@@ -36,11 +37,20 @@ impl KeptBatch {
     /// Advantages and returns of the episodes `keep`, whitened over their tokens alone (Algorithm 1, lines 3 and 4).
     ///
     /// # Errors
-    /// [`PpoError`] for numbers that are not finite.
+    /// [`PpoError::Length`] if there are no episodes to keep, not rewards for each, or rows that differ in length;
+    /// [`PpoError::Keep`]; [`PpoError::NotFinite`].
     pub fn new(episodes: &[Episode], rewards: &[Vec<f32>], keep: &[usize], config: &PpoConfig) -> Result<Self, PpoError> {
         let mut rows = Vec::with_capacity(keep.len());
+        if keep.is_empty() {
+            return Err(PpoError::Length { what: "episodes to keep", found: 0, expected: 1 });
+        }
         for &index in keep {
-            let (episode, rewards) = (&episodes[index], &rewards[index]);
+            let (Some(episode), Some(rewards)) = (episodes.get(index), rewards.get(index)) else {
+                return Err(PpoError::Keep { index, episodes: episodes.len().min(rewards.len()) });
+            };
+            same_length("rewards", rewards.len(), episode.response_ids.len())?;
+            same_length("log-probabilities", episode.log_probs.len(), episode.response_ids.len())?;
+            finite("log-probabilities", &episode.log_probs)?;
             let estimate = gae(rewards, &episode.values, config.gamma, config.lambda)?;
             rows.push(Row {
                 ids: [episode.prompt.ids.as_slice(), &episode.response_ids].concat(),
@@ -60,7 +70,8 @@ impl KeptBatch {
     }
 }
 
-/// What happened in one update, as means over its minibatches, the skipped ones among them.
+/// What happened in one update, as means over its minibatches, the skipped ones among them unless their losses are infinite; NaN if all
+/// are.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct UpdateStats {
     /// Policy loss before the value loss is added.
@@ -94,8 +105,11 @@ pub enum Train {
 /// `epochs` passes of PPO over the kept episodes in shuffled minibatches (Eqs. 11 and 13). The order depends on `seed` and
 /// `iteration` alone.
 ///
+/// No NaN reaches a weight: losses and gradients are looked at before each step.
+///
 /// # Errors
-/// [`PpoError`] if losses are not finite: the policy is then lost, so nothing is returned.
+/// Settings out of range; [`PpoError::Diverged`] if log-probabilities, losses or the norm of the gradients are not finite: the policy is then
+/// lost, so nothing is returned.
 #[tracing::instrument(name = "update", skip_all, fields(episodes = batch.rows.len()))]
 pub fn update(
     mut policy: Policy,
@@ -106,30 +120,46 @@ pub fn update(
     train: Train,
     (seed, iteration): (u64, usize),
 ) -> Result<(Policy, UpdateStats), PpoError> {
+    config.validate()?;
+    let diverged = |epoch: usize, what: String| config.diverged(iteration, format!("{what} (epoch {epoch})"));
     let mut stats = UpdateStats::default();
-    let mut seen = 0usize;
+    let (mut seen, mut first_ratio_gap) = (0usize, None);
     for epoch in 0..config.epochs {
         let order = shuffled(batch.rows.len(), seed, streams::MINIBATCHES + (iteration * config.epochs + epoch) as u64);
         for minibatch in minibatches(&order, (config.batch_size, config.minibatch_size)) {
             // rows of like length share a shard, so that padding is rare
             let mut rows: Vec<&Row> = minibatch.iter().map(|&row| &batch.rows[row]).collect();
             rows.sort_by_key(|row| row.ids.len());
-            let (mut grads, step) = gradients(&policy, &rows, config, distribution, train)?;
-            if !(step.policy_loss + step.value_loss).is_finite() {
-                return Err(PpoError::Diverged { iteration, epoch, policy_loss: step.policy_loss, value_loss: step.value_loss });
+            let (mut grads, step) = gradients(&policy, &rows, config, distribution, train).map_err(|error| {
+                if let PpoError::NotFinite { .. } = error { diverged(epoch, error.to_string()) } else { error }
+            })?;
+            let losses = [("policy loss", step.policy_loss), ("value loss", step.value_loss)];
+            let infinite = losses.into_iter().find(|(_, loss)| !loss.is_finite());
+            // a ratio beyond the threshold may be so large that the loss is infinite; what is skipped does no harm
+            let skipped = step.policy.ratio > config.ratio_threshold;
+            first_ratio_gap.get_or_insert(step.policy.ratio_gap);
+            if infinite.is_none() {
+                stats.add(&step, &mut seen);
             }
-            if seen == 0 {
-                stats.first_ratio_gap = step.policy.ratio_gap;
-            }
-            stats.add(&step, &mut seen);
-            if step.policy.ratio > config.ratio_threshold {
+            if skipped {
                 stats.skipped += 1;
                 continue;
+            }
+            if let Some((name, loss)) = infinite {
+                return Err(diverged(epoch, format!("the {name} is {loss}")));
+            }
+            let norm = global_norm(&policy, &grads);
+            if !norm.is_finite() {
+                return Err(diverged(epoch, PpoError::Gradients { norm }.to_string()));
             }
             policy = step_both(policy, optimizer, &mut grads, config);
             stats.steps += 1;
         }
     }
+    if seen == 0 {
+        stats = UpdateStats { skipped: stats.skipped, ..UpdateStats::UNKNOWN };
+    }
+    stats.first_ratio_gap = first_ratio_gap.unwrap_or(f64::NAN);
     Ok((policy, stats))
 }
 
@@ -173,6 +203,18 @@ struct StepStats {
 }
 
 impl UpdateStats {
+    /// Those of no minibatch.
+    const UNKNOWN: Self = Self {
+        policy_loss: f64::NAN,
+        value_loss: f64::NAN,
+        approx_kl: f64::NAN,
+        clip_fraction: f64::NAN,
+        ratio: f64::NAN,
+        first_ratio_gap: f64::NAN,
+        skipped: 0,
+        steps: 0,
+    };
+
     /// Takes one minibatch into the running means.
     fn add(&mut self, step: &StepStats, seen: &mut usize) {
         *seen += 1;
@@ -229,11 +271,8 @@ fn gradients(
         new_log_probs.extend(log_probs);
     }
     let host = |of: fn(&Row) -> &Vec<f32>| rows.iter().flat_map(|row| of(row)).copied().collect::<Vec<f32>>();
-    // a diverged minibatch has no statistics; the caller says that it diverged
-    if (stats.policy_loss + stats.value_loss).is_finite() {
-        let (old, advantages) = (host(|row| &row.old_log_probs), host(|row| &row.advantages));
-        stats.policy = policy_stats(&new_log_probs, &old, &advantages, config.clip)?;
-    }
+    let (old, advantages) = (host(|row| &row.old_log_probs), host(|row| &row.advantages));
+    stats.policy = policy_stats(&new_log_probs, &old, &advantages, config.clip)?;
     Ok((grads, stats))
 }
 

@@ -100,7 +100,7 @@ impl<'a> Case<'a> {
     }
 
     fn kls(&self) -> Vec<f64> {
-        self.old_log_probs.iter().zip(&self.ref_log_probs).map(|(new, reference)| episode_kl(new, reference)).collect()
+        self.old_log_probs.iter().zip(&self.ref_log_probs).map(|(new, reference)| episode_kl(new, reference).unwrap()).collect()
     }
 
     /// Raw advantages and returns.
@@ -314,7 +314,7 @@ fn golden_kl_controller_of_trl_and_of_the_paper() {
         let gain = float(&update["n_steps"]) / setting("horizon");
         let mut step = KlController::adaptive(trl, setting("target"), gain).unwrap();
         for controller in [&mut step, &mut paper] {
-            controller.update(float(&update["current_kl"]));
+            controller.update(float(&update["current_kl"])).unwrap();
         }
         trl = step.coef();
         let what = format!("update {index}");

@@ -2,75 +2,73 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall say where")]
 
+mod kit;
+
 use std::ops::ControlFlow;
 
-use burn::tensor::Device;
-use tailguard_gpt2::{Gpt2, Gpt2Config, Gpt2Error};
-use tailguard_ppo::{PpoConfig, PpoError, Trainer, TrainingState, validation_loss};
+use burn::module::Module;
+use tailguard_gpt2::Gpt2Error;
+use tailguard_ppo::{KeptBatch, PpoConfig, PpoError, SftConfig, Trainer, TrainingState, supervised, validation_loss};
 use tailguard_reward::{RewardError, RewardModel};
 use tailguard_risk::{RiskLevel, SoftRiskSchedule};
-use tailguard_rollout::{Prompt, Rollout, SamplingConfig};
+use tailguard_rollout::{Episode, Prompt, Rollout, SamplingConfig};
 use tokenizers::Tokenizer;
 use tokenizers::models::wordlevel::WordLevel;
 
-fn config() -> PpoConfig {
-    PpoConfig {
-        iterations: 1,
-        batch_size: 4,
-        minibatch_size: 2,
-        epochs: 1,
-        learning_rate: 1e-3,
-        value_learning_rate: 1e-3,
-        gamma: 1.0,
-        lambda: 0.95,
-        clip: 0.2,
-        value_clip: 0.2,
-        value_coef: 0.1,
-        kl_coef: 0.2,
-        kl_target: 6.0,
-        kl_horizon: 300.0,
-        ratio_threshold: 10.0,
-        value_warmup: 0,
+use kit::{Bits, config, episodes, model};
+
+/// A reward model that gives all texts this score.
+struct Always(f32);
+
+impl RewardModel for Always {
+    fn score(&self, texts: &[String]) -> Result<Vec<f32>, RewardError> {
+        Ok(vec![self.0; texts.len()])
     }
 }
 
-fn model() -> Gpt2 {
-    Gpt2Config::new(11, 12, 8, 2, 2).init(5, &Device::flex()).unwrap()
-}
-
-/// No text gets as far as this.
-struct Unasked;
-
-impl RewardModel for Unasked {
-    fn score(&self, _texts: &[String]) -> Result<Vec<f32>, RewardError> {
-        panic!("nothing is to be scored")
-    }
-}
-
-#[test]
-fn a_schedule_of_another_batch_size_is_refused() {
-    let (config, supervised) = (config(), model());
+/// What a training of the small model comes to.
+fn trained(config: &PpoConfig, reward: f32, schedule: SoftRiskSchedule) -> Result<TrainingState, PpoError> {
+    let supervised = model();
     let words = (0..11).map(|id: u32| (id.to_string(), id)).collect();
     let tokenizer = Tokenizer::new(WordLevel::builder().vocab(words).unk_token("0".to_owned()).build().unwrap());
     let rollout = Rollout {
         tokenizer: &tokenizer,
         reference: &supervised,
-        reward: &Unasked,
+        reward: &Always(reward),
         sampling: SamplingConfig { max_new_tokens: 3, ..SamplingConfig::default() },
         batch_size: 4,
     };
     let prompts = vec![Prompt { ids: vec![1, 2], text: String::new() }; 4];
-    let trainer = Trainer {
-        config: &config,
-        schedule: SoftRiskSchedule::keep_all(3).unwrap(),
-        reported_level: RiskLevel::new(0.5).unwrap(),
-        rollout: &rollout,
-        prompts: &prompts,
-        seed: 1,
-    };
-    let state = TrainingState::new(&supervised, &config).unwrap();
-    let error = trainer.run(state, &mut |_, _| Ok(ControlFlow::Continue(()))).err().unwrap().to_string();
+    let reported_level = RiskLevel::new(0.5).unwrap();
+    let trainer = Trainer { config, schedule, reported_level, rollout: &rollout, prompts: &prompts, seed: 1 };
+    trainer.run(TrainingState::new(&supervised, config)?, &mut |_, _| Ok(ControlFlow::Continue(())))
+}
+
+#[test]
+fn a_schedule_of_another_batch_size_is_refused() {
+    let error = trained(&config(), 1.0, SoftRiskSchedule::keep_all(3).unwrap()).err().unwrap().to_string();
     assert_eq!(error, "training setting the risk schedule's batch is 3, expected that of the training, batch_size");
+}
+
+#[test]
+fn scores_that_training_cannot_hold_are_named_and_not_the_learning_rate() {
+    let all = || SoftRiskSchedule::keep_all(4).unwrap();
+    assert!(trained(&config(), -1e15, all()).is_ok());
+    for score in [1e37f32, -1e16] {
+        let error = trained(&config(), score, all()).err().unwrap();
+        assert!(error.is_divergence() && matches!(error, PpoError::Score { iteration: 1, episode: 0, .. }), "{error}");
+        let expected = format!("scored episode 0 of iteration 1 with {score:e}, expected at most 1e15 in size: scale its scores");
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
+}
+
+#[test]
+fn a_training_whose_weights_are_lost_names_the_iteration_and_the_learning_rate() {
+    let config = PpoConfig { learning_rate: 1e25, value_warmup: 0, ..config() };
+    let error = trained(&config, 1.0, SoftRiskSchedule::keep_all(4).unwrap()).err().unwrap();
+    let message = error.to_string();
+    assert!(error.is_divergence() && message.starts_with("training diverged in iteration "), "{message}");
+    assert!(message.contains("learning_rate = 10000000000000000000000000 "), "{message}");
 }
 
 #[test]
@@ -86,4 +84,49 @@ fn a_horizon_that_would_turn_the_coefficient_negative_is_refused() {
 fn the_loss_of_no_rows_and_of_an_empty_row_is_an_error() {
     assert!(matches!(validation_loss(&model(), &[], 2), Err(Gpt2Error::Empty { row: 0, rows: 0 })));
     assert!(matches!(validation_loss(&model(), &[vec![1, 2], Vec::new()], 2), Err(Gpt2Error::Empty { row: 1, rows: 2 })));
+}
+
+#[test]
+fn a_learning_rate_that_single_precision_cannot_hold_is_refused() {
+    for (rate, valid) in [(1e-5, true), (1e30, true), (1e39, false), (0.0, false), (f64::NAN, false), (f64::INFINITY, false)] {
+        assert_eq!(PpoConfig { learning_rate: rate, ..config() }.validate().is_ok(), valid, "{rate}");
+        assert_eq!(PpoConfig { value_learning_rate: rate, ..config() }.validate().is_ok(), valid, "{rate}");
+        let sft = SftConfig { steps: 0, batch_size: 1, learning_rate: rate, weight_decay: 0.0 };
+        assert_eq!(sft.validate().is_ok(), valid, "{rate}");
+    }
+}
+
+#[test]
+fn a_text_beyond_the_context_or_the_vocabulary_is_refused() {
+    let sft = SftConfig { steps: 1, batch_size: 1, learning_rate: 1e-3, weight_decay: 0.0 };
+    let refused = |text: Vec<u32>| supervised(&model(), &[text], &sft, 1, &mut |_, _| ControlFlow::Continue(())).err().unwrap();
+    assert!(matches!(refused(vec![1; 13]), PpoError::Gpt2(Gpt2Error::TooLong { found: 13, limit: 12 })));
+    assert!(matches!(refused(vec![1, 11]), PpoError::Gpt2(Gpt2Error::UnknownToken { id: 11, .. })));
+    // no step, no change
+    let none = SftConfig { steps: 0, ..sft };
+    let same = supervised(&model(), &[vec![1, 2]], &none, 1, &mut |_, _| ControlFlow::Continue(())).unwrap().unwrap();
+    let mut bits = [Bits::default(), Bits::default()];
+    model().visit(&mut bits[0]);
+    same.visit(&mut bits[1]);
+    assert_eq!(bits[0].0, bits[1].0);
+}
+
+#[test]
+fn episodes_whose_numbers_do_not_fit_together_are_refused() {
+    let rewards: Vec<Vec<f32>> = episodes(2, 1, 3).into_iter().map(|episode| episode.values).collect();
+    let batch = |change: fn(&mut Episode), keep: &[usize]| {
+        let mut episodes = episodes(2, 1, 3);
+        change(&mut episodes[1]);
+        KeptBatch::new(&episodes, &rewards, keep, &config()).err()
+    };
+    assert!(batch(|_| (), &[0, 1]).is_none());
+    assert!(matches!(batch(|_| (), &[]), Some(PpoError::Length { found: 0, .. })));
+    assert!(matches!(batch(|_| (), &[0, 2]), Some(PpoError::Keep { index: 2, episodes: 2 })));
+    let longer: [fn(&mut Episode); 3] =
+        [|episode| episode.response_ids.push(1), |episode| episode.values.push(0.0), |episode| episode.log_probs.push(-1.0)];
+    for change in longer {
+        assert!(matches!(batch(change, &[0, 1]), Some(PpoError::Length { .. })));
+        assert!(batch(change, &[0]).is_none(), "what is dropped is not looked at");
+    }
+    assert!(matches!(batch(|episode| episode.log_probs[0] = f32::NAN, &[1]), Some(PpoError::NotFinite { .. })));
 }

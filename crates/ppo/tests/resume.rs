@@ -2,66 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall say where")]
 
+mod kit;
+
 use std::fs;
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor};
+use burn::module::Module;
+use burn::tensor::Device;
 use proptest::prelude::*;
-use tailguard_gpt2::{Gpt2, Gpt2Config, TokenDistribution};
-use tailguard_ppo::{KeptBatch, KlController, PpoConfig, PpoError, Train, TrainingState, update};
-use tailguard_rollout::{Episode, Prompt};
+use tailguard_gpt2::{Gpt2Config, TokenDistribution};
+use tailguard_ppo::{KeptBatch, KlController, PpoError, Train, TrainingState, update};
 
-fn config() -> PpoConfig {
-    PpoConfig {
-        iterations: 6,
-        batch_size: 4,
-        minibatch_size: 2,
-        epochs: 2,
-        learning_rate: 1e-2,
-        value_learning_rate: 3e-2,
-        gamma: 1.0,
-        lambda: 0.95,
-        clip: 0.2,
-        value_clip: 0.2,
-        value_coef: 0.1,
-        kl_coef: 0.2,
-        kl_target: 6.0,
-        kl_horizon: 300.0,
-        ratio_threshold: 10.0,
-        value_warmup: 1,
-    }
-}
-
-fn model() -> Gpt2 {
-    Gpt2Config::new(11, 12, 8, 2, 2).init(5, &Device::flex()).unwrap()
-}
+use kit::{Bits, config, episodes, model};
 
 fn state() -> TrainingState {
     TrainingState::new(&model(), &config()).unwrap()
-}
-
-/// Made-up episodes of an iteration: the numbers vary, and the rows have different lengths.
-fn episodes(iteration: usize) -> Vec<Episode> {
-    let episode = |row: usize| {
-        let ids = |count: usize, shift: usize| {
-            (0..count).map(|t| u32::try_from((7 * t + 3 * row + shift + iteration) % 11).unwrap()).collect()
-        };
-        let length = 3 + row;
-        let wave = |scale: f32| (0..length).map(|t| scale * ((t * t + row + 2 * iteration) as f32).sin()).collect();
-        let log_probs: Vec<f32> = (0..length).map(|t| -2.4 + 0.1 * ((t + row + iteration) as f32).cos()).collect();
-        Episode {
-            prompt: Prompt { ids: ids(4, 1), text: String::new() },
-            response_ids: ids(length, 2),
-            response: String::new(),
-            score: (row as f32 - 1.5) * 0.7,
-            ref_log_probs: log_probs.iter().map(|log_prob| log_prob - 0.05).collect(),
-            log_probs,
-            values: wave(0.3),
-            entropies: vec![1.0; length],
-        }
-    };
-    (0..config().batch_size).map(episode).collect()
 }
 
 /// Iterations after those done, up to `last`.
@@ -69,7 +24,7 @@ fn train(state: TrainingState, last: usize) -> TrainingState {
     let config = config();
     let TrainingState { mut policy, mut optimizer, mut kl, iteration: done } = state;
     for iteration in done + 1..=last {
-        let episodes = episodes(iteration);
+        let episodes = episodes(4, iteration, 3);
         let rewards: Vec<Vec<f32>> = episodes.iter().map(|episode| episode.values.clone()).collect();
         let batch = KeptBatch::new(&episodes, &rewards, &[0, 1, 2, 3], &config).unwrap();
         let train = if iteration <= config.value_warmup { Train::ValueHead } else { Train::All };
@@ -77,27 +32,16 @@ fn train(state: TrainingState, last: usize) -> TrainingState {
         let (updated, stats) = update(policy, &mut optimizer, &batch, &config, &distribution, train, (7, iteration)).unwrap();
         assert!(stats.steps > 0, "iteration {iteration} took no step");
         policy = updated;
-        kl.update(3.0 + iteration as f64);
+        kl.update(3.0 + iteration as f64).unwrap();
     }
     TrainingState { policy, optimizer, kl, iteration: last }
 }
 
-/// All parameters by their bits, in the order of the module.
-#[derive(Default)]
-struct Bits(Vec<(u64, Vec<u32>)>);
-
-impl ModuleVisitor for Bits {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let values = param.val().inner().into_data().try_to_vec::<f32>().unwrap();
-        self.0.push((param.id.val(), values.into_iter().map(f32::to_bits).collect()));
-    }
-}
-
-/// Bits of the weights, in the order of the module, without the ids, which differ from run to run.
+/// Bits of the weights, in the order of the module.
 fn weights(state: &TrainingState) -> Vec<Vec<u32>> {
     let mut bits = Bits::default();
     state.policy.visit(&mut bits);
-    bits.0.into_iter().map(|(_, values)| values).collect()
+    bits.0
 }
 
 #[test]
@@ -171,6 +115,43 @@ fn the_state_of_another_model_is_refused() {
         assert!(matches!(fresh.load(&path), Err(PpoError::State { .. })), "{other:?}");
     }
     assert!(matches!(state().load(Path::new("no/such/place")), Err(PpoError::State { .. })));
+}
+
+#[test]
+fn the_moments_of_another_model_are_refused_with_how_many_match() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    // the same shapes, other ids
+    train(state(), 3).save(&path("ours")).unwrap();
+    train(state(), 3).save(&path("other")).unwrap();
+    fs::copy(path("other").join("optimizer.bpk"), path("ours").join("optimizer.bpk")).unwrap();
+    let Err(error) = state().load(&path("ours")) else { panic!("loaded") };
+    assert!(matches!(error, PpoError::State { action: "read", .. }), "{error}");
+    let parameters = weights(&state()).len();
+    let expected = format!(
+        "optimizer.bpk: it is of another model: 0 of its {parameters} parameters are among the {parameters} of the model"
+    );
+    assert!(error.to_string().contains(&expected), "{error}");
+}
+
+#[test]
+fn a_state_whose_trunk_has_not_been_trained_yet_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state");
+    // the first iteration trains the value head alone
+    let warm = train(state(), 1);
+    warm.save(&path).unwrap();
+    assert_eq!(weights(&train(state().load(&path).unwrap(), 3)), weights(&train(state(), 3)));
+}
+
+#[test]
+fn a_coefficient_that_is_none_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state");
+    train(state(), 1).save(&path).unwrap();
+    fs::write(path.join("progress.json"), r#"{"iteration": 1, "kl_coef": -0.5}"#).unwrap();
+    let Err(error) = state().load(&path) else { panic!("loaded") };
+    assert!(error.to_string().contains("progress.json: training setting kl_coef is -0.5"), "{error}");
 }
 
 proptest! {

@@ -124,7 +124,7 @@ impl Bench<'_> {
         let work = flops::training(self.sizes, mini_batch, tokens, tokens - 1);
         self.measure("train", mini_batch * tokens, Some(work), || {
             let before = model.take().context("the last training step failed")?;
-            let (after, loss) = next_token_step(before, &mut optimizer, &rows, LEARNING_RATE, None)?;
+            let (after, loss) = next_token_step(before, &mut optimizer, &rows, LEARNING_RATE, None, 1)?;
             ensure!(loss.is_finite(), "the loss is {loss}");
             model = Some(after);
             Ok(())

@@ -103,8 +103,9 @@ pub(crate) fn sample(
     let under_reference = reference.map(|reference| under(reference, inputs.sampling.distribution())).transpose()?;
     let under_base = base.map(|base| under(base, TokenDistribution::default())).transpose()?;
     let begin = model.config().bos_token_id.or(model.config().eos_token_id);
-    let kl = |old: Vec<TokenScores>| {
-        generations.iter().zip(&old).map(|(new, old)| episode_kl(&new.log_probs, &old.log_probs)).collect()
+    let kl = |old: Vec<TokenScores>| -> Result<Vec<f64>> {
+        let pairs = generations.iter().zip(&old);
+        Ok(pairs.map(|(new, old)| episode_kl(&new.log_probs, &old.log_probs)).collect::<Result<_, _>>()?)
     };
     let nlls = |scores: TokenScores| scores.log_probs.into_iter().map(|log_prob| -log_prob).collect();
     Ok(Samples {
@@ -112,7 +113,7 @@ pub(crate) fn sample(
         rewards,
         judge,
         lengths: generations.iter().map(|generation| generation.response_ids.len() as f64).collect(),
-        kl: under_reference.map(kl),
+        kl: under_reference.map(kl).transpose()?,
         base_nlls: under_base.map(|scores| scores.into_iter().map(nlls).collect()),
         human_nlls: token_nlls(model, &inputs.human_texts, begin, batch_size)?,
     })

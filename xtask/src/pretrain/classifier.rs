@@ -15,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::{ModelDir, TOKENIZER_FILE, WeightType, write_dir, write_file};
 use tailguard_data::Record;
+use tailguard_ppo::global_norm;
 use tailguard_reward::{Activation, BertConfig, Classifier, DistilBertConfig, ScoreSettings, SequenceClassifier};
 use tokenizers::Tokenizer;
 use tracing::info;
@@ -189,8 +190,9 @@ impl Training {
         let (mut sum, begun) = (0.0, std::time::Instant::now());
         for (step, batch) in order.chunks(BATCH).enumerate() {
             let done = (self.state.epoch * steps + step) as f64 / (options.epochs * steps) as f64;
+            let epoch = self.state.epoch + 1;
             let loss = self.step(batch, schedule(done), &mut rng, &options.device);
-            ensure!(loss.is_finite(), "the loss is {loss} at step {step} of epoch {}", self.state.epoch + 1);
+            let loss = loss.with_context(|| format!("training diverged in step {step} of epoch {epoch}"))?;
             sum += f64::from(loss);
             if (step + 1) % 50 == 0 {
                 let (mean, seconds) = (sum / (step + 1) as f64, begun.elapsed().as_secs_f64());
@@ -201,7 +203,8 @@ impl Training {
         Ok(sum / steps as f64)
     }
 
-    fn step(&mut self, batch: &[&Review], factor: f64, rng: &mut ChaCha8Rng, device: &Device) -> f32 {
+    /// One step of both optimizers; none with a loss or gradients that are not finite.
+    fn step(&mut self, batch: &[&Review], factor: f64, rng: &mut ChaCha8Rng, device: &Device) -> Result<f32> {
         let length = window_length(rng);
         let rows: Vec<Vec<u32>> = batch.iter().map(|review| window(&review.ids, length, self.special, rng)).collect();
         let labels: Vec<i64> = batch.iter().map(|review| i64::from(review.label)).collect();
@@ -210,11 +213,20 @@ impl Training {
         let logits = self.model.forward(input_ids, padding); // [batch, 2]
         let loss = activation::log_softmax(logits, 1).gather(1, labels).mean().neg();
         let mut grads = loss.backward();
-        for part in [&mut self.embeddings, &mut self.rest] {
+        let loss = loss.into_scalar::<f32>();
+        ensure!(loss.is_finite(), "the loss is {loss}");
+        let parts = [&mut self.embeddings, &mut self.rest].map(|part| {
             let grads = GradientsParams::from_params(&mut grads, &self.model, &part.ids);
+            (part, grads)
+        });
+        for (_, grads) in &parts {
+            let norm = global_norm(&self.model, grads);
+            ensure!(norm.is_finite(), "the norm of the gradients is {norm}");
+        }
+        for (part, grads) in parts {
             self.model = part.optimizer.step(part.rate * factor, self.model.clone(), grads);
         }
-        loss.into_scalar::<f32>()
+        Ok(loss)
     }
 
     fn save(&self, path: &Path) -> Result<()> {
