@@ -6,6 +6,7 @@ mod bench;
 mod browser;
 mod command_line;
 mod damaged_input;
+mod diverged;
 mod evaluate;
 mod interrupted;
 mod own_task;

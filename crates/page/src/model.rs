@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 use tailguard_report::{
-    About, Comparison, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, Method, MetricRow, OtherTail, Process, TableColumn,
-    TextRow, few_prompts, percent, warning,
+    About, Comparison, Diverged, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, Method, MetricRow, OtherTail, Process,
+    TableColumn, TextRow, few_prompts, percent, warning,
 };
 
 use crate::error::PageError;
@@ -68,6 +68,7 @@ pub(crate) struct Summary {
     pub(crate) cvar_share: Option<f64>,
     pub(crate) length_unit: LengthUnit,
     pub(crate) comparisons: Vec<Comparison>,
+    diverged: Vec<Diverged>,
     methods: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
@@ -88,6 +89,7 @@ impl Summary {
             cvar_share: Option::deserialize(&value["cvar_share"])?,
             length_unit: Option::deserialize(&value["length_unit"])?.unwrap_or(LengthUnit::Tokens),
             comparisons: Option::deserialize(&value["comparisons"])?.unwrap_or_default(),
+            diverged: Option::deserialize(&value["diverged"])?.unwrap_or_default(),
             methods: BTreeMap::deserialize(&value["methods"])?,
         };
         // that of a run is by the prompts' scores, and does not say so
@@ -173,11 +175,12 @@ impl Summary {
         }
     }
 
-    /// Where a reward rises and the judge sees nothing of it.
+    /// What diverged, and where a reward rises and the judge sees nothing of it.
     fn warnings(&self) -> Vec<String> {
         let figures = |method: Method| Some([self.figure(method.name(), "reward")?, self.figure(method.name(), "judge")?]);
         let sentence = |method| warning(method, figures(Method::Sft)?, figures(method)?);
-        [Method::Rlhf, Method::RaRlhf].into_iter().filter_map(sentence).collect()
+        let hacked = [Method::Rlhf, Method::RaRlhf].into_iter().filter_map(sentence);
+        self.diverged.iter().map(|diverged| format!("No figures of {diverged}")).chain(hacked).collect()
     }
 
     /// Whether the spreads of the figures are over seeds, rather than over prompts.
@@ -383,6 +386,13 @@ mod tests {
         let results = format!(r#"{{"task": "mine", "methods": {{"dpo": {rlhf}, "rlhf": {rlhf}, "sft": {sft}}}}}"#);
         let run = Run::new(RunFiles { name: "a".into(), results, ..RunFiles::default() }).unwrap();
         assert!(run.warnings.len() == 1 && run.warnings[0].starts_with("RLHF may please"), "{:?}", run.warnings);
+    }
+
+    #[test]
+    fn what_diverged_is_a_warning() {
+        let results = r#"{"methods": {}, "diverged": [{"method": "rlhf", "seed": 3, "reason": "the loss is NaN"}]}"#;
+        let run = Run::new(RunFiles { name: "a".into(), results: results.into(), ..RunFiles::default() }).unwrap();
+        assert_eq!(run.warnings, ["No figures of RLHF, seed 3: the loss is NaN"]);
     }
 
     #[test]

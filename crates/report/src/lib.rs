@@ -30,6 +30,7 @@
 //!     device: "flex".into(),
 //!     tail: Tail { threshold: -2.5, prompts: 190 },
 //!     methods: [].into(),
+//!     diverged: vec![],
 //!     comparisons: vec![],
 //! };
 //! results.write(&run.results_path())?;
@@ -67,7 +68,7 @@ pub use few::few_prompts;
 pub use generations::{Generation, GenerationRow, read_generations, write_generation_rows, write_generations};
 pub use log::{LogRow, TrainingLog, read_log, write_metrics};
 pub use processes::Process;
-pub use results::{Figure, Method, MethodResults, OtherTail, Results, Tail};
+pub use results::{Diverged, Figure, Method, MethodResults, OtherTail, Results, Tail};
 pub use results_file::ResultsFile;
 pub use rows::{MetricRow, TextRow, read_metrics, read_texts};
 pub use run_dir::{About, NewRunDir, RunDir, Traces};

@@ -168,6 +168,26 @@ impl MethodResults {
     }
 }
 
+/// A training that came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Diverged {
+    /// The method.
+    pub method: Method,
+    /// The seed.
+    pub seed: u64,
+    /// What was not finite, where, and what usually leads there.
+    pub reason: String,
+}
+
+impl fmt::Display for Diverged {
+    /// `RLHF, seed 1: ` and the reason.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, seed, reason } = self;
+        write!(f, "{method}, seed {seed}: {reason}")
+    }
+}
+
 /// What a run found: the content of `results.json`.
 ///
 /// The file holds no time, path or host, so two runs with the same settings and seeds write the same bytes. Keys have a
@@ -221,8 +241,11 @@ pub struct Results {
     pub device: String,
     /// The prompts that the figures `tail` and `judge_tail` are about.
     pub tail: Tail,
-    /// The figures of each method.
+    /// The figures of each method; none of a method that diverged with any seed, for those of the others would flatter it.
     pub methods: BTreeMap<Method, MethodResults>,
+    /// What diverged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diverged: Vec<Diverged>,
     /// What methods gain over another; older files have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comparisons: Vec<Comparison>,
@@ -285,6 +308,7 @@ pub(crate) mod tests {
             device,
             tail,
             methods: methods.collect(),
+            diverged: vec![],
             comparisons: vec![],
         }
     }
@@ -334,14 +358,15 @@ pub(crate) mod tests {
         let mut results = results(&[7]);
         results.methods.get_mut(&Method::Sft).unwrap().kl.mean = 0.1 + 0.2;
         results.comparisons.push(crate::comparison::tests::comparison());
+        results.diverged.push(Diverged { method: Method::Rlhf, seed: 7, reason: "the loss is NaN".into() });
         results.write(&path).unwrap();
         assert_eq!(Results::read(&path).unwrap(), results);
     }
 
     #[test]
-    fn a_file_without_comparisons_is_read_and_written_as_it_was() {
+    fn a_file_without_comparisons_and_divergence_is_read_and_written_as_it_was() {
         let json = results(&[1]).to_json().unwrap();
-        assert!(!json.contains("comparisons"), "{json}");
+        assert!(!json.contains("comparisons") && !json.contains("diverged"), "{json}");
         let read: Results = serde_json::from_str(&json).unwrap();
         assert_eq!(read, results(&[1]));
     }

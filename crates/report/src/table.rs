@@ -5,7 +5,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use crate::columns::{Column, EVALUATED_QUALITY, EVALUATED_TEXT, QUALITY, TEXT};
 use crate::comparison::Comparison;
 use crate::evaluation::{EvaluatedMethod, EvaluatedTail, Evaluation, LengthUnit};
-use crate::results::{Figure, Method, MethodResults, OtherTail, Results};
+use crate::results::{Diverged, Figure, Method, MethodResults, OtherTail, Results};
 use crate::terminal::one_line;
 
 /// How a table is written.
@@ -18,7 +18,7 @@ pub enum Style {
 }
 
 /// The tables, with an empty line between them: how good the texts are, what they look like, the tails by other thresholds if there
-/// are any, and what methods gain over another. A row per method, a column per figure.
+/// are any, what methods gain over another, and what diverged. A row per method, a column per figure.
 ///
 /// With several seeds a cell is `mean ± standard deviation` over seeds; with one seed it is `mean [low, high]`, the 95 %
 /// interval over prompts.
@@ -35,7 +35,16 @@ pub fn table(results: &Results, style: Style) -> String {
     tables.extend(of_other_tails(&rows, style, |figures| &figures.other_tails));
     let name = |key: &str| Method::named(key).map_or(key.to_owned(), |method| method.to_string());
     tables.extend(gains(&results.comparisons, name));
+    tables.extend(diverged(&results.diverged, style));
     tables.join("\n")
+}
+
+/// A line for each training that diverged.
+fn diverged(list: &[Diverged], style: Style) -> Option<String> {
+    // a list needs a blank line before it
+    let item = if style == Style::Markdown { "\n- " } else { "  " };
+    let line = |diverged: &Diverged| format!("{item}{}\n", one_line(&diverged.to_string()));
+    (!list.is_empty()).then(|| format!("Without figures, as a training diverged:\n{}", list.iter().map(line).collect::<String>()))
 }
 
 /// [`table`] of an evaluation; a figure that could not be computed is a dash, and one that no method has is left out, but for a tail whose
@@ -236,6 +245,18 @@ mod tests {
             text.ends_with("\n\nRA-RLHF - RLHF, on 2000 prompts: reward +0.25 [0.20, 0.30], in the tail +0.62 [0.57, 0.67]\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_diverged_stands_beneath_the_tables() {
+        let mut results = results(&[1]);
+        results.methods.remove(&Method::Rlhf);
+        results.diverged = vec![Diverged { method: Method::Rlhf, seed: 1, reason: "the loss is NaN".into() }];
+        let told = "\n\nWithout figures, as a training diverged:\n";
+        let text = table(&results, Style::Plain);
+        assert!(text.ends_with(&format!("{told}  RLHF, seed 1: the loss is NaN\n")), "{text}");
+        let text = table(&results, Style::Markdown);
+        assert!(text.ends_with(&format!("{told}\n- RLHF, seed 1: the loss is NaN\n")), "{text}");
     }
 
     #[test]

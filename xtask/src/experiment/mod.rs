@@ -7,8 +7,8 @@ pub(crate) mod inputs;
 mod phases;
 mod summary;
 
-use anyhow::Result;
-use tailguard_report::{Method, ResultsFile, Style, table, warnings};
+use anyhow::{Context, Result};
+use tailguard_report::{Diverged, Method, ResultsFile, Style, table, warnings};
 
 use crate::args::PresetName;
 use crate::failure::{Failure, say};
@@ -20,13 +20,15 @@ use phases::Stop;
 /// Runs all seeds, writes the results and the report, prints tables, warnings and samples.
 ///
 /// # Errors
-/// Whatever goes wrong on the way; a run that was asked to stop says how to go on.
+/// Whatever goes wrong on the way; a run that was asked to stop says how to go on. A method that diverges is an error at the very end: the
+/// others are trained and told all the same.
 pub(crate) fn run(prepared: Prepared) -> Result<()> {
     // the run begins only once there is nothing left that its settings could be refused for
     let inputs = Inputs::load(&prepared.config, &prepared.models, &prepared.device)?;
     let run = &prepared.open(inputs.digests.clone())?;
+    let mut diverged = Vec::new();
     for seed in run.config.seed_list() {
-        if let Err(error) = one_seed(run, &inputs, seed) {
+        if let Err(error) = one_seed(run, &inputs, seed, &mut diverged) {
             run.note_costs()?;
             return Err(match error.downcast::<Stop>() {
                 Ok(Stop) => Failure::new("stopped").hint(resume_command(&run.config, run.dir.path())).into(),
@@ -34,9 +36,9 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
             });
         }
     }
-    let results = summary::collect(run, &inputs)?;
+    let results = summary::collect(run, &inputs, diverged)?;
     results.write(&run.dir.results_path())?;
-    summary::write_tables(run)?;
+    summary::write_tables(run, &results)?;
     say(table(&results, Style::Plain))?;
     for warning in warnings(&results) {
         say(format_args!("warning: {warning}"))?;
@@ -47,23 +49,41 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
     if let Some(notice) = &results.notice {
         say(notice)?;
     }
-    summary::show_samples(run, &inputs)?;
+    summary::show_samples(run, &inputs, &results)?;
     run.note_costs()?;
     report::tell(run.dir.path())?;
     say(format_args!("run directory: {}", run.dir.path().display()))?;
-    Ok(())
+    match results.diverged.as_slice() {
+        [] => Ok(()),
+        [first, others @ ..] => {
+            let more = if others.is_empty() { String::new() } else { format!(", and {} more", others.len()) };
+            Err(Failure::new(format!("a training diverged: {first}{more}"))
+                .hint("the table and report.html have what did not")
+                .into())
+        }
+    }
 }
 
-fn one_seed(run: &Run, inputs: &Inputs, seed: u64) -> Result<()> {
+/// Trains and evaluates the methods with one seed. RLHF or RA-RLHF may diverge, which is added to `diverged`.
+fn one_seed(run: &Run, inputs: &Inputs, seed: u64, diverged: &mut Vec<Diverged>) -> Result<()> {
     if Method::ALL.iter().all(|&method| run.dir.evaluation_path(method, seed).is_file()) {
         return Ok(());
     }
-    let supervised = phases::supervised(run, inputs, seed)?;
+    let supervised =
+        phases::supervised(run, inputs, seed).with_context(|| format!("SFT, seed {seed}, from which the others begin"))?;
     phases::evaluated(run, inputs, (Method::Gpt2, seed), &inputs.base, &supervised)?;
     phases::evaluated(run, inputs, (Method::Sft, seed), &supervised, &supervised)?;
     for method in [Method::Rlhf, Method::RaRlhf] {
-        let policy = phases::reinforced(run, inputs, (method, seed), &supervised)?;
-        phases::evaluated(run, inputs, (method, seed), &policy, &supervised)?;
+        let trained = phases::reinforced(run, inputs, (method, seed), &supervised);
+        let done = trained.and_then(|policy| phases::evaluated(run, inputs, (method, seed), &policy, &supervised));
+        match done {
+            Err(error) if phases::is_divergence(&error) => {
+                let lost = Diverged { method, seed, reason: format!("{error:#}") };
+                tracing::warn!("{lost}");
+                diverged.push(lost);
+            }
+            other => other?,
+        }
     }
     Ok(())
 }

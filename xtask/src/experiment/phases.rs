@@ -5,14 +5,15 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::module::Module;
 use tailguard_checkpoint::{ModelDir, WeightType, recover_dir, write_dir};
 use tailguard_gpt2::{Gpt2, Gpt2Error};
+use tailguard_metrics::MetricsError;
 use tailguard_ppo::{IterationStats, PpoConfig, PpoError, SftConfig, Trainer, TrainingState};
 use tailguard_report::{EventLog, LogRow, Method, TrainingLog, read_log};
 use tailguard_risk::{RiskLevel, ScheduleConfig, SoftRiskSchedule};
-use tailguard_rollout::Rollout;
+use tailguard_rollout::{Rollout, RolloutError};
 
 use super::evaluate::evaluate;
 use super::inputs::Inputs;
@@ -115,6 +116,16 @@ pub(crate) fn reinforced(run: &Run, inputs: &Inputs, (method, seed): (Method, u6
     Ok(policy.gpt2)
 }
 
+/// Whether a policy was lost in training, and not something that would hold for any policy: the numbers of the training itself, or of the
+/// policy that it left, are not finite.
+pub(crate) fn is_divergence(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<PpoError>().is_some_and(PpoError::is_divergence)
+            || matches!(cause.downcast_ref(), Some(RolloutError::NotFinite { .. }))
+            || matches!(cause.downcast_ref(), Some(MetricsError::NotFinite { .. }))
+    })
+}
+
 /// Evaluates a method unless its figures are there.
 pub(crate) fn evaluated(run: &Run, inputs: &Inputs, (method, seed): (Method, u64), model: &Gpt2, reference: &Gpt2) -> Result<()> {
     if run.dir.evaluation_path(method, seed).is_file() {
@@ -124,7 +135,9 @@ pub(crate) fn evaluated(run: &Run, inputs: &Inputs, (method, seed): (Method, u64
         return Err(Stop.into());
     }
     tracing::info!("evaluating {method}, seed {seed}");
-    evaluate(inputs, &run.config, &run.dir, (method, seed), model, reference)?;
+    evaluate(inputs, &run.config, &run.dir, (method, seed), model, reference).with_context(|| {
+        format!("the policy after its training cannot be evaluated (learning_rate = {})", run.config.ppo.learning_rate)
+    })?;
     Ok(())
 }
 
