@@ -208,6 +208,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("sft.learning_rate", Kind::Number(POSITIVE)),
     ("sft.weight_decay", Kind::Number(NOT_NEGATIVE)),
     ("sft.text_tokens", Kind::Count(2)),
+    ("sft.end_token", Kind::Flag),
     ("ppo.iterations", Kind::Count(1)),
     ("ppo.batch_size", Kind::Count(1)),
     ("ppo.minibatch_size", Kind::Count(1)),

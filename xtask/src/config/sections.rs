@@ -140,6 +140,8 @@ pub(crate) struct SftSection {
     pub(crate) weight_decay: f64,
     /// Texts are cut to this many tokens.
     pub(crate) text_tokens: usize,
+    /// Texts that are not cut end in the end token.
+    pub(crate) end_token: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -83,7 +83,11 @@ impl Inputs {
         check_counts(config, &train, &evaluation)?;
         let good = |record: &&Record| record.label == 1;
         let good_texts: Vec<String> = train.iter().filter(good).map(Record::whole).collect();
-        let sft_texts = encode(&tokenizer, &good_texts, config.sft.text_tokens.min(base.config().n_positions))?;
+        let text_tokens = config.sft.text_tokens.min(base.config().n_positions);
+        let mut sft_texts = encode(&tokenizer, &good_texts, text_tokens)?;
+        if config.sft.end_token {
+            end_whole_texts(&mut sft_texts, text_tokens, end_token(&base)?);
+        }
 
         let order = shuffled(evaluation.len(), EVALUATION_ORDER);
         let chosen: Vec<String> = order.iter().take(config.evaluation.prompts).map(|&row| evaluation[row].text.clone()).collect();
@@ -286,8 +290,19 @@ fn dataset(config: &RunConfig, split: Split) -> Result<Dataset> {
     Ok(Dataset { records: at_least(dataset.records, data.min_chars), ..dataset })
 }
 
+/// The token that ends a text.
+fn end_token(base: &Gpt2) -> Result<u32> {
+    base.config().eos_token_id.context("the policy's config.json has no eos_token_id")
+}
+
+/// Puts the end token behind the texts that end within `limit` tokens; one that was cut there goes on, and has no end.
+fn end_whole_texts(texts: &mut [Vec<u32>], limit: usize, end: u32) {
+    for ids in texts.iter_mut().filter(|ids| ids.len() < limit) {
+        ids.push(end);
+    }
+}
+
 fn sampling(config: &RunConfig, base: &Gpt2) -> Result<SamplingConfig> {
-    let end = || base.config().eos_token_id.context("the policy's config.json has no eos_token_id");
     #[expect(clippy::cast_possible_truncation, reason = "sampling works in single precision")]
     let (temperature, top_p) = (config.sampling.temperature as f32, config.sampling.top_p as f32);
     Ok(SamplingConfig {
@@ -297,9 +312,22 @@ fn sampling(config: &RunConfig, base: &Gpt2) -> Result<SamplingConfig> {
         max_new_tokens: config.sampling.max_new_tokens,
         min_new_tokens: config.sampling.min_new_tokens,
         end_of_text: match config.sampling.end_of_text {
-            EndToken::Stop => EndOfText::Stop(end()?),
-            EndToken::Mask => EndOfText::Mask(end()?),
+            EndToken::Stop => EndOfText::Stop(end_token(base)?),
+            EndToken::Mask => EndOfText::Mask(end_token(base)?),
         },
         greedy: false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_end_get_the_end_token_and_cut_ones_do_not() {
+        // cut to 3 tokens, so that a text of three may go on
+        let mut texts = vec![vec![], vec![5], vec![5, 6], vec![5, 6, 7]];
+        end_whole_texts(&mut texts, 3, 0);
+        assert_eq!(texts, [vec![0], vec![5, 0], vec![5, 6, 0], vec![5, 6, 7]]);
+    }
 }
