@@ -30,7 +30,7 @@ pub(crate) enum Command {
     /// Train with the settings of one TOML file
     Train(TrainArgs),
     /// Judge generated texts of any tool, or a model on a task's prompts
-    Evaluate(EvaluateArgs),
+    Evaluate(Box<EvaluateArgs>),
     /// Continue a prompt in the terminal
     Sample(SampleArgs),
     /// Write the page of each run, report.html, anew

@@ -51,14 +51,14 @@ pub(super) fn left_out(evaluation: &Evaluation) -> Vec<String> {
         let EvaluatedMethod { rows, missing_responses: missing, .. } = *method;
         (missing > 0).then(|| format!("{name}: {missing} of {rows} rows have no text"))
     });
-    let scores: [(&str, &str, fn(&EvaluatedMethod) -> LeftOut); 3] = [
-        ("score", "the reward", |method| method.reward_left_out),
-        ("score of the prompt", "the tail", |method| method.prompt_score_left_out),
-        ("score by the judge", "the judge", |method| method.judge_left_out),
-    ];
-    for (what, figure, left_out) in scores {
+    for (place, (what, figure)) in
+        [("score", "the reward"), ("score of the prompt", "the tail"), ("score by the judge", "the judge")]
+            .into_iter()
+            .enumerate()
+    {
         notes.extend(of_all(&|name, method| {
-            let LeftOut { missing, not_finite } = left_out(method);
+            let left_out = [method.reward_left_out, method.prompt_score_left_out, method.judge_left_out];
+            let LeftOut { missing, not_finite } = left_out[place];
             let said =
                 format!("of {} rows, {missing} have no {what} and {not_finite} have one that is NaN or infinite", method.rows);
             (missing + not_finite > 0).then(|| format!("{name}: {said}; {figure} leaves them out"))
