@@ -253,9 +253,10 @@ fn an_evaluation_has_its_page() {
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert_eq!(run(folder.path(), &["report", "judged"]).code, Some(0));
     let page = fs::read_to_string(folder.path().join("judged/report.html")).unwrap();
-    let gain = "<tr data-gain=\"=dpo/ppo\"><th scope=\"row\"><span class=\"name\">=dpo − ppo</span></th><td>29</td><td>+1.00 ";
+    let gain = "<tr data-gain=\"=dpo/ppo\"><th scope=\"row\"><span class=\"name\">=dpo − ppo</span></th><td>29</td><td data-key=\"reward\"";
     for said in [
         gain,
+        ">+1.00 <span",
         "lowest 20\u{a0}% of prompts",
         "CVaR 20\u{a0}%",
         "length (words)",
