@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tailguard_report::{Comparison, Method, Results, ResultsFile, number};
+use tailguard_report::{Comparison, Method, Results, ResultsFile, cell, gain, number};
 
 use crate::browser::{Browser, rewrite};
 use crate::program::run;
@@ -52,18 +52,20 @@ fn figures_are_those_of_the_results(browser: &Browser, dir: &Path) {
                 "perplexity_human" | "perplexity_generated" | "length" => 1,
                 _ => 3,
             };
-            let cell = format!("td[data-method=\"{}\"][data-key=\"{key}\"]", method.name());
-            let shown = browser.text(&format!("return document.querySelector('{cell}').innerText"));
-            let expected = minus(&format!("{} ± {}", number(figure.mean, digits), number(figure.std, digits)));
+            let place = format!("td[data-method=\"{}\"][data-key=\"{key}\"]", method.name());
+            let shown = browser.text(&format!("return document.querySelector('{place}').innerText"));
+            let expected = minus(&cell(figure, digits));
             assert_eq!(shown, expected, "{method}: {key}");
         }
     }
-    assert_eq!(results.comparisons.len(), 2);
-    for Comparison { method, over, prompts, reward, tail } in &results.comparisons {
+    assert_eq!(results.comparisons.len(), 3);
+    for comparison in &results.comparisons {
+        let Comparison { method, over, prompts, .. } = comparison;
         let cells = format!("document.querySelectorAll('tr[data-gain=\"{method}/{over}\"] td')");
         let shown = browser.script(&format!("return Array.from({cells}).map((cell) => cell.innerText)"));
-        let tail = tail.as_ref().map_or("–".to_owned(), |tail| minus(&tail.to_string()));
-        assert_eq!(shown, json!([prompts.to_string(), minus(&reward.to_string()), tail]), "{method} over {over}");
+        let differences = comparison.differences().map(|(_, _, digits, figure)| minus(&gain(figure, digits)));
+        let expected: Vec<String> = std::iter::once(prompts.to_string()).chain(differences).collect();
+        assert_eq!((shown, expected.len()), (json!(expected), 9), "{method} over {over}");
     }
     let tail = browser.script("return document.querySelectorAll('#texts tbody tr:not([hidden])').length");
     assert_eq!(tail, results.tail.prompts, "a row for each prompt of the tail");
@@ -251,9 +253,10 @@ fn an_evaluation_has_its_page() {
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert_eq!(run(folder.path(), &["report", "judged"]).code, Some(0));
     let page = fs::read_to_string(folder.path().join("judged/report.html")).unwrap();
-    let gain = "<tr data-gain=\"=dpo/ppo\"><th scope=\"row\"><span class=\"name\">=dpo − ppo</span></th><td>29</td><td>+1.00 ";
+    let gain = "<tr data-gain=\"=dpo/ppo\"><th scope=\"row\"><span class=\"name\">=dpo − ppo</span></th><td>29</td><td data-key=\"reward\"";
     for said in [
         gain,
+        ">+1.00 <span",
         "lowest 20\u{a0}% of prompts",
         "CVaR 20\u{a0}%",
         "length (words)",

@@ -1,5 +1,6 @@
 //! The smoke preset of every task from end to end: what it leaves behind, and that it gives the same numbers again.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -106,7 +107,7 @@ fn check(task: &str, other_tails: &[f64], notice: Option<&str>) {
 /// What a method gains over another is the mean difference over the same prompts, in the tail too.
 fn check_comparisons(results: &Results, rows: &[Generation]) {
     let compared: Vec<_> = results.comparisons.iter().map(|c| (c.method.as_str(), c.over.as_str())).collect();
-    assert_eq!(compared, [("ra_rlhf", "rlhf"), ("rlhf", "sft")]);
+    assert_eq!(compared, [("ra_rlhf", "rlhf"), ("rlhf", "sft"), ("ra_rlhf", "sft")]);
     for comparison in &results.comparisons {
         let rewards = |name: &str, in_tail: bool| {
             let of = rows.iter().filter(|row| row.method.name() == name && (!in_tail || row.prompt_score <= 0.0));
@@ -116,8 +117,19 @@ fn check_comparisons(results: &Results, rows: &[Generation]) {
             let (left, right) = (rewards(&comparison.method, in_tail), rewards(&comparison.over, in_tail));
             let mean = left.iter().zip(&right).map(|(left, right)| left - right).sum::<f64>() / left.len() as f64;
             assert!((difference.mean - mean).abs() < 1e-9, "{comparison:?}: {mean}");
-            assert!(difference.ci95[0] <= mean && mean <= difference.ci95[1] && difference.seeds_ci95.is_none());
+            let [low, high] = difference.ci95.unwrap();
+            assert!(low <= mean && mean <= high && difference.seeds_std.is_none());
         }
+        // whatever is measured of both is compared, on the same prompts or human texts
+        let figures = |name: &str| results.methods[&Method::named(name).unwrap()].figures().collect::<BTreeMap<_, _>>();
+        let (own, others) = (figures(&comparison.method), figures(&comparison.over));
+        let keys: Vec<&str> = comparison.differences().map(|(key, ..)| key).collect();
+        assert_eq!(keys, ["reward", "tail", "cvar", "judge", "judge_tail", "perplexity_human", "perplexity_generated", "kl"]);
+        for (key, _, _, difference) in comparison.differences().filter(|(key, ..)| *key != "cvar") {
+            let expected = own[key].mean - others[key].mean;
+            assert!((difference.mean - expected).abs() < 1e-6 * (1.0 + own[key].mean.abs()), "{key}: {difference:?}, {expected}");
+        }
+        assert!(comparison.cvar_share.is_some_and(|share| [0.2, 0.4].contains(&share)), "{comparison:?}");
     }
 }
 

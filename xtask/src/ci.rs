@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tailguard_report::{Figure, Method, Results, ResultsFile};
 
 use crate::args::CiArgs;
@@ -132,7 +132,7 @@ fn check_smoke(task: &Task, out: &Path) -> Result<()> {
         "results.json is of another run: {results:?}"
     );
     ensure!(results.tail.prompts > 0, "results.json has no tail: {:?}", results.tail);
-    ensure!(results.comparisons.len() == 2, "results.json lacks comparisons: {:?}", results.comparisons);
+    ensure!(results.comparisons.len() == 3, "results.json lacks comparisons: {:?}", results.comparisons);
     for method in Method::ALL {
         let figures = results.methods.get(&method).with_context(|| format!("results.json lacks {method}"))?;
         for (key, figure) in figures.figures() {
@@ -141,10 +141,11 @@ fn check_smoke(task: &Task, out: &Path) -> Result<()> {
                 "perplexity_human" | "perplexity_generated" | "length" => (1.0, f64::INFINITY),
                 _ => (0.0, 1.0),
             };
-            let Figure { mean, std, ci95: [low, high] } = figure;
-            let is_finite = [mean, std, low, high].into_iter().all(f64::is_finite);
+            let Figure { mean, ci95: Some([low, high]), se: Some(_), seeds_std: Some(_) } = figure else {
+                bail!("{method}: {key} of two seeds is {figure:?}");
+            };
             let in_range = (least..=most).contains(&mean) && low <= mean && mean <= high;
-            ensure!(is_finite && in_range, "{method}: {key} is {figure:?}, expected {least} to {most}");
+            ensure!(in_range, "{method}: {key} is {figure:?}, expected {least} to {most}");
         }
         for tail in &figures.other_tails {
             ensure!(tail.reward.is_some() == (tail.prompts > 0), "{method}: {tail:?}");

@@ -6,7 +6,7 @@
 
 use std::{env, error::Error, fs};
 
-use tailguard_metrics::{Bootstrap, bootstrap, buckets, curve, mean_of_lowest, tail};
+use tailguard_metrics::{Scale, buckets, curve, mean, mean_of_lowest, mean_over_seeds, tail};
 
 const SAMPLE: &str = "prompt_score,reward\n-3.2,-1.9\n0.4,1.1\n-2.7,-0.8\n1.9,2.4\n-0.3,0.2\n2.8,2.6\n-1.1,0.9\n0.8,0.7\n";
 
@@ -22,8 +22,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         rewards.push(reward.trim().parse::<f64>()?);
     }
 
-    let summary = bootstrap(&rewards, Bootstrap { resamples: 2000, seed: 0 })?;
-    println!("reward  {:6.3}  95 % interval {:.3} to {:.3}", summary.mean, summary.ci95[0], summary.ci95[1]);
+    // a line is a prompt
+    let by_prompt = rewards.iter().copied().enumerate().collect();
+    let interval = mean_over_seeds(&[by_prompt], Scale::Any)?.and_then(|figure| figure.ci95);
+    let interval = interval.map_or_else(String::new, |[low, high]| format!("  95 % interval {low:.3} to {high:.3}"));
+    println!("reward  {:6.3}{interval}", mean(&rewards)?);
     let tail = tail(&rewards, &scores, threshold)?;
     println!("tail    {:6.3}  {} prompts score {threshold} or less", tail.mean.unwrap_or(f64::NAN), tail.count);
     let worst = rewards.len().div_ceil(4);

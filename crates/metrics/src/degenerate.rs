@@ -4,7 +4,11 @@
 
 use std::collections::HashMap;
 
-use crate::{MetricsError, distinct_per_text, error::check_texts, words::is_space};
+use crate::{
+    Influences, MetricsError, distinct_per_text,
+    error::{check_prompts, check_texts},
+    words::is_space,
+};
 
 /// Which texts have a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +67,6 @@ pub fn empty<T: AsRef<str>>(texts: &[T]) -> Result<Flagged, MetricsError> {
 
 /// Flags the texts that another text of the list equals, white space at both ends aside: of two that are alike, both.
 ///
-/// Whether a text is flagged depends on the whole list, so flag first and resample the flags.
-///
 /// # Errors
 /// [`MetricsError::TooFew`] for no texts.
 ///
@@ -78,14 +80,62 @@ pub fn empty<T: AsRef<str>>(texts: &[T]) -> Result<Flagged, MetricsError> {
 /// ```
 pub fn duplicated<T: AsRef<str>>(texts: &[T]) -> Result<Flagged, MetricsError> {
     check_texts(texts)?;
-    let mut copies: HashMap<&str, usize> = HashMap::new();
-    for text in texts {
-        *copies.entry(trimmed(text)).or_default() += 1;
-    }
-    Ok(Flagged { flags: texts.iter().map(|text| copies[trimmed(text)] > 1).collect() })
+    let copies = numbered(texts);
+    Ok(Flagged { flags: copies.of.iter().map(|&text| copies.counts[text] > 1).collect() })
 }
 
-fn trimmed(text: &impl AsRef<str>) -> &str {
+/// The share of texts that [`duplicated`] flags, and what each prompt does to it: whether a text has a copy depends on the others, so
+/// that one prompt at a time is left out with all of its texts. `prompts` has the number of each text's prompt.
+///
+/// # Errors
+/// [`MetricsError::TooFew`] for no texts; [`MetricsError::Unpaired`] unless there is a prompt for each text.
+///
+/// ```
+/// # use tailguard_metrics::duplicates;
+/// assert_eq!(duplicates(&["a", "b", "a", "c"], &[0, 0, 1, 1])?.value(), 0.5);
+/// # Ok::<(), tailguard_metrics::MetricsError>(())
+/// ```
+pub fn duplicates<T: AsRef<str>>(texts: &[T], prompts: &[usize]) -> Result<Influences, MetricsError> {
+    check_texts(texts)?;
+    check_prompts(prompts, texts.len())?;
+    let copies = numbered(texts);
+    let flagged = |count: usize| if count > 1 { count } else { 0 };
+    let all: usize = copies.counts.iter().map(|&count| flagged(count)).sum();
+    let mut pairs: Vec<(usize, usize)> = prompts.iter().copied().zip(copies.of).collect();
+    pairs.sort_unstable();
+    let share = |flagged: usize, texts: usize| if texts == 0 { 0.0 } else { flagged as f64 / texts as f64 };
+    let without = |pairs: &[(usize, usize)]| {
+        let same = pairs.chunk_by(|one, other| one == other).map(|same| (copies.counts[same[0].1], same.len()));
+        let lost: usize = same.map(|(count, own)| flagged(count) - flagged(count - own)).sum();
+        (pairs[0].0, share(all - lost, texts.len() - pairs.len()))
+    };
+    let without = pairs.chunk_by(|(one, _), (other, _)| one == other).map(without).collect();
+    Ok(Influences::of_jackknife(share(all, texts.len()), without))
+}
+
+/// Texts by numbers that are the same for equal texts.
+struct Copies {
+    /// The number of each text.
+    of: Vec<usize>,
+    /// How often a text of that number comes.
+    counts: Vec<usize>,
+}
+
+fn numbered<T: AsRef<str>>(texts: &[T]) -> Copies {
+    let mut numbers: HashMap<&str, usize> = HashMap::new();
+    let mut copies = Copies { of: Vec::with_capacity(texts.len()), counts: Vec::new() };
+    for text in texts {
+        let number = *numbers.entry(trimmed(text)).or_insert(copies.counts.len());
+        if number == copies.counts.len() {
+            copies.counts.push(0);
+        }
+        copies.counts[number] += 1;
+        copies.of.push(number);
+    }
+    copies
+}
+
+fn trimmed<T: AsRef<str>>(text: &T) -> &str {
     text.as_ref().trim_matches(is_space)
 }
 
@@ -138,6 +188,22 @@ mod tests {
             prop_assert_eq!(repeating(&texts, n).unwrap().flags, texts.iter().map(repeats).collect::<Vec<_>>());
             prop_assert_eq!(empty(&texts).unwrap().flags, texts.iter().map(|text| text.trim().is_empty()).collect::<Vec<_>>());
             prop_assert_eq!(duplicated(&texts).unwrap().flags, (0..texts.len()).map(again).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn duplicates_are_left_out_prompt_by_prompt(texts in vec(("[ab]{0,2}", 0_usize..5), 1..14)) {
+            let (texts, prompts): (Vec<String>, Vec<usize>) = texts.into_iter().unzip();
+            let found = duplicates(&texts, &prompts).unwrap();
+            prop_assert!((found.value() - duplicated(&texts).unwrap().share()).abs() < 1e-12);
+            let without = |prompt: usize| {
+                let kept = texts.iter().zip(&prompts).filter(|(_, other)| **other != prompt);
+                duplicated(&kept.map(|(text, _)| text).collect::<Vec<_>>()).map_or(0.0, |flagged| flagged.share())
+            };
+            let shares: Vec<f64> = found.parts().iter().map(|(prompt, _)| without(*prompt)).collect();
+            let (mean, count) = (shares.iter().sum::<f64>() / shares.len() as f64, shares.len() as f64);
+            for (part, share) in found.parts().iter().zip(shares) {
+                prop_assert!((part.1 - (mean - share) * (count - 1.0) / count).abs() < 1e-12);
+            }
         }
 
         #[test]

@@ -71,6 +71,14 @@ pub(crate) fn check_texts<T>(texts: &[T]) -> Result<(), MetricsError> {
     if texts.is_empty() { Err(MetricsError::TooFew { what: "texts", needed: 1, found: 0 }) } else { Ok(()) }
 }
 
+/// Refuses texts that have not a prompt each.
+pub(crate) fn check_prompts(prompts: &[usize], texts: usize) -> Result<(), MetricsError> {
+    if prompts.len() == texts {
+        return Ok(());
+    }
+    Err(MetricsError::Unpaired { left: "prompts", left_len: prompts.len(), right: "texts", right_len: texts })
+}
+
 /// Refuses the first value that is not finite.
 pub(crate) fn check_finite(what: &'static str, values: impl IntoIterator<Item = f64>) -> Result<(), MetricsError> {
     match values.into_iter().enumerate().find(|(_, value)| !value.is_finite()) {

@@ -4,23 +4,21 @@
 use std::collections::HashMap;
 
 use crate::{
-    MetricsError, Summary,
+    Influences, MetricsError,
     distinct::{Distinct, check_ngrams},
-    error::check_range,
-    moments::mean_of,
+    error::{check_prompts, check_range},
     words::words,
 };
 
 /// The n-grams of texts, numbered from 0; words and n-grams are those of [`distinct`](crate::distinct).
 ///
-/// The texts are looked at once, for their distinct-n and for how far it can be trusted.
+/// The texts are looked at once, for their distinct-n and for what each prompt does to it.
 ///
 /// ```
 /// # use tailguard_metrics::NumberedNGrams;
 /// let ngrams = NumberedNGrams::new(&["a good film", "a good cast", "very good"], 2)?;
 /// assert_eq!((ngrams.all().unique, ngrams.all().total), (4, 5));
-/// let [low, high] = ngrams.summary()?.ci95;
-/// assert!(low < 0.8 && high == 1.0); // no share is higher
+/// assert_eq!(ngrams.influences(&[0, 1, 2])?.value(), 0.8);
 /// # Ok::<(), tailguard_metrics::MetricsError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +30,6 @@ pub struct NumberedNGrams {
     /// Different n-grams.
     unique: usize,
 }
-
-/// Groups of texts that [`NumberedNGrams::summary`] leaves out in turn, at most.
-const GROUPS: usize = 100;
 
 impl NumberedNGrams {
     /// Numbers the n-grams of texts.
@@ -51,53 +46,41 @@ impl NumberedNGrams {
         Distinct { unique: self.unique, total: self.numbers.len() }
     }
 
-    /// [`Distinct::ratio`] with its [`standard_error`](Self::standard_error) over up to 100 groups of texts and the interval of
-    /// the normal distribution. Resampled texts would repeat themselves, so the bootstrap has no such interval.
+    /// [`Distinct::ratio`] and what each prompt does to it: the jackknife that leaves out one prompt at a time, with all of its texts. In
+    /// time it costs about one count. `prompts` has the number of each text's prompt: texts of one prompt are alike.
     ///
     /// # Errors
-    /// [`MetricsError::OutOfRange`] for a single text.
-    pub fn summary(&self) -> Result<Summary, MetricsError> {
-        let std = self.standard_error(self.ends.len().min(GROUPS))?;
-        Ok(Summary::normal(self.all().ratio(), std).of_share())
-    }
-
-    /// Standard error of [`Distinct::ratio`] over texts: the jackknife that leaves out one of `groups` groups of texts at a time. In time
-    /// it costs about one count, however many groups there are. (Shao and Tu, The Jackknife and Bootstrap, 1995, chapter 2.)
-    ///
-    /// Text `i` is in group `i mod groups`.
-    ///
-    /// # Errors
-    /// [`MetricsError::OutOfRange`] unless there are 2 to as many groups as texts.
+    /// [`MetricsError::Unpaired`] unless there is a prompt for each text; [`MetricsError::OutOfRange`] for a number above 2^32 - 2.
     ///
     /// ```
-    /// # use tailguard_metrics::NumberedNGrams;
-    /// let alike = NumberedNGrams::new(&["a b c"; 10], 1)?;
-    /// assert!(alike.standard_error(10)? < 0.04); // three of 27 words without any one text
+    /// # use tailguard_metrics::{NumberedNGrams, Scale, estimate};
+    /// let texts = ["a b c", "a b d", "e f g", "e f h"];
+    /// let se = |prompts| Ok(estimate(&[NumberedNGrams::new(&texts, 1)?.influences(prompts)?], Scale::Share)?.se);
+    /// assert!(se(&[0, 0, 1, 1])? > se(&[0, 1, 2, 3])?);
     /// # Ok::<(), tailguard_metrics::MetricsError>(())
     /// ```
-    pub fn standard_error(&self, groups: usize) -> Result<f64, MetricsError> {
-        check_range("groups", groups, 2, self.ends.len())?;
-        // for each n-gram the group that alone has it
+    pub fn influences(&self, prompts: &[usize]) -> Result<Influences, MetricsError> {
+        check_prompts(prompts, self.ends.len())?;
+        // for each n-gram the prompt that alone has it
         let (none, many) = (u32::MAX, u32::MAX - 1);
         let mut owner = vec![none; self.unique];
-        let mut totals = vec![0_usize; groups];
-        for text in 0..self.ends.len() {
+        let mut without = vec![None; prompts.iter().max().map_or(0, |most| most + 1)];
+        for (text, &prompt) in prompts.iter().enumerate() {
             let numbers = self.of(text);
-            totals[text % groups] += numbers.len();
-            let group = small(text % groups)?;
+            without[prompt].get_or_insert_with(|| self.all()).total -= numbers.len();
+            let prompt = small(prompt)?;
             for &number in numbers {
                 let owner = &mut owner[number as usize];
-                *owner = if *owner == none || *owner == group { group } else { many };
+                *owner = if *owner == none || *owner == prompt { prompt } else { many };
             }
         }
-        let mut alone = vec![0_usize; groups];
-        owner.iter().filter(|&&owner| owner < many).for_each(|&group| alone[group as usize] += 1);
-        let without =
-            |group: usize| Distinct { unique: self.unique - alone[group], total: self.numbers.len() - totals[group] }.ratio();
-        let ratios: Vec<f64> = (0..groups).map(without).collect();
-        let mean = mean_of(&ratios);
-        let squares: f64 = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum();
-        Ok((squares * (groups - 1) as f64 / groups as f64).sqrt())
+        for prompt in owner.into_iter().filter(|&owner| owner < many) {
+            if let Some(without) = &mut without[prompt as usize] {
+                without.unique -= 1;
+            }
+        }
+        let ratio = |(prompt, without): (usize, Option<Distinct>)| Some((prompt, without?.ratio()));
+        Ok(Influences::of_jackknife(self.all().ratio(), without.into_iter().enumerate().filter_map(ratio).collect()))
     }
 
     fn of(&self, text: usize) -> &[u32] {
@@ -191,24 +174,53 @@ fn small(number: usize) -> Result<u32, MetricsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{distinct, std_population};
+    use crate::{Scale, distinct, estimate, moments::mean_of};
     use proptest::{collection::vec, prelude::*};
 
     proptest! {
         #[test]
-        fn the_standard_error_is_that_of_the_jackknife(texts in vec("[abc ]{0,14}", 2..12), n in 1_usize..4) {
-            let ngrams = NumberedNGrams::new(&texts, n).unwrap();
-            for groups in [2, texts.len()] {
-                let without = |group: usize| {
-                    let others: Vec<&String> = texts.iter().enumerate().filter(|(text, _)| text % groups != group).map(|(_, text)| text).collect();
-                    distinct(&others, n).unwrap().ratio()
-                };
-                let ratios: Vec<f64> = (0..groups).map(without).collect();
-                let expected = std_population(&ratios).unwrap() * ((groups - 1) as f64).sqrt();
-                prop_assert!((ngrams.standard_error(groups).unwrap() - expected).abs() < 1e-12);
+        fn influences_are_those_of_the_plain_jackknife(texts in vec(("[abc ]{0,14}", 0_usize..5), 2..14), n in 1_usize..4) {
+            let (texts, prompts): (Vec<String>, Vec<usize>) = texts.into_iter().unzip();
+            let found = NumberedNGrams::new(&texts, n).unwrap().influences(&prompts).unwrap();
+            let mut numbers = prompts.clone();
+            numbers.sort_unstable();
+            numbers.dedup();
+            let without = |&prompt: &usize| {
+                let kept = texts.iter().zip(&prompts).filter(|(_, other)| **other != prompt);
+                distinct(&kept.map(|(text, _)| text).collect::<Vec<_>>(), n).map_or(0.0, Distinct::ratio)
+            };
+            let ratios: Vec<f64> = numbers.iter().map(without).collect();
+            let (mean, count) = (mean_of(&ratios), ratios.len() as f64);
+            let expected = numbers.iter().zip(&ratios).map(|(prompt, ratio)| (*prompt, (mean - ratio) * (count - 1.0) / count));
+            for (found, expected) in found.parts().iter().zip(expected) {
+                prop_assert!(found.0 == expected.0 && (found.1 - expected.1).abs() < 1e-12);
             }
-            prop_assert!(ngrams.standard_error(1).is_err() && ngrams.standard_error(texts.len() + 1).is_err());
+            prop_assert_eq!(found.parts().len(), numbers.len());
         }
+    }
+
+    #[test]
+    fn texts_of_a_prompt_are_no_further_prompts() {
+        // a hundred prompts, of which each has one response, eight times
+        let texts: Vec<String> =
+            (0..100).map(|prompt| format!("a b w{} x{} {}", prompt % 7, prompt * prompt % 31, prompt)).collect();
+        let often: Vec<&String> = texts.iter().flat_map(|text| [text; 8]).collect();
+        let numbers: Vec<usize> = (0..800).collect();
+        let error = |prompts: &[usize]| {
+            let influences = NumberedNGrams::new(&often, 2).unwrap().influences(prompts).unwrap();
+            estimate(&[influences], Scale::Share).unwrap().se.unwrap()
+        };
+        let (by_text, by_prompt) = (error(&numbers), error(&numbers.iter().map(|text| text / 8).collect::<Vec<_>>()));
+        let once = NumberedNGrams::new(&texts, 2).unwrap().influences(&numbers[..100]).unwrap();
+        let once = estimate(&[once], Scale::Share).unwrap().se.unwrap();
+        // the share of different pairs is an eighth, and so is its error
+        assert!((by_prompt - once / 8.0).abs() < 1e-9 && by_text < 0.8 * by_prompt, "{by_text} {by_prompt} {once}");
+    }
+
+    #[test]
+    fn a_text_without_a_prompt_is_refused() {
+        let ngrams = NumberedNGrams::new(&["a", "b"], 1).unwrap();
+        assert!(matches!(ngrams.influences(&[0]), Err(MetricsError::Unpaired { .. })));
     }
 
     #[test]

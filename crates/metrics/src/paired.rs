@@ -1,69 +1,103 @@
-//! What one method gains over another on the same prompts, and how far that can be trusted.
+//! What one method gains over another on the same prompts.
 
-use crate::{Bootstrap, MetricsError, clustered, over_seeds, paired_differences};
+use crate::{ByPrompt, Estimate, Influences, MetricsError, Scale, estimate};
 
-/// What one method gains over another.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Gain {
-    /// Mean difference, left less right.
-    pub mean: f64,
-    /// Its standard error over prompts.
-    pub std: f64,
-    /// Its 95 % interval over prompts.
-    pub ci95: [f64; 2],
-    /// Its 95 % interval over seeds; `None` for one seed.
-    pub seeds_ci95: Option<[f64; 2]>,
-}
-
-/// The paired bootstrap of two methods: `left` and `right` have one row per seed and in it one value per prompt, the same prompts and
-/// seeds in the same order.
+/// The values of two methods, seed by seed, on the prompts that both have in all of these seeds.
 ///
-/// The values of a prompt are averaged over the seeds, the differences of these averages are taken prompt by prompt, and the
-/// *prompts* are resampled (more than [`MANY`](crate::MANY) are not: see [`clustered`]): what makes a prompt hard for both
-/// methods cancels. `ci95` therefore says how far the gain depends on the choice of prompts (and on the samples drawn for
-/// them), **given the policies that these seeds have trained**. It does not say what another training run would give, and with
-/// many prompts it is narrow however much the seeds differ. That is what `seeds_ci95` is for: Student's t interval of the gain
-/// of each seed (the prompts fixed), which needs two seeds and is wide with few. A claim about a method, rather than about a
-/// policy, should rest on the wider of the two.
+/// What makes a prompt hard for both methods cancels in the difference, and so does what a seed does to both. The gain over all seeds
+/// has the interval of [`estimate`]: over prompts and seeds together.
 ///
-/// # Errors
-/// [`MetricsError::Unpaired`] where seeds or prompts do not match; [`MetricsError::TooFew`] for no seed or fewer than two prompts, as
-/// one difference has no spread; [`MetricsError::NotFinite`]; [`MetricsError::OutOfRange`] for fewer than 40 resamples.
-///
-/// # Example
 /// ```
-/// # use tailguard_metrics::{Bootstrap, paired_bootstrap};
-/// let better = [vec![1.0, 2.1, 3.0, 4.2]]; // one seed, four prompts
-/// let worse = [vec![0.5, 1.5, 2.6, 3.6]];
-/// let gain = paired_bootstrap(&better, &worse, Bootstrap { resamples: 1000, seed: 0 })?;
-/// assert!((gain.mean - 0.525).abs() < 1e-12);
-/// assert!(gain.ci95[0] >= 0.4 && gain.ci95[1] <= 0.61 && gain.seeds_ci95.is_none());
+/// # use tailguard_metrics::Pairs;
+/// let better = [vec![(0, 1.0), (1, 2.1), (2, 3.0), (3, 4.2)]]; // one seed, four prompts
+/// let worse = [vec![(0, 0.5), (1, 1.5), (2, 2.6), (3, 3.6), (4, -9.0)]];
+/// let pairs = Pairs::new(&better, &worse)?;
+/// let gain = pairs.mean_difference()?.unwrap();
+/// assert!(pairs.prompts() == 4 && (gain.value - 0.525).abs() < 1e-12);
+/// assert!(gain.ci95.is_some_and(|[low, high]| low > 0.3 && high < 0.75));
 /// # Ok::<(), tailguard_metrics::MetricsError>(())
 /// ```
-pub fn paired_bootstrap(left: &[Vec<f64>], right: &[Vec<f64>], settings: Bootstrap) -> Result<Gain, MetricsError> {
-    if left.len() != right.len() {
-        let (left_len, right_len) = (left.len(), right.len());
-        return Err(MetricsError::Unpaired { left: "seeds on the left", left_len, right: "seeds on the right", right_len });
+#[derive(Debug, Clone)]
+pub struct Pairs<'a> {
+    seeds: Vec<[&'a [ByPrompt]; 2]>,
+    /// Whether a prompt counts, by its number.
+    counts: Vec<bool>,
+}
+
+impl<'a> Pairs<'a> {
+    /// Of both methods the values of the same seeds, in the same order; prompts have the same numbers in all.
+    ///
+    /// # Errors
+    /// [`MetricsError::Unpaired`] for other numbers of seeds.
+    pub fn new(left: &'a [Vec<ByPrompt>], right: &'a [Vec<ByPrompt>]) -> Result<Self, MetricsError> {
+        if left.len() != right.len() {
+            let (left_len, right_len) = (left.len(), right.len());
+            return Err(MetricsError::Unpaired { left: "seeds on the left", left_len, right: "seeds on the right", right_len });
+        }
+        let most = left.iter().chain(right).flatten().map(|(prompt, _)| prompt + 1).max().unwrap_or(0);
+        // in how many of the lists so far a prompt is
+        let mut seen = vec![0_usize; most];
+        let mut lists = 0;
+        for values in left.iter().chain(right) {
+            for (prompt, _) in values {
+                if seen[*prompt] == lists {
+                    seen[*prompt] += 1;
+                }
+            }
+            lists += 1;
+        }
+        let seeds = left.iter().zip(right).map(|(left, right)| [left.as_slice(), right.as_slice()]).collect();
+        Ok(Self { seeds, counts: seen.into_iter().map(|count| count == lists).collect() })
     }
-    let rows = left.iter().zip(right).map(|(left, right)| paired_differences(left, right)).collect::<Result<Vec<_>, _>>()?;
-    let prompts = rows.first().map_or(0, Vec::len);
-    if rows.is_empty() {
-        return Err(MetricsError::TooFew { what: "seeds", needed: 1, found: 0 });
+
+    /// Only those of the prompts that are wanted, by their numbers.
+    #[must_use]
+    pub fn among(mut self, is_wanted: impl Fn(usize) -> bool) -> Self {
+        self.counts.iter_mut().enumerate().for_each(|(prompt, counts)| *counts &= is_wanted(prompt));
+        self
     }
-    if prompts < 2 {
-        return Err(MetricsError::TooFew { what: "prompts", needed: 2, found: prompts });
+
+    /// How many different prompts both have.
+    pub fn prompts(&self) -> usize {
+        self.counts.iter().filter(|&&counts| counts).count()
     }
-    if let Some(other) = rows.iter().find(|row| row.len() != prompts) {
-        let (left_len, right_len) = (prompts, other.len());
-        return Err(MetricsError::Unpaired { left: "prompts of the first seed", left_len, right: "of another", right_len });
+
+    /// The mean difference, left less right, prompt by prompt: of several texts of a prompt the mean counts. None for fewer than two
+    /// prompts.
+    ///
+    /// # Errors
+    /// [`MetricsError::NotFinite`].
+    pub fn mean_difference(&self) -> Result<Option<Estimate>, MetricsError> {
+        self.difference(|values| Influences::of_mean(&means(values)))
     }
-    let seeds = rows.len() as f64;
-    let of_prompt = |prompt: usize| (rows.iter().map(|row| row[prompt]).sum::<f64>() / seeds, 1);
-    let per_prompt: Vec<_> = (0..prompts).map(of_prompt).collect();
-    let over_prompts = clustered(&per_prompt, settings)?;
-    let per_seed: Vec<f64> = rows.iter().map(|row| row.iter().sum::<f64>() / prompts as f64).collect();
-    let seeds_ci95 = if per_seed.len() > 1 { Some(over_seeds(&per_seed)?.ci95) } else { None };
-    Ok(Gain { mean: over_prompts.mean, std: over_prompts.std, ci95: over_prompts.ci95, seeds_ci95 })
+
+    /// The difference of the means of the lowest values (`CVaR`), each method's own; of how many, `count` says from how many there
+    /// are. None for fewer than two prompts.
+    ///
+    /// # Errors
+    /// [`MetricsError::NotFinite`]; [`MetricsError::OutOfRange`] for a count of 0, or of more than there are.
+    pub fn difference_of_lowest(&self, count: impl Fn(usize) -> usize) -> Result<Option<Estimate>, MetricsError> {
+        self.difference(|values| Influences::of_lowest(&values, count(values.len())))
+    }
+
+    fn difference(
+        &self,
+        figure: impl Fn(Vec<ByPrompt>) -> Result<Influences, MetricsError>,
+    ) -> Result<Option<Estimate>, MetricsError> {
+        if self.prompts() < 2 || self.seeds.is_empty() {
+            return Ok(None);
+        }
+        let of = |values: &[ByPrompt]| figure(values.iter().copied().filter(|(prompt, _)| self.counts[*prompt]).collect());
+        let differences = self.seeds.iter().map(|[left, right]| Ok(of(left)?.less(&of(right)?)));
+        estimate(&differences.collect::<Result<Vec<_>, MetricsError>>()?, Scale::Any).map(Some)
+    }
+}
+
+/// The mean of each prompt's values.
+fn means(mut values: Vec<ByPrompt>) -> Vec<ByPrompt> {
+    values.sort_by_key(|(prompt, _)| *prompt);
+    let mean = |same: &[ByPrompt]| (same[0].0, same.iter().map(|(_, value)| value).sum::<f64>() / same.len() as f64);
+    values.chunk_by(|(one, _), (other, _)| one == other).map(mean).collect()
 }
 
 #[cfg(test)]
@@ -71,78 +105,90 @@ mod tests {
     use super::*;
     use proptest::{collection::vec, prelude::*};
 
-    const SETTINGS: Bootstrap = Bootstrap { resamples: 200, seed: 3 };
+    type Seeds = Vec<Vec<ByPrompt>>;
+
+    fn gain(left: &[Vec<ByPrompt>], right: &[Vec<ByPrompt>]) -> Estimate {
+        Pairs::new(left, right).unwrap().mean_difference().unwrap().unwrap()
+    }
+
+    fn by_prompt(rows: Vec<Vec<f64>>) -> Seeds {
+        rows.into_iter().map(|row| row.into_iter().enumerate().collect()).collect()
+    }
+
+    fn map(seeds: &Seeds, of: impl Fn(usize, f64) -> f64) -> Seeds {
+        seeds.iter().map(|seed| seed.iter().map(|&(prompt, value)| (prompt, of(prompt, value))).collect()).collect()
+    }
 
     /// Values of two methods: seeds, and in each as many prompts.
-    fn methods() -> impl Strategy<Value = (Vec<Vec<f64>>, Vec<Vec<f64>>)> {
+    fn methods() -> impl Strategy<Value = (Seeds, Seeds)> {
         (1_usize..4, 2_usize..30).prop_flat_map(|(seeds, prompts)| {
-            let values = || vec(vec(-9.0..9.0, prompts), seeds);
+            let values = || vec(vec(-9.0..9.0, prompts), seeds).prop_map(by_prompt);
             (values(), values())
         })
     }
 
-    fn near(a: f64, b: f64) -> bool {
-        (a - b).abs() < 1e-9
+    fn near(one: [f64; 2], other: [f64; 2]) -> bool {
+        (0..2).all(|end| (one[end] - other[end]).abs() < 1e-6 * (1.0 + one[end].abs()))
     }
 
     proptest! {
         #[test]
         fn the_other_way_round_it_is_a_loss((left, right) in methods()) {
-            let gain = paired_bootstrap(&left, &right, SETTINGS).unwrap();
-            let loss = paired_bootstrap(&right, &left, SETTINGS).unwrap();
-            prop_assert!(near(gain.mean, -loss.mean) && near(gain.std, loss.std));
-            prop_assert!(near(gain.ci95[0], -loss.ci95[1]) && near(gain.ci95[1], -loss.ci95[0]));
-            let [over, back] = [gain, loss].map(|gain| gain.seeds_ci95.unwrap_or_default());
-            prop_assert!(near(over[0], -back[1]) && near(over[1], -back[0]));
+            let (gain, loss) = (gain(&left, &right), gain(&right, &left));
+            let ([low, high], [below, above]) = (gain.ci95.unwrap(), loss.ci95.unwrap());
+            prop_assert!((gain.value + loss.value).abs() < 1e-9 && near([low, high], [-above, -below]));
         }
 
         #[test]
         fn a_method_gains_nothing_over_itself((left, _) in methods()) {
-            let gain = paired_bootstrap(&left, &left, SETTINGS).unwrap();
-            prop_assert!(near(gain.mean, 0.0) && near(gain.ci95[0], 0.0) && near(gain.ci95[1], 0.0));
+            let gain = gain(&left, &left);
+            prop_assert!(gain.value.abs() < 1e-12 && near(gain.ci95.unwrap(), [0.0, 0.0]));
         }
 
         #[test]
-        fn the_gain_is_the_difference_of_the_means_and_what_prompts_share_cancels((left, right) in methods(), shift in -9.0..9.0_f64) {
-            let mean = |rows: &[Vec<f64>]| rows.iter().flatten().sum::<f64>() / rows.iter().flatten().count() as f64;
-            let gain = paired_bootstrap(&left, &right, SETTINGS).unwrap();
-            prop_assert!(near(gain.mean, mean(&left) - mean(&right)));
-            let harder = |rows: &[Vec<f64>]| {
-                let row = |row: &Vec<f64>| row.iter().enumerate().map(|(prompt, value)| value + shift * prompt as f64).collect();
-                rows.iter().map(row).collect::<Vec<Vec<f64>>>()
-            };
-            let same = paired_bootstrap(&harder(&left), &harder(&right), SETTINGS).unwrap();
-            prop_assert!((same.mean - gain.mean).abs() < 1e-6 && (same.ci95[0] - gain.ci95[0]).abs() < 1e-6);
+        fn what_prompts_share_cancels((left, right) in methods(), shift in -9.0..9.0_f64) {
+            let harder = |seeds: &Seeds| map(seeds, |prompt, value| value + shift * prompt as f64);
+            let (plain, shifted) = (gain(&left, &right), gain(&harder(&left), &harder(&right)));
+            prop_assert!((plain.value - shifted.value).abs() < 1e-6 && near(plain.ci95.unwrap(), shifted.ci95.unwrap()));
         }
 
         #[test]
-        fn the_same_gain_everywhere_has_an_interval_of_one_point((left, _) in methods(), gain in -3.0..3.0_f64) {
-            let better: Vec<Vec<f64>> = left.iter().map(|row| row.iter().map(|value| value + gain).collect()).collect();
-            let found = paired_bootstrap(&better, &left, SETTINGS).unwrap();
-            prop_assert!(near(found.ci95[0], gain) && near(found.ci95[1], gain));
+        fn the_same_gain_everywhere_has_an_interval_of_one_point((left, _) in methods(), more in -3.0..3.0_f64) {
+            let found = gain(&map(&left, |_, value| value + more), &left);
+            prop_assert!(near(found.ci95.unwrap(), [more, more]), "{:?}", found);
+        }
+
+        #[test]
+        fn prompts_that_one_lacks_and_copies_of_texts_count_for_nothing((left, right) in methods()) {
+            let mut more: Seeds = left.iter().map(|seed| seed.repeat(2)).collect();
+            more[0].push((77, 5.0));
+            let (plain, other) = (gain(&left, &right), gain(&more, &right));
+            prop_assert!((plain.value - other.value).abs() < 1e-9 && near(plain.ci95.unwrap(), other.ci95.unwrap()));
         }
     }
 
     #[test]
-    fn what_is_no_pair_is_refused() {
-        let one = |values: &[f64]| vec![values.to_vec()];
-        let message = |left: &[Vec<f64>], right: &[Vec<f64>]| paired_bootstrap(left, right, SETTINGS).unwrap_err().to_string();
-        assert_eq!(message(&one(&[1.0]), &one(&[1.0])), "prompts: found 1, expected at least 2");
-        assert_eq!(message(&[], &[]), "seeds: found 0, expected at least 1");
-        let unpaired = message(&one(&[1.0, 2.0]), &[]);
-        assert_eq!(unpaired, "1 seeds on the left, but 0 seeds on the right: expected one for one");
-        assert!(message(&one(&[1.0, 2.0]), &one(&[1.0])).contains("expected one for one"));
-        assert!(message(&one(&[1.0, f64::NAN]), &one(&[1.0, 2.0])).contains("NaN"));
-        let ragged = [vec![1.0, 2.0], vec![1.0, 2.0, 3.0]];
-        assert!(message(&ragged, &ragged).contains("2 prompts of the first seed, but 3 of another"));
+    fn two_prompts_make_a_gain_and_one_does_not() {
+        let (better, worse) = (by_prompt(vec![vec![1.0, 2.0, 4.0]]), by_prompt(vec![vec![0.5, 1.0, 1.0]]));
+        let pairs = Pairs::new(&better, &worse).unwrap();
+        assert_eq!(pairs.clone().among(|prompt| prompt == 1).mean_difference(), Ok(None));
+        let two = pairs.clone().among(|prompt| prompt > 0).mean_difference().unwrap().unwrap();
+        assert!((two.value - 2.0).abs() < 1e-12, "{two:?}");
+        let lowest = pairs.difference_of_lowest(|_| 1).unwrap().unwrap();
+        assert!((lowest.value - 0.5).abs() < 1e-12, "{lowest:?}");
+        assert_eq!(Pairs::new(&[], &[]).unwrap().mean_difference(), Ok(None));
     }
 
     #[test]
-    fn seeds_that_differ_widen_the_interval_over_seeds_alone() {
-        let left = [vec![1.0, 1.1, 0.9, 1.0], vec![3.0, 3.1, 2.9, 3.0]];
-        let right = [vec![0.0; 4], vec![0.0; 4]];
-        let gain = paired_bootstrap(&left, &right, SETTINGS).unwrap();
-        assert!(gain.ci95[1] - gain.ci95[0] < 0.2, "{gain:?}");
-        assert!(gain.seeds_ci95.is_some_and(|[low, high]| high - low > 10.0), "{gain:?}");
+    fn seeds_must_match() {
+        let message = Pairs::new(&[vec![]], &[]).unwrap_err().to_string();
+        assert_eq!(message, "1 seeds on the left, but 0 seeds on the right: expected one for one");
+    }
+
+    #[test]
+    fn seeds_that_differ_widen_the_interval() {
+        let left = by_prompt(vec![vec![1.0, 1.1, 0.9, 1.0], vec![3.0, 3.1, 2.9, 3.0]]);
+        let gain = gain(&left, &map(&left, |_, _| 0.0));
+        assert!(gain.ci95.is_some_and(|[low, high]| high - low > 10.0), "{gain:?}");
     }
 }

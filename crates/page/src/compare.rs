@@ -9,7 +9,7 @@ use crate::charts::plain;
 use crate::clean;
 use crate::error::PageError;
 use crate::gains::Gains;
-use crate::model::{Policy, Run};
+use crate::model::{OLDER, Policy, Run};
 use crate::texts::Prompt;
 
 /// How far scores of the same prompt by the same model may lie apart: other batches and other machines round otherwise.
@@ -63,7 +63,7 @@ impl Comparison {
         for (place, run, policy) in self.rows() {
             let figure = |column: &TableColumn| run.results.figure(&policy.key, column.key);
             let cells = columns.iter().map(|column| {
-                let text = figure(column).map(|figure| cell(figure, column.digits, run.results.seeds.len()));
+                let text = figure(column).map(|figure| cell(figure, column.digits));
                 right(text.unwrap_or_else(|| "-".to_owned()))
             });
             table.add_row([Cell::new(letter(place)), Cell::new(&policy.label)].into_iter().chain(cells));
@@ -73,10 +73,19 @@ impl Comparison {
         for sentence in self.gains.iter().flat_map(|gains| gains.sentences(str::to_owned)) {
             text += &format!("{sentence}\n");
         }
+        for note in self.older() {
+            text += &format!("{note}\n");
+        }
         for difference in &self.differences {
             text += &format!("\nnot on the same prompts: {difference}");
         }
         if self.differences.is_empty() { text } else { text + "\n" }
+    }
+
+    /// Says of which runs the intervals are those of older versions.
+    pub(crate) fn older(&self) -> impl Iterator<Item = String> {
+        let older = self.runs.iter().enumerate().filter(|(_, run)| run.results.is_older);
+        older.map(|(place, _)| format!("Run {} is of an older version: {OLDER}.", letter(place)))
     }
 
     /// A row for every policy of every run.
@@ -218,6 +227,16 @@ mod tests {
         assert!(rows[0].trim_start().starts_with('A') && rows[0].contains("2.00 [1.75, 2.25]"), "{text}");
         assert!(rows[1].trim_start().starts_with('B') && rows[1].contains("0.00 [-0.25, 0.25]"), "{text}");
         assert!(text.contains("tail ≤ -2.5 (20 prompts)"), "{text}");
+    }
+
+    #[test]
+    fn a_run_of_an_older_version_is_told() {
+        let mut older = files(Kind::Seeds);
+        older.results = older.results.replace("\"se\"", "\"std\"");
+        let comparison = Comparison::new(vec![run(Kind::Seeds), Run::new(older).unwrap()], false).unwrap();
+        let text = comparison.table();
+        assert!(text.contains("Run B is of an older version: its intervals are over seeds alone"), "{text}");
+        assert!(!text.contains("Run A is of"), "{text}");
     }
 
     /// What is said, and the change to a run that makes it so.

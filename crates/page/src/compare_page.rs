@@ -137,7 +137,7 @@ impl Comparison {
                                 @for column in &columns {
                                     td data-run=(letter(place)) data-method=(clean::line(&policy.key)) data-key=(column.key) {
                                         @if let Some(figure) = run.results.figure(&policy.key, column.key) {
-                                            (shown(&cell(figure, column.digits, run.results.seeds.len()), false))
+                                            (shown(&cell(figure, column.digits), false))
                                         } @else { (NOTHING) }
                                     }
                                 }
@@ -145,7 +145,8 @@ impl Comparison {
                         } }
                     }
                 }
-                p.caption { "Cells of a run with several seeds are mean ± standard deviation over them; of one with one seed, mean and 95 % interval over prompts." }
+                p.caption { "Cells are means and their 95 % intervals, over prompts and seeds; of a run with one seed over prompts, given the policies that this seed has trained." }
+                @for note in self.older() { p.remark { (note) } }
                 @for gain in gains { p { (gain) } }
             }
         }
@@ -161,7 +162,7 @@ impl Comparison {
                 let aside = 0.12_f64.min(0.8 / policies.len() as f64) * (nth as f64 - (policies.len() as f64 - 1.0) / 2.0);
                 let point = |(place, run): (usize, &Run)| {
                     let Value { mean, ci95, .. } = run.results.figure(&policy.key, key)?;
-                    Some(Point { x: (place + 1) as f64 + aside, y: mean, range: Some(ci95) })
+                    Some(Point { x: (place + 1) as f64 + aside, y: mean, range: ci95 })
                 };
                 let points = self.runs.iter().enumerate().filter_map(point).collect();
                 Series { name: policy.label.clone(), style: style(policy.style), points, draw: Draw::Apart }
@@ -175,7 +176,7 @@ impl Comparison {
                 size: Size::Large,
             }
         };
-        let caption = "Means with their 95 % intervals, over seeds where a run has several, else over prompts.".to_owned();
+        let caption = "Means with their 95 % intervals, over prompts and seeds.".to_owned();
         Figure { id: "overview", heading: "Figures side by side", caption, charts: OVERVIEW.map(chart).into() }
     }
 

@@ -290,7 +290,7 @@ pub(crate) fn glance(run: &Run) -> Option<Chart> {
     let line = |key: &str, name: String, style: usize, aside: f64| {
         let point = |(place, policy): (usize, &Policy)| {
             let figure = run.results.figure(&policy.key, key)?;
-            Some(Point { x: (place + 1) as f64 + aside, y: figure.mean, range: Some(figure.ci95) })
+            Some(Point { x: (place + 1) as f64 + aside, y: figure.mean, range: figure.ci95 })
         };
         Series { name, style, points: run.methods.iter().enumerate().filter_map(point).collect(), draw: Draw::Apart }
     };

@@ -35,20 +35,21 @@ fn rewards(kind: Kind) -> Vec<(&'static str, f64, f64)> {
 }
 
 fn figure(mean: f64) -> Value {
-    json!({"mean": mean, "std": 0.125, "ci95": [mean - 0.25, mean + 0.25]})
+    json!({"mean": mean, "se": 0.125, "ci95": [mean - 0.25, mean + 0.25]})
 }
 
 /// What RA-RLHF gains over RLHF.
 fn comparisons(kind: Kind) -> Value {
-    let seeds_ci95 = (kind == Kind::Seeds).then_some([-4.0, 5.0]);
-    let difference = |mean: f64, ci95: [f64; 2]| json!({"mean": mean, "std": 0.05, "ci95": ci95, "seeds_ci95": seeds_ci95});
+    let difference = |mean: f64, ci95: [f64; 2]| json!({"mean": mean, "se": 0.05, "ci95": ci95});
     let [mean, tail] = match kind {
-        Kind::Gain | Kind::Seeds => [difference(0.5, [0.4, 0.6]), difference(1.0, [0.8, 1.2])],
+        Kind::Gain => [difference(0.5, [0.4, 0.6]), difference(1.0, [0.8, 1.2])],
+        Kind::Seeds => [difference(0.5, [-4.0, 5.0]), difference(1.0, [-3.5, 5.5])],
         Kind::Loss => [difference(-0.5, [-0.6, -0.4]), difference(-1.0, [-1.2, -0.8])],
         Kind::Equal => [difference(0.0, [-0.1, 0.1]), difference(0.0, [-0.2, 0.2])],
         Kind::Others => return json!([]),
     };
-    json!([{"method": "ra_rlhf", "over": "rlhf", "prompts": 2 * TAIL, "reward": mean, "tail": tail}])
+    json!([{"method": "ra_rlhf", "over": "rlhf", "prompts": 2 * TAIL, "reward": mean, "tail": tail,
+            "judge": mean, "judge_tail": tail, "kl": difference(0.5, [0.25, 0.75]), "perplexity_human": null}])
 }
 
 /// The files of a run over 40 prompts.
@@ -71,6 +72,8 @@ pub(crate) fn files(kind: Kind) -> RunFiles {
             response: format!(" text {place} of {method}"),
             reward: Some(if place < TAIL { tail } else { rest }),
             judge: None,
+            perplexity: None,
+            kl: None,
             method: method.to_owned(),
             seed,
         }));

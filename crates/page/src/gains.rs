@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use tailguard_report::{Comparison, few_prompts};
+use tailguard_metrics::Pairs;
+use tailguard_report::{Comparison, Values, few_prompts, gain as shown};
 
 use crate::clean;
 use crate::compare::letter;
 use crate::error::PageError;
 use crate::model::{Policy, Run};
 use crate::summary::enumerate;
-use crate::texts::{Prompt, Sample};
+use crate::texts::{Sample, Text};
 
 /// What a run gains over the first of a comparison.
 #[derive(Clone, Debug)]
@@ -61,14 +62,17 @@ impl Gains {
             )];
         }
         let mut sentences = Vec::new();
-        for (label, Comparison { prompts, reward, tail, .. }, in_tail) in &self.compared {
-            let of_tail = tail.as_ref().map(|tail| format!(", {tail} in the tail")).unwrap_or_default();
-            let gain = number(&format!("{reward} on average{of_tail}"));
-            let few =
-                few_prompts(*prompts, tail.as_ref().map(|_| *in_tail)).map(|few| format!(" But {few}.")).unwrap_or_default();
+        for (label, compared, in_tail) in &self.compared {
+            let (prompts, reward) = (compared.prompts, compared.reward);
+            let of_tail = compared.tail.map(|tail| format!(", {} in the tail", shown(tail, 2))).unwrap_or_default();
+            let others = compared.differences().filter(|(key, ..)| !["reward", "tail"].contains(key));
+            let others: String = others.map(|(_, name, digits, figure)| format!("; {name} {}", shown(figure, digits))).collect();
+            let gain = number(&format!("{} on average{of_tail}{others}", shown(reward, 2)));
+            let few = few_prompts(prompts, Some(*in_tail)).map(|few| format!(" But {few}.")).unwrap_or_default();
+            let over = if reward.seeds_std.is_some() { "prompts and seeds" } else { "prompts" };
             sentences.push(format!(
                 "{} of run {run} against that of run A, on the {prompts} prompts that both have: {gain}; brackets are 95 % intervals \
-                 over prompts.{few}",
+                 over {over}.{few}",
                 clean::line(label)
             ));
         }
@@ -88,9 +92,6 @@ impl Gains {
     }
 }
 
-/// The mean reward of each prompt's texts, by the prompt's text.
-type Means<'a> = HashMap<&'a str, f64>;
-
 /// The gain of a policy and how many of its prompts are in the tail, or why there is none.
 fn gain(method: &str, run: &Run, first: &Run) -> Result<Result<(Comparison, usize), Why>, PageError> {
     let of = |run: &'_ Run| run.texts.of(method).count();
@@ -100,27 +101,52 @@ fn gain(method: &str, run: &Run, first: &Run) -> Result<Result<(Comparison, usiz
     if are_same(&run.texts.of(method).collect::<Vec<_>>(), &first.texts.of(method).collect::<Vec<_>>()) {
         return Ok(Err(Why::Same));
     }
-    let (mut own, mut base): (Vec<Means<'_>>, Vec<Means<'_>>) = (Vec::new(), Vec::new());
+    let (mut own, mut base) = (Vec::new(), Vec::new());
     for sample in run.texts.of(method) {
         if let Some(other) = first.texts.of(method).find(|other| other.seed == sample.seed) {
-            own.push(run.texts.means_of(sample));
-            base.push(first.texts.means_of(other));
+            own.push(sample);
+            base.push(other);
         }
     }
     if own.is_empty() {
         return Ok(Err(Why::NoSeed));
     }
-    let is_common = |prompt: &&Prompt| own.iter().chain(&base).all(|means| means.contains_key(prompt.text.as_str()));
-    let prompts: Vec<&Prompt> = first.texts.all().iter().filter(is_common).collect();
-    if prompts.len() < 2 {
-        return Ok(Err(Why::FewPrompts));
-    }
+    let prompts = first.texts.all();
+    let numbers: HashMap<&str, usize> = prompts.iter().map(|prompt| prompt.text.as_str()).zip(0..).collect();
+    let (own, base) = (values(run, &own, &numbers), values(first, &base, &numbers));
     // each run may have scored the prompts anew; the first one says which are the tail
-    let within = |prompt: &usize| first.results.threshold().is_some_and(|threshold| prompts[*prompt].is_within(threshold));
-    let tail: Vec<usize> = (0..prompts.len()).filter(within).collect();
-    let rewards = |means: &Means<'_>| prompts.iter().filter_map(|prompt| means.get(prompt.text.as_str()).copied()).collect();
-    let rows = |samples: &[Means<'_>]| samples.iter().map(rewards).collect::<Vec<Vec<f64>>>();
-    Ok(Ok((Comparison::of((method, &rows(&own)), (method, &rows(&base)), &tail)?, tail.len())))
+    let threshold = first.results.threshold();
+    let is_low: Vec<bool> = prompts.iter().map(|prompt| threshold.is_some_and(|threshold| prompt.is_within(threshold))).collect();
+    let in_tail = |prompt: usize| is_low[prompt];
+    let share = first.results.cvar_share.or_else(|| first.results.comparisons.first()?.cvar_share);
+    let count = |texts: usize| share_of(share.unwrap_or(1.0), texts);
+    let in_tail: Option<&dyn Fn(usize) -> bool> = threshold.is_some().then_some(&in_tail);
+    let cvar = share.map(|share| (share, &count as &dyn Fn(usize) -> usize));
+    let Some(found) = Comparison::of((method, &own), (method, &base), in_tail, cvar)? else { return Ok(Err(Why::FewPrompts)) };
+    let low = Pairs::new(&own.reward, &base.reward)?.among(|prompt| is_low[prompt]).prompts();
+    Ok(Ok((found, low)))
+}
+
+/// What was measured of samples, by the numbers of the prompts that have one.
+fn values(run: &Run, samples: &[&Sample], numbers: &HashMap<&str, usize>) -> Values {
+    let of = |value: fn(&Text) -> Option<f64>| {
+        let of_text = |text: &Text| Some((*numbers.get(run.texts.prompt(text).text.as_str())?, value(text)?));
+        samples.iter().map(|sample| sample.texts.iter().filter_map(of_text).collect()).collect()
+    };
+    Values {
+        reward: of(|text| Some(text.reward)),
+        judge: of(|text| text.judge),
+        perplexity_human: Vec::new(),
+        perplexity_generated: of(|text| text.perplexity),
+        kl: of(|text| text.kl),
+    }
+}
+
+/// A share of so many texts, rounded up; the share is a decimal, whose double may be a hair above it.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of texts is no negative number, and small")]
+fn share_of(share: f64, texts: usize) -> usize {
+    let exact = share * texts as f64;
+    ((exact - 1e-9 * exact).ceil() as usize).clamp(1, texts.max(1))
 }
 
 /// Whether two runs have the same texts with the same rewards.
@@ -182,16 +208,32 @@ mod tests {
     }
 
     #[test]
-    fn few_prompts_are_told() {
-        let told = sentences(|files| files.texts.as_mut().unwrap().retain(|row| row.prompt.starts_with("Prompt 1")));
-        assert!(told[0].contains("on the 11 prompts") && !told[0].contains("But"), "{told:?}");
-        let told = sentences(|files| files.texts.as_mut().unwrap().retain(|row| row.prompt.starts_with("Prompt 2")));
-        assert!(told[0].contains("on the 11 prompts"), "{told:?}");
+    fn what_else_was_measured_is_compared_too() {
+        let with = |kind: Kind, shift: f64| {
+            let mut files = files(kind);
+            files.results = files.results.replacen('{', "{\"cvar_share\":0.1,", 1);
+            for (place, row) in files.texts.iter_mut().flatten().enumerate() {
+                let value = (place % 3) as f64;
+                (row.judge, row.kl, row.perplexity) = (Some(value + shift), Some(value - shift), Some(value + 8.0 * shift));
+            }
+            Run::new(files).unwrap()
+        };
+        let told = Gains::new(1, &with(Kind::Loss, 1.0), &with(Kind::Gain, 0.5)).unwrap().sentences(str::to_owned);
+        for said in ["; CVaR 10 % -1.00 [", "; judge +0.50 [0.50, 0.50]", "; ppl generated +4.0 [", "; KL -0.50 ["] {
+            assert!(told[0].contains(said), "{said}: {told:?}");
+        }
+        assert_eq!([share_of(0.07, 100), share_of(0.4, 128), share_of(0.1, 3)], [7, 52, 1]);
+    }
+
+    #[test]
+    fn a_single_prompt_in_the_tail_is_told() {
         let told = sentences(|files| files.texts.as_mut().unwrap().retain(|row| row.prompt.contains(['7'])));
-        assert!(
-            told[0].contains("on the 4 prompts")
-                && told[0].contains(" But intervals over prompts rest on 4 prompts, and on 2 in the tail:"),
-            "{told:?}"
-        );
+        assert!(told[0].contains("on the 4 prompts") && !told[0].contains("But"), "{told:?}");
+        let is_kept = |prompt: &str| prompt.starts_with("Prompt 1,") || prompt.starts_with("Prompt 3");
+        let told = sentences(|files| files.texts.as_mut().unwrap().retain(|row| is_kept(&row.prompt)));
+        assert!(!told[0].contains("But the tail is a single prompt"), "{told:?}");
+        let is_kept = |prompt: &str| prompt.starts_with("Prompt 1,") || prompt.starts_with("Prompt 30");
+        let told = sentences(|files| files.texts.as_mut().unwrap().retain(|row| is_kept(&row.prompt)));
+        assert!(told[0].contains("But the tail is a single prompt"), "{told:?}");
     }
 }

@@ -11,7 +11,7 @@
 //! ```
 //! use tailguard_page::{Run, RunFiles, run_page};
 //!
-//! let results = r#"{"task": "mine", "methods": {"dpo": {"reward": {"mean": 1.5, "std": 0.1, "ci95": [1.3, 1.7]}}}}"#;
+//! let results = r#"{"task": "mine", "methods": {"dpo": {"reward": {"mean": 1.5, "se": 0.1, "ci95": [1.3, 1.7]}}}}"#;
 //! let run = Run::new(RunFiles { name: "runs/dpo".into(), results: results.into(), ..RunFiles::default() })?;
 //! assert!(run_page(&run)?.contains("dpo"));
 //! # Ok::<(), tailguard_page::PageError>(())

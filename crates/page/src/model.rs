@@ -6,11 +6,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use tailguard_report::{
     About, Comparison, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, Method, MetricRow, OtherTail, Process, TableColumn,
-    TextRow, few_prompts, percent, warning,
+    TextRow, few_prompts, hacking, percent, upgrade,
 };
 
 use crate::error::PageError;
 use crate::texts::Texts;
+
+/// What the intervals of an older version are.
+pub(crate) const OLDER: &str = "its intervals are over seeds alone, as if other prompts could not come out otherwise";
 
 /// What a page is made of: the files of a run directory, as they were read.
 #[derive(Clone, Debug, Default)]
@@ -68,12 +71,15 @@ pub(crate) struct Summary {
     pub(crate) cvar_share: Option<f64>,
     pub(crate) length_unit: LengthUnit,
     pub(crate) comparisons: Vec<Comparison>,
+    /// Whether some intervals are not what they would be today.
+    pub(crate) is_older: bool,
     methods: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
 impl Summary {
     fn read(text: &str) -> Result<Self, serde_json::Error> {
         let mut value: Value = serde_json::from_str(text)?;
+        let is_older = upgrade(&mut value);
         let word = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
         let mut summary = Self {
             is_evaluation: Option::<Kind>::deserialize(&value["kind"])?.is_some(),
@@ -88,6 +94,7 @@ impl Summary {
             cvar_share: Option::deserialize(&value["cvar_share"])?,
             length_unit: Option::deserialize(&value["length_unit"])?.unwrap_or(LengthUnit::Tokens),
             comparisons: Option::deserialize(&value["comparisons"])?.unwrap_or_default(),
+            is_older,
             methods: BTreeMap::deserialize(&value["methods"])?,
         };
         // that of a run is by the prompts' scores, and does not say so
@@ -175,13 +182,14 @@ impl Summary {
 
     /// Where a reward rises and the judge sees nothing of it.
     fn warnings(&self) -> Vec<String> {
-        let figures = |method: Method| Some([self.figure(method.name(), "reward")?, self.figure(method.name(), "judge")?]);
-        let sentence = |method| warning(method, figures(Method::Sft)?, figures(method)?);
-        [Method::Rlhf, Method::RaRlhf].into_iter().filter_map(sentence).collect()
+        let over_sft = self.comparisons.iter().filter(|comparison| comparison.over == Method::Sft.name());
+        let hacked = over_sft.filter_map(|comparison| hacking(&label(&comparison.method), comparison));
+        let older = self.is_older.then(|| format!("these are figures of an older version: {OLDER}"));
+        hacked.chain(older).collect()
     }
 
-    /// Whether the spreads of the figures are over seeds, rather than over prompts.
-    pub(crate) fn over_seeds(&self) -> bool {
+    /// Whether there are several seeds.
+    pub(crate) fn has_seeds(&self) -> bool {
         self.seeds.len() > 1
     }
 }
@@ -197,6 +205,11 @@ pub(crate) struct Policy {
     pub(crate) style: usize,
 }
 
+/// What a policy of that name is called.
+fn label(name: &str) -> String {
+    Method::named(name).map_or_else(|| crate::clean::line(name), |method| method.to_string())
+}
+
 /// The policies of these names: those of the paper first, each in a style that is the same in every run, then the others.
 pub(crate) fn policies<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Policy> {
     let rank = |name: &str| Method::ALL.iter().position(|method| method.name() == name);
@@ -205,12 +218,11 @@ pub(crate) fn policies<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Policy> 
     names.dedup();
     let mut next = Method::ALL.len();
     let policy = |name: &str| {
-        let known = Method::named(name);
         let style = rank(name).unwrap_or_else(|| {
             next += 1;
             next - 1
         });
-        Policy { key: name.to_owned(), label: known.map_or_else(|| crate::clean::line(name), |method| method.to_string()), style }
+        Policy { key: name.to_owned(), label: label(name), style }
     };
     names.into_iter().map(policy).collect()
 }
@@ -235,8 +247,7 @@ impl Run {
         let has_texts_file = texts.is_some();
         let texts = Texts::new(&methods, texts.unwrap_or_default());
         summary.count_tail(&texts);
-        let few = texts.fewest(summary.threshold()).filter(|_| !summary.over_seeds() || !summary.comparisons.is_empty());
-        let few = few.and_then(|(prompts, tail)| few_prompts(prompts, tail));
+        let few = texts.fewest(summary.threshold()).and_then(|(prompts, tail)| few_prompts(prompts, tail));
         Ok(Self {
             warnings: few.into_iter().chain(summary.warnings()).collect(),
             has_texts_file,
@@ -296,6 +307,7 @@ fn flat(table: &toml::Table) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn policies_come_in_the_order_of_the_paper_and_others_after_them() {
@@ -309,7 +321,10 @@ mod tests {
         let results =
             r#"{"task": "mine", "methods": {"dpo": {"reward": {"mean": 1.5, "std": 0.5, "ci95": [1, 2]}, "kl": null}}}"#;
         let run = Run::new(RunFiles { name: "a".into(), results: results.into(), ..RunFiles::default() }).unwrap();
-        assert_eq!(run.results.figure("dpo", "reward"), Some(Figure { mean: 1.5, std: 0.5, ci95: [1.0, 2.0] }));
+        assert_eq!(
+            run.results.figure("dpo", "reward"),
+            Some(Figure { mean: 1.5, se: Some(0.5), ci95: Some([1.0, 2.0]), seeds_std: None })
+        );
         assert_eq!((run.results.figure("dpo", "kl"), run.results.figure("sft", "reward")), (None, None));
         assert!(run.warnings.is_empty() && !run.may_offend() && run.results.comparisons.is_empty());
     }
@@ -352,6 +367,8 @@ mod tests {
             response: response.into(),
             reward: Some(0.0),
             judge: None,
+            perplexity: None,
+            kl: None,
             method: "dpo".into(),
             seed: 1,
         };
@@ -377,12 +394,13 @@ mod tests {
 
     #[test]
     fn a_reward_that_rises_alone_is_told_whatever_other_policies_there_are() {
-        let figure = |mean: f64| format!(r#"{{"mean": {mean}, "std": 0.1, "ci95": [{}, {}]}}"#, mean - 0.2, mean + 0.2);
-        let policy = |reward, judge| format!(r#"{{"reward": {}, "judge": {}}}"#, figure(reward), figure(judge));
-        let (sft, rlhf) = (policy(1.0, 1.0), policy(3.0, 1.0));
-        let results = format!(r#"{{"task": "mine", "methods": {{"dpo": {rlhf}, "rlhf": {rlhf}, "sft": {sft}}}}}"#);
+        let figure = |mean: f64| json!({"mean": mean, "se": 0.1, "ci95": [mean - 0.2, mean + 0.2]});
+        let gains = |method: &str, over: &str| json!({"method": method, "over": over, "prompts": 40, "reward": figure(2.0), "tail": null, "judge": figure(0.0)});
+        let comparisons = [gains("dpo", "sft"), gains("rlhf", "sft"), gains("rlhf", "dpo")];
+        let results = json!({"task": "mine", "methods": {}, "comparisons": comparisons}).to_string();
         let run = Run::new(RunFiles { name: "a".into(), results, ..RunFiles::default() }).unwrap();
-        assert!(run.warnings.len() == 1 && run.warnings[0].starts_with("RLHF may please"), "{:?}", run.warnings);
+        assert!(run.warnings[0].starts_with("dpo may please") && run.warnings[1].starts_with("RLHF may please"));
+        assert_eq!(run.warnings.len(), 2, "{:?}", run.warnings);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What was run and what came out, in plain words that follow from the figures, whichever policy is ahead.
 
 use maud::{Markup, html};
-use tailguard_report::{Difference, Figure, number, percent};
+use tailguard_report::{Figure, gain, number, percent};
 
 use crate::clean;
 use crate::error::PageError;
@@ -127,44 +127,39 @@ enum Direction {
     Unclear,
 }
 
-/// From where to where both kinds of intervals reach together: a claim about a method rests on the wider of them.
-fn widest(difference: &Difference) -> [f64; 2] {
-    let [low, high] = difference.ci95;
-    difference.seeds_ci95.map_or([low, high], |seeds| [low.min(seeds[0]), high.max(seeds[1])])
-}
-
-fn direction(difference: &Difference) -> Direction {
-    match widest(difference) {
-        [low, _] if low > 0.0 => Direction::Up,
-        [_, high] if high < 0.0 => Direction::Down,
+fn direction(difference: Figure) -> Direction {
+    match (difference.is_above_zero(), difference.is_below_zero()) {
+        (true, _) => Direction::Up,
+        (_, true) => Direction::Down,
         _ => Direction::Unclear,
     }
 }
 
-/// The direction in words, with size and intervals.
-fn verdict(difference: &Difference, seeds: &str) -> String {
+/// The direction in words, with size and interval.
+fn verdict(difference: Figure) -> String {
     let word = match direction(difference) {
         Direction::Up => "ahead",
         Direction::Down => "behind",
         Direction::Unclear => "not clearly apart",
     };
-    let interval = |[low, high]: [f64; 2]| format!("{} to {}", signed(low), signed(high));
-    let over_seeds = difference.seeds_ci95.map(|ends| format!(", over {seeds} {}", interval(ends))).unwrap_or_default();
-    format!("{word} ({}, 95 % interval over prompts {}{over_seeds})", signed(difference.mean), interval(difference.ci95))
+    let interval = difference.ci95.map(|[low, high]| format!(", 95 % interval {} to {}", signed(low), signed(high)));
+    format!("{word} ({}{})", signed(difference.mean), interval.unwrap_or_default())
+}
+
+/// Whether one difference is larger than another with no overlap of their intervals.
+fn clearly_more(one: Figure, other: Figure) -> bool {
+    one.ci95.zip(other.ci95).is_some_and(|([low, _], [_, high])| low > high)
 }
 
 /// RA-RLHF beside RLHF: on average, in the tail, and where it gains more.
 fn averse_against_neutral(run: &Run) -> Option<String> {
     let gain = run.results.gain("ra_rlhf", "rlhf")?;
-    let mean = &gain.reward;
-    // of an evaluation not all seeds need be of both
-    let seeds = if run.results.is_evaluation { "seeds".to_owned() } else { format!("{} seeds", run.results.seeds.len()) };
-    let mut text =
-        format!("RA-RLHF beside RLHF, on the same {} prompts: on average it is {}", gain.prompts, verdict(mean, &seeds));
-    let Some(tail) = &gain.tail else { return Some(text + ".") };
-    text += &format!("; in the tail it is {}.", verdict(tail, &seeds));
+    let mean = gain.reward;
+    let mut text = format!("RA-RLHF beside RLHF, on the same {} prompts: on average it is {}", gain.prompts, verdict(mean));
+    let Some(tail) = gain.tail else { return Some(text + ".") };
+    text += &format!("; in the tail it is {}.", verdict(tail));
     text += match (direction(mean), direction(tail)) {
-        (Direction::Up, Direction::Up) if widest(tail)[0] > widest(mean)[1] => {
+        (Direction::Up, Direction::Up) if clearly_more(tail, mean) => {
             " It gains more in the tail than on average, as risk aversion should."
         }
         (Direction::Up, Direction::Up) if tail.mean > mean.mean => {
@@ -182,6 +177,11 @@ fn averse_against_neutral(run: &Run) -> Option<String> {
 /// What the reward was bought with.
 fn price(run: &Run) -> Option<String> {
     let pair = |key: &str| Some((run.results.figure("ra_rlhf", key)?, run.results.figure("rlhf", key)?));
+    let differences = run.results.gain("ra_rlhf", "rlhf").map(|gain| gain.differences().collect::<Vec<_>>()).unwrap_or_default();
+    let apart = |key: &str| {
+        let found = differences.iter().find(|(known, ..)| *known == key);
+        found.map(|(_, _, digits, figure)| format!(", {}", minus(&gain(*figure, *digits)))).unwrap_or_default()
+    };
     let mut parts = Vec::new();
     if let Some((averse, neutral)) = pair("perplexity_human").filter(|(_, neutral)| neutral.mean > 0.0) {
         let change = 100.0 * (averse.mean / neutral.mean - 1.0);
@@ -190,20 +190,14 @@ fn price(run: &Run) -> Option<String> {
         } else {
             format!("{:.1} % {}", change.abs(), if change > 0.0 { "higher" } else { "lower" })
         };
-        parts.push(format!(
-            "perplexity on human texts is {change} ({} against {})",
-            number(averse.mean, 1),
-            number(neutral.mean, 1)
-        ));
+        let (averse, neutral) = (number(averse.mean, 1), number(neutral.mean, 1));
+        parts.push(format!("perplexity on human texts is {change} ({averse} against {neutral}{})", apart("perplexity_human")));
     }
     let kl = if run.results.is_evaluation { "KL" } else { "KL to SFT" };
     for (key, what, digits) in [("distinct_2", "distinct-2", 3), ("kl", kl, 2)] {
         if let Some((averse, neutral)) = pair(key) {
-            parts.push(format!(
-                "{what} {} against {}",
-                minus(&number(averse.mean, digits)),
-                minus(&number(neutral.mean, digits))
-            ));
+            let (averse, neutral) = (minus(&number(averse.mean, digits)), minus(&number(neutral.mean, digits)));
+            parts.push(format!("{what} {averse} against {neutral}{}", apart(key)));
         }
     }
     (!parts.is_empty()).then(|| format!("What it costs, RA-RLHF against RLHF: {}.", parts.join("; ")))
@@ -211,15 +205,13 @@ fn price(run: &Run) -> Option<String> {
 
 /// What the judge says of the same comparison.
 fn judged(run: &Run) -> Option<String> {
-    let gain = |key: &str| {
-        let (averse, neutral) = (run.results.figure("ra_rlhf", key)?, run.results.figure("rlhf", key)?);
-        Some((averse.mean - neutral.mean, apart(averse, neutral)))
+    let compared = run.results.gain("ra_rlhf", "rlhf")?;
+    let (mean, tail) = (compared.judge?, compared.judge_tail?);
+    let preferred = |difference| match direction(difference) {
+        Direction::Up => Some("RA-RLHF"),
+        Direction::Down => Some("RLHF"),
+        Direction::Unclear => None,
     };
-    let (mean, tail) = (gain("judge")?, gain("judge_tail")?);
-    let said = |(gain, apart): (f64, bool)| {
-        format!("{} ({})", signed(gain), if apart { "intervals apart" } else { "intervals overlap" })
-    };
-    let preferred = |(gain, apart): (f64, bool)| apart.then_some(if gain > 0.0 { "RA-RLHF" } else { "RLHF" });
     let verdict = match (preferred(mean), preferred(tail)) {
         (None, None) => "By these intervals neither is clear.".to_owned(),
         (Some(one), Some(other)) if one == other => format!("It prefers {one} in both."),
@@ -228,28 +220,22 @@ fn judged(run: &Run) -> Option<String> {
         (None, Some(one)) => format!("It prefers {one} in the tail; on average neither is clear."),
     };
     let judge = if run.results.is_evaluation { "a second scorer" } else { "a second model that no training saw" };
-    let (mean, tail) = (said(mean), said(tail));
+    let [mean, tail] = [mean, tail].map(|difference| minus(&gain(difference, 2)));
     Some(format!("The judge, {judge}, gives RA-RLHF against RLHF {mean} on average and {tail} in the tail. {verdict}"))
-}
-
-fn apart(one: Figure, other: Figure) -> bool {
-    one.ci95[0] > other.ci95[1] || other.ci95[0] > one.ci95[1]
 }
 
 /// How far the figures go.
 fn reservation(run: &Run) -> String {
-    let over_prompts =
-        "say how the same policies would do on other prompts of this kind, not how another training would come out";
     let mut text = match run.results.seeds.len() {
-        0 | 1 => format!("Intervals are over prompts: they {over_prompts}."),
-        seeds => {
-            let both = format!(" Those over prompts {over_prompts}; ahead or behind is said only where both agree.");
-            format!(
-                "Intervals over the {seeds} seeds, by Student’s t, say how another training might come out, and with few seeds they are \
-                 wide.{} No interval says whether data or reward are the right ones.",
-                if run.results.comparisons.is_empty() { "" } else { &both }
-            )
+        0 | 1 => {
+            "Intervals are over prompts: they say how the same policies would do on other prompts of this kind, not how another \
+                  training would come out."
+                .to_owned()
         }
+        seeds => format!(
+            "Intervals are over prompts and the {seeds} seeds together: they say how another training might come out on other prompts \
+             of this kind, and with few seeds they are wide. No interval says whether data or reward are the right ones."
+        ),
     };
     if run.results.preset.ends_with("smoke") {
         text = format!(
@@ -283,9 +269,7 @@ mod tests {
     #[test]
     fn a_gain_in_the_tail_is_told_with_its_size_and_interval() {
         let text = said(Kind::Gain);
-        assert!(
-            text.contains("on the same 40 prompts: on average it is ahead (+0.50, 95 % interval over prompts +0.40 to +0.60)")
-        );
+        assert!(text.contains("on the same 40 prompts: on average it is ahead (+0.50, 95 % interval +0.40 to +0.60)"));
         assert!(
             text.contains("in the tail it is ahead (+1.00") && text.contains("gains more in the tail than on average"),
             "{text}"
@@ -312,13 +296,9 @@ mod tests {
     #[test]
     fn a_gain_that_other_seeds_may_not_have_is_not_clearly_apart() {
         let text = said(Kind::Seeds);
-        let verdict =
-            "on average it is not clearly apart (+0.50, 95 % interval over prompts +0.40 to +0.60, over 2 seeds −4.00 to +5.00)";
+        let verdict = "on average it is not clearly apart (+0.50, 95 % interval −4.00 to +5.00)";
         assert!(text.contains(verdict) && text.contains("cannot be told apart") && !text.contains("ahead ("), "{text}");
-        assert!(
-            text.contains("how another training might come out") && text.contains("Those over prompts say how the same policies"),
-            "{text}"
-        );
+        assert!(text.contains("over prompts and the 2 seeds together"), "{text}");
     }
 
     #[test]
@@ -346,7 +326,7 @@ mod tests {
     #[test]
     fn a_side_on_which_the_judge_is_unclear_is_not_called() {
         let text = said_of(Kind::Gain, |results| {
-            results["methods"]["ra_rlhf"]["judge"] = results["methods"]["rlhf"]["judge"].clone();
+            results["comparisons"][0]["judge"]["ci95"] = serde_json::json!([-0.1, 1.1]);
         });
         assert!(text.contains("It prefers RA-RLHF in the tail; on average neither is clear."), "{text}");
     }

@@ -1,7 +1,9 @@
 //! The tables of a run: the columns of those on standard output, with spreads, and what one policy gains over another.
 
 use maud::{Markup, html};
-use tailguard_report::{Difference, EvaluatedTail, Figure, LengthUnit, OtherTail, TableColumn, cell, percent, table_columns};
+use tailguard_report::{
+    Comparison, EvaluatedTail, Figure, LengthUnit, OtherTail, TableColumn, cell, gain, number, percent, table_columns,
+};
 
 use crate::charts::plain;
 use crate::clean;
@@ -110,8 +112,8 @@ pub(crate) fn tables(run: &Run) -> Markup {
         columns.retain(|column| !is_tail(&column.key) && run.methods.iter().any(|policy| (column.figure)(policy).is_some()));
     }
     let meanings = tables.iter().flat_map(|(_, columns)| columns).map(|column| (&column.head, meaning(&column.key, results)));
-    let spread = if results.over_seeds() {
-        format!("Cells are the mean over {} seeds ± their standard deviation.", results.seeds.len())
+    let spread = if results.has_seeds() {
+        format!("Cells are the mean over {} seeds and its 95 % interval, over prompts (or texts) and seeds.", results.seeds.len())
     } else {
         "Cells are the mean and its 95 % interval over prompts (or texts); with one seed nothing is known about other seeds."
             .to_owned()
@@ -120,7 +122,7 @@ pub(crate) fn tables(run: &Run) -> Markup {
         @for (name, columns) in tables.iter().filter(|(_, columns)| !columns.is_empty()) { (table(run, name, columns)) }
         p.caption {
             (spread) " Bold: the highest mean of a column in which higher is better, however close the others are. "
-            "Pointing at a heading says what it is; so does the list below."
+            "Pointing at a heading says what it is, as does the list below; pointing at a cell, its standard error."
         }
         details.meanings {
             summary { "What the columns are" }
@@ -157,10 +159,11 @@ fn table(run: &Run, name: &str, columns: &[Column<'_>]) -> Markup {
                         tr {
                             th scope="row" { span.name { (clean::line(&policy.label)) } }
                             @for column in columns {
-                                td data-method=(clean::line(&policy.key)) data-key=(column.key) {
+                                td data-method=(clean::line(&policy.key)) data-key=(column.key)
+                                    title=[(column.figure)(policy).and_then(|figure| errors(figure, column.digits))] {
                                     @if let Some(figure) = (column.figure)(policy) {
                                         (shown(
-                                            &cell(figure, column.digits, run.results.seeds.len()),
+                                            &cell(figure, column.digits),
                                             best(column).is_some_and(|best| figure.mean.total_cmp(&best).is_eq()),
                                         ))
                                     } @else { (NOTHING) }
@@ -172,6 +175,14 @@ fn table(run: &Run, name: &str, columns: &[Column<'_>]) -> Markup {
             }
         }
     }
+}
+
+/// What a figure's cell has no room for.
+fn errors(figure: Figure, digits: usize) -> Option<String> {
+    // one more digit, as they are smaller
+    let said = |what: &str, size: Option<f64>| Some(format!("{what} {}", number(size?, digits + 1)));
+    let all = [said("standard error", figure.se), said("standard deviation of the seeds", figure.seeds_std)];
+    Some(all.into_iter().flatten().collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
 }
 
 /// What stands where there is no figure.
@@ -190,7 +201,13 @@ pub(crate) fn shown(text: &str, is_best: bool) -> Markup {
 fn gains(run: &Run) -> Markup {
     let comparisons = &run.results.comparisons;
     let label = |key: &str| run.policy(key).map_or_else(|| clean::line(key), |policy| clean::line(&policy.label));
-    let difference = |difference: &Difference| shown(&difference.to_string(), false);
+    let all = |comparison: &Comparison| comparison.differences().collect::<Vec<_>>();
+    let mut heads: Vec<(&str, String)> = Vec::new();
+    for (key, name, ..) in comparisons.iter().flat_map(all) {
+        if !heads.iter().any(|(known, _)| *known == key) {
+            heads.push((key, name));
+        }
+    }
     html! {
         @if !comparisons.is_empty() {
             h3 { "What one gains over another" }
@@ -198,24 +215,31 @@ fn gains(run: &Run) -> Markup {
                 table.figures.gains {
                     thead { tr {
                         th scope="col" { span.unseen { "policies" } }
-                        @for head in ["prompts", "reward", "reward in the tail"] { th scope="col" { (head) } }
+                        th scope="col" { "prompts" }
+                        @for (_, head) in &heads { th scope="col" { (head) } }
                     } }
                     tbody {
                         @for comparison in comparisons {
                             tr data-gain={ (clean::line(&comparison.method)) "/" (clean::line(&comparison.over)) } {
                                 th scope="row" { span.name { (label(&comparison.method)) " − " (label(&comparison.over)) } }
                                 td { (comparison.prompts) }
-                                td { (difference(&comparison.reward)) }
-                                td { @if let Some(tail) = &comparison.tail { (difference(tail)) } @else { (NOTHING) } }
+                                @for (head, _) in &heads {
+                                    @match comparison.differences().find(|(key, ..)| key == head) {
+                                        Some((key, _, digits, figure)) => {
+                                            td data-key=(key) title=[errors(figure, digits)] { (shown(&gain(figure, digits), false)) }
+                                        }
+                                        None => { td { (NOTHING) } }
+                                    }
+                                }
                             }
                         }
                     }
                 }
             }
             p.caption {
-                "Mean differences on the same prompts, with their 95 % intervals over prompts, given the trained policies"
-                @if comparisons.iter().any(|comparison| comparison.reward.seeds_ci95.is_some()) { ", and over seeds, given the prompts" }
-                "."
+                "Mean differences on the same prompts (of ppl human, on the same texts), with their 95 % intervals "
+                @if run.results.has_seeds() { "over prompts and seeds." }
+                @else { "over prompts, given the policies that this seed has trained." }
             }
         } @else if run.methods.len() > 1 {
             p.remark { "The policies were not compared prompt by prompt (results.json has no comparisons), so nothing is said of what one gains over another." }
@@ -234,11 +258,13 @@ mod tests {
     use crate::fixtures::{Kind, files, run};
 
     #[test]
-    fn gains_stand_beneath_the_tables_with_both_kinds_of_intervals() {
+    fn gains_stand_beneath_the_tables_with_their_intervals() {
         let text = tables(&run(Kind::Gain)).into_string();
         assert!(text.contains("RA-RLHF − RLHF") && text.contains("+0.50 <span class=\"spread\">[0.40, 0.60]</span>"), "{text}");
+        assert!(text.contains(">judge in the tail</th>") && !text.contains(">ppl human</th><th scope=\"col\">KL"), "{text}");
+        assert!(text.contains("title=\"standard error 0.050\"") && text.contains("given the policies that this seed"), "{text}");
         let text = tables(&run(Kind::Seeds)).into_string();
-        assert!(text.contains("[0.40, 0.60] (over seeds [−4.00, 5.00])"), "{text}");
+        assert!(text.contains("[−4.00, 5.00]") && text.contains("over prompts and seeds."), "{text}");
         let text = tables(&run(Kind::Others)).into_string();
         assert!(!text.contains("What one gains over another") && text.contains("results.json has no comparisons"), "{text}");
     }

@@ -32,6 +32,9 @@ pub(crate) struct Text {
     pub(crate) good: Option<bool>,
     pub(crate) response: String,
     pub(crate) reward: f64,
+    pub(crate) judge: Option<f64>,
+    pub(crate) perplexity: Option<f64>,
+    pub(crate) kl: Option<f64>,
 }
 
 /// What one policy made of its prompts with one seed, as far as it has a reward.
@@ -117,7 +120,8 @@ impl Texts {
     pub(crate) fn new(policies: &[Policy], rows: Vec<TextRow>) -> Self {
         let (mut samples, mut places): (Vec<Sample>, HashMap<_, usize>) = (Vec::new(), HashMap::new());
         let (mut all, mut numbers): (Vec<Prompt>, HashMap<String, usize>) = (Vec::new(), HashMap::new());
-        for TextRow { prompt: text, prompt_score: score, good, response, reward, method, seed, .. } in rows {
+        for row in rows {
+            let TextRow { prompt: text, prompt_score: score, good, response, reward, judge, perplexity, kl, method, seed } = row;
             let prompt = numbers.get(&text).copied().unwrap_or_else(|| {
                 numbers.insert(text.clone(), all.len());
                 all.push(Prompt { text, score: None });
@@ -129,7 +133,7 @@ impl Texts {
             if place == samples.len() {
                 samples.push(Sample { method, seed, texts: Vec::new(), rows: Vec::new() });
             }
-            samples[place].texts.push(Text { prompt, good, response, reward });
+            samples[place].texts.push(Text { prompt, good, response, reward, judge, perplexity, kl });
         }
         let rank = |sample: &Sample| policies.iter().position(|policy| policy.key == sample.method).unwrap_or(policies.len());
         samples.sort_by_key(|sample| (rank(sample), sample.seed));
@@ -251,11 +255,6 @@ impl Texts {
         Some((fewest, tail))
     }
 
-    /// What a sample makes of its prompts: the mean reward of each prompt's texts, by the prompt's text.
-    pub(crate) fn means_of(&self, sample: &Sample) -> HashMap<&str, f64> {
-        sample.means().into_iter().map(|(prompt, mean)| (self.all[prompt].text.as_str(), mean)).collect()
-    }
-
     /// Every prompt once, in the order in which they were read.
     pub(crate) fn all(&self) -> &[Prompt] {
         &self.all
@@ -275,6 +274,8 @@ mod tests {
             response: format!("{method} {reward}"),
             reward: Some(reward),
             judge: None,
+            perplexity: None,
+            kl: None,
             method: method.to_owned(),
             seed,
         }

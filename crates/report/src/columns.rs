@@ -1,8 +1,5 @@
 //! The figures of a method, each stated once: its key, how a table shows it, where it is.
 
-use tailguard_metrics::over_seeds;
-
-use crate::error::ReportError;
 use crate::evaluation::EvaluatedMethod;
 use crate::results::{Figure, MethodResults, OtherTail};
 
@@ -16,8 +13,6 @@ pub(crate) struct Column<T> {
     pub(crate) digits: usize,
     /// None where nothing was measured.
     pub(crate) get: fn(&T) -> Option<Figure>,
-    /// A figure that must be there is left as it is by nothing.
-    pub(crate) set: fn(&mut T, Option<Figure>),
 }
 
 // derived, they would ask the same of T
@@ -32,17 +27,13 @@ impl<T> Copy for Column<T> {}
 /// The column of a field, whose name is the key; `optional` if it may hold nothing.
 macro_rules! column {
     ($field:ident, $head:literal, $digits:literal) => {
-        column!($field, $head, $digits, |results| Some(results.$field), |results, figure| {
-            if let Some(figure) = figure {
-                results.$field = figure;
-            }
-        })
+        column!($field, $head, $digits, |results| Some(results.$field))
     };
     (optional $field:ident, $head:literal, $digits:literal) => {
-        column!($field, $head, $digits, |results| results.$field, |results, figure| results.$field = figure)
+        column!($field, $head, $digits, |results| results.$field)
     };
-    ($field:ident, $head:literal, $digits:literal, $get:expr, $set:expr) => {
-        Column { key: stringify!($field), head: $head, digits: $digits, get: $get, set: $set }
+    ($field:ident, $head:literal, $digits:literal, $get:expr) => {
+        Column { key: stringify!($field), head: $head, digits: $digits, get: $get }
     };
 }
 
@@ -99,34 +90,6 @@ pub(crate) fn evaluated_columns() -> impl Iterator<Item = Column<EvaluatedMethod
     EVALUATED_QUALITY.into_iter().chain(EVALUATED_TEXT)
 }
 
-/// The figures of seeds together, each the spread of their means; one that a seed lacks is lacking.
-pub(crate) fn combine<T>(combined: &mut T, seeds: &[T], columns: impl Iterator<Item = Column<T>>) -> Result<(), ReportError> {
-    for column in columns {
-        (column.set)(combined, over(seeds.iter().map(column.get))?);
-    }
-    Ok(())
-}
-
-/// The other tails of seeds together. Where their numbers of prompts differ it is the lowest, which the figure rests on at
-/// least.
-pub(crate) fn combine_tails(seeds: &[&[OtherTail]]) -> Result<Vec<OtherTail>, ReportError> {
-    let thresholds = |tails: &[OtherTail]| tails.iter().map(|tail| tail.threshold).collect::<Vec<_>>();
-    let Some(first) = seeds.first().map(|tails| thresholds(tails)) else { return Ok(Vec::new()) };
-    if seeds.iter().any(|tails| thresholds(tails) != first) {
-        return Err(ReportError::SeedsDiffer { what: "the list of other tails" });
-    }
-    let combined = |(place, threshold): (usize, f64)| {
-        let prompts = seeds.iter().map(|tails| tails[place].prompts).min().unwrap_or_default();
-        Ok(OtherTail { threshold, prompts, reward: over(seeds.iter().map(|tails| tails[place].reward))? })
-    };
-    first.into_iter().enumerate().map(combined).collect()
-}
-
-fn over(figures: impl Iterator<Item = Option<Figure>>) -> Result<Option<Figure>, ReportError> {
-    let means: Option<Vec<f64>> = figures.map(|figure| Some(figure?.mean)).collect();
-    Ok(means.map(|means| over_seeds(&means)).transpose()?.map(Figure::from))
-}
-
 /// Every number of these figures, with what to call it.
 pub(crate) fn numbers<'a>(
     method: &'a str,
@@ -134,9 +97,7 @@ pub(crate) fn numbers<'a>(
     other_tails: &'a [OtherTail],
 ) -> impl Iterator<Item = (String, f64)> + 'a {
     let rewards = other_tails.iter().filter_map(|tail| Some(("other_tails", tail.reward?)));
-    let of_figures = figures
-        .chain(rewards)
-        .flat_map(|(key, Figure { mean, std, ci95: [low, high] })| [mean, std, low, high].map(|number| (key, number)));
+    let of_figures = figures.chain(rewards).flat_map(|(key, figure)| figure.numbers().map(move |number| (key, number)));
     let thresholds = other_tails.iter().map(|tail| ("other_tails", tail.threshold));
     of_figures.chain(thresholds).map(move |(key, number)| (format!("{method}: {key}"), number))
 }

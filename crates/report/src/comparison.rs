@@ -1,33 +1,29 @@
-//! What one method gains over another on the same prompts, as `results.json` and the line beneath the tables have it.
-
-use std::fmt;
+//! What one method gains over another on the same prompts, as `results.json` and the lines beneath the tables have it.
 
 use serde::{Deserialize, Serialize};
-use tailguard_metrics::{Bootstrap, Gain, MetricsError, paired_bootstrap};
+use tailguard_metrics::{ByPrompt, MetricsError, Pairs};
 
-use crate::table::number;
+use crate::results::Figure;
+use crate::table::{number, percent};
 
-/// A mean difference with its intervals: see [`paired_bootstrap`](tailguard_metrics::paired_bootstrap) for what each is about.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Difference {
-    /// The mean difference over prompts, values of a prompt averaged over seeds.
-    pub mean: f64,
-    /// Its standard error over prompts.
-    pub std: f64,
-    /// Its 95 % interval over prompts, given the trained policies.
-    pub ci95: [f64; 2],
-    /// Its 95 % interval over seeds; `null` for one seed.
-    pub seeds_ci95: Option<[f64; 2]>,
+/// What was measured of a method text by text: for each seed the values with the numbers of their prompts, which are the same for all
+/// methods. A quantity that was not measured has no seed, or no value in one.
+#[derive(Clone, Debug, Default)]
+pub struct Values {
+    /// Rewards.
+    pub reward: Vec<Vec<ByPrompt>>,
+    /// Scores by the judge.
+    pub judge: Vec<Vec<ByPrompt>>,
+    /// Perplexities of human texts under the policy, by the numbers of these texts.
+    pub perplexity_human: Vec<Vec<ByPrompt>>,
+    /// Perplexities of the responses under the base model.
+    pub perplexity_generated: Vec<Vec<ByPrompt>>,
+    /// KL estimates to the reference, nats per response.
+    pub kl: Vec<Vec<ByPrompt>>,
 }
 
-impl From<Gain> for Difference {
-    fn from(gain: Gain) -> Self {
-        Self { mean: gain.mean, std: gain.std, ci95: gain.ci95, seeds_ci95: gain.seeds_ci95 }
-    }
-}
-
-/// What one method gains over another on the prompts that both have.
+/// What one method gains over another on the prompts that both have: mean differences, prompt by prompt. Those other than of the reward
+/// are `null` where they were not measured, or have fewer than two prompts; older files have but those of the reward.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Comparison {
@@ -37,107 +33,192 @@ pub struct Comparison {
     pub over: String,
     /// Different prompts that both have.
     pub prompts: usize,
-    /// Difference of the rewards.
-    pub reward: Difference,
-    /// The same over the prompts of the tail; `null` where there are fewer than two, or where the tail is not by prompts.
-    pub tail: Option<Difference>,
+    /// Of the rewards.
+    pub reward: Figure,
+    /// The same over the prompts of the tail; `null` also where the tail is not by prompts.
+    pub tail: Option<Figure>,
+    /// The share of the rewards that `cvar` is about.
+    #[serde(default)]
+    pub cvar_share: Option<f64>,
+    /// Of the means of the lowest rewards, each method's own.
+    #[serde(default)]
+    pub cvar: Option<Figure>,
+    /// Of the judge's scores.
+    #[serde(default)]
+    pub judge: Option<Figure>,
+    /// The same over the prompts of the tail.
+    #[serde(default)]
+    pub judge_tail: Option<Figure>,
+    /// Of the perplexities of human texts under the policies, text by text.
+    #[serde(default)]
+    pub perplexity_human: Option<Figure>,
+    /// Of the perplexities of the responses under the base model.
+    #[serde(default)]
+    pub perplexity_generated: Option<Figure>,
+    /// Of the KL estimates to the reference.
+    #[serde(default)]
+    pub kl: Option<Figure>,
 }
 
-/// Resamples of the prompts.
-const RESAMPLES: usize = 2_000;
+/// Whether a prompt is in the tail, by its number.
+type InTail<'a> = &'a dyn Fn(usize) -> bool;
+
+/// A share of rewards, and how many of so many that is.
+type Share<'a> = (f64, &'a dyn Fn(usize) -> usize);
 
 impl Comparison {
-    /// Compares the rewards of two methods, one row per seed and in it one per prompt, by
-    /// [`paired_bootstrap`](tailguard_metrics::paired_bootstrap). `tail` has the places of the tail's prompts in these rows.
+    /// Compares two methods, whose values are of the same seeds in the same order; None where they have rewards for fewer than two
+    /// prompts in common. `in_tail` is there if the tail is by prompts, and `cvar` says of which share `CVaR` is, and how many of so
+    /// many that is.
     ///
     /// # Errors
-    /// [`MetricsError`] for rows that do not belong together, fewer than two prompts, or a reward that is no finite number.
+    /// [`MetricsError`] for values that do not belong together, or that are no finite numbers.
     pub fn of(
-        (method, rewards): (&str, &[Vec<f64>]),
-        (over, others): (&str, &[Vec<f64>]),
-        tail: &[usize],
-    ) -> Result<Self, MetricsError> {
-        let difference = |rewards: &[Vec<f64>], others: &[Vec<f64>]| {
-            paired_bootstrap(rewards, others, Bootstrap { resamples: RESAMPLES, seed: 0 }).map(Difference::from)
+        (method, own): (&str, &Values),
+        (over, others): (&str, &Values),
+        in_tail: Option<InTail<'_>>,
+        cvar: Option<Share<'_>>,
+    ) -> Result<Option<Self>, MetricsError> {
+        let difference = |pairs: Pairs<'_>| Ok::<_, MetricsError>(pairs.mean_difference()?.map(Figure::from));
+        let of = |get: fn(&Values) -> &Vec<Vec<ByPrompt>>| {
+            let (own, others) = (get(own), get(others));
+            // one of the two was not measured
+            if own.is_empty() || others.is_empty() { Pairs::new(&[], &[]) } else { Pairs::new(own, others) }
         };
-        let of_tail = |rows: &[Vec<f64>]| -> Vec<Vec<f64>> {
-            rows.iter().map(|row| tail.iter().filter_map(|&prompt| row.get(prompt).copied()).collect()).collect()
-        };
-        Ok(Self {
+        let tail_of = |pairs: Pairs<'_>| in_tail.map_or(Ok(None), |in_tail| difference(pairs.among(in_tail)));
+        let rewards = of(|values| &values.reward)?;
+        let Some(reward) = difference(rewards.clone())? else { return Ok(None) };
+        let lowest = cvar.map(|(_, count)| rewards.difference_of_lowest(count)).transpose()?;
+        Ok(Some(Self {
             method: method.to_owned(),
             over: over.to_owned(),
-            prompts: rewards.first().map_or(0, Vec::len),
-            reward: difference(rewards, others)?,
-            tail: if tail.len() < 2 { None } else { Some(difference(&of_tail(rewards), &of_tail(others))?) },
-        })
+            prompts: rewards.prompts(),
+            reward,
+            tail: tail_of(rewards)?,
+            cvar_share: cvar.map(|(share, _)| share),
+            cvar: lowest.flatten().map(Figure::from),
+            judge: difference(of(|values| &values.judge)?)?,
+            judge_tail: tail_of(of(|values| &values.judge)?)?,
+            perplexity_human: difference(of(|values| &values.perplexity_human)?)?,
+            perplexity_generated: difference(of(|values| &values.perplexity_generated)?)?,
+            kl: difference(of(|values| &values.kl)?)?,
+        }))
+    }
+
+    /// The differences that there are, with their keys in `results.json`, what to call them, and the digits to show.
+    pub fn differences(&self) -> impl Iterator<Item = (&'static str, String, usize, Figure)> {
+        let cvar = self.cvar_share.map_or_else(|| "CVaR".to_owned(), |share| format!("CVaR {}", percent(share)));
+        let all = [
+            ("reward", "reward".to_owned(), 2, Some(self.reward)),
+            ("tail", "reward in the tail".to_owned(), 2, self.tail),
+            ("cvar", cvar, 2, self.cvar),
+            ("judge", "judge".to_owned(), 2, self.judge),
+            ("judge_tail", "judge in the tail".to_owned(), 2, self.judge_tail),
+            ("perplexity_human", "ppl human".to_owned(), 1, self.perplexity_human),
+            ("perplexity_generated", "ppl generated".to_owned(), 1, self.perplexity_generated),
+            ("kl", "KL".to_owned(), 2, self.kl),
+        ];
+        all.into_iter().filter_map(|(key, name, digits, figure)| Some((key, name, digits, figure?)))
     }
 
     /// Every number of it, with what to call it.
     pub(crate) fn numbers(&self) -> Vec<(String, f64)> {
         let what = format!("{} less {}", self.method, self.over);
-        let of = |difference: &Difference| {
-            let Difference { mean, std, ci95, seeds_ci95 } = *difference;
-            [mean, std].into_iter().chain(ci95).chain(seeds_ci95.into_iter().flatten()).collect::<Vec<_>>()
-        };
-        let numbers = of(&self.reward).into_iter().chain(self.tail.iter().flat_map(of));
+        let numbers = self.differences().flat_map(|(.., figure)| figure.numbers()).chain(self.cvar_share);
         numbers.map(|number| (what.clone(), number)).collect()
     }
 
-    /// The line beneath the tables, with the methods called by these names.
+    /// What stands beneath the tables, with the methods called by these names: a line for the rewards, and if there is more to say,
+    /// one for the other scores and one for what they cost.
     #[must_use]
     pub fn line(&self, method: &str, over: &str) -> String {
-        let mut line = format!("{method} - {over}, on {} prompts: reward {}", self.prompts, self.reward);
-        if let Some(tail) = &self.tail {
-            line += &format!(", in the tail {tail}");
+        let mut line = format!("{method} - {over}, on {} prompts: reward {}", self.prompts, gain(self.reward, 2));
+        if let Some(tail) = self.tail {
+            line += &format!(", in the tail {}", gain(tail, 2));
+        }
+        for keys in [&["cvar", "judge", "judge_tail"][..], &["perplexity_human", "perplexity_generated", "kl"]] {
+            let others = self.differences().filter(|(key, ..)| keys.contains(key));
+            let others: Vec<String> =
+                others.map(|(_, name, digits, figure)| format!("{name} {}", gain(figure, digits))).collect();
+            if !others.is_empty() {
+                line += &format!("\n  {}", others.join(", "));
+            }
         }
         line
     }
 }
 
-impl fmt::Display for Difference {
-    /// `+0.25 [0.20, 0.30]`, and ` (over seeds [0.10, 0.40])` where there are several.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let interval = |[low, high]: [f64; 2]| format!("[{}, {}]", number(low, 2), number(high, 2));
-        let mean = number(self.mean, 2);
-        let sign = if mean.starts_with('-') { "" } else { "+" };
-        write!(f, "{sign}{mean} {}", interval(self.ci95))?;
-        match self.seeds_ci95 {
-            Some(seeds) => write!(f, " (over seeds {})", interval(seeds)),
-            None => Ok(()),
-        }
-    }
+/// A difference as it is shown: `+0.25 [0.20, 0.30]`.
+#[must_use]
+pub fn gain(difference: Figure, digits: usize) -> String {
+    let mean = number(difference.mean, digits);
+    let sign = if mean.starts_with('-') { "" } else { "+" };
+    let interval = difference.ci95.map(|[low, high]| format!(" [{}, {}]", number(low, digits), number(high, digits)));
+    format!("{sign}{mean}{}", interval.unwrap_or_default())
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
 
+    fn difference(mean: f64) -> Figure {
+        Figure { mean, se: Some(0.02), ci95: Some([mean - 0.05, mean + 0.05]), seeds_std: None }
+    }
+
     pub(crate) fn comparison() -> Comparison {
-        let difference = |mean, seeds_ci95| Difference { mean, std: 0.02, ci95: [mean - 0.05, mean + 0.05], seeds_ci95 };
-        let (method, over) = ("ra_rlhf".to_owned(), "rlhf".to_owned());
-        Comparison { method, over, prompts: 2_000, reward: difference(0.25, None), tail: Some(difference(0.62, None)) }
+        Comparison {
+            method: "ra_rlhf".to_owned(),
+            over: "rlhf".to_owned(),
+            prompts: 2_000,
+            reward: difference(0.25),
+            tail: Some(difference(0.62)),
+            cvar_share: Some(0.4),
+            cvar: Some(difference(0.5)),
+            judge: Some(difference(0.125)),
+            judge_tail: None,
+            perplexity_human: None,
+            perplexity_generated: None,
+            kl: Some(difference(-0.5)),
+        }
     }
 
     #[test]
-    fn the_line_has_both_gains_with_their_intervals() {
+    fn the_lines_have_all_gains_with_their_intervals() {
         let mut comparison = comparison();
         let line = comparison.line("RA-RLHF", "RLHF");
-        assert_eq!(line, "RA-RLHF - RLHF, on 2000 prompts: reward +0.25 [0.20, 0.30], in the tail +0.62 [0.57, 0.67]");
-        comparison.reward = Difference { mean: -0.25, ci95: [-0.3, -0.2], seeds_ci95: Some([-0.9, 0.4]), ..comparison.reward };
-        comparison.tail = None;
-        assert_eq!(comparison.line("A", "B"), "A - B, on 2000 prompts: reward -0.25 [-0.30, -0.20] (over seeds [-0.90, 0.40])");
+        assert_eq!(
+            line,
+            "RA-RLHF - RLHF, on 2000 prompts: reward +0.25 [0.20, 0.30], in the tail +0.62 [0.57, 0.67]\n  \
+             CVaR 40 % +0.50 [0.45, 0.55], judge +0.12 [0.07, 0.17]\n  KL -0.50 [-0.55, -0.45]"
+        );
+        (comparison.tail, comparison.cvar, comparison.judge, comparison.kl) = (None, None, None, None);
+        comparison.reward.ci95 = None;
+        assert_eq!(comparison.line("A", "B"), "A - B, on 2000 prompts: reward +0.25");
+    }
+
+    fn values(rewards: &[f64]) -> Values {
+        Values { reward: vec![rewards.iter().copied().enumerate().collect()], ..Values::default() }
     }
 
     #[test]
-    fn a_tail_of_one_prompt_has_no_gain() {
-        let (better, worse) = ([vec![1.0, 2.0, 4.0]], [vec![0.5, 1.0, 1.0]]);
-        let found = |tail: &[usize]| Comparison::of(("a", &better), ("b", &worse), tail).unwrap();
-        assert_eq!((found(&[1]).prompts, found(&[1]).tail), (3, None));
-        assert!((found(&[1, 2]).tail.unwrap().mean - 2.0).abs() < 1e-12);
+    fn what_was_not_measured_of_both_has_no_gain() {
+        let (mut better, mut worse) = (values(&[1.0, 2.0, 4.0]), values(&[0.5, 1.0, 1.0]));
+        better.kl = vec![vec![(0, 1.0), (1, 2.0), (2, 3.0)]];
+        let found = |better: &Values, worse: &Values, tail: &[usize]| {
+            let in_tail = |prompt: usize| tail.contains(&prompt);
+            Comparison::of(("a", better), ("b", worse), Some(&in_tail), Some((0.4, &|count| count.min(1)))).unwrap()
+        };
+        let one = found(&better, &worse, &[1]).unwrap();
+        assert_eq!((one.prompts, one.tail, one.kl, one.judge), (3, None, None, None), "a tail of one prompt has no gain");
+        assert!((one.cvar.unwrap().mean - 0.5).abs() < 1e-12 && one.cvar_share == Some(0.4));
+        worse.kl = vec![vec![(1, 1.0), (2, 1.0)]];
+        let two = found(&better, &worse, &[1, 2]).unwrap();
+        assert!((two.tail.unwrap().mean - 2.0).abs() < 1e-12 && (two.kl.unwrap().mean - 1.5).abs() < 1e-12);
+        assert_eq!(found(&values(&[1.0]), &worse, &[]), None);
     }
 
     #[test]
     fn every_number_is_looked_at() {
-        assert_eq!(comparison().numbers().len(), 8);
+        assert_eq!(comparison().numbers().len(), 5 * 4 + 1);
     }
 }

@@ -4,7 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use polars::error::PolarsError;
-use tailguard_metrics::MetricsError;
 
 /// Errors of reading and writing runs. Each names the file or directory.
 #[derive(Debug, thiserror::Error)]
@@ -92,15 +91,6 @@ pub enum ReportError {
         /// Its value.
         found: f64,
     },
-    /// Seeds whose figures do not belong together.
-    #[error("{what} differs between the seeds of a run")]
-    SeedsDiffer {
-        /// What differs.
-        what: &'static str,
-    },
-    /// Figures over which there is no spread.
-    #[error("cannot combine the figures of the seeds")]
-    Combine(#[from] MetricsError),
 }
 
 impl ReportError {

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tailguard_metrics::MetricsError;
 
-use crate::columns::{combine, combine_tails, evaluated_columns, numbers};
+use crate::columns::{evaluated_columns, numbers};
 use crate::comparison::Comparison;
-use crate::error::ReportError;
 use crate::results::{Figure, OtherTail};
 use crate::results_file::ResultsFile;
 
@@ -95,11 +93,6 @@ impl LeftOut {
         let missing = values.iter().filter(|value| value.is_none()).count();
         Self { missing, not_finite: values.iter().flatten().filter(|value| !value.is_finite()).count() }
     }
-
-    fn add(&mut self, other: Self) {
-        self.missing += other.missing;
-        self.not_finite += other.not_finite;
-    }
 }
 
 /// The figures of one method of an [`Evaluation`]; `None` where one could not be computed. Figures of the same name are those of
@@ -168,32 +161,6 @@ impl EvaluatedMethod {
     pub fn figures(&self) -> impl Iterator<Item = (&'static str, Figure)> {
         evaluated_columns().filter_map(|column| Some((column.key, (column.get)(self)?)))
     }
-
-    /// The figures of one method over its seeds: those of a single seed as they are, of several the spread of their means. A figure that
-    /// one seed lacks is lacking; rows add up.
-    ///
-    /// # Errors
-    /// [`ReportError::Combine`] for no seeds; [`ReportError::SeedsDiffer`] if their other tails are not by the same thresholds.
-    pub fn over_seeds(seeds: &[Self]) -> Result<Self, ReportError> {
-        let [first, others @ ..] = seeds else {
-            return Err(MetricsError::TooFew { what: "seeds", needed: 1, found: 0 }.into());
-        };
-        if others.is_empty() {
-            return Ok(first.clone());
-        }
-        let other_tails = combine_tails(&seeds.iter().map(|seed| seed.other_tails.as_slice()).collect::<Vec<_>>())?;
-        let mut combined = Self { other_tails, ..Self::default() };
-        for seed in seeds {
-            combined.seeds += seed.seeds;
-            combined.rows += seed.rows;
-            combined.missing_responses += seed.missing_responses;
-            combined.reward_left_out.add(seed.reward_left_out);
-            combined.prompt_score_left_out.add(seed.prompt_score_left_out);
-            combined.judge_left_out.add(seed.judge_left_out);
-        }
-        combine(&mut combined, seeds, evaluated_columns())?;
-        Ok(combined)
-    }
 }
 
 /// What an evaluation found: its `results.json`, which is that of a run ([`Results`](crate::Results)) as far as the two have the same
@@ -252,15 +219,16 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn figure(mean: f64) -> Figure {
-        Figure { mean, std: 0.25, ci95: [mean - 0.5, mean + 0.5] }
+        Figure { mean, se: Some(0.25), ci95: Some([mean - 0.5, mean + 0.5]), seeds_std: None }
     }
 
     /// Two methods: one of which all is known, and one of which nothing is but the length of its texts.
     pub(crate) fn evaluation() -> Evaluation {
-        let mut all = EvaluatedMethod { seeds: 1, rows: 20, ..EvaluatedMethod::default() };
+        let mut all = serde_json::to_value(EvaluatedMethod { seeds: 1, rows: 20, ..EvaluatedMethod::default() }).unwrap();
         for (column, mean) in evaluated_columns().zip(0_u32..) {
-            (column.set)(&mut all, Some(figure(f64::from(mean))));
+            all[column.key] = serde_json::to_value(figure(f64::from(mean))).unwrap();
         }
+        let all = serde_json::from_value(all).unwrap();
         let little = EvaluatedMethod { seeds: 1, rows: 3, length: Some(figure(7.0)), ..EvaluatedMethod::default() };
         Evaluation {
             kind: Kind::Evaluation,
@@ -304,22 +272,6 @@ pub(crate) mod tests {
         let mut broken = evaluation();
         broken.methods.get_mut("mine").unwrap().cvar = Some(figure(f64::NAN));
         assert_eq!(broken.to_json().unwrap_err().to_string(), "mine: cvar is NaN, expected a finite number");
-    }
-
-    #[test]
-    fn a_figure_that_one_seed_lacks_is_lacking_and_rows_add_up() {
-        let one = evaluation().methods["mine"].clone();
-        let tail = |prompts| vec![OtherTail { threshold: 1.0, prompts, reward: Some(figure(0.0)) }];
-        let one = EvaluatedMethod { other_tails: tail(239), ..one };
-        let mut other = EvaluatedMethod { reward: Some(figure(2.0)), kl: None, other_tails: tail(238), ..one.clone() };
-        other.reward_left_out = LeftOut { missing: 1, not_finite: 2 };
-        let both = EvaluatedMethod::over_seeds(&[one.clone(), other]).unwrap();
-        assert_eq!((both.rows, both.kl, both.reward_left_out), (40, None, LeftOut { missing: 1, not_finite: 2 }));
-        assert_eq!((both.seeds, both.other_tails[0].prompts), (2, 238));
-        let reward = both.reward.unwrap();
-        assert!((reward.mean - 1.0).abs() < 1e-12 && (reward.std - 2.0_f64.sqrt()).abs() < 1e-12, "{reward:?}");
-        assert_eq!(EvaluatedMethod::over_seeds(std::slice::from_ref(&one)).unwrap(), one);
-        assert!(EvaluatedMethod::over_seeds(&[]).is_err());
     }
 
     #[test]

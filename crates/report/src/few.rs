@@ -1,33 +1,21 @@
-//! What must be said of intervals that rest on few prompts.
+//! What must be said of intervals that rest on a single prompt.
 
-/// Of fewer values the bootstrap's 95 % interval of a mean is too narrow by a fifth and more: it has the deviation of n where it should
-/// have that of n - 1, and the normal distribution's 1.96 in place of Student's t, which is 2.31 for 9 values.
-const FEW: usize = 10;
-
-/// Says that intervals over prompts rest on few of them: on so many different prompts, of which so many are of the tail, where the
-/// tail is by prompts. Several texts of a prompt are no further prompts.
+/// Says that intervals are over the texts of one prompt: of all, on so many different prompts, or of the tail, where the tail is by
+/// prompts.
 ///
 /// ```
 /// # use tailguard_report::few_prompts;
 /// assert_eq!(few_prompts(200, Some(20)), None);
-/// assert!(few_prompts(200, Some(4)).is_some_and(|said| said.starts_with("intervals over prompts rest on 4 prompts in the tail:")));
+/// assert!(few_prompts(200, Some(1)).is_some_and(|said| said.starts_with("the tail is a single prompt")));
 /// ```
 #[must_use]
 pub fn few_prompts(prompts: usize, tail: Option<usize>) -> Option<String> {
-    let is_few = |count: &usize| (1..FEW).contains(count);
-    if prompts == 1 {
-        return Some(
-            "intervals of texts of a single prompt are over these texts, and say nothing about other prompts".to_owned(),
-        );
+    let about = "are over its texts, if it has several, and say nothing about other prompts";
+    match (prompts, tail) {
+        (1, _) => Some(format!("there is a single prompt: intervals {about}")),
+        (2.., Some(1)) => Some(format!("the tail is a single prompt: intervals of it {about}")),
+        _ => None,
     }
-    let rest = match (is_few(&prompts), tail.filter(is_few)) {
-        (true, Some(tail)) if tail < prompts => format!("{prompts} prompts, and on {tail} in the tail"),
-        (true, _) => format!("{prompts} prompts"),
-        (false, Some(1)) => "a single prompt in the tail".to_owned(),
-        (false, Some(tail)) => format!("{tail} prompts in the tail"),
-        (false, None) => return None,
-    };
-    Some(format!("intervals over prompts rest on {rest}: with fewer than {FEW} they are a fifth too narrow, or more"))
 }
 
 #[cfg(test)]
@@ -35,16 +23,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_prompts_are_told_of_all_of_the_tail_or_of_both() {
+    fn a_single_prompt_is_told_of_all_or_of_the_tail() {
         let said = |prompts, tail| few_prompts(prompts, tail).unwrap_or_default();
-        let narrow = ": with fewer than 10 they are a fifth too narrow, or more";
-        assert_eq!(said(2, None), format!("intervals over prompts rest on 2 prompts{narrow}"));
-        assert_eq!(said(9, Some(3)), format!("intervals over prompts rest on 9 prompts, and on 3 in the tail{narrow}"));
-        assert_eq!(said(10, Some(1)), format!("intervals over prompts rest on a single prompt in the tail{narrow}"));
-        assert!(said(1, Some(1)).starts_with("intervals of texts of a single prompt"));
-        // an empty tail has no interval
+        assert!(
+            said(1, Some(1)).starts_with("there is a single prompt") && said(10, Some(1)).starts_with("the tail is a single")
+        );
+        // two have an interval that is wide enough, and an empty tail has none
         assert_eq!(
-            [few_prompts(10, None), few_prompts(10, Some(10)), few_prompts(10, Some(0)), few_prompts(0, None)],
+            [few_prompts(2, Some(2)), few_prompts(10, None), few_prompts(10, Some(0)), few_prompts(0, None)],
             [const { None }; 4]
         );
     }

@@ -32,13 +32,16 @@ pub(crate) fn read(path: &Path) -> Result<String, ReportError> {
     fs::read_to_string(path).map_err(ReportError::io(path, "read"))
 }
 
-/// Reads a JSON file.
-pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ReportError> {
+/// Reads a JSON file whose text is changed first.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    change: impl FnOnce(String) -> String,
+) -> Result<T, ReportError> {
     let json = |error: serde_json::Error| {
         let (path, line) = (path.to_owned(), error.line());
         ReportError::Json { path, line, detail: error.to_string() }
     };
-    serde_json::from_str(&read(path)?).map_err(json)
+    serde_json::from_str(&change(read(path)?)).map_err(json)
 }
 
 /// [`read`], or nothing where there is no file.

@@ -26,6 +26,12 @@ pub struct Generation {
     pub reward: f32,
     /// Score of prompt and response by the held-out judge, if there was one.
     pub judge: Option<f32>,
+    /// Perplexity of the response under the base model; nothing for a response without a token.
+    pub perplexity: Option<f64>,
+    /// KL estimate of the response to the reference, nats; nothing where that is not known.
+    pub kl: Option<f64>,
+    /// Tokens of the response; nothing where that is not known.
+    pub tokens: Option<u32>,
     /// The policy.
     pub method: Method,
     /// The seed.
@@ -48,6 +54,12 @@ pub struct GenerationRow<'a> {
     pub reward: Option<f32>,
     /// Score by a second scorer.
     pub judge: Option<f32>,
+    /// Perplexity of the response under a base model.
+    pub perplexity: Option<f64>,
+    /// KL estimate of the response to a reference, nats.
+    pub kl: Option<f64>,
+    /// Tokens of the response.
+    pub tokens: Option<u32>,
     /// What the rows that belong together are called.
     pub method: &'a str,
     /// The seed.
@@ -63,6 +75,9 @@ impl<'a> From<&'a Generation> for GenerationRow<'a> {
             response: Some(&row.response),
             reward: Some(row.reward),
             judge: row.judge,
+            perplexity: row.perplexity,
+            kl: row.kl,
+            tokens: row.tokens,
             method: row.method.name(),
             seed: Some(row.seed),
         }
@@ -107,6 +122,9 @@ fn frame(rows: &[GenerationRow<'_>]) -> Result<DataFrame, PolarsError> {
         Series::new("response".into(), rows.iter().map(|row| row.response).collect::<Vec<_>>()).into_column(),
         Series::new("reward".into(), rows.iter().map(|row| row.reward).collect::<Vec<_>>()).into_column(),
         Series::new("judge".into(), rows.iter().map(|row| row.judge).collect::<Vec<_>>()).into_column(),
+        Series::new("perplexity".into(), rows.iter().map(|row| row.perplexity).collect::<Vec<_>>()).into_column(),
+        Series::new("kl".into(), rows.iter().map(|row| row.kl).collect::<Vec<_>>()).into_column(),
+        Series::new("tokens".into(), rows.iter().map(|row| row.tokens).collect::<Vec<_>>()).into_column(),
         Series::new("method".into(), rows.iter().map(|row| row.method).collect::<Vec<_>>()).into_column(),
         Series::new("seed".into(), rows.iter().map(|row| row.seed).collect::<Vec<_>>()).into_column(),
     ];
@@ -116,7 +134,8 @@ fn frame(rows: &[GenerationRow<'_>]) -> Result<DataFrame, PolarsError> {
 /// Reads what [`write_generations`] wrote.
 ///
 /// # Errors
-/// When the file cannot be read, or lacks a value or a column other than `good`, which older runs have not.
+/// When the file cannot be read, or lacks a value or a column other than `good`, `perplexity`, `kl` and `tokens`, which older runs have
+/// not.
 pub fn read_generations(path: &Path) -> Result<Vec<Generation>, ReportError> {
     let file = File::open(path).map_err(ReportError::io(path, "read"))?;
     let read = |file| rows(&ParquetReader::new(file).finish()?);
@@ -128,6 +147,9 @@ fn rows(frame: &DataFrame) -> Result<Vec<Generation>, PolarsError> {
     let (prompt_scores, rewards) = (frame.column("prompt_score")?.f32()?, frame.column("reward")?.f32()?);
     let judge = frame.column("judge")?.f32()?;
     let good = frame.column("good").ok().map(|column| column.bool()).transpose()?;
+    let numbers = |name: &str| frame.column(name).ok().map(|column| column.f64()).transpose();
+    let (perplexities, kl) = (numbers("perplexity")?, numbers("kl")?);
+    let tokens = frame.column("tokens").ok().map(|column| column.u32()).transpose()?;
     let (methods, seeds) = (frame.column("method")?.str()?, frame.column("seed")?.u64()?);
     let row = |index| {
         Some(Generation {
@@ -137,6 +159,9 @@ fn rows(frame: &DataFrame) -> Result<Vec<Generation>, PolarsError> {
             response: responses.get(index)?.to_owned(),
             reward: rewards.get(index)?,
             judge: judge.get(index),
+            perplexity: perplexities.and_then(|column| column.get(index)),
+            kl: kl.and_then(|column| column.get(index)),
+            tokens: tokens.and_then(|column| column.get(index)),
             method: Method::named(methods.get(index)?)?,
             seed: seeds.get(index)?,
         })
@@ -160,6 +185,9 @@ mod tests {
             response: String::new(),
             reward: 0.1,
             judge,
+            perplexity: judge.map(|_| 0.1 + 0.2),
+            kl: Some(-0.25),
+            tokens: judge.map(|_| 7),
             method,
             seed,
         };

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tailguard_metrics::{MetricsError, Summary};
+use tailguard_metrics::Estimate;
 
-use crate::columns::{columns, combine, combine_tails, numbers};
+use crate::columns::{columns, numbers};
 use crate::comparison::Comparison;
-use crate::error::ReportError;
 use crate::results_file::ResultsFile;
 
 /// The policies that a run compares, in the order of the paper's tables.
@@ -62,26 +61,48 @@ impl fmt::Display for Method {
     }
 }
 
-/// One figure with its spread.
+/// One figure, or the difference of two, and how far it can be trusted: see [`estimate`](tailguard_metrics::estimate).
 ///
-/// With several seeds, `mean` is the mean over seeds, `std` their sample standard deviation and `ci95` the 95 % interval of the
-/// mean over seeds. With one seed, `mean` is over prompts (or texts), `ci95` its interval over them, and `std` the standard
-/// error of the mean, not the spread of single prompts: both by the bootstrap, or for many prompts by the normal distribution.
-/// Those of distinct-n are by the jackknife, which leaves out groups of texts in turn.
+/// The interval is over prompts (or texts) and seeds together; with one seed it is over prompts, given the policy that this seed has
+/// trained.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
-    /// The mean.
+    /// The mean over seeds of the figure of each.
     pub mean: f64,
-    /// Sample standard deviation.
-    pub std: f64,
-    /// Lower and upper end of the 95 % interval of the mean.
-    pub ci95: [f64; 2],
+    /// Its standard error; `null` where a single value says nothing of it.
+    pub se: Option<f64>,
+    /// Lower and upper end of its 95 % interval; `null` likewise.
+    pub ci95: Option<[f64; 2]>,
+    /// Sample standard deviation of the figures of the seeds; absent for one seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds_std: Option<f64>,
 }
 
-impl From<Summary> for Figure {
-    fn from(summary: Summary) -> Self {
-        Self { mean: summary.mean, std: summary.std, ci95: summary.ci95 }
+impl Figure {
+    /// All its numbers.
+    pub(crate) fn numbers(self) -> impl Iterator<Item = f64> {
+        let Self { mean, se, ci95, seeds_std } = self;
+        [Some(mean), se, seeds_std].into_iter().flatten().chain(ci95.into_iter().flatten())
+    }
+
+    /// Whether all of its interval lies above 0.
+    #[must_use]
+    pub fn is_above_zero(self) -> bool {
+        self.ci95.is_some_and(|[low, _]| low > 0.0)
+    }
+
+    /// Whether all of its interval lies below 0.
+    #[must_use]
+    pub fn is_below_zero(self) -> bool {
+        self.ci95.is_some_and(|[_, high]| high < 0.0)
+    }
+}
+
+impl From<Estimate> for Figure {
+    fn from(estimate: Estimate) -> Self {
+        let Estimate { value, se, ci95, seeds_std } = estimate;
+        Self { mean: value, se, ci95, seeds_std }
     }
 }
 
@@ -148,24 +169,6 @@ impl MethodResults {
     pub fn figures(&self) -> impl Iterator<Item = (&'static str, Figure)> {
         columns().filter_map(|column| Some((column.key, (column.get)(self)?)))
     }
-
-    /// The figures of one method over its seeds: those of a single seed as they are, of several the spread of their means. A
-    /// figure that one seed lacks is lacking.
-    ///
-    /// # Errors
-    /// [`ReportError::Combine`] for no seeds; [`ReportError::SeedsDiffer`] if their other tails are not by the same thresholds.
-    pub fn over_seeds(seeds: &[Self]) -> Result<Self, ReportError> {
-        let [first, others @ ..] = seeds else {
-            return Err(MetricsError::TooFew { what: "seeds", needed: 1, found: 0 }.into());
-        };
-        let mut combined = first.clone();
-        if others.is_empty() {
-            return Ok(combined);
-        }
-        combined.other_tails = combine_tails(&seeds.iter().map(|seed| seed.other_tails.as_slice()).collect::<Vec<_>>())?;
-        combine(&mut combined, seeds, columns())?;
-        Ok(combined)
-    }
 }
 
 /// What a run found: the content of `results.json`.
@@ -185,7 +188,7 @@ impl MethodResults {
 ///   "tail": { "threshold": -2.6, "prompts": 190 },
 ///   "methods": {
 ///     "gpt2": {
-///       "reward": { "mean": -0.03, "std": 0.01, "ci95": [-0.04, -0.02] },
+///       "reward": { "mean": -0.03, "se": 0.01, "ci95": [-0.05, -0.01], "seeds_std": 0.01 },
 ///       ...
 ///       "other_tails": [{ "threshold": -5.0, "prompts": 0, "reward": null }]
 ///     },
@@ -196,7 +199,7 @@ impl MethodResults {
 ///       "method": "ra_rlhf",
 ///       "over": "rlhf",
 ///       "prompts": 2000,
-///       "reward": { "mean": 0.25, "std": 0.02, "ci95": [0.20, 0.30], "seeds_ci95": null },
+///       "reward": { "mean": 0.25, "se": 0.02, "ci95": [0.20, 0.30], "seeds_std": 0.02 },
 ///       "tail": ...
 ///     }
 ///   ]
@@ -247,7 +250,7 @@ pub(crate) mod tests {
     pub(crate) fn method_results(base: f64) -> MethodResults {
         let figure = |offset: f64| {
             let mean = base + offset;
-            Figure { mean, std: 0.25, ci95: [mean - 0.5, mean + 0.5] }
+            Figure { mean, se: Some(0.25), ci95: Some([mean - 0.5, mean + 0.5]), seeds_std: None }
         };
         MethodResults {
             reward: figure(0.0),
@@ -296,7 +299,7 @@ pub(crate) mod tests {
         let figure = |indent: usize, mean: usize| {
             let (inner, outer) = (" ".repeat(indent + 2), " ".repeat(indent));
             format!(
-                "{{\n{inner}\"mean\": {mean}.0,\n{inner}\"std\": 0.25,\n{inner}\"ci95\": [\n{inner}  {}.5,\n{inner}  {mean}.5\n\
+                "{{\n{inner}\"mean\": {mean}.0,\n{inner}\"se\": 0.25,\n{inner}\"ci95\": [\n{inner}  {}.5,\n{inner}  {mean}.5\n\
                  {inner}]\n{outer}}}",
                 mean - 1
             )
@@ -364,36 +367,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn one_seed_is_left_as_it_is_and_several_are_combined_by_their_means() {
-        let [one, other] = [0.0, 2.0].map(method_results);
-        assert_eq!(MethodResults::over_seeds(std::slice::from_ref(&one)).unwrap(), one);
-        let both = MethodResults::over_seeds(&[one, other]).unwrap();
-        for ((key, figure), (_, expected)) in both.figures().zip(method_results(1.0).figures()) {
-            assert!(
-                (figure.mean - expected.mean).abs() < 1e-12 && (figure.std - 2.0_f64.sqrt()).abs() < 1e-12,
-                "{key}: {figure:?}"
-            );
-        }
-        let [some, none] = both.other_tails[..] else { panic!("{both:?}") };
-        assert!((some.reward.unwrap().mean - 15.0).abs() < 1e-12 && some.prompts == 60);
-        assert_eq!(none, OtherTail { threshold: -9.5, prompts: 0, reward: None });
-    }
-
-    #[test]
-    fn seeds_that_do_not_belong_together_are_refused() {
-        let [one, mut other] = [0.0, 2.0].map(method_results);
-        other.other_tails.pop();
-        let message = MethodResults::over_seeds(&[one, other]).unwrap_err().to_string();
-        assert_eq!(message, "the list of other tails differs between the seeds of a run");
-        assert!(matches!(MethodResults::over_seeds(&[]), Err(ReportError::Combine(_))));
-    }
-
-    #[test]
-    fn a_judge_that_one_seed_lacks_is_lacking() {
-        let [one, mut other] = [0.0, 2.0].map(method_results);
-        other.judge = None;
-        let both = MethodResults::over_seeds(&[one, other]).unwrap();
-        assert!(both.judge.is_none() && both.judge_tail.is_some(), "{both:?}");
+    fn what_is_not_known_is_null_and_seeds_have_a_deviation() {
+        let single = Figure { mean: 1.5, se: None, ci95: None, seeds_std: None };
+        assert_eq!(serde_json::to_string(&single).unwrap(), r#"{"mean":1.5,"se":null,"ci95":null}"#);
+        let several = Figure { mean: 1.5, se: Some(0.5), ci95: Some([0.5, 2.5]), seeds_std: Some(0.25) };
+        assert_eq!(serde_json::to_string(&several).unwrap(), r#"{"mean":1.5,"se":0.5,"ci95":[0.5,2.5],"seeds_std":0.25}"#);
+        assert_eq!((several.is_above_zero(), several.is_below_zero(), single.is_above_zero()), (true, false, false));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::ReportError;
-use crate::files;
+use crate::{files, older};
 
 /// The content of a `results.json`: of a run ([`Results`](crate::Results)) or of an evaluation ([`Evaluation`](crate::Evaluation)).
 pub trait ResultsFile: Serialize + DeserializeOwned {
@@ -33,12 +33,12 @@ pub trait ResultsFile: Serialize + DeserializeOwned {
         files::write(path, self.to_json()?.as_bytes())
     }
 
-    /// Reads the file.
+    /// Reads the file; one of an older version as well ([`upgrade`](crate::upgrade)).
     ///
     /// # Errors
     /// When it cannot be read, or is not what [`write`](Self::write) writes.
     fn read(path: &Path) -> Result<Self, ReportError> {
-        files::read_json(path)
+        files::read_json(path, older::upgraded)
     }
 }
 

@@ -25,6 +25,10 @@ pub struct TextRow {
     pub reward: Option<f64>,
     /// Score of prompt and response by the held-out judge, if there was one.
     pub judge: Option<f64>,
+    /// Perplexity of the response under the base model, if it is known.
+    pub perplexity: Option<f64>,
+    /// KL estimate of the response to the reference, nats, if it is known.
+    pub kl: Option<f64>,
     /// Name of the policy, such as `ra_rlhf`.
     pub method: String,
     /// The seed; 1 where there is none.
@@ -72,7 +76,8 @@ fn texts(frame: &DataFrame) -> Result<Vec<TextRow>, PolarsError> {
     let (rewards, methods) = (floats(frame, "reward")?, frame.column("method")?.str()?);
     let has = |name: &str| frame.column(name).is_ok();
     let prompt_scores = has("prompt_score").then(|| floats(frame, "prompt_score")).transpose()?;
-    let judge = has("judge").then(|| floats(frame, "judge")).transpose()?;
+    let [judge, perplexity, kl] = ["judge", "perplexity", "kl"].map(|name| has(name).then(|| floats(frame, name)).transpose());
+    let (judge, perplexity, kl) = (judge?, perplexity?, kl?);
     let good = has("good").then(|| flags(frame, "good")).transpose()?;
     let seeds = has("seed").then(|| counts(frame, "seed")).transpose()?;
     let wrong = |index, what: &str| PolarsError::NoData(format!("row {index}: {what}").into());
@@ -92,6 +97,8 @@ fn texts(frame: &DataFrame) -> Result<Vec<TextRow>, PolarsError> {
             response: response.to_owned(),
             reward,
             judge: judge.as_ref().and_then(finite),
+            perplexity: perplexity.as_ref().and_then(finite),
+            kl: kl.as_ref().and_then(finite),
             method: method.to_owned(),
             seed: seeds.as_ref().and_then(|seeds| seeds.get(index)).unwrap_or(1),
         });
@@ -160,6 +167,9 @@ mod tests {
             response: " good".into(),
             reward: 0.5,
             judge,
+            perplexity: Some(12.5),
+            kl: None,
+            tokens: Some(1),
             method,
             seed: 3,
         };
@@ -167,6 +177,7 @@ mod tests {
         let rows = read_texts(&path).unwrap();
         assert_eq!((rows[0].method.as_str(), rows[0].good, rows[0].judge, rows[0].seed), ("ra_rlhf", Some(true), None, 3));
         assert_eq!((rows[1].method.as_str(), rows[1].good, rows[1].judge), ("sft", None, Some(0.25)));
+        assert_eq!((rows[1].perplexity, rows[1].kl), (Some(12.5), None));
         assert_eq!(rows[1].response, " good");
     }
 

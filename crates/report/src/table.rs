@@ -20,12 +20,10 @@ pub enum Style {
 /// The tables, with an empty line between them: how good the texts are, what they look like, the tails by other thresholds if there
 /// are any, and what methods gain over another. A row per method, a column per figure.
 ///
-/// With several seeds a cell is `mean ± standard deviation` over seeds; with one seed it is `mean [low, high]`, the 95 %
-/// interval over prompts.
+/// A cell is `mean [low, high]`, the 95 % interval: see [`Figure`].
 #[must_use]
 pub fn table(results: &Results, style: Style) -> String {
-    let seeds = results.seeds.len();
-    let row = |(method, figures): (&Method, _)| Row { name: method.to_string(), seeds, figures };
+    let row = |(method, figures): (&Method, _)| Row { name: method.to_string(), figures };
     let rows: Vec<Row<'_, MethodResults>> = results.methods.iter().map(row).collect();
     let head = |column: &Column<MethodResults>| match column.key {
         "tail" => tail_head(results.tail.threshold, Some(results.tail.prompts)),
@@ -42,9 +40,7 @@ pub fn table(results: &Results, style: Style) -> String {
 /// threshold was asked for.
 #[must_use]
 pub fn evaluation_table(evaluation: &Evaluation, style: Style) -> String {
-    // older files do not say how many seeds a method has
-    let seeds = |figures: &EvaluatedMethod| if figures.seeds > 0 { figures.seeds } else { evaluation.seeds.len() };
-    let row = |(name, figures): (&String, _)| Row { name: one_line(name), seeds: seeds(figures), figures };
+    let row = |(name, figures): (&String, _)| Row { name: one_line(name), figures };
     let rows: Vec<Row<'_, EvaluatedMethod>> = evaluation.methods.iter().map(row).collect();
     let head = |column: &Column<EvaluatedMethod>| match (column.key, evaluation.tail) {
         ("tail", Some(tail)) => tail.head(),
@@ -111,19 +107,15 @@ fn shown(threshold: f64) -> f64 {
 /// A method's row of every table.
 struct Row<'a, T> {
     name: String,
-    /// How many its figures are over.
-    seeds: usize,
     figures: &'a T,
 }
 
-impl<T> Row<'_, T> {
-    fn cell(&self, figure: Option<Figure>, digits: usize) -> String {
-        figure.map_or("-".to_owned(), |figure| cell(figure, digits, self.seeds))
-    }
+fn cell_or_dash(figure: Option<Figure>, digits: usize) -> String {
+    figure.map_or("-".to_owned(), |figure| cell(figure, digits))
 }
 
 fn of_columns<T>(rows: &[Row<'_, T>], style: Style, columns: &[Column<T>], head: impl Fn(&Column<T>) -> String) -> String {
-    let cells = |row: &Row<'_, T>| columns.iter().map(|column| row.cell((column.get)(row.figures), column.digits)).collect();
+    let cells = |row: &Row<'_, T>| columns.iter().map(|column| cell_or_dash((column.get)(row.figures), column.digits)).collect();
     grid(style, columns.iter().map(head).collect(), rows, cells)
 }
 
@@ -131,7 +123,7 @@ fn of_columns<T>(rows: &[Row<'_, T>], style: Style, columns: &[Column<T>], head:
 fn of_other_tails<T>(rows: &[Row<'_, T>], style: Style, tails: impl Fn(&T) -> &[OtherTail]) -> Option<String> {
     let first = tails(rows.first()?.figures);
     let heads: Vec<String> = first.iter().map(|tail| tail_head(tail.threshold, Some(tail.prompts))).collect();
-    let cells = |row: &Row<'_, T>| tails(row.figures).iter().map(|tail| row.cell(tail.reward, 2)).collect();
+    let cells = |row: &Row<'_, T>| tails(row.figures).iter().map(|tail| cell_or_dash(tail.reward, 2)).collect();
     (!heads.is_empty()).then(|| grid(style, heads, rows, cells))
 }
 
@@ -163,12 +155,11 @@ fn grid<T>(style: Style, heads: Vec<String>, rows: &[Row<'_, T>], cells: impl Fn
     lines.join("\n") + "\n"
 }
 
-/// A figure as the tables show it: `mean ± standard deviation` with several seeds, `mean [low, high]` with one.
+/// A figure as the tables show it: `mean [low, high]`, or the mean alone where there is no interval.
 #[must_use]
-pub fn cell(figure: Figure, digits: usize, seeds: usize) -> String {
-    let Figure { mean, std, ci95: [low, high] } = figure;
-    let (mean, std) = (number(mean, digits), number(std, digits));
-    if seeds > 1 { format!("{mean} ± {std}") } else { format!("{mean} [{}, {}]", number(low, digits), number(high, digits)) }
+pub fn cell(figure: Figure, digits: usize) -> String {
+    let mean = number(figure.mean, digits);
+    figure.ci95.map_or(mean.clone(), |[low, high]| format!("{mean} [{}, {}]", number(low, digits), number(high, digits)))
 }
 
 /// A number with so many digits after the point, fewer where it is large, and three in all from a million on. One that is too
@@ -200,19 +191,22 @@ mod tests {
     }
 
     #[test]
-    fn one_seed_shows_the_interval_over_prompts() {
-        let text = table(&results(&[1]), Style::Plain);
-        let tables = tables(&text);
-        assert_eq!(tables.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5, 5], "{text}");
-        assert!(tables[0][0].contains("judge tail") && tables[1][0].contains("repeated 4-gram"), "{text}");
-        assert!(tables[0][4].trim_start().starts_with("RA-RLHF") && tables[0][4].contains("30.00 [29.50, 30.50]"), "{text}");
+    fn cells_show_the_interval_however_many_seeds_there_are() {
+        for seeds in [&[1][..], &[1, 2, 3]] {
+            let text = table(&results(seeds), Style::Plain);
+            let tables = tables(&text);
+            assert_eq!(tables.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5, 5], "{text}");
+            assert!(tables[0][0].contains("judge tail") && tables[1][0].contains("repeated 4-gram"), "{text}");
+            assert!(tables[0][4].trim_start().starts_with("RA-RLHF") && tables[0][4].contains("30.00 [29.50, 30.50]"), "{text}");
+        }
     }
 
     #[test]
-    fn several_seeds_show_their_spread_within_120_columns() {
-        let text = table(&results(&[1, 2, 3]), Style::Plain);
-        assert!(text.contains("0.00 ± 0.25") && text.contains("43.000 ± 0.250"), "{text}");
-        assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    fn a_figure_without_an_interval_is_its_mean() {
+        let mut results = results(&[1]);
+        results.methods.values_mut().for_each(|method| (method.tail.se, method.tail.ci95) = (None, None));
+        let text = table(&results, Style::Plain);
+        assert!(text.contains("  31.00  "), "{text}");
     }
 
     #[test]
@@ -232,10 +226,8 @@ mod tests {
         let mut results = results(&[1]);
         results.comparisons = vec![crate::comparison::tests::comparison()];
         let text = table(&results, Style::Plain);
-        assert!(
-            text.ends_with("\n\nRA-RLHF - RLHF, on 2000 prompts: reward +0.25 [0.20, 0.30], in the tail +0.62 [0.57, 0.67]\n"),
-            "{text}"
-        );
+        let gain = "\n\nRA-RLHF - RLHF, on 2000 prompts: reward +0.25 [0.20, 0.30], in the tail +0.62 [0.57, 0.67]\n";
+        assert!(text.contains(gain) && text.ends_with("\n  KL -0.50 [-0.55, -0.45]\n"), "{text}");
     }
 
     #[test]
@@ -271,18 +263,6 @@ mod tests {
         evaluation.tail = Some(EvaluatedTail::PromptScores { threshold: -100.0, share: None, prompts: Some(0) });
         let text = evaluation_table(&evaluation, Style::Plain);
         assert!(text.contains("tail ≤ -100 (0 prompts)"), "{text}");
-    }
-
-    #[test]
-    fn a_method_of_one_seed_has_an_interval_beside_others_of_several() {
-        let mut evaluation = evaluation();
-        evaluation.seeds = vec![1, 2];
-        evaluation.methods.get_mut("mine").unwrap().seeds = 2;
-        let text = evaluation_table(&evaluation, Style::Plain);
-        assert!(text.contains("0.00 ± 0.25") && text.contains("7.0 [6.5, 7.5]"), "{text}");
-        // as older files have it
-        evaluation.methods.values_mut().for_each(|method| method.seeds = 0);
-        assert!(evaluation_table(&evaluation, Style::Plain).contains("7.0 ± 0.2"), "{text}");
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Result;
-use tailguard_data::Generations;
-use tailguard_metrics::at_or_below;
-use tailguard_report::{Comparison, EvaluatedTail, one_line};
+use tailguard_data::{Generations, Scores};
+use tailguard_metrics::{ByPrompt, at_or_below};
+use tailguard_report::{Comparison, EvaluatedTail, Values, one_line};
+use tailguard_risk::RiskLevel;
 
 use super::groups::Group;
 use crate::failure::Failure;
@@ -27,7 +28,8 @@ pub(super) fn check(baseline: &str, groups: &[Group], texts: &Generations, score
     Ok(())
 }
 
-/// Compares every other method with the baseline, with the seeds that both have. Says also which methods cannot be compared.
+/// Compares every other method with the baseline, with the seeds that both have: rewards, their tails, and the judge's scores. Says
+/// also which methods cannot be compared.
 ///
 /// # Errors
 /// When a metric refuses its input.
@@ -36,87 +38,87 @@ pub(super) fn comparisons(
     groups: &[Group],
     baseline: &str,
     tail: Option<&EvaluatedTail>,
+    level: RiskLevel,
 ) -> Result<(Vec<Comparison>, Vec<String>)> {
+    let prompts = Prompts::of(texts);
     let (mut base, mut others): (BTreeMap<_, _>, BTreeMap<&str, Vec<&Group>>) = (BTreeMap::new(), BTreeMap::new());
     for group in groups {
         if group.method == baseline {
-            base.insert(group.seed, rewards(texts, group));
+            base.insert(group.seed, group);
         } else {
             others.entry(&group.method).or_default().push(group);
         }
     }
-    let prompt_scores = prompt_scores(texts);
-    let in_tail = |prompts: &[&str]| match tail {
-        Some(EvaluatedTail::PromptScores { threshold, .. }) => {
-            let score = |(place, prompt): (usize, &&str)| Some((place, *prompt_scores.get(prompt)?));
-            let (places, scores): (Vec<usize>, Vec<f64>) = prompts.iter().enumerate().filter_map(score).unzip();
-            let low = if scores.is_empty() { Vec::new() } else { at_or_below(&scores, *threshold)? };
-            Ok(low.into_iter().map(|place| places[place]).collect())
-        }
-        _ => Ok::<_, anyhow::Error>(Vec::new()),
+    let in_tail = match tail {
+        Some(EvaluatedTail::PromptScores { threshold, .. }) => Some(prompts.within(*threshold)?),
+        _ => None,
     };
+    let in_tail = in_tail.as_ref().map(|low| |prompt: usize| low[prompt]);
+    let count = |count| level.count(count);
     let (mut comparisons, mut notes) = (Vec::new(), Vec::new());
     for (method, groups) in others {
-        let pairs = groups.iter().filter_map(|group| Some((rewards(texts, group), base.get(&group.seed)?)));
-        let pairs: Vec<(Rewards<'_>, &Rewards<'_>)> = pairs.collect();
-        let prompts = common(&pairs);
-        if prompts.len() < 2 {
-            let what = if pairs.is_empty() { "no seed" } else { "fewer than two prompts with scores" };
+        let (own, others): (Vec<&Group>, Vec<&Group>) =
+            groups.into_iter().filter_map(|group| Some((group, *base.get(&group.seed)?))).unzip();
+        let found = Comparison::of(
+            (method, &prompts.values(texts, &own)),
+            (baseline, &prompts.values(texts, &others)),
+            in_tail.as_ref().map(|in_tail| in_tail as &dyn Fn(usize) -> bool),
+            Some((level.alpha(), &count)),
+        )?;
+        if found.is_none() {
+            let what = if own.is_empty() { "no seed" } else { "fewer than two prompts with scores" };
             notes.push(format!("{method} and {baseline} cannot be compared: they have {what} in common"));
-            continue;
         }
-        let of = |rewards: &Rewards<'_>| prompts.iter().filter_map(|prompt| Some(rewards.get(prompt)?.mean)).collect();
-        let left: Vec<Vec<f64>> = pairs.iter().map(|(left, _)| of(left)).collect();
-        let right: Vec<Vec<f64>> = pairs.iter().map(|(_, right)| of(right)).collect();
-        comparisons.push(Comparison::of((method, &left), (baseline, &right), &in_tail(&prompts)?)?);
+        comparisons.extend(found);
     }
     Ok((comparisons, notes))
 }
 
-/// The reward of a prompt: the mean over its texts, as one method and seed has them.
-struct Reward {
-    first_row: usize,
-    mean: f64,
+/// The prompts of a file, numbered in its order.
+struct Prompts {
+    /// Of each row; none without a prompt.
+    of_rows: Vec<Option<usize>>,
+    /// One score per prompt, the first that the file has: a prompt is in the tail of every comparison, or of none.
+    scores: Vec<Option<f64>>,
 }
 
-/// The prompts that have a reward.
-type Rewards<'a> = HashMap<&'a str, Reward>;
-
-fn rewards<'a>(texts: &'a Generations, group: &Group) -> Rewards<'a> {
-    let mut sums: HashMap<&str, (usize, f64, f64)> = HashMap::new();
-    for &row in &group.rows {
-        let prompt = texts.prompts.as_ref().and_then(|prompts| prompts.get(row));
-        let score = texts.scores.as_ref().and_then(|scores| scores[row]).filter(|score| score.is_finite());
-        if let (Some(prompt), Some(score)) = (prompt, score) {
-            let (_, sum, count) = sums.entry(prompt).or_insert((row, 0.0, 0.0));
-            *sum += score;
-            *count += 1.0;
+impl Prompts {
+    fn of(texts: &Generations) -> Self {
+        let (mut numbers, mut scores) = (HashMap::new(), Vec::new());
+        let mut of_rows = Vec::with_capacity(texts.responses.len());
+        for row in 0..texts.responses.len() {
+            let number = texts.prompts.as_ref().and_then(|prompts| prompts.get(row)).map(|prompt| {
+                let number = *numbers.entry(prompt).or_insert(scores.len());
+                scores.resize(scores.len().max(number + 1), None);
+                let score = texts.prompt_scores.as_ref().and_then(|scores| scores[row]).filter(|score| score.is_finite());
+                scores[number] = scores[number].or(score);
+                number
+            });
+            of_rows.push(number);
         }
+        Self { of_rows, scores }
     }
-    sums.into_iter().map(|(prompt, (first_row, sum, count))| (prompt, Reward { first_row, mean: sum / count })).collect()
-}
 
-/// The prompts that all have, in the order of the file: the draws of the bootstrap fall on the same prompts every time.
-fn common<'a>(pairs: &[(Rewards<'a>, &Rewards<'a>)]) -> Vec<&'a str> {
-    let Some((first, _)) = pairs.first() else { return Vec::new() };
-    let in_all = |prompt: &str| pairs.iter().all(|(left, right)| left.contains_key(prompt) && right.contains_key(prompt));
-    let prompts = first.iter().filter(|(prompt, _)| in_all(prompt));
-    let mut prompts: Vec<(usize, &str)> = prompts.map(|(prompt, reward)| (reward.first_row, *prompt)).collect();
-    prompts.sort_unstable();
-    prompts.into_iter().map(|(_, prompt)| prompt).collect()
-}
-
-/// One score per prompt, the first that the file has: a prompt is in the tail of every comparison, or of none.
-fn prompt_scores(texts: &Generations) -> HashMap<&str, f64> {
-    let mut first = HashMap::new();
-    if let (Some(prompts), Some(scores)) = (&texts.prompts, &texts.prompt_scores) {
-        for (row, score) in scores.iter().enumerate() {
-            if let (Some(prompt), Some(score)) = (prompts.get(row), score.filter(|score| score.is_finite())) {
-                first.entry(prompt).or_insert(score);
-            }
+    /// Whether each scores at most a threshold.
+    fn within(&self, threshold: f64) -> Result<Vec<bool>> {
+        let mut low = vec![false; self.scores.len()];
+        let scored = self.scores.iter().enumerate().filter_map(|(prompt, score)| Some((prompt, (*score)?)));
+        let (prompts, scores): (Vec<usize>, Vec<f64>) = scored.unzip();
+        if !scores.is_empty() {
+            at_or_below(&scores, threshold)?.into_iter().for_each(|place| low[prompts[place]] = true);
         }
+        Ok(low)
     }
-    first
+
+    /// The scores of these groups, each of one seed.
+    fn values(&self, texts: &Generations, groups: &[&Group]) -> Values {
+        let of = |scores: &Option<Scores>| -> Vec<Vec<ByPrompt>> {
+            let Some(scores) = scores else { return Vec::new() };
+            let value = |&row: &usize| Some((self.of_rows[row]?, scores[row].filter(|score| score.is_finite())?));
+            groups.iter().map(|group| group.rows.iter().filter_map(value).collect()).collect()
+        };
+        Values { reward: of(&texts.scores), judge: of(&texts.judge), ..Values::default() }
+    }
 }
 
 #[cfg(test)]
@@ -125,6 +127,10 @@ mod tests {
 
     fn group(method: &str, seed: Option<u64>, rows: std::ops::Range<usize>) -> Group {
         Group { method: method.to_owned(), seed, rows: rows.collect() }
+    }
+
+    fn compared(texts: &Generations, groups: &[Group], tail: Option<&EvaluatedTail>) -> (Vec<Comparison>, Vec<String>) {
+        comparisons(texts, groups, "old", tail, RiskLevel::new(0.5).unwrap()).unwrap()
     }
 
     fn texts(prompts: &[&str], scores: &[Option<f64>]) -> Generations {
@@ -138,7 +144,7 @@ mod tests {
         let scores = [1.0, 2.0, 3.0, 5.0, 9.0, 20.0, 10.0, 50.0, f64::NAN, 7.0].map(Some);
         let mut texts = texts(&prompts, &scores);
         let groups = [group("new", None, 0..5), group("old", None, 5..10)];
-        let (found, notes) = comparisons(&texts, &groups, "old", None).unwrap();
+        let (found, notes) = compared(&texts, &groups, None);
         // a and b, which has two texts on either side; not c, which has no score there
         assert_eq!((found.len(), found[0].prompts, notes.len()), (1, 2, 0));
         assert!((found[0].reward.mean - (1.0 + 3.5 - 10.0 - 35.0) / 2.0).abs() < 1e-12, "{found:?}");
@@ -146,10 +152,11 @@ mod tests {
         // a prompt has one score, whatever row is looked at
         texts.prompt_scores = Some([-1.0, -2.0, 0.0, 5.0, 0.0, 9.0, 9.0, 9.0, 0.0, 0.0].map(Some).to_vec());
         let tail = EvaluatedTail::PromptScores { threshold: -1.0, share: None, prompts: None };
-        let (found, _) = comparisons(&texts, &groups, "old", Some(&tail)).unwrap();
+        let (found, _) = compared(&texts, &groups, Some(&tail));
         assert_eq!(found[0].tail, Some(found[0].reward));
+        assert!(found[0].cvar_share == Some(0.5) && found[0].cvar.is_some() && found[0].judge.is_none());
         let tail = EvaluatedTail::PromptScores { threshold: -1.5, share: None, prompts: None };
-        assert_eq!(comparisons(&texts, &groups, "old", Some(&tail)).unwrap().0[0].tail, None, "of one prompt there is no gain");
+        assert_eq!(compared(&texts, &groups, Some(&tail)).0[0].tail, None, "of one prompt there is no gain");
     }
 
     #[test]
@@ -158,10 +165,13 @@ mod tests {
         let scores = [1.0, 3.0, 2.5, 4.0, /* and of the other method */ 0.5, 1.5, 2.0, 1.0].map(Some);
         let all = texts(&[prompts, prompts].concat(), &scores);
         let groups = [group("new", None, 0..4), group("old", None, 4..8)];
-        let once = comparisons(&all, &groups, "old", None).unwrap().0;
+        let once = compared(&all, &groups, None).0;
         let many = texts(&prompts.repeat(2 * copies), &[scores[..4].repeat(copies), scores[4..].repeat(copies)].concat());
         let groups = [group("new", None, 0..4 * copies), group("old", None, 4 * copies..8 * copies)];
-        assert_eq!(comparisons(&many, &groups, "old", None).unwrap().0, once);
+        let often = compared(&many, &groups, None).0;
+        assert_eq!((often[0].reward, often[0].prompts), (once[0].reward, 4));
+        let (often, once_cvar) = (often[0].cvar.unwrap(), once[0].cvar.unwrap());
+        assert!((often.mean - once_cvar.mean).abs() < 1e-12 && (often.se.unwrap() / once_cvar.se.unwrap() - 1.0).abs() < 0.3);
         assert_eq!(once[0].prompts, 4);
     }
 
@@ -175,20 +185,20 @@ mod tests {
             .enumerate()
             .map(|(place, (method, seed))| group(method, Some(*seed), 2 * place..2 * place + 2))
             .collect();
-        let (found, _) = comparisons(&texts(&prompts, &scores), &groups, "old", None).unwrap();
+        let (found, _) = compared(&texts(&prompts, &scores), &groups, None);
         // seed 1: rows 0 and 1 less 6 and 7; seed 2: rows 2 and 3 less 4 and 5
-        assert!((found[0].reward.mean + 4.0).abs() < 1e-12 && found[0].reward.seeds_ci95.is_some(), "{found:?}");
+        assert!((found[0].reward.mean + 4.0).abs() < 1e-12 && found[0].reward.seeds_std.is_some(), "{found:?}");
     }
 
     #[test]
     fn a_method_that_cannot_be_compared_is_noted_and_the_others_are_compared() {
         let table = texts(&["a", "b", "c", "d", "c", "d"], &[Some(1.0); 6]);
         let groups = [group("new", None, 0..2), group("newer", None, 2..4), group("old", None, 4..6)];
-        let (found, notes) = comparisons(&table, &groups, "old", None).unwrap();
+        let (found, notes) = compared(&table, &groups, None);
         assert_eq!(notes, ["new and old cannot be compared: they have fewer than two prompts with scores in common"]);
         assert_eq!((found.len(), found[0].method.as_str()), (1, "newer"));
         let other_seed = [group("new", Some(1), 2..4), group("old", Some(2), 4..6)];
-        let (found, notes) = comparisons(&table, &other_seed, "old", None).unwrap();
+        let (found, notes) = compared(&table, &other_seed, None);
         assert!(found.is_empty() && notes[0].ends_with("they have no seed in common"), "{notes:?}");
     }
 

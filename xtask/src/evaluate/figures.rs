@@ -1,23 +1,17 @@
-//! The figures of the texts of one method and seed.
+//! The figures of the texts of one method, over its seeds.
 
 use std::collections::HashMap;
 
 use anyhow::Result;
-use tailguard_data::Generations;
+use tailguard_data::{Generations, Scores};
 use tailguard_metrics::{
-    Bootstrap, MANY, NumberedNGrams, Summary, at_or_below, bootstrap_by, buckets, clustered, curve, duplicated, empty,
-    mean_of_lowest, repeating, std_sample, words,
+    ByPrompt, Estimate, Influences, NumberedNGrams, Scale, at_or_below, buckets, curve, duplicates, empty, estimate,
+    lowest_over_seeds, mean_over_seeds, repeating, std_sample, words,
 };
 use tailguard_report::{EvaluatedMethod, EvaluatedTail, Figure, LeftOut, OtherTail, PromptBucket, QuantilePoint};
-use tailguard_risk::{RiskLevel, quantile};
+use tailguard_risk::RiskLevel;
 
 use super::side_by_side;
-
-/// How intervals are resampled.
-const BOOTSTRAP: Bootstrap = Bootstrap { resamples: 2_000, seed: 0 };
-
-/// A value, and the first row of its prompt: several values of one prompt are alike, and are resampled together.
-type Scored = (usize, f64);
 
 /// What is asked for, the same for all methods.
 pub(super) struct Wanted {
@@ -29,71 +23,142 @@ pub(super) struct Wanted {
     pub(super) buckets: Option<usize>,
 }
 
-/// Computes the figures of the texts at these rows. `lengths` has one entry per row of the file; without it, words are counted.
+/// Values of each seed, by the numbers of their prompts.
+type Seeds = Vec<Vec<ByPrompt>>;
+
+/// The texts of one seed.
+struct Seed<'a> {
+    /// Places in the file.
+    rows: &'a [usize],
+    /// Of each row the number of its prompt, the same in all seeds; a row without a prompt has one of its own.
+    prompts: Vec<usize>,
+    /// The rows that have a response, by their places among the rows.
+    answered: Vec<usize>,
+    responses: Vec<&'a str>,
+}
+
+impl<'a> Seed<'a> {
+    /// Numbers the prompts of all seeds.
+    fn all(texts: &'a Generations, seeds: &[&'a [usize]]) -> Vec<Self> {
+        let (mut numbers, mut next) = (HashMap::new(), 0);
+        let mut number = |row: &usize| {
+            let prompt = texts.prompts.as_ref().and_then(|prompts| prompts.get(*row));
+            let number = prompt.map_or(next, |prompt| *numbers.entry(prompt).or_insert(next));
+            next += usize::from(number == next);
+            number
+        };
+        let mut all = Vec::new();
+        for &rows in seeds {
+            let there = rows.iter().enumerate().filter_map(|(place, &row)| Some((place, texts.responses.get(row)?)));
+            let (answered, responses) = there.unzip();
+            all.push(Self { rows, prompts: rows.iter().map(&mut number).collect(), answered, responses });
+        }
+        all
+    }
+
+    /// The values of its rows that there are and that are numbers, by prompt.
+    fn finite(&self, values: &Option<Scores>) -> Vec<ByPrompt> {
+        let rows = self.rows.iter().zip(&self.prompts);
+        rows.filter_map(|(&row, &prompt)| Some((prompt, finite(values, row)?))).collect()
+    }
+
+    /// Those of rows whose other value is at most a threshold.
+    fn below(&self, values: &Option<Scores>, others: &Option<Scores>, threshold: f64) -> Result<Vec<ByPrompt>> {
+        let rows = self.rows.iter().zip(&self.prompts);
+        let both = rows.filter_map(|(&row, &prompt)| Some(((prompt, finite(values, row)?), finite(others, row)?)));
+        let (values, others): (Vec<ByPrompt>, Vec<f64>) = both.unzip();
+        if others.is_empty() {
+            return Ok(values);
+        }
+        Ok(at_or_below(&others, threshold)?.into_iter().map(|place| values[place]).collect())
+    }
+
+    /// Values of its responses by prompt.
+    fn of_responses(&self, values: impl IntoIterator<Item = f64>) -> Vec<ByPrompt> {
+        self.answered.iter().map(|&place| self.prompts[place]).zip(values).collect()
+    }
+}
+
+fn finite(values: &Option<Scores>, row: usize) -> Option<f64> {
+    values.as_ref()?[row].filter(|value| value.is_finite())
+}
+
+/// Computes the figures of a method. Of each of its seeds `seeds` has the rows. `lengths` has one entry per row of the file; without it,
+/// words are counted.
 ///
-/// A value that is missing or no finite number enters no figure, and a figure of fewer than two values is none: it would have
-/// no spread. Means are those of all values, and intervals are over prompts: where a prompt has several texts, prompts are
-/// resampled with all of theirs. Texts of a single prompt are resampled one by one, for that prompt.
+/// A value that is missing or no finite number enters no figure, and a figure that one seed lacks is lacking. Means are those of all
+/// values of a seed, averaged over seeds; intervals are over prompts and seeds. Texts of a single prompt stand for prompts.
 ///
 /// # Errors
 /// When a metric refuses its input.
-pub(super) fn figures(texts: &Generations, rows: &[usize], wanted: &Wanted, lengths: Option<&[f64]>) -> Result<EvaluatedMethod> {
-    let of = |scores: &Option<Vec<Option<f64>>>| -> Vec<Option<f64>> {
-        scores.as_ref().map_or_else(Vec::new, |scores| rows.iter().map(|&row| scores[row]).collect())
-    };
-    let (scores, prompt_scores, judge) = (of(&texts.scores), of(&texts.prompt_scores), of(&texts.judge));
-    let prompts = prompts(texts, rows);
-    let rewards = finite(&prompts, &scores);
-    let (pairs, tails) = (paired(&prompts, &scores, &prompt_scores), paired(&prompts, &judge, &prompt_scores));
-    let there = rows.iter().zip(&prompts).filter_map(|(&row, &prompt)| Some(((row, prompt), texts.responses.get(row)?)));
-    let (places, responses): (Vec<(usize, usize)>, Vec<&str>) = there.unzip();
-    let scored = |values: Vec<f64>| -> Vec<Scored> { places.iter().map(|(_, prompt)| *prompt).zip(values).collect() };
-    let lengths = scored(match lengths {
-        Some(lengths) => places.iter().map(|(row, _)| lengths[*row]).collect(),
-        None => responses.iter().map(|text| words(text).count() as f64).collect(),
-    });
+pub(super) fn figures(
+    texts: &Generations,
+    seeds: &[&[usize]],
+    wanted: &Wanted,
+    lengths: Option<&[f64]>,
+) -> Result<EvaluatedMethod> {
+    let all = Seed::all(texts, seeds);
+    let of_each = |values: &dyn Fn(&Seed<'_>) -> Vec<ByPrompt>| -> Seeds { all.iter().map(values).collect() };
     let share = |flags: &dyn Fn(&[&str]) -> Result<Vec<f64>>| {
-        if responses.len() < 2 {
-            Ok(None)
-        } else {
-            Ok(summary(&scored(flags(&responses)?))?.map(|share| share.of_share().into()))
-        }
+        let of_seed =
+            |seed: &Seed<'_>| Ok(seed.of_responses(if seed.responses.is_empty() { Vec::new() } else { flags(&seed.responses)? }));
+        mean(&all.iter().map(of_seed).collect::<Result<Seeds>>()?, Scale::Share)
     };
     // first the three that take the most memory, one after the other
-    let [distinct_1, distinct_2, distinct_3] = [1, 2, 3].map(|n| diversity(&responses, n));
+    let [distinct_1, distinct_2, distinct_3] =
+        [1, 2, 3].map(|n| of_all_texts(&all, |texts, prompts| distinct(texts, prompts, n)));
     let figures = side_by_side([
-        &|| mean(&rewards),
-        &|| tail(&rewards, &pairs, wanted.tail.as_ref()),
-        &|| cvar(&rewards, wanted.level),
-        &|| mean(&finite(&prompts, &judge)),
+        &|| mean(&of_each(&|seed| seed.finite(&texts.scores)), Scale::Any),
+        &|| tail(texts, &all, wanted.tail.as_ref()),
+        &|| cvar(&of_each(&|seed| seed.finite(&texts.scores)), wanted.level),
+        &|| mean(&of_each(&|seed| seed.finite(&texts.judge)), Scale::Any),
         &|| match wanted.tail {
-            Some(EvaluatedTail::PromptScores { threshold, .. }) => mean(&below(&tails, threshold)?),
+            Some(EvaluatedTail::PromptScores { threshold, .. }) => {
+                mean_below(&all, &texts.judge, &texts.prompt_scores, threshold)
+            }
             _ => Ok(None),
         },
-        &|| mean(&lengths),
+        &|| {
+            let length = |(place, text): (&usize, &&str), seed: &Seed<'_>| match lengths {
+                Some(lengths) => lengths[seed.rows[*place]],
+                None => words(text).count() as f64,
+            };
+            let of_seed =
+                |seed: &Seed<'_>| seed.of_responses(seed.answered.iter().zip(&seed.responses).map(|row| length(row, seed)));
+            mean(&of_each(&of_seed), Scale::Any)
+        },
         &|| share(&|texts| Ok(repeating(texts, 4)?.values())),
         &|| share(&|texts| Ok(empty(texts)?.values())),
-        &|| share(&|texts| Ok(duplicated(texts)?.values())),
+        &|| of_all_texts(&all, |texts, prompts| Ok(Some(duplicates(texts, prompts)?))),
     ])?;
-    let [reward, tail, cvar, judge_mean, judge_tail, length, repeated_4gram, empty, duplicate] = figures[..] else {
+    let [reward, tail, cvar, judge, judge_tail, length, repeated_4gram, empty, duplicate] = figures[..] else {
         anyhow::bail!("nine figures were asked for, {} are there", figures.len());
     };
     let other_tail = |&threshold: &f64| -> Result<OtherTail> {
-        let rewards = below(&pairs, threshold)?;
-        Ok(OtherTail { threshold, prompts: rewards.len(), reward: mean(&rewards)? })
+        let rewards = all.iter().map(|seed| seed.below(&texts.scores, &texts.prompt_scores, threshold));
+        let rewards = rewards.collect::<Result<Seeds>>()?;
+        let fewest = rewards.iter().map(Vec::len).min().unwrap_or(0);
+        Ok(OtherTail { threshold, prompts: fewest, reward: mean(&rewards, Scale::Any)? })
     };
-    let (curve, buckets) = curves(&pairs, wanted)?;
+    let rows: Vec<usize> = seeds.concat();
+    let of = |scores: &Option<Scores>| -> Vec<Option<f64>> {
+        scores.as_ref().map_or_else(Vec::new, |scores| rows.iter().map(|&row| scores[row]).collect())
+    };
+    let (scores, prompt_scores) = (of(&texts.scores), of(&texts.prompt_scores));
+    let is_one = seeds.len() == 1;
+    let (curve, buckets) = if is_one { curves(&scores, &prompt_scores, wanted)? } else { (Vec::new(), Vec::new()) };
+    let rewards: Vec<f64> = scores.iter().flatten().copied().filter(|score| score.is_finite() && is_one).collect();
     Ok(EvaluatedMethod {
-        seeds: 1,
+        seeds: seeds.len(),
         rows: rows.len(),
-        missing_responses: rows.len() - responses.len(),
+        missing_responses: rows.len() - all.iter().map(|seed| seed.responses.len()).sum::<usize>(),
         reward_left_out: LeftOut::of(&scores),
         prompt_score_left_out: unscored(&scores, &prompt_scores),
-        judge_left_out: LeftOut::of(&judge),
+        judge_left_out: LeftOut::of(&of(&texts.judge)),
         reward,
         tail,
         cvar,
-        judge: judge_mean,
+        judge,
         judge_tail,
         distinct_1: distinct_1?,
         distinct_2: distinct_2?,
@@ -103,38 +168,11 @@ pub(super) fn figures(texts: &Generations, rows: &[usize], wanted: &Wanted, leng
         empty,
         duplicate,
         other_tails: wanted.other_tails.iter().map(other_tail).collect::<Result<_>>()?,
-        reward_spread: std_sample(&numbers(&rewards)).ok(),
+        reward_spread: std_sample(&rewards).ok(),
         curve,
         buckets,
         ..EvaluatedMethod::default()
     })
-}
-
-/// For each row the first of these rows that has the same prompt; without a prompt, the row itself.
-fn prompts(texts: &Generations, rows: &[usize]) -> Vec<usize> {
-    let mut first = HashMap::new();
-    let of = |&row: &usize| match texts.prompts.as_ref().and_then(|prompts| prompts.get(row)) {
-        Some(prompt) => *first.entry(prompt).or_insert(row),
-        None => row,
-    };
-    rows.iter().map(of).collect()
-}
-
-/// The values that there are and that are numbers.
-fn finite(prompts: &[usize], values: &[Option<f64>]) -> Vec<Scored> {
-    let values = prompts.iter().zip(values).filter_map(|(&prompt, value)| Some((prompt, (*value)?)));
-    values.filter(|(_, value)| value.is_finite()).collect()
-}
-
-/// Values and scores of prompts, where both are there.
-fn paired(prompts: &[usize], values: &[Option<f64>], prompt_scores: &[Option<f64>]) -> Vec<(Scored, f64)> {
-    let rows = prompts.iter().zip(values).zip(prompt_scores);
-    let pairs = rows.filter_map(|((&prompt, value), score)| Some(((prompt, (*value)?), (*score)?)));
-    pairs.filter(|((_, value), score)| value.is_finite() && score.is_finite()).collect()
-}
-
-fn numbers(values: &[Scored]) -> Vec<f64> {
-    values.iter().map(|(_, value)| *value).collect()
 }
 
 /// The rows with a reward whose prompts have no score, where prompts have scores at all.
@@ -144,113 +182,74 @@ fn unscored(scores: &[Option<f64>], prompt_scores: &[Option<f64>]) -> LeftOut {
     LeftOut::of(&pairs.map(|(_, prompt_score)| *prompt_score).collect::<Vec<_>>())
 }
 
-/// The values whose prompts score at most a threshold.
-fn below(pairs: &[(Scored, f64)], threshold: f64) -> Result<Vec<Scored>> {
-    if pairs.is_empty() {
-        return Ok(Vec::new());
-    }
-    let scores: Vec<f64> = pairs.iter().map(|(_, score)| *score).collect();
-    Ok(at_or_below(&scores, threshold)?.into_iter().map(|place| pairs[place].0).collect())
+/// The mean of values whose rows have another value of at most a threshold.
+fn mean_below(all: &[Seed<'_>], values: &Option<Scores>, others: &Option<Scores>, threshold: f64) -> Result<Option<Figure>> {
+    mean(&all.iter().map(|seed| seed.below(values, others, threshold)).collect::<Result<Seeds>>()?, Scale::Any)
 }
 
-fn tail(rewards: &[Scored], pairs: &[(Scored, f64)], tail: Option<&EvaluatedTail>) -> Result<Option<Figure>> {
+fn tail(texts: &Generations, all: &[Seed<'_>], tail: Option<&EvaluatedTail>) -> Result<Option<Figure>> {
     match tail {
-        Some(EvaluatedTail::PromptScores { threshold, .. }) => mean(&below(pairs, *threshold)?),
-        Some(EvaluatedTail::OwnScores { threshold }) => {
-            mean(&below(&rewards.iter().map(|&scored| (scored, scored.1)).collect::<Vec<_>>(), *threshold)?)
+        Some(EvaluatedTail::PromptScores { threshold, .. }) => mean_below(all, &texts.scores, &texts.prompt_scores, *threshold),
+        Some(EvaluatedTail::OwnScores { threshold }) => mean_below(all, &texts.scores, &texts.scores, *threshold),
+        Some(EvaluatedTail::LowestScores { share }) => {
+            cvar(&all.iter().map(|seed| seed.finite(&texts.scores)).collect::<Seeds>(), RiskLevel::new(*share)?)
         }
-        Some(EvaluatedTail::LowestScores { share }) => cvar(rewards, RiskLevel::new(*share)?),
         None => Ok(None),
     }
 }
 
-/// Which values belong together, as one prompt has them: the number of each value's cluster, and how many clusters there are.
-fn clusters(values: &[Scored]) -> (Vec<usize>, usize) {
-    let each_alone = || ((0..values.len()).collect(), values.len());
-    // in the order of the file a prompt that comes again goes back to its first row, or stays there: here none does
-    if values.is_sorted_by(|(before, _), (prompt, _)| before < prompt) {
-        return each_alone();
-    }
-    let mut numbers = HashMap::new();
-    let number = |&(prompt, _): &Scored| {
-        let next = numbers.len();
-        *numbers.entry(prompt).or_insert(next)
-    };
-    let places: Vec<usize> = values.iter().map(number).collect();
-    match numbers.len() {
-        1 => each_alone(),
-        count => (places, count),
-    }
+/// The mean with its interval; none where a seed has no value.
+pub(super) fn mean(seeds: &[Vec<ByPrompt>], scale: Scale) -> Result<Option<Figure>> {
+    Ok(mean_over_seeds(seeds, scale)?.map(Figure::from))
 }
 
-fn summary(values: &[Scored]) -> Result<Option<Summary>> {
-    if values.len() < 2 {
-        return Ok(None);
-    }
-    let (places, count) = clusters(values);
-    let mut sums = vec![(0.0, 0); count];
-    for (place, (_, value)) in places.into_iter().zip(values) {
-        sums[place].0 += value;
-        sums[place].1 += 1;
-    }
-    Ok(Some(clustered(&sums, BOOTSTRAP)?))
+/// The mean of the lowest values.
+fn cvar(seeds: &[Vec<ByPrompt>], level: RiskLevel) -> Result<Option<Figure>> {
+    Ok(lowest_over_seeds(seeds, |count| level.count(count))?.map(Figure::from))
 }
 
-/// The mean with its spread over prompts; none of fewer than two values.
-fn mean(values: &[Scored]) -> Result<Option<Figure>> {
-    Ok(summary(values)?.map(Figure::from))
+/// A figure of all responses of a seed together; none where a seed has none.
+fn of_all_texts(all: &[Seed<'_>], figure: impl Fn(&[&str], &[usize]) -> Result<Option<Influences>>) -> Result<Option<Figure>> {
+    // texts of a single prompt stand for prompts
+    let first = all.first().and_then(|seed| seed.prompts.first());
+    let is_one = all.iter().flat_map(|seed| &seed.prompts).all(|prompt| Some(prompt) == first);
+    let (mut begin, mut influences) = (0, Vec::new());
+    for seed in all {
+        let prompts: Vec<usize> = if is_one {
+            (begin..).take(seed.responses.len()).collect()
+        } else {
+            seed.answered.iter().map(|&place| seed.prompts[place]).collect()
+        };
+        begin += seed.responses.len();
+        let found = if seed.responses.is_empty() { None } else { figure(&seed.responses, &prompts)? };
+        let Some(found) = found else { return Ok(None) };
+        influences.push(found);
+    }
+    let figure: Estimate = estimate(&influences, Scale::Share)?;
+    Ok(Some(figure.into()))
 }
 
-/// The mean of values of which each is of a text of its own.
-pub(super) fn mean_of(values: &[f64]) -> Result<Option<Figure>> {
-    mean(&values.iter().copied().enumerate().collect::<Vec<_>>())
-}
-
-/// The mean of the lowest values, each resample's own.
-fn cvar(values: &[Scored], level: RiskLevel) -> Result<Option<Figure>> {
-    if values.len() < 2 {
-        return Ok(None);
-    }
-    let (places, count) = clusters(values);
-    if count > MANY {
-        // CVaR is the quantile less the mean shortfall below it over the share: its spread is that of the shortfall
-        let numbers = numbers(values);
-        let quantile = quantile(&numbers, level)?;
-        let shortfalls: Vec<Scored> = values.iter().map(|&(prompt, value)| (prompt, (value - quantile).min(0.0))).collect();
-        let mean = mean_of_lowest(&numbers, level.count(numbers.len()))?;
-        return Ok(summary(&shortfalls)?.map(|shortfall| Summary::normal(mean, shortfall.std / level.alpha()).into()));
-    }
-    let mut members = vec![Vec::new(); count];
-    places.into_iter().zip(values).for_each(|(place, (_, value))| members[place].push(*value));
-    let mut resample = Vec::with_capacity(values.len());
-    let figure = |picked: &[usize]| {
-        resample.clear();
-        picked.iter().for_each(|&place| resample.extend_from_slice(&members[place]));
-        // of finite values, and of at least one
-        mean_of_lowest(&resample, level.count(resample.len())).unwrap_or(f64::NAN)
-    };
-    Ok(Some(bootstrap_by(count, figure, BOOTSTRAP)?.into()))
-}
-
-/// Distinct-n over all texts, with its spread over them.
-fn diversity(texts: &[&str], n: usize) -> Result<Option<Figure>> {
-    if texts.len() < 2 {
-        return Ok(None);
-    }
+/// Distinct-n; none of texts that are too short to have an n-gram.
+fn distinct(texts: &[&str], prompts: &[usize], n: usize) -> Result<Option<Influences>> {
     let ngrams = NumberedNGrams::new(texts, n)?;
-    Ok(if ngrams.all().total == 0 { None } else { Some(ngrams.summary()?.into()) })
+    Ok(if ngrams.all().total == 0 { None } else { Some(ngrams.influences(prompts)?) })
 }
 
 /// The curve and the groups that were asked for, where prompts have scores and there are as many of them as groups.
-fn curves(pairs: &[(Scored, f64)], wanted: &Wanted) -> Result<(Vec<QuantilePoint>, Vec<PromptBucket>)> {
-    let (rewards, scores): (Vec<f64>, Vec<f64>) = pairs.iter().map(|&((_, reward), score)| (reward, score)).unzip();
+fn curves(
+    scores: &[Option<f64>],
+    prompt_scores: &[Option<f64>],
+    wanted: &Wanted,
+) -> Result<(Vec<QuantilePoint>, Vec<PromptBucket>)> {
+    let pairs = scores.iter().zip(prompt_scores).filter_map(|(score, prompt_score)| Some(((*score)?, (*prompt_score)?)));
+    let (rewards, scores): (Vec<f64>, Vec<f64>) = pairs.filter(|(reward, score)| reward.is_finite() && score.is_finite()).unzip();
     let (mut points, mut groups) = (Vec::new(), Vec::new());
-    if wanted.curve && !pairs.is_empty() {
+    if wanted.curve && !rewards.is_empty() {
         for point in curve(&rewards, &scores, 1..=100)? {
             points.push(QuantilePoint { percent: point.percent, count: point.count, reward: point.mean });
         }
     }
-    if let Some(count) = wanted.buckets.filter(|&count| count <= pairs.len()) {
+    if let Some(count) = wanted.buckets.filter(|&count| count <= rewards.len()) {
         for bucket in buckets(&rewards, &scores, count)? {
             groups.push(PromptBucket { count: bucket.count, prompt_score: bucket.prompt_score, reward: bucket.reward });
         }
@@ -280,7 +279,7 @@ mod tests {
         texts.scores = Some(vec![Some(1.0), Some(3.0), None, Some(f64::NAN), Some(-2.0)]);
         texts.prompt_scores = Some(vec![Some(-1.0), Some(-2.0), Some(-3.0), Some(-4.0), None]);
         let tail = EvaluatedTail::PromptScores { threshold: -1.0, share: None, prompts: None };
-        let found = figures(&texts, &[0, 1, 2, 3, 4], &wanted(tail), None).unwrap();
+        let found = figures(&texts, &[&[0, 1, 2, 3, 4]], &wanted(tail), None).unwrap();
         assert_eq!((found.rows, found.missing_responses), (5, 1));
         assert_eq!(found.reward_left_out, LeftOut { missing: 1, not_finite: 1 });
         assert_eq!(found.prompt_score_left_out, LeftOut { missing: 1, not_finite: 0 });
@@ -292,59 +291,73 @@ mod tests {
         assert_eq!((found.judge, found.kl, found.perplexity_human), (None, None, None));
     }
 
-    /// Numbers of no simple distribution.
-    fn draws(count: usize) -> Vec<f64> {
-        let numbers = std::iter::successors(Some(1_u64), |state| Some(state * 48_271 % 2_147_483_647));
-        numbers.map(|number| ((number % 1_000) as f64 / 1_000.0).powi(3)).take(count).collect()
-    }
-
-    fn cvar_of(values: &[f64], share: f64) -> Figure {
-        cvar(&values.iter().copied().enumerate().collect::<Vec<_>>(), RiskLevel::new(share).unwrap()).unwrap().unwrap()
-    }
-
-    #[test]
-    fn the_spread_of_many_values_is_that_of_resamples() {
-        // one more than are resampled
-        let values = draws(MANY + 1);
-        for figure in [|values: &[f64]| super::mean_of(values).unwrap().unwrap(), |values: &[f64]| cvar_of(values, 0.1)] {
-            let (all, resampled) = (figure(&values), figure(&values[..MANY]));
-            assert!((all.std / resampled.std - 1.0).abs() < 0.1, "{all:?} {resampled:?}");
-            assert!((0..2).all(|end| (all.ci95[end] - resampled.ci95[end]).abs() < 0.2 * all.std), "{all:?} {resampled:?}");
-        }
-        assert!(cvar_of(&values, 0.1).mean < 1e-3);
-    }
-
     #[test]
     fn copies_of_a_prompt_make_no_figure_surer() {
-        let values = draws(60);
-        let once: Vec<Scored> = values.iter().copied().enumerate().collect();
-        let often: Vec<Scored> = [once.clone(), once.clone(), once.clone(), once.clone()].concat();
-        assert_eq!(mean(&often).unwrap(), mean(&once).unwrap());
-        let level = RiskLevel::new(0.25).unwrap();
-        let (one, four) = (cvar(&once, level).unwrap().unwrap(), cvar(&often, level).unwrap().unwrap());
-        assert!((one.mean - four.mean).abs() < 1e-12 && (one.std - four.std).abs() < 1e-12, "{one:?} {four:?}");
-        // but draws for a single prompt are draws
-        let of_one: Vec<Scored> = values.iter().map(|&value| (7, value)).collect();
-        assert_eq!(mean(&of_one).unwrap(), mean(&once).unwrap());
+        let rewards: Vec<f64> = (0..40).map(|place| f64::from(place * place % 23)).collect();
+        let responses: Vec<String> = (0..40).map(|place| format!("a w{} {}", place % 7, place * place % 13)).collect();
+        let prompts: Vec<String> = (0..40).map(|place| format!("prompt {place}")).collect();
+        let of = |copies: usize, are_told: bool| {
+            let mut all = Generations::default();
+            for _ in 0..copies {
+                responses.iter().for_each(|response| all.responses.push(Some(response)));
+                prompts.iter().for_each(|prompt| all.prompts.get_or_insert_default().push(are_told.then_some(prompt.as_str())));
+                all.scores.get_or_insert_default().extend(rewards.iter().copied().map(Some));
+            }
+            let rows: Vec<usize> = (0..40 * copies).collect();
+            figures(&all, &[&rows], &wanted(EvaluatedTail::LowestScores { share: 0.5 }), None).unwrap()
+        };
+        let errors =
+            |method: &EvaluatedMethod| method.figures().map(|(key, figure)| (key, figure.se.unwrap())).collect::<Vec<_>>();
+        let (once, often, blind) = (of(1, true), of(8, true), of(8, false));
+        for ((key, once), ((_, often), (_, blind))) in
+            errors(&once).into_iter().zip(errors(&often).into_iter().zip(errors(&blind)))
+        {
+            match key {
+                // of more texts together fewer n-grams differ, and each has a copy
+                "distinct_1" | "distinct_2" | "distinct_3" => assert!((often - once / 8.0).abs() < 1e-9, "{key}"),
+                "duplicate" => assert!(often.abs() < 1e-9),
+                _ => assert!((often - once).abs() < 1e-9 && blind <= 0.5 * once + 1e-12, "{key}: {once} {often} {blind}"),
+            }
+        }
+    }
+
+    #[test]
+    fn seeds_are_averaged_and_their_prompts_not_forgotten() {
+        let mut all = texts(&[Some("a b"); 8]);
+        all.prompts = Some(["w", "x", "y", "z"].repeat(2).into_iter().map(Some).collect());
+        all.scores = Some([1.0, 2.0, 3.0, 6.0].repeat(2).into_iter().map(Some).collect());
+        let tail = || EvaluatedTail::LowestScores { share: 0.5 };
+        let both = figures(&all, &[&[0, 1, 2, 3], &[4, 5, 6, 7]], &wanted(tail()), None).unwrap();
+        let one = figures(&all, &[&[0, 1, 2, 3]], &wanted(tail()), None).unwrap();
+        assert_eq!((both.seeds, both.rows, both.reward_spread.is_some(), one.reward_spread.is_some()), (2, 8, false, true));
+        let (both, one) = (both.reward.unwrap(), one.reward.unwrap());
+        assert!((both.mean - 3.0).abs() < 1e-12 && both.seeds_std == Some(0.0), "{both:?}");
+        assert!((both.se.unwrap() - one.se.unwrap()).abs() < 1e-12 && one.seeds_std.is_none(), "{both:?} {one:?}");
+        // a figure that one seed lacks is lacking
+        all.scores = Some([1.0, 2.0, 3.0, 6.0].map(Some).into_iter().chain([None; 4]).collect());
+        let some = figures(&all, &[&[0, 1, 2, 3], &[4, 5, 6, 7]], &wanted(tail()), None).unwrap();
+        assert!(some.reward.is_none() && some.length.is_some() && some.reward_left_out.missing == 4);
     }
 
     #[test]
     fn texts_of_one_prompt_are_found_by_its_text() {
-        let mut copies = texts(&[Some("a"), Some("b"), Some("c"), Some("d"), Some("e")]);
+        let mut copies = texts(&[Some("a"), Some("b"), None, Some("d"), Some("e")]);
         copies.prompts = Some([Some("x"), Some("y"), Some("x"), None, None].into_iter().collect());
-        assert_eq!(prompts(&copies, &[0, 1, 2, 3, 4]), [0, 1, 0, 3, 4]);
-        assert_eq!(prompts(&copies, &[1, 2, 4]), [1, 2, 4]);
+        let numbers = |seeds: &[&[usize]]| Seed::all(&copies, seeds).into_iter().map(|seed| seed.prompts).collect::<Vec<_>>();
+        assert_eq!(numbers(&[&[0, 1, 2, 3, 4]]), [[0, 1, 0, 2, 3]]);
+        assert_eq!(numbers(&[&[1, 2, 4], &[0, 1, 3]]), [[0, 1, 2], [1, 0, 3]]);
     }
 
     #[test]
-    fn a_single_value_is_no_figure() {
+    fn a_single_value_has_no_interval() {
         let mut one = texts(&[Some("a b")]);
         one.scores = Some(vec![Some(1.0)]);
-        let found = figures(&one, &[0], &wanted(EvaluatedTail::LowestScores { share: 0.1 }), None).unwrap();
-        assert_eq!(found.figures().count(), 0, "{found:?}");
+        let found = figures(&one, &[&[0]], &wanted(EvaluatedTail::LowestScores { share: 0.1 }), None).unwrap();
+        assert!(found.figures().count() > 5 && found.figures().all(|(_, figure)| figure.ci95.is_none()), "{found:?}");
+        assert_eq!((mean_of(found.reward), mean_of(found.cvar)), (Some(1.0), Some(1.0)));
         // and texts without a pair of words have no pairs that could differ
-        let found = figures(&texts(&[Some("a"), Some("b")]), &[0, 1], &wanted(EvaluatedTail::LowestScores { share: 0.1 }), None);
-        let found = found.unwrap();
+        let tail = EvaluatedTail::LowestScores { share: 0.1 };
+        let found = figures(&texts(&[Some("a"), Some("b")]), &[&[0, 1]], &wanted(tail), None).unwrap();
         assert_eq!((mean_of(found.distinct_1), found.distinct_2), (Some(1.0), None));
     }
 
@@ -352,7 +365,7 @@ mod tests {
     fn without_scores_of_prompts_the_tail_is_that_of_the_rewards() {
         let mut texts = texts(&[Some("a"); 4]);
         texts.scores = Some([4.0, -1.0, 2.0, -3.0].map(Some).to_vec());
-        let tail = |tail| mean_of(figures(&texts, &[0, 1, 2, 3], &wanted(tail), None).unwrap().tail);
+        let tail = |tail| mean_of(figures(&texts, &[&[0, 1, 2, 3]], &wanted(tail), None).unwrap().tail);
         assert_eq!(tail(EvaluatedTail::LowestScores { share: 0.5 }), Some(-2.0));
         assert_eq!(tail(EvaluatedTail::OwnScores { threshold: 2.0 }), Some(-2.0 / 3.0));
         assert_eq!(tail(EvaluatedTail::OwnScores { threshold: -9.0 }), None, "an empty tail has no mean");
@@ -362,8 +375,9 @@ mod tests {
     fn shares_stay_between_0_and_1() {
         let almost_none = texts(&[Some(""), Some("a"), Some("b"), Some("c")]);
         let tail = EvaluatedTail::LowestScores { share: 0.5 };
-        let found = figures(&almost_none, &[0, 1, 2, 3], &wanted(tail), None).unwrap();
-        let ends: Vec<f64> = [found.empty, found.distinct_1].iter().flatten().flat_map(|figure| figure.ci95).collect();
+        let found = figures(&almost_none, &[&[0, 1, 2, 3]], &wanted(tail), None).unwrap();
+        let ends: Vec<f64> =
+            [found.empty, found.distinct_1].iter().flatten().filter_map(|figure| figure.ci95).flatten().collect();
         assert!(ends.len() == 4 && ends.iter().all(|end| (0.0..=1.0).contains(end)), "{found:?}");
     }
 }

@@ -79,14 +79,11 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
     said.extend(methods.iter().filter_map(|(name, method)| notes::without_curves(name, method, &wanted)));
     let mut comparisons = Vec::new();
     if let Some(baseline) = &asked.baseline {
-        let (compared, others) = comparisons::comparisons(&texts, &groups, baseline, tail.as_ref())?;
+        let (compared, others) = comparisons::comparisons(&texts, &groups, baseline, tail.as_ref(), level)?;
         comparisons = compared;
         said.extend(others);
     }
-    // figures of several seeds have no intervals over prompts
-    if !comparisons.is_empty() || methods.values().any(|method| method.seeds == 1) {
-        said.extend(notes::few(&texts, &groups, tail.as_ref())?);
-    }
+    said.extend(notes::few(&texts, &groups, tail.as_ref())?);
     let out = out.map(|out| Ok::<_, anyhow::Error>((out, about_texts(args, file, &device_name, seeds(&groups))?))).transpose()?;
     let evaluation = Evaluation {
         kind: Kind::Evaluation,
@@ -128,13 +125,13 @@ fn methods(
     wanted: &Wanted,
     lengths: Option<&[f64]>,
 ) -> Result<BTreeMap<String, EvaluatedMethod>> {
-    let mut by_method: BTreeMap<String, Vec<EvaluatedMethod>> = BTreeMap::new();
-    for group in groups {
-        let found =
-            figures(texts, &group.rows, wanted, lengths).with_context(|| format!("cannot judge {}", one_line(&group.method)))?;
-        by_method.entry(group.method.clone()).or_default().push(found);
-    }
-    by_method.into_iter().map(|(method, seeds)| Ok((method, EvaluatedMethod::over_seeds(&seeds)?))).collect()
+    let mut by_method: BTreeMap<&str, Vec<&[usize]>> = BTreeMap::new();
+    groups.iter().for_each(|group| by_method.entry(&group.method).or_default().push(&group.rows));
+    let of_method = |(method, seeds): (&str, Vec<&[usize]>)| {
+        let found = figures(texts, &seeds, wanted, lengths).with_context(|| format!("cannot judge {}", one_line(method)))?;
+        Ok((method.to_owned(), found))
+    };
+    by_method.into_iter().map(of_method).collect()
 }
 
 /// What `tail` is the mean of: one threshold for all methods.

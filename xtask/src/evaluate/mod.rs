@@ -90,10 +90,10 @@ fn left_out(name: &str, method: &EvaluatedMethod, most: usize) -> Vec<String> {
         }
     }
     if seeds < most {
-        notes.push(format!("{name} has {seeds} of {most} seeds: its spread is not comparable with that of the others"));
+        notes.push(format!("{name} has {seeds} of {most} seeds"));
     }
     if rows == 1 {
-        notes.push(format!("{name} has one row: no figure, as a single text has no spread"));
+        notes.push(format!("{name} has one row: its figures have no intervals"));
     }
     notes
 }
@@ -116,6 +116,7 @@ fn rows<'a>(texts: &'a Generations, groups: &'a [Group]) -> impl Iterator<Item =
             judge: score(&texts.judge, row),
             method: &group.method,
             seed: group.seed,
+            ..GenerationRow::default()
         }
     })
 }

@@ -8,15 +8,16 @@ use anyhow::{Context, Result};
 use tailguard_checkpoint::ModelDir;
 use tailguard_data::{Generations, Scores, Texts};
 use tailguard_gpt2::Gpt2;
+use tailguard_metrics::{ByPrompt, Scale};
 use tailguard_report::{EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit};
 use tailguard_risk::RiskLevel;
 
 use super::args::EvaluateArgs;
-use super::figures::{Wanted, figures, mean_of};
+use super::figures::{Wanted, figures, mean};
 use super::groups::Group;
 use super::{notes, tell};
 use crate::config::{self, RunConfig};
-use crate::experiment::evaluate::{Samples, sample};
+use crate::experiment::evaluate::{Perplexities, Samples, sample};
 use crate::experiment::inputs::Inputs;
 use crate::failure::Failure;
 use crate::run::about;
@@ -44,22 +45,28 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
         buckets: None,
     };
     let name = name(&model);
-    let (mut seeds, mut all, mut groups) = (Vec::new(), Generations::default(), Vec::new());
+    let (mut all, mut groups, mut lengths) = (Generations::default(), Vec::new(), Vec::new());
+    let (mut human, mut generated) = (Vec::new(), Vec::new());
+    let by_place = |values: Perplexities| -> Vec<ByPrompt> {
+        values.into_iter().enumerate().filter_map(|(place, value)| Some((place, value?))).collect()
+    };
     for seed in config.seed_list() {
         tracing::info!("evaluating {name}, seed {seed}");
         let samples = sample(&inputs, &config, seed, &inputs.base, base.as_ref(), None)?;
         let begin = all.responses.len();
         append(&mut all, &inputs, &samples);
-        let rows: Vec<usize> = (begin..all.responses.len()).collect();
-        let lengths = [vec![0.0; begin], samples.lengths.clone()].concat();
-        let (human, generated) = samples.perplexities()?;
-        seeds.push(EvaluatedMethod {
-            perplexity_human: mean_of(&human)?,
-            perplexity_generated: generated.as_deref().map(mean_of).transpose()?.flatten(),
-            ..figures(&all, &rows, &wanted, Some(&lengths))?
-        });
-        groups.push(Group { method: name.clone(), seed: Some(seed), rows });
+        lengths.extend(samples.tokens.iter().map(|&tokens| f64::from(tokens)));
+        let perplexities = samples.perplexities()?;
+        human.push(by_place(perplexities.0));
+        generated.extend(perplexities.1.map(by_place));
+        groups.push(Group { method: name.clone(), seed: Some(seed), rows: (begin..all.responses.len()).collect() });
     }
+    let rows: Vec<&[usize]> = groups.iter().map(|group| group.rows.as_slice()).collect();
+    let method = EvaluatedMethod {
+        perplexity_human: mean(&human, Scale::Any)?,
+        perplexity_generated: mean(&generated, Scale::Any)?,
+        ..figures(&all, &rows, &wanted, Some(&lengths))?
+    };
     let evaluation = Evaluation {
         kind: Kind::Evaluation,
         task: Some(config.task.clone()),
@@ -72,12 +79,10 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
         tail: wanted.tail,
         cvar_share: level.alpha(),
         length_unit: LengthUnit::Tokens,
-        methods: [(name, EvaluatedMethod::over_seeds(&seeds)?)].into(),
+        methods: [(name, method)].into(),
         comparisons: Vec::new(),
     };
-    // of one seed intervals are over prompts, and each prompt has a row
-    let first = groups.first().filter(|_| groups.len() == 1).map(std::slice::from_ref).unwrap_or_default();
-    let few = if first.is_empty() { None } else { notes::few(&all, first, evaluation.tail.as_ref())? };
+    let few = notes::few(&all, &groups, evaluation.tail.as_ref())?;
     let places = BTreeMap::from([("policy".to_owned(), model.display().to_string())]);
     let about = |out| (out, about(&config.run.device, config.seed_list(), inputs.digests.clone(), places));
     tell(&evaluation, all, &groups, few.into_iter().collect(), out.map(about))

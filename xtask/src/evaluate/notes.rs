@@ -80,7 +80,7 @@ pub(super) fn without_curves(name: &str, method: &EvaluatedMethod, wanted: &Want
     Some(format!("{name}: no {}, as {reason}", if lacks_curve { "curve" } else { "buckets" }))
 }
 
-/// Says that intervals rest on few prompts: those of the method and seed that has the fewest.
+/// Says that intervals rest on a single prompt: those of the method and seed that has the fewest.
 ///
 /// # Errors
 /// When a metric refuses its input.
@@ -93,8 +93,7 @@ pub(super) fn few(texts: &Generations, groups: &[Group], tail: Option<&Evaluated
     let (mut fewest, mut fewest_in_tail) = (usize::MAX, usize::MAX);
     for group in groups {
         let rows: Vec<usize> = group.rows.iter().copied().filter(|&row| has(&texts.scores, row)).collect();
-        // of a single value there is no figure
-        if rows.len() < 2 {
+        if rows.is_empty() {
             continue;
         }
         fewest = fewest.min(different(&rows));
@@ -154,9 +153,9 @@ mod tests {
             |method: &str, rows: std::ops::Range<usize>| Group { method: method.to_owned(), seed: None, rows: rows.collect() };
         let tail = EvaluatedTail::PromptScores { threshold: -0.5, share: None, prompts: None };
         let said = few(&all, &[group("m", 0..5)], Some(&tail)).unwrap().unwrap();
-        assert!(said.starts_with("intervals over prompts rest on 2 prompts, and on 1 in the tail"), "{said}");
+        assert!(said.starts_with("the tail is a single prompt"), "{said}");
         let said = few(&all, &[group("m", 0..5), group("n", 0..2)], None).unwrap().unwrap();
-        assert!(said.starts_with("intervals of texts of a single prompt"), "{said}");
+        assert!(said.starts_with("there is a single prompt"), "{said}");
         all.prompts = None;
         assert_eq!(few(&all, &[group("m", 0..5)], None).unwrap(), None);
     }

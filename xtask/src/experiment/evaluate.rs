@@ -1,11 +1,12 @@
 //! The evaluation protocol: one sample per held-out prompt, and the figures of the paper's table.
 
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::write_file;
 use tailguard_gpt2::{Gpt2, TokenDistribution};
-use tailguard_metrics::{Bootstrap, NumberedNGrams, Summary, at_or_below, clustered, duplicated, empty, perplexity, repeating};
+use tailguard_metrics::perplexity;
 use tailguard_ppo::episode_kl;
-use tailguard_report::{Figure, Generation, Method, MethodResults, OtherTail, RunDir, write_generations};
+use tailguard_report::{Generation, Method, RunDir, read_generations, write_generations};
 use tailguard_rollout::{
     DrawSeed, Sequence, TokenScores, generate, log_probs_of, responses, score_texts, scored_text, token_nlls,
 };
@@ -15,13 +16,26 @@ use crate::config::RunConfig;
 
 /// The streams of the run's seed that draw evaluation samples; training draws from those below.
 const EVALUATION: u64 = 1 << 50;
-/// Resamples of the intervals.
-const RESAMPLES: usize = 2_000;
 
-/// Samples one response per prompt from a model, measures it, and writes texts and figures into the run directory.
+/// What was measured of a policy and seed, text by text.
+pub(crate) struct Evaluated {
+    /// One for each evaluation prompt, in their order.
+    pub(crate) rows: Vec<Generation>,
+    /// Perplexity of each human text under the policy; nothing for one without a token to score.
+    pub(crate) perplexity_human: Vec<Option<f64>>,
+}
+
+/// What the rows do not say. Written last: what has it is whole.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HumanTexts {
+    perplexity_human: Vec<Option<f64>>,
+}
+
+/// Samples one response per prompt from a model, measures it, and writes what was measured into the run directory.
 ///
 /// # Errors
-/// When the model fails, the tail is empty, or a file cannot be written.
+/// When the model fails, or a file cannot be written.
 pub(crate) fn evaluate(
     inputs: &Inputs,
     config: &RunConfig,
@@ -29,13 +43,34 @@ pub(crate) fn evaluate(
     (method, seed): (Method, u64),
     model: &Gpt2,
     reference: &Gpt2,
-) -> Result<MethodResults> {
+) -> Result<()> {
     let samples = sample(inputs, config, seed, model, Some(&inputs.base), Some(reference))?;
-    let evaluation = figures(inputs, config, &samples)?;
-    let rows: Vec<Generation> = samples.rows(inputs, method, seed).collect();
+    let (perplexity_human, perplexities) = samples.perplexities()?;
+    let rows: Vec<Generation> = samples.rows(inputs, perplexities, method, seed).collect();
     write_generations(&dir.method_generations_path(method, seed), &rows)?;
-    write_file(&dir.evaluation_path(method, seed), serde_json::to_string_pretty(&evaluation)?.as_bytes())?;
-    Ok(evaluation)
+    let human = serde_json::to_string(&HumanTexts { perplexity_human })?;
+    write_file(&dir.evaluation_path(method, seed), human.as_bytes())?;
+    Ok(())
+}
+
+/// Whether a policy was evaluated. What an older version left lacks the measurements of single texts and is made again.
+pub(crate) fn is_evaluated(dir: &RunDir, method: Method, seed: u64) -> bool {
+    human_texts(dir, method, seed).is_ok()
+}
+
+/// Reads what [`evaluate`] wrote.
+///
+/// # Errors
+/// A file that is missing or damaged.
+pub(crate) fn evaluated(dir: &RunDir, method: Method, seed: u64) -> Result<Evaluated> {
+    let HumanTexts { perplexity_human } = human_texts(dir, method, seed)?;
+    Ok(Evaluated { rows: read_generations(&dir.method_generations_path(method, seed))?, perplexity_human })
+}
+
+fn human_texts(dir: &RunDir, method: Method, seed: u64) -> Result<HumanTexts> {
+    let path = dir.evaluation_path(method, seed);
+    let text = dir.read_text(&path)?.with_context(|| format!("{} is missing", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
 }
 
 /// What a policy made of the evaluation prompts, one entry per prompt, and of the human texts.
@@ -45,7 +80,7 @@ pub(crate) struct Samples {
     /// None without a judge.
     pub(crate) judge: Option<Vec<f32>>,
     /// Response tokens.
-    pub(crate) lengths: Vec<f64>,
+    pub(crate) tokens: Vec<u32>,
     /// To the reference, nats; none without one.
     kl: Option<Vec<f64>>,
     /// Of the response's tokens under the base model; none without one.
@@ -54,26 +89,37 @@ pub(crate) struct Samples {
     human_nlls: Vec<Vec<f32>>,
 }
 
+/// Perplexity of each text; nothing for one without a token to score.
+pub(crate) type Perplexities = Vec<Option<f64>>;
+
 impl Samples {
     /// Perplexity of each human text under the policy, and of each response under the base model if there was one.
-    pub(crate) fn perplexities(&self) -> Result<(Vec<f64>, Option<Vec<f64>>)> {
+    pub(crate) fn perplexities(&self) -> Result<(Perplexities, Option<Perplexities>)> {
         Ok((per_text(&self.human_nlls)?, self.base_nlls.as_deref().map(per_text).transpose()?))
     }
 
-    fn rows(self, inputs: &Inputs, method: Method, seed: u64) -> impl Iterator<Item = Generation> {
-        let prompts = inputs.prompts.iter().zip(&inputs.prompt_scores).zip(&inputs.prompt_good);
-        let judge = self.judge.map_or_else(|| vec![None; self.rewards.len()], |scores| scores.into_iter().map(Some).collect());
-        let texts = self.responses.into_iter().zip(self.rewards).zip(judge);
-        prompts.zip(texts).map(move |(((prompt, &prompt_score), &good), ((response, reward), judge))| Generation {
-            prompt: prompt.text.clone(),
-            prompt_score,
-            good: Some(good),
+    fn rows(
+        self,
+        inputs: &Inputs,
+        perplexities: Option<Perplexities>,
+        method: Method,
+        seed: u64,
+    ) -> impl Iterator<Item = Generation> {
+        let perplexity = move |place: usize| perplexities.as_ref().and_then(|perplexities| perplexities[place]);
+        let row = move |(place, response): (usize, String)| Generation {
+            prompt: inputs.prompts[place].text.clone(),
+            prompt_score: inputs.prompt_scores[place],
+            good: Some(inputs.prompt_good[place]),
             response,
-            reward,
-            judge,
+            reward: self.rewards[place],
+            judge: self.judge.as_ref().map(|scores| scores[place]),
+            perplexity: perplexity(place),
+            kl: self.kl.as_ref().map(|kl| kl[place]),
+            tokens: Some(self.tokens[place]),
             method,
             seed,
-        })
+        };
+        self.responses.into_iter().enumerate().map(row)
     }
 }
 
@@ -111,72 +157,19 @@ pub(crate) fn sample(
         responses,
         rewards,
         judge,
-        lengths: generations.iter().map(|generation| generation.response_ids.len() as f64).collect(),
+        tokens: generations.iter().map(|generation| u32::try_from(generation.response_ids.len())).collect::<Result<_, _>>()?,
         kl: under_reference.map(kl),
         base_nlls: under_base.map(|scores| scores.into_iter().map(nlls).collect()),
         human_nlls: token_nlls(model, &inputs.human_texts, begin, batch_size)?,
     })
 }
 
-/// The figures of the samples, with their spread over prompts or texts.
-fn figures(inputs: &Inputs, config: &RunConfig, samples: &Samples) -> Result<MethodResults> {
-    let [prompt_scores, rewards] = [&inputs.prompt_scores, &samples.rewards].map(|scores| doubles(scores));
-    let judge = samples.judge.as_deref().map(doubles);
-    let tail = at_or_below(&prompt_scores, config.evaluation.tail_threshold)?;
-    let no_tail = || {
-        let (prompts, threshold) = (prompt_scores.len(), config.evaluation.tail_threshold);
-        format!("none of {prompts} evaluation prompts scores at most {threshold}: raise evaluation.tail_threshold")
-    };
-    let other_tail = |&threshold: &f64| -> Result<OtherTail> {
-        let prompts = at_or_below(&prompt_scores, threshold)?;
-        // a single prompt has no spread
-        let reward = if prompts.len() < 2 { None } else { Some(mean(&at(&prompts, &rewards))?) };
-        Ok(OtherTail { threshold, prompts: prompts.len(), reward })
-    };
-    let texts = &samples.responses;
-    let (human, generated) = samples.perplexities()?;
-    Ok(MethodResults {
-        reward: mean(&rewards)?,
-        tail: mean(&at(&tail, &rewards)).with_context(no_tail)?,
-        perplexity_human: mean(&human)?,
-        perplexity_generated: mean(&generated.context("a run has a base model")?)?,
-        distinct_1: diversity(texts, 1)?,
-        distinct_2: diversity(texts, 2)?,
-        distinct_3: diversity(texts, 3)?,
-        length: mean(&samples.lengths)?,
-        kl: mean(samples.kl.as_deref().context("a run has a reference")?)?,
-        judge: judge.as_ref().map(|judge| mean(judge)).transpose()?,
-        judge_tail: judge.as_ref().map(|judge| mean(&at(&tail, judge))).transpose()?,
-        repeated_4gram: mean(&repeating(texts, 4)?.values())?,
-        empty: mean(&empty(texts)?.values())?,
-        duplicate: mean(&duplicated(texts)?.values())?,
-        other_tails: config.evaluation.other_tails.iter().map(other_tail).collect::<Result<_>>()?,
-    })
-}
-
-fn doubles(scores: &[f32]) -> Vec<f64> {
-    scores.iter().map(|&score| f64::from(score)).collect()
-}
-
-fn at(places: &[usize], values: &[f64]) -> Vec<f64> {
-    places.iter().map(|&place| values[place]).collect()
-}
-
-/// The mean with its spread over the values; of a single value, which has none, the interval is a point.
-fn mean(values: &[f64]) -> Result<Figure> {
-    let values: Vec<_> = values.iter().map(|&value| (value, 1)).collect();
-    Ok(clustered(&values, Bootstrap { resamples: RESAMPLES, seed: 0 })?.into())
-}
-
-/// Perplexity of each text that has a token to score.
-fn per_text(nlls: &[Vec<f32>]) -> Result<Vec<f64>> {
+/// [`Perplexities`] from the negative log-likelihoods of tokens.
+fn per_text(nlls: &[Vec<f32>]) -> Result<Perplexities> {
     let scored: Vec<&Vec<f32>> = nlls.iter().filter(|row| !row.is_empty()).collect();
-    Ok(perplexity(&scored)?.per_text)
-}
-
-/// Distinct-n over all texts, with its spread over them, which a single text has not.
-fn diversity(texts: &[String], n: usize) -> Result<Figure> {
-    let ngrams = NumberedNGrams::new(texts, n)?;
-    let single = || Summary::normal(ngrams.all().ratio(), 0.0);
-    Ok(if texts.len() < 2 { single() } else { ngrams.summary()? }.into())
+    if scored.is_empty() {
+        return Ok(vec![None; nlls.len()]);
+    }
+    let mut found = perplexity(&scored)?.per_text.into_iter();
+    Ok(nlls.iter().map(|row| if row.is_empty() { None } else { found.next() }).collect())
 }

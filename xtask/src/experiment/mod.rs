@@ -3,6 +3,7 @@
 
 pub(crate) mod digests;
 pub(crate) mod evaluate;
+mod figures;
 pub(crate) mod inputs;
 mod phases;
 mod summary;
@@ -55,7 +56,7 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
 }
 
 fn one_seed(run: &Run, inputs: &Inputs, seed: u64) -> Result<()> {
-    if Method::ALL.iter().all(|&method| run.dir.evaluation_path(method, seed).is_file()) {
+    if Method::ALL.iter().all(|&method| evaluate::is_evaluated(&run.dir, method, seed)) {
         return Ok(());
     }
     let supervised = phases::supervised(run, inputs, seed)?;

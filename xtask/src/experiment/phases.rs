@@ -14,7 +14,7 @@ use tailguard_report::{EventLog, LogRow, Method, TrainingLog, read_log};
 use tailguard_risk::{RiskLevel, ScheduleConfig, SoftRiskSchedule};
 use tailguard_rollout::Rollout;
 
-use super::evaluate::evaluate;
+use super::evaluate::{evaluate, is_evaluated};
 use super::inputs::Inputs;
 use crate::config::RunConfig;
 use crate::interrupt;
@@ -117,15 +117,14 @@ pub(crate) fn reinforced(run: &Run, inputs: &Inputs, (method, seed): (Method, u6
 
 /// Evaluates a method unless its figures are there.
 pub(crate) fn evaluated(run: &Run, inputs: &Inputs, (method, seed): (Method, u64), model: &Gpt2, reference: &Gpt2) -> Result<()> {
-    if run.dir.evaluation_path(method, seed).is_file() {
+    if is_evaluated(&run.dir, method, seed) {
         return Ok(());
     }
     if interrupt::requested() {
         return Err(Stop.into());
     }
     tracing::info!("evaluating {method}, seed {seed}");
-    evaluate(inputs, &run.config, &run.dir, (method, seed), model, reference)?;
-    Ok(())
+    evaluate(inputs, &run.config, &run.dir, (method, seed), model, reference)
 }
 
 fn finished(path: &Path, run: &Run) -> Result<Option<Gpt2>> {

@@ -4,54 +4,41 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use tailguard_report::{
-    Comparison, Generation, Method, MethodResults, Results, Tail, one_line, read_generations, read_log, write_generations,
-    write_metrics, write_trl_metrics,
+    Generation, Method, Results, Tail, one_line, read_generations, read_log, write_generations, write_metrics, write_trl_metrics,
 };
 
+use super::evaluate::evaluated;
+use super::figures::{comparison, figures, values};
 use super::inputs::Inputs;
 use crate::failure::say;
 use crate::run::Run;
 
-/// The results over all seeds: with one seed the intervals are over prompts, with several the spread is over seeds.
+/// The results over all seeds.
 pub(crate) fn collect(run: &Run, inputs: &Inputs) -> Result<Results> {
-    let seeds = run.config.seed_list();
-    let mut methods = BTreeMap::new();
+    let (config, seeds) = (&run.config, run.config.seed_list());
+    let (mut methods, mut measured) = (BTreeMap::new(), BTreeMap::new());
     for method in Method::ALL {
-        let evaluations = seeds.iter().map(|&seed| evaluation(run, method, seed)).collect::<Result<Vec<_>>>()?;
-        methods.insert(method, MethodResults::over_seeds(&evaluations)?);
+        let of_seeds = seeds.iter().map(|&seed| evaluated(&run.dir, method, seed)).collect::<Result<Vec<_>>>()?;
+        let values = values(&of_seeds);
+        methods.insert(method, figures(inputs, config, &of_seeds, &values).with_context(|| format!("cannot judge {method}"))?);
+        measured.insert(method, values);
     }
-    let (task, preset, device) = (run.config.task.clone(), run.config.preset.clone(), run.config.run.device.clone());
-    let (data, split) = (inputs.source.place.name().to_owned(), run.config.evaluation.split.name().to_owned());
-    let tail = Tail { threshold: run.config.evaluation.tail_threshold, prompts: inputs.tail(&run.config).len() };
-    let notice = inputs.notice(&run.config).map(str::to_owned);
-    // of a single prompt there is no spread
-    let compared = COMPARED.iter().filter(|_| inputs.prompts.len() > 1);
-    let comparisons = compared.map(|&(method, over)| comparison(run, inputs, method, over)).collect::<Result<_>>()?;
+    let mut comparisons = Vec::new();
+    for (method, over) in COMPARED {
+        if let (Some(own), Some(others)) = (measured.get(&method), measured.get(&over)) {
+            comparisons.extend(comparison(inputs, config, (method, own), (over, others))?);
+        }
+    }
+    let (task, preset, device) = (config.task.clone(), config.preset.clone(), config.run.device.clone());
+    let (data, split) = (inputs.source.place.name().to_owned(), config.evaluation.split.name().to_owned());
+    let tail = Tail { threshold: config.evaluation.tail_threshold, prompts: inputs.tail(config).len() };
+    let notice = inputs.notice(config).map(str::to_owned);
     Ok(Results { task, preset, data, split, notice, seeds, device, tail, methods, comparisons })
 }
 
 /// What is compared with what.
-const COMPARED: [(Method, Method); 2] = [(Method::RaRlhf, Method::Rlhf), (Method::Rlhf, Method::Sft)];
-
-/// What a method gains over another, prompt by prompt.
-fn comparison(run: &Run, inputs: &Inputs, method: Method, over: Method) -> Result<Comparison> {
-    let rewards = |method: Method| {
-        let of_seed = |seed| {
-            let rows = read_generations(&run.dir.method_generations_path(method, seed))?;
-            Ok(rows.iter().map(|row| f64::from(row.reward)).collect())
-        };
-        run.config.seed_list().into_iter().map(of_seed).collect::<Result<Vec<Vec<f64>>>>()
-    };
-    let (left, right) = (rewards(method)?, rewards(over)?);
-    Comparison::of((method.name(), &left), (over.name(), &right), &inputs.tail(&run.config))
-        .with_context(|| format!("cannot compare {method} with {over}"))
-}
-
-fn evaluation(run: &Run, method: Method, seed: u64) -> Result<MethodResults> {
-    let path = run.dir.evaluation_path(method, seed);
-    let text = run.dir.read_text(&path)?.with_context(|| format!("{} is missing", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
-}
+const COMPARED: [(Method, Method); 3] =
+    [(Method::RaRlhf, Method::Rlhf), (Method::Rlhf, Method::Sft), (Method::RaRlhf, Method::Sft)];
 
 /// Writes `metrics.parquet` and `generations.parquet` from the parts that the phases left.
 pub(crate) fn write_tables(run: &Run) -> Result<()> {
