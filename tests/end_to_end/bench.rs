@@ -104,7 +104,7 @@ fn sizes_and_peers_that_make_no_sense_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let bench = |words: &[&str]| run(folder.path(), &[&["bench"], words].concat());
     bench(&["iteration", "--heads", "3"]).refused(2, &["--width 256 is not a multiple of --heads 3"]);
-    bench(&["iteration", "--alpha-keep", "0"]).refused(2, &["--alpha-keep", "alpha is 0"]);
+    bench(&["iteration", "--alpha-keep", "0"]).refused(2, &["--alpha-keep", "above 0 and at most 1"]);
     bench(&["gpt2", "--size", "xl"]).refused(2, &["xl", "xs, s, gpt2"]);
     bench(&["compare"]).refused(2, &["--peers is missing", "hint:", "trl_ppo_bench.py"]);
     bench(&["compare", "--peers", "."]).refused(2, &["no gpt2_bench.py"]);

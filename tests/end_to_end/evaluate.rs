@@ -333,10 +333,9 @@ fn what_cannot_be_judged_is_refused_with_its_place() {
     asked(&["--curve"]).refused(2, &["--out"]);
     asked(&["--buckets", "0", "--out", "out"]).refused(2, &["--buckets"]);
     asked(&["--judge-negate"]).refused(2, &["--judge"]);
-    asked(&["--task", "imdb", "--seed", "3"]).refused(2, &["--task, --seed go with --model, and the call has --generations"]);
+    asked(&["--task", "imdb", "--seed", "3"]).refused(2, &["'--generations <FILE>' cannot be used with", "--task", "--seed"]);
     let model = ["evaluate", "--model", "no/such", "--score-column", "x", "--curve", "--out", "out"];
-    run(folder.path(), &model)
-        .refused(2, &["--score-column, --curve go with --generations, and the call has --model: leave them out"]);
+    run(folder.path(), &model).refused(2, &["'--model <DIR>' cannot be used with", "--score-column", "--curve"]);
     run(folder.path(), &["evaluate"]).refused(2, &["--generations", "--model"]);
     run(folder.path(), &["evaluate", "--model", "x"]).refused(2, &["--task"]);
     run(folder.path(), &["evaluate", "--generations", "no.csv"]).refused(1, &["no.csv"]);
@@ -361,5 +360,8 @@ fn a_model_is_evaluated_on_a_task_as_a_run_evaluates_its_base_model() {
         assert!((found.mean - figure.mean).abs() < 1e-9, "{key}: {found:?}, expected {figure:?}");
     }
     assert_eq!((found.kl, evaluation.task.as_deref()), (None, Some("imdb")));
+    let about: About = serde_json::from_str(&fs::read_to_string(folder.path().join("out/run.json")).unwrap()).unwrap();
+    assert_eq!(about.places["policy"], model);
+    assert!(about.places["reward model"].ends_with("distilbert-reviews") && about.places["judge"].ends_with("judge-sentiment"));
     assert!(evaluated.stdout.contains("gpt2-reviews") && evaluated.stdout.contains("tail ≤ 0 ("), "{}", evaluated.stdout);
 }

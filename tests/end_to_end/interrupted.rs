@@ -23,7 +23,12 @@ const WORDS: [&str; 10] = [
 /// Starts the run, or goes on with it, sends it a signal once a line begins with `line`, and gives its exit code and what it said.
 fn interrupted(folder: &Path, line: &str, signal: &str) -> (Option<i32>, String) {
     let resume = folder.join("run/config.toml").is_file().then_some("--resume");
-    let mut child = command(folder).args(WORDS).args(resume).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    signalled(command(folder).args(WORDS).args(resume), line, &[signal])
+}
+
+/// Starts a command, sends it signals once a line begins with `line`, and gives its exit code and what it said.
+fn signalled(command: &mut Command, line: &str, signals: &[&str]) -> (Option<i32>, String) {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let (id, mut said) = (child.id().to_string(), String::new());
     let mut sent = false;
     for next in BufReader::new(child.stderr.take().unwrap()).lines() {
@@ -31,7 +36,9 @@ fn interrupted(folder: &Path, line: &str, signal: &str) -> (Option<i32>, String)
         said.push_str(&next);
         said.push('\n');
         if !sent && next.starts_with(line) {
-            assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+            for signal in signals {
+                assert!(Command::new("kill").args([*signal, &id]).status().unwrap().success());
+            }
             sent = true;
         }
     }
@@ -46,6 +53,22 @@ fn before_the_run_begins_ctrl_c_leaves_nothing() {
     let (code, said) = interrupted(folder.path(), "20000 texts", "-INT");
     assert_eq!((code, fs::read_dir(folder.path()).unwrap().count()), (Some(1), 0), "{said}");
     assert!(said.contains("stopped") && !said.contains("run directory"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn under_nohup_a_hangup_does_nothing_and_ctrl_c_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = command(folder.path());
+    let mut nohup = Command::new("bash");
+    nohup.current_dir(folder.path()).args(["-c", "trap '' HUP; exec \"$@\"", "bash"]).arg(program.get_program()).args(WORDS);
+    program.get_envs().for_each(|(name, value)| match value {
+        Some(value) => drop(nohup.env(name, value)),
+        None => drop(nohup.env_remove(name)),
+    });
+    let (code, said) = signalled(&mut nohup, "20000 texts", &["-HUP", "-INT"]);
+    assert_eq!((code, fs::read_dir(folder.path()).unwrap().count()), (Some(1), 0), "{said}");
+    assert!(said.contains("stopped"), "{said}");
 }
 
 /// The results of the run in a folder, after it has gone on.

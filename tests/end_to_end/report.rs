@@ -253,9 +253,10 @@ fn an_evaluation_has_its_page() {
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert_eq!(run(folder.path(), &["report", "judged"]).code, Some(0));
     let page = fs::read_to_string(folder.path().join("judged/report.html")).unwrap();
-    let gain = "<tr data-gain=\"=dpo/ppo\"><th scope=\"row\"><span class=\"name\">=dpo − ppo</span></th><td>29</td><td>+1.00 ";
+    let gain = "<tr data-gain=\"=dpo/ppo\"><th scope=\"row\"><span class=\"name\">=dpo − ppo</span></th><td>29</td><td data-key=\"reward\"";
     for said in [
         gain,
+        ">+1.00 <span",
         "lowest 20\u{a0}% of prompts",
         "CVaR 20\u{a0}%",
         "length (words)",
@@ -303,7 +304,7 @@ fn runs_are_compared_on_the_same_prompts_alone() {
     let Some(browser) = Browser::start((1280, 900)) else { return };
     browser.open(&path);
     let cell = "td[data-run=\"B\"][data-method=\"ra_rlhf\"][data-key=\"tail\"]";
-    let shown = browser.text(&format!("return document.querySelector('{place}').innerText"));
+    let shown = browser.text(&format!("return document.querySelector('{cell}').innerText"));
     assert!(shown.starts_with(&minus(&format!("{tail} ["))), "{shown}");
     browser.click("#theme");
     assert_eq!(browser.complaints(), Vec::<String>::new());

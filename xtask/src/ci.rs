@@ -25,6 +25,9 @@ enum Outcome {
     Skipped(&'static str),
 }
 
+/// The name that lists the steps.
+const HELP: &str = "help";
+
 type Step = (&'static str, &'static str, fn() -> Result<Outcome>);
 
 const STEPS: &[Step] = &[
@@ -45,24 +48,15 @@ const STEPS: &[Step] = &[
 /// # Errors
 /// The first step that fails; a name that is no step.
 pub(crate) fn run(args: &CiArgs) -> Result<()> {
-    if args.only.iter().any(|name| name == "help") {
+    if args.only.iter().any(|name| name == HELP) {
         for (name, what, _) in STEPS {
             say(format_args!("{name:10} {what}"))?;
         }
         return Ok(());
     }
-    for name in args.only.iter().chain(&args.skip) {
-        if !STEPS.iter().any(|(step, _, _)| step == name) {
-            let steps: Vec<_> = STEPS.iter().map(|(step, _, _)| *step).collect();
-            return Err(Failure::usage(format!("no step `{name}`: expected one of {}", steps.join(", "))).into());
-        }
-    }
-    let chosen = |name: &str| {
-        (args.only.is_empty() || args.only.iter().any(|only| only == name)) && !args.skip.iter().any(|skip| skip == name)
-    };
     let required = args.require_tools || env::var_os("CI").is_some_and(|ci| !ci.is_empty() && ci != "false");
     let mut lines = Vec::new();
-    for (name, what, check) in STEPS.iter().filter(|(name, _, _)| chosen(name)) {
+    for (name, what, check) in STEPS.iter().filter(|(name, _, _)| is_chosen(args, name)) {
         tracing::info!("ci: {name}: {what}");
         let begun = Instant::now();
         let outcome = check().and_then(|outcome| allowed(outcome, required));
@@ -90,6 +84,28 @@ fn with_gpus(words: &[&str], rest: &[&str], variables: &[(&str, &str)]) -> Resul
     let words = [words, &["--release", "--workspace", "--features", "xtask/wgpu,xtask/cuda"], rest].concat();
     // the build script of the CUDA runtime leaves its download out when it believes that documentation is built
     cargo(&words, &[variables, &[("DOCS_RS", "1")]].concat())
+}
+
+/// Refuses names that are no steps, and steps that are left with nothing to run.
+///
+/// # Errors
+/// The names that there are.
+pub(crate) fn check(args: &CiArgs) -> Result<(), Failure> {
+    for name in args.only.iter().filter(|name| *name != HELP).chain(&args.skip) {
+        if !STEPS.iter().any(|(step, _, _)| step == name) {
+            let steps: Vec<_> = STEPS.iter().map(|(step, _, _)| *step).collect();
+            return Err(Failure::usage(format!("no step `{name}`: expected one of {}", steps.join(", "))));
+        }
+    }
+    let asks_for_help = args.only.iter().any(|name| name == HELP);
+    if !asks_for_help && !STEPS.iter().any(|(name, _, _)| is_chosen(args, name)) {
+        return Err(Failure::usage("--skip leaves nothing of --only: no step is left to run"));
+    }
+    Ok(())
+}
+
+fn is_chosen(args: &CiArgs, name: &str) -> bool {
+    (args.only.is_empty() || args.only.iter().any(|only| only == name)) && !args.skip.iter().any(|skip| skip == name)
 }
 
 /// Runs cargo at the root of the workspace.
@@ -187,7 +203,7 @@ mod tests_of_ci {
 
     #[test]
     fn an_unknown_step_is_answered_with_the_steps() {
-        let error = run(&CiArgs { only: vec!["lint".to_owned()], skip: Vec::new(), require_tools: false }).unwrap_err();
+        let error = check(&CiArgs { only: vec!["lint".to_owned()], ..CiArgs::default() }).unwrap_err();
         assert!(error.to_string().contains("fmt, tidy"), "{error}");
     }
 
@@ -196,5 +212,14 @@ mod tests_of_ci {
         assert!(allowed(Outcome::Skipped("no cargo-deny"), true).is_err_and(|error| error.to_string() == "no cargo-deny"));
         assert!(matches!(allowed(Outcome::Skipped("no cargo-deny"), false), Ok(Outcome::Skipped(_))));
         assert!(matches!(allowed(Outcome::Passed, true), Ok(Outcome::Passed)));
+    }
+
+    #[test]
+    fn checks_of_which_none_is_left_are_no_success() {
+        let words = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let nothing = check(&CiArgs { only: words(&["fmt"]), skip: words(&["fmt"]), ..CiArgs::default() }).unwrap_err();
+        assert!(nothing.to_string().contains("no step is left"), "{nothing}");
+        assert!(check(&CiArgs { only: words(&["fmt", "tidy"]), skip: words(&["fmt"]), ..CiArgs::default() }).is_ok());
+        assert!(check(&CiArgs { only: Vec::new(), skip: words(&["help"]), ..CiArgs::default() }).is_err(), "help is no step");
     }
 }

@@ -74,9 +74,14 @@ pub(crate) fn leave_readers_to_their_errors() {
     }));
 }
 
+/// Standard output cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+pub(crate) struct Unsaid(#[from] io::Error);
+
 /// Whether the reader of standard output has gone, as in `| head`.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe))
+    error.chain().any(|cause| cause.downcast_ref::<Unsaid>().is_some_and(|unsaid| unsaid.0.kind() == io::ErrorKind::BrokenPipe))
 }
 
 /// The whole message.
@@ -97,8 +102,18 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
 ///
 /// # Errors
 /// When standard output is gone; `main` takes that for a quiet end.
-pub(crate) fn say(line: impl fmt::Display) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{line}")
+pub(crate) fn say(line: impl fmt::Display) -> Result<(), Unsaid> {
+    put(format_args!("{line}\n"))
+}
+
+/// Writes to standard output at once, as a reader waits for it.
+///
+/// # Errors
+/// As those of [`say`].
+pub(crate) fn put(text: impl fmt::Display) -> Result<(), Unsaid> {
+    let mut out = io::stdout().lock();
+    write!(out, "{text}")?;
+    Ok(out.flush()?)
 }
 
 #[cfg(test)]

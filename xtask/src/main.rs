@@ -11,6 +11,8 @@ mod device;
 mod evaluate;
 mod experiment;
 mod failure;
+#[cfg(test)]
+mod flags;
 mod fuzz;
 mod heap;
 mod interrupt;
@@ -25,10 +27,12 @@ mod soak;
 mod task;
 mod tidy;
 mod train;
+mod typed;
 
 use std::io::Write;
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Parser;
 
 use args::{Cli, Command};
@@ -44,7 +48,20 @@ fn main() -> ExitCode {
     }
     progress::init_logging();
     failure::leave_readers_to_their_errors();
-    let outcome = match &cli.command {
+    let outcome = cli.command.check().map_err(anyhow::Error::from).and_then(|()| execute(&cli.command));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if failure::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // nowhere is left to complain if standard error is gone too
+            let _ = write!(std::io::stderr().lock(), "{}", failure::message(&error));
+            ExitCode::from(failure::exit_code(&error))
+        }
+    }
+}
+
+fn execute(command: &Command) -> Result<()> {
+    match command {
         Command::Reproduce(args) => reproduce::run(args),
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
@@ -56,14 +73,5 @@ fn main() -> ExitCode {
         Command::Soak(args) => soak::run(args),
         Command::Fuzz(args) => fuzz::run(args),
         Command::Ci(args) => ci::run(args),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if failure::is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            // nowhere is left to complain if standard error is gone too
-            let _ = write!(std::io::stderr().lock(), "{}", failure::message(&error));
-            ExitCode::from(failure::exit_code(&error))
-        }
     }
 }

@@ -17,8 +17,9 @@ use crate::failure::{Failure, say};
 /// # Errors
 /// A directory without results, a file that is damaged, a page that cannot be written.
 pub(crate) fn run(args: &ReportArgs) -> Result<()> {
-    for dir in &args.runs {
-        say(write(dir)?.display())?;
+    let pages = args.runs.iter().map(|dir| write(dir)).collect::<Result<Vec<_>>>()?;
+    for page in pages {
+        say(page.display())?;
     }
     Ok(())
 }
@@ -33,14 +34,20 @@ pub(crate) fn write(dir: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Writes the page and says where it is. A page that cannot be made is a warning: the figures are there, and it can be made again.
+/// Writes the page and gives its path. A page that cannot be made is a warning: the figures are there, and it can be made again.
+pub(crate) fn leave(dir: &Path) -> Option<PathBuf> {
+    let warn =
+        |error: &anyhow::Error| tracing::warn!("no report.html: {error:#}; cargo xtask report {} tries again", dir.display());
+    write(dir).inspect_err(warn).ok()
+}
+
+/// Says where the page is.
 ///
 /// # Errors
 /// When nothing can be said.
-pub(crate) fn tell(dir: &Path) -> Result<()> {
-    match write(dir) {
-        Ok(path) => say(format_args!("report: {}", path.display()))?,
-        Err(error) => tracing::warn!("no report.html: {error:#}; cargo xtask report {} tries again", dir.display()),
+pub(crate) fn tell(page: Option<&Path>) -> Result<()> {
+    if let Some(page) = page {
+        say(format_args!("report: {}", page.display()))?;
     }
     Ok(())
 }

@@ -184,6 +184,7 @@ pub(crate) fn about(device: &str, seeds: Vec<u64>, inputs: BTreeMap<String, Stri
         seeds,
         inputs,
         places,
+        negated: Vec::new(),
         command: env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
     }
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask sample`: continues a prompt in the terminal, token by token.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -17,9 +17,9 @@ use tokenizers::Tokenizer;
 use crate::args::RunArgs;
 use crate::config::{self, ScorerSection};
 use crate::experiment::inputs::tokenizer;
-use crate::failure::{Failure, say};
+use crate::failure::{Failure, put, say};
 use crate::task::{self, Task};
-use crate::{device, models};
+use crate::{device, models, typed};
 
 /// The model that is embedded for reviews.
 const DEFAULT_MODEL: &str = "embedded:gpt2-reviews";
@@ -34,10 +34,10 @@ pub(crate) struct SampleArgs {
     pub(crate) prompt: String,
     /// Hugging Face directory of a GPT-2, or the checkpoint of a run; given twice or more often, all continue with the same random
     /// numbers [default: that of the task, or the embedded one for reviews]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) model: Vec<PathBuf>,
     /// Hugging Face directory of a classifier that scores what is written [default: that of the task, if there is one]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) reward: Option<PathBuf>,
     /// The label of the classifier whose logit is the score [default: 1, or that of the task]
     #[arg(long, value_name = "N")]
@@ -81,7 +81,6 @@ struct Writer {
 /// # Errors
 /// A model that is missing or damaged, a prompt that is empty or too long, or standard output that is gone.
 pub(crate) fn run(args: &SampleArgs) -> Result<()> {
-    check(args)?;
     device::set_threads(args.threads)?;
     let device = device::select(&args.device)?;
     let text = prompt(&args.prompt)?;
@@ -116,7 +115,14 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
 }
 
 /// Refuses what makes no sense before a model is read.
-fn check(args: &SampleArgs) -> Result<(), Failure> {
+///
+/// # Errors
+/// The flag, and what is wrong with it.
+pub(crate) fn check(args: &SampleArgs) -> Result<(), Failure> {
+    if args.task.is_some() && !args.model.is_empty() && args.reward.is_some() {
+        let message = "--task brings a model and a classifier, and --model and --reward take the places of both";
+        return Err(Failure::usage(message).hint("leave --task out"));
+    }
     if args.tokens == 0 {
         return Err(Failure::usage("--tokens 0: expected at least 1"));
     }
@@ -194,13 +200,13 @@ fn write(writer: &Writer, args: &SampleArgs, count: u64) -> Result<String> {
         ..SamplingConfig::default()
     };
     let (dim, plain) = if io::stdout().is_terminal() { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
-    put(&format!("{dim}{}{plain}", harmless(&writer.prompt.text)))?;
+    put(format_args!("{dim}{}{plain}", harmless(&writer.prompt.text)))?;
     let (mut text, mut told) = (TextStream::new(&writer.tokenizer), String::new());
     let mut outcome = Ok(());
     let draws = DrawSeed { seed: args.seed, stream: count };
     stream(&writer.model, &writer.prompt, &config, draws, &mut |id| {
         let new = text.push(id).map_err(anyhow::Error::from).and_then(|new| {
-            put(&harmless(&new))?;
+            put(harmless(&new))?;
             told += &new;
             Ok(())
         });
@@ -214,7 +220,7 @@ fn write(writer: &Writer, args: &SampleArgs, count: u64) -> Result<String> {
     })?;
     outcome?;
     let rest = text.finish()?;
-    put(&(harmless(&rest) + "\n"))?;
+    say(harmless(&rest))?;
     Ok(told + &rest)
 }
 
@@ -222,13 +228,6 @@ fn tell_score(reward: &dyn RewardModel, prompt: &Prompt, response: &str) -> Resu
     let scores = score_texts(reward, &[scored_text(prompt, response), prompt.text.clone()])?;
     say(format_args!("score {:+.2} (the prompt alone {:+.2})", scores[0], scores[1]))?;
     Ok(())
-}
-
-/// Writes at once what a reader waits for.
-fn put(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
 }
 
 #[cfg(test)]

@@ -11,10 +11,18 @@ use crate::{experiment, run};
 /// # Errors
 /// What `run::prepare` refuses, and whatever goes wrong on the way.
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
+    experiment::run(run::prepare(None, None, &args.run)?)
+}
+
+/// Refuses a call without settings.
+///
+/// # Errors
+/// What to pass.
+pub(crate) fn check(args: &TrainArgs) -> Result<(), Failure> {
     if args.run.config.is_none() && !args.run.resume {
         let hint = "xtask/examples/own-task.toml is a file to start from; all keys are explained in xtask/presets/embedded.toml and \
                     imdb-embedded.toml";
-        return Err(Failure::usage("train needs --config FILE").hint(hint).into());
+        return Err(Failure::usage("train needs --config FILE").hint(hint));
     }
-    experiment::run(run::prepare(None, None, &args.run)?)
+    Ok(())
 }

@@ -133,7 +133,7 @@ fn is_spread(text: &[u8]) -> bool {
 fn wide(head: &[u8]) -> Option<(&'static str, u8)> {
     let mark = |mark: &[u8], name| head.starts_with(mark).then_some((name, mark.first().copied().unwrap_or_default()));
     let marked = mark(b"\xff\xfe\0\0", "UTF-32").or_else(|| mark(b"\xff\xfe", "UTF-16")).or_else(|| mark(b"\xfe\xff", "UTF-16"));
-    marked.or_else(|| match head {
+    marked.or(match head {
         [low, 0, next, 0, ..] if *low > 0 && *next > 0 => Some(("UTF-16LE", 0)),
         [0, high, 0, next, ..] if *high > 0 && *next > 0 => Some(("UTF-16BE", 0)),
         _ => None,

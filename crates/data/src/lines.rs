@@ -42,13 +42,16 @@ enum Array {
     Closed,
 }
 
+/// What a line or an entry holds.
+type Object = Map<String, Value>;
+
 impl<'a> Objects<'a> {
     pub(crate) fn new(path: &'a Path, kind: Kind, file: Box<dyn BufRead>) -> Self {
         Self { path, kind, file, text: Vec::new(), line: 0, entries: 0, array: Array::Unopened, halves: 0 }
     }
 
     /// The next object. It may hold NaN and infinities, as Python writes them.
-    pub(crate) fn next(&mut self) -> Result<Option<(At, Map<String, Value>)>, DataError> {
+    pub(crate) fn next(&mut self) -> Result<Option<(At, Object)>, DataError> {
         let Some(at) = self.advance()? else { return Ok(None) };
         let (value, halves) = parse(self.text(at)?).map_err(|error| self.broken(at, &error))?;
         self.halves += halves;

@@ -37,6 +37,9 @@ pub(crate) struct Parquet<'a> {
     schema: ArrowSchema,
 }
 
+/// What paths say behind the name of their column; nothing where they end with it.
+type Rests<'a> = Vec<Option<&'a str>>;
+
 /// A column that is read, without the fields that nobody asked for.
 struct Wanted {
     field: Field,
@@ -106,7 +109,7 @@ impl<'a> Parquet<'a> {
 
     /// The columns that hold what paths lead to, and where in them it is.
     fn wanted<'n>(&self, paths: &[&'n str]) -> Result<(Vec<Wanted>, Vec<Source<'n>>), DataError> {
-        let (mut columns, mut sources): (Vec<(&Field, Vec<Option<&str>>)>, _) = (Vec::new(), Vec::new());
+        let (mut columns, mut sources): (Vec<(&Field, Rests<'_>)>, _) = (Vec::new(), Vec::new());
         for &path in paths {
             let mut parted = splits(path).filter_map(|(name, rest)| Some((self.schema.get(name)?, rest)));
             let Some((field, rest)) = parted.next() else {
@@ -120,7 +123,7 @@ impl<'a> Parquet<'a> {
             columns[column].1.push(rest);
             sources.push(Source { column, rest });
         }
-        let prune = |(field, rests): (&Field, Vec<Option<&str>>)| {
+        let prune = |(field, rests): (&Field, Rests<'_>)| {
             let asked = || rests.iter().flatten().next().map_or(field.name.to_string(), |rest| format!("{}.{rest}", field.name));
             let column_type = |found| DataError::ColumnType { path: self.path.into(), column: asked(), found, expected: VALUES };
             let (field, leaves) = pruned(field, &rests).map_err(column_type)?;

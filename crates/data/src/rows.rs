@@ -89,6 +89,23 @@ impl<'a> Check<'a> {
     }
 
     fn go_on(&mut self, bytes: &[u8]) -> Result<(), DataError> {
+        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let at_begin = self.place == Place::Begin && self.before != b'\r';
+            let plain = line.strip_suffix(b"\r\n").or_else(|| line.strip_suffix(b"\n")).filter(|_| at_begin);
+            // most lines have nothing to look at
+            match plain.filter(|plain| ![b'"', b'\r', 0].iter().any(|byte| plain.contains(byte))) {
+                Some(plain) => {
+                    self.rows += usize::from(!self.is_blank || !plain.is_empty());
+                    (self.line, self.length, self.is_blank, self.before) = (self.line + 1, 0, true, b'\n');
+                }
+                None => self.bytes(line)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at each byte.
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), DataError> {
         let separator = separator(self.kind);
         for &byte in bytes {
             let is_line_end = matches!(byte, b'\r' | b'\n');
@@ -228,6 +245,8 @@ mod tests {
             "{spark}"
         );
         assert!(spark.contains("Spark"));
+        let crlf = refused("a,b\r\n\r\nx,1\r\n\"y\"z,1\r\n").unwrap();
+        assert!(crlf.contains("row 2: behind the quotes that open at line 4 stands 'z'"), "{crlf}");
         assert!(refused("\"a\"b,c\n").unwrap().contains("the header: behind the quotes that open at line 1 stands 'b'"));
         assert!(refused("a\r\"x\ry").unwrap().ends_with("the file ends within the quotes that open at line 2"));
         assert!(refused("a\nx\0y\n").unwrap().contains("line 2 holds a byte 0"));

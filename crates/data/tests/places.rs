@@ -257,8 +257,9 @@ fn reviews_as_people_have_them() -> Layout {
 
 /// Kaggle's file of reviews, of which each fourth is negative.
 fn kaggle_reviews() -> String {
-    let row =
-        |row: usize| format!("\"Review {row}, \"\"so\"\".<br />\",{}\n", if row % 4 == 0 { "negative" } else { "positive" });
+    let row = |row: usize| {
+        format!("\"Review {row}, \"\"so\"\".<br />\",{}\n", if row.is_multiple_of(4) { "negative" } else { "positive" })
+    };
     "review,sentiment\n".to_owned() + &(0..40).map(row).collect::<String>()
 }
 
@@ -273,7 +274,7 @@ fn one_table_of_reviews_with_classes_as_words_is_split_by_class() {
     assert_eq!(duplicates(&train.records, &test.records), 0);
     for record in train.records.iter().chain(&test.records) {
         let row: usize = record.text["Review ".len()..].split(',').next().unwrap().parse().unwrap();
-        assert_eq!((record.label, record.origin.at), (u8::from(row % 4 != 0), At::Row(row + 1)), "{}", record.origin);
+        assert_eq!((record.label, record.origin.at), (u8::from(!row.is_multiple_of(4)), At::Row(row + 1)), "{}", record.origin);
     }
     assert!(message(&dir, &reviews(), Split::Train).ends_with("; it holds IMDB Dataset.csv"));
     write(&dir, "IMDB Dataset.csv", "review,sentiment\nFine.,Positive\nSo so.,neutral\n");

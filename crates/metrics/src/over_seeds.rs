@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn seeds_that_agree_do_not_hide_the_prompts() {
         let prompts: Vec<ByPrompt> = (0..50).map(|prompt| (prompt, (prompt * prompt % 17) as f64)).collect();
-        let (one, five) = (mean(&[prompts.clone()]), mean(&vec![prompts; 5]));
+        let (one, five) = (mean(std::slice::from_ref(&prompts)), mean(&vec![prompts; 5]));
         assert!((width(one) - width(five)).abs() < 1e-9 && five.seeds_std == Some(0.0), "{one:?} {five:?}");
     }
 

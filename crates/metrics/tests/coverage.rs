@@ -1,5 +1,7 @@
 //! How often a 95 % interval holds the true value: many data sets are drawn whose true figures are known.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot draw its data has failed")]
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tailguard_metrics::{

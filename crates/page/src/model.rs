@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tailguard_report::{
     About, Comparison, Diverged, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, Method, MetricRow, OtherTail, Process,
-    TableColumn, TextRow, few_prompts, hacking, percent, upgrade,
+    TableColumn, TextRow, by_name, few_prompts, hacking, percent, upgrade,
 };
 
 use crate::error::PageError;
@@ -216,7 +216,8 @@ fn label(name: &str) -> String {
 pub(crate) fn policies<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Policy> {
     let rank = |name: &str| Method::ALL.iter().position(|method| method.name() == name);
     let mut names: Vec<&str> = names.collect();
-    names.sort_by_key(|name| (rank(name).unwrap_or(Method::ALL.len()), *name));
+    let place = |name: &str| rank(name).unwrap_or(Method::ALL.len());
+    names.sort_by(|left, right| place(left).cmp(&place(right)).then_with(|| by_name(left, right)));
     names.dedup();
     let mut next = Method::ALL.len();
     let policy = |name: &str| {
@@ -316,6 +317,8 @@ mod tests {
         let found = policies(["sft", "best_of_8", "ra_rlhf", "dpo", "gpt2"].into_iter());
         let shown: Vec<_> = found.iter().map(|policy| (policy.label.as_str(), policy.style)).collect();
         assert_eq!(shown, [("GPT-2", 0), ("SFT", 1), ("RA-RLHF", 3), ("best_of_8", 4), ("dpo", 5)]);
+        let steps = policies(["100", "20", "5"].into_iter());
+        assert_eq!(steps.iter().map(|policy| policy.key.as_str()).collect::<Vec<_>>(), ["5", "20", "100"]);
     }
 
     #[test]

@@ -60,6 +60,7 @@ fn facts(run: &Run) -> Vec<(&str, String)> {
     put("device", results.device.clone());
     if let Some(about) = &run.about {
         about.places.iter().for_each(|(name, place)| put(name, place.clone()));
+        put("negated", about.negated.join(", "));
         put("version", format!("tailguard {}", about.version));
         put("commit", about.commit.clone().unwrap_or_else(|| "not recorded (the source was outside git)".to_owned()));
         put("command", if about.command.is_empty() { String::new() } else { format!("cargo xtask {}", about.command.join(" ")) });

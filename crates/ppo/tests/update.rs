@@ -58,17 +58,17 @@ impl ModuleMapper for Times {
 fn threads_change_no_bit_of_an_update() {
     // wide and long enough that faer would share out the sums of the value head's gradient: 256 x about 430 tokens, twice
     let model = Gpt2Config::new(11, 80, 256, 1, 2).init(5, &Device::flex()).unwrap();
-    let (episodes, config) = (episodes(16, 1, 50), PpoConfig { batch_size: 16, minibatch_size: 16, ..config() });
+    let (episodes, config) = (episodes(16, 1, 50), PpoConfig { batch_size: 16, minibatch_size: 16, epochs: 1, ..config() });
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let (policy, stats) = updated(policy(&model), &episodes, &values(&episodes), &config, Train::All).unwrap();
-            assert_eq!(stats.steps, 2);
+            assert_eq!(stats.steps, 1);
             (bits(&policy), format!("{stats:?}"))
         })
     };
     let one = run(1);
-    for threads in [2, 3, 4, 8] {
+    for threads in [2, 4] {
         assert!(run(threads) == one, "{threads} threads");
     }
 }

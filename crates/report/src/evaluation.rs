@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::columns::{evaluated_columns, numbers};
 use crate::comparison::Comparison;
+use crate::order::by_name;
 use crate::results::{Figure, OtherTail};
 use crate::results_file::ResultsFile;
 
@@ -195,6 +196,15 @@ pub struct Evaluation {
     /// What methods gain over another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comparisons: Vec<Comparison>,
+}
+
+impl Evaluation {
+    /// The methods in the order of the tables.
+    pub fn in_order(&self) -> impl Iterator<Item = (&String, &EvaluatedMethod)> {
+        let mut methods: Vec<_> = self.methods.iter().collect();
+        methods.sort_by(|(left, _), (right, _)| by_name(left, right));
+        methods.into_iter()
+    }
 }
 
 impl ResultsFile for Evaluation {

@@ -18,6 +18,7 @@
 //!     command: vec![],
 //!     inputs: [].into(),
 //!     places: [].into(),
+//!     negated: vec![],
 //! };
 //! let run = NewRunDir::reserve(&path)?.begin("task = \"imdb\"\n", &about)?;
 //! let results = Results {
@@ -51,6 +52,7 @@ mod frame;
 mod generations;
 mod log;
 mod older;
+mod order;
 mod processes;
 mod results;
 mod results_file;
@@ -70,6 +72,7 @@ pub use few::few_prompts;
 pub use generations::{Generation, GenerationRow, read_generations, write_generation_rows, write_generations};
 pub use log::{LogRow, Resumed, TrainingLog, read_log, write_metrics};
 pub use older::upgrade;
+pub use order::by_name;
 pub use processes::Process;
 pub use results::{Diverged, Figure, Method, MethodResults, OtherTail, Results, Tail};
 pub use results_file::ResultsFile;

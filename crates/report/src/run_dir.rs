@@ -40,6 +40,9 @@ pub struct About {
     /// Where these were, as the command names them, if no `config.toml` says it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub places: BTreeMap<String, String>,
+    /// Columns and models of whose scores the negative was taken, as lower is better there, if no `config.toml` says it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub negated: Vec<String>,
 }
 
 /// A directory that is reserved for a run and has no configuration yet. Dropped, it leaves nothing behind.

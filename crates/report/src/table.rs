@@ -50,7 +50,7 @@ fn diverged(list: &[Diverged], style: Style) -> Option<String> {
 #[must_use]
 pub fn evaluation_table(evaluation: &Evaluation, style: Style) -> String {
     let row = |(name, figures): (&String, _)| Row { name: one_line(name), figures };
-    let rows: Vec<Row<'_, EvaluatedMethod>> = evaluation.methods.iter().map(row).collect();
+    let rows: Vec<Row<'_, EvaluatedMethod>> = evaluation.in_order().map(row).collect();
     let head = |column: &Column<EvaluatedMethod>| match (column.key, evaluation.tail) {
         ("tail", Some(tail)) => tail.head(),
         ("cvar", _) => format!("CVaR {}", percent(evaluation.cvar_share)),
@@ -266,6 +266,16 @@ mod tests {
         evaluation.tail = Some(EvaluatedTail::LowestScores { share: 0.125 });
         let text = evaluation_table(&evaluation, Style::Plain);
         assert!(text.contains("tail: CVaR 12.5 % of the rewards") && !text.contains("CVaR 10 %"), "{text}");
+    }
+
+    #[test]
+    fn methods_are_listed_by_the_numbers_in_their_names() {
+        let mut evaluation = evaluation();
+        let method = evaluation.methods.remove("theirs").unwrap();
+        evaluation.methods = ["100", "20", "5", "10"].map(|name| (name.to_owned(), method.clone())).into();
+        let text = evaluation_table(&evaluation, Style::Plain);
+        let names = text.lines().skip(1).map(|line| line.split_whitespace().next().unwrap());
+        assert_eq!(names.collect::<Vec<_>>(), ["5", "10", "20", "100"]);
     }
 
     #[test]

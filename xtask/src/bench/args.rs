@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::typed;
+
 /// `bench`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
@@ -44,13 +46,13 @@ impl SizeName {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct TimingArgs {
     /// Share of the episodes that update the policy: 1 is RLHF, 0.4 the late phase of RA-RLHF with alpha 0.4
-    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = typed::share)]
     pub(crate) alpha_keep: f64,
     /// Measured iterations of a size, after one to warm up
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = typed::count())]
     pub(crate) iters: usize,
     /// Threads
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = typed::count())]
     pub(crate) threads: usize,
 }
 
@@ -61,31 +63,31 @@ pub(crate) struct SizeArgs {
     #[arg(long, value_name = "SIZE", default_value = "s")]
     pub(crate) size: SizeName,
     /// Blocks
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = typed::count())]
     pub(crate) layers: Option<usize>,
     /// Width of the residual stream
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = typed::count())]
     pub(crate) width: Option<usize>,
     /// Attention heads; must divide the width
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = typed::count())]
     pub(crate) heads: Option<usize>,
     /// Entries of the vocabulary
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = typed::count())]
     pub(crate) vocab: Option<usize>,
     /// Episodes of an iteration, sampled side by side
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = typed::count())]
     pub(crate) batch: Option<usize>,
     /// Episodes of an optimizer step when all are kept
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = typed::count())]
     pub(crate) mini_batch: Option<usize>,
     /// Tokens of a prompt
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = typed::count())]
     pub(crate) prompt_len: usize,
     /// New tokens of an episode, never fewer
-    #[arg(long, value_name = "N", default_value_t = 48)]
+    #[arg(long, value_name = "N", default_value_t = 48, value_parser = typed::count())]
     pub(crate) gen_len: usize,
     /// Passes over the kept episodes
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = typed::count())]
     pub(crate) ppo_epochs: usize,
     #[command(flatten)]
     pub(crate) timing: TimingArgs,
@@ -103,7 +105,7 @@ pub(crate) struct Gpt2Args {
     #[command(flatten)]
     pub(crate) size: SizeArgs,
     /// Seconds that each matrix product is repeated for
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = typed::not_negative)]
     pub(crate) product_seconds: f64,
 }
 
@@ -114,22 +116,22 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "SIZE", value_delimiter = ',', default_values = ["xs", "s", "gpt2"])]
     pub(crate) size: Vec<SizeName>,
     /// Shares of the episodes that update the policy
-    #[arg(long, value_name = "SHARE", value_delimiter = ',', default_values_t = [1.0, 0.4])]
+    #[arg(long, value_name = "SHARE", value_delimiter = ',', default_values_t = [1.0, 0.4], value_parser = typed::share)]
     pub(crate) alpha_keep: Vec<f64>,
     /// How often everything is run
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = typed::count())]
     pub(crate) rounds: usize,
     /// How often a pair is run again that other processes disturbed
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) repeats: usize,
     /// Folder with the benchmarks of PyTorch and TRL
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) peers: Option<PathBuf>,
     /// Python environment for them; without it, one is made by their setup.sh in a temporary directory
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = typed::path(), requires = "peers")]
     pub(crate) python_env: Option<PathBuf>,
     /// Folder for the table and the raw lines
-    #[arg(long, value_name = "DIR", default_value = "runs/bench")]
+    #[arg(long, value_name = "DIR", default_value = "runs/bench", value_parser = typed::path())]
     pub(crate) out: PathBuf,
     /// Flags that all programs of both sides are given, such as `-- --gen-len 24`
     #[arg(last = true, value_name = "FLAGS")]
@@ -142,7 +144,7 @@ pub(crate) struct ScalingArgs {
     #[command(flatten)]
     pub(crate) timing: TimingArgs,
     /// Folder for the table, the plot and the raw lines
-    #[arg(long, value_name = "DIR", default_value = "runs/scaling")]
+    #[arg(long, value_name = "DIR", default_value = "runs/scaling", value_parser = typed::path())]
     pub(crate) out: PathBuf,
 }
 

@@ -19,7 +19,7 @@ use super::products::Product;
 use super::sizes::Sizes;
 use super::spread::Spread;
 use crate::device;
-use crate::failure::{Failure, say};
+use crate::failure::say;
 
 /// Rate of the training step.
 const LEARNING_RATE: f64 = 1.41e-5;
@@ -32,9 +32,6 @@ const WEIGHT_DECAY: f32 = 0.01;
 /// Sizes that make no sense, a device that is not there, a pass that fails.
 pub(crate) fn run(args: &Gpt2Args) -> Result<()> {
     let sizes = Sizes::resolve(&args.size)?;
-    if !(args.product_seconds.is_finite() && args.product_seconds >= 0.0) {
-        return Err(Failure::usage(format!("--product-seconds is {}, expected 0 or more", args.product_seconds)).into());
-    }
     device::set_threads(args.size.timing.threads)?;
     let device = device::select(&args.size.device)?;
     let policy = Policy::new(sizes.model(&device)?);

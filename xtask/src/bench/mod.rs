@@ -14,7 +14,7 @@ mod json_line;
 pub(crate) mod machine;
 mod products;
 mod scaling;
-mod sizes;
+pub(crate) mod sizes;
 mod spread;
 
 use anyhow::Result;

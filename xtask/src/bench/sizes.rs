@@ -6,7 +6,6 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use tailguard_gpt2::{Gpt2, Gpt2Config};
-use tailguard_risk::RiskLevel;
 
 use super::args::{SizeArgs, SizeName};
 use crate::failure::Failure;
@@ -64,37 +63,16 @@ impl Sizes {
             seed: args.seed,
         };
         sizes.check()?;
-        if args.timing.threads == 0 {
-            return Err(Failure::usage("--threads is 0, expected at least 1"));
-        }
         Ok(sizes)
     }
 
     fn check(&self) -> Result<(), Failure> {
-        let counts = [
-            ("layers", self.layers),
-            ("width", self.width),
-            ("heads", self.heads),
-            ("vocab", self.vocab),
-            ("batch", self.batch),
-            ("mini-batch", self.mini_batch),
-            ("prompt-len", self.prompt_len),
-            ("gen-len", self.gen_len),
-            ("ppo-epochs", self.ppo_epochs),
-            ("iters", self.iters),
-        ];
-        if let Some((flag, _)) = counts.iter().find(|(_, count)| *count == 0) {
-            return Err(Failure::usage(format!("--{flag} is 0, expected at least 1")));
-        }
         for (flag, value, divisor, by) in
             [("width", self.width, self.heads, "heads"), ("batch", self.batch, self.mini_batch, "mini-batch")]
         {
             if !value.is_multiple_of(divisor) {
                 return Err(Failure::usage(format!("--{flag} {value} is not a multiple of --{by} {divisor}")));
             }
-        }
-        if let Err(error) = RiskLevel::new(self.alpha_keep) {
-            return Err(Failure::usage(format!("--alpha-keep: {error}")));
         }
         let tokens = self.prompt_len.saturating_add(self.gen_len);
         if tokens > POSITIONS {
@@ -174,12 +152,8 @@ mod tests {
     #[test]
     fn sizes_that_make_no_sense_are_refused_by_flag() {
         for (words, expected) in [
-            (&["--layers", "0"][..], "--layers is 0"),
-            (&["--threads", "0"], "--threads is 0"),
-            (&["--heads", "3"], "--width 256 is not a multiple of --heads 3"),
+            (&["--heads", "3"][..], "--width 256 is not a multiple of --heads 3"),
             (&["--mini-batch", "5"], "--batch 32 is not a multiple of --mini-batch 5"),
-            (&["--alpha-keep", "0"], "--alpha-keep: alpha is 0"),
-            (&["--alpha-keep", "1.5"], "--alpha-keep: alpha is 1.5"),
             (&["--prompt-len", "1000"], "1048, but the model has 1024 positions"),
         ] {
             let error = resolve(words).unwrap_err();

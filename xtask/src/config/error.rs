@@ -17,6 +17,8 @@ pub(crate) enum ConfigError {
     Section { origin: String, key: String },
     #[error("--set {text}: expected KEY=VALUE, as in --set ppo.learning_rate=3e-5")]
     NotAnAssignment { text: String },
+    #[error("{key} is given twice, by {before} and by {origin}: leave one of them out")]
+    Twice { key: &'static str, before: String, origin: String },
     #[error("{origin}: {key} = {found}, expected {expected}")]
     Value { origin: String, key: String, found: String, expected: String },
     #[error("{origin}: {key} = {found}, but {detail}")]

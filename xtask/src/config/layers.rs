@@ -42,6 +42,10 @@ impl Layers {
             let nearest = keys::nearest(&key);
             return Err(ConfigError::UnknownKey { origin, key, nearest });
         };
+        let before = self.values.get(known).map(|(_, origin)| origin).filter(|before| before.starts_with("--"));
+        if let Some(before) = before.filter(|_| origin.starts_with("--")) {
+            return Err(ConfigError::Twice { key: known, before: before.clone(), origin });
+        }
         match kind.admit(value) {
             Some(value) => {
                 self.values.insert(known, (value, origin));

@@ -82,9 +82,18 @@ fn later_layers_win() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.toml");
     fs::write(&path, "[run]\nseed = 5\nseeds = 6\nthreads = 7\n").unwrap();
-    let args = RunArgs { config: Some(path), seed: Some(9), ..set(&["run.seed=8", "run.seeds=8"]) };
+    let args = RunArgs { config: Some(path), seed: Some(9), ..set(&["run.seeds=8"]) };
     let config = resolve(Some(TASK), None, &args, None).unwrap();
     assert_eq!((config.run.seed, config.run.seeds, config.run.threads), (9, 8, 7));
+}
+
+#[test]
+fn what_the_command_says_twice_is_refused() {
+    let message = |args: &RunArgs| resolve(Some(TASK), None, args, None).unwrap_err().to_string();
+    let args = RunArgs { seed: Some(9), ..set(&["run.seed=8"]) };
+    assert_eq!(message(&args), "run.seed is given twice, by --set and by --seed: leave one of them out");
+    let twice = "ppo.clip is given twice, by --set and by --set: leave one of them out";
+    assert_eq!(message(&set(&["ppo.clip=0.1", "ppo.clip=0.1"])), twice);
 }
 
 #[test]

@@ -1,4 +1,7 @@
 //! The command line of `evaluate` as it is typed.
+//!
+//! Which flags go together is said where each is defined, to clap, so that one that would have nothing to do is refused: a test of
+//! [`crate::flags`] holds the whole table.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -6,35 +9,47 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args};
 use tailguard_report::NewRunDir;
 
+use super::wide::MethodColumns;
 use crate::args::{PresetName, RunArgs};
 use crate::failure::Failure;
-use crate::interrupt;
 use crate::task::{self, Task};
+use crate::{interrupt, typed};
+
+/// The share of the lowest scores if nothing else is said.
+const TAIL_SHARE: f64 = 0.1;
 
 /// `evaluate`.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").required(true).args(["generations", "model"])))]
+// what gives texts their scores, and what needs a device
+#[command(group(ArgGroup::new("scored").multiple(true).args(["score_column", "method", "reward"])))]
+#[command(group(ArgGroup::new("judged").multiple(true).args(["judge_column", "judge"])))]
+#[command(group(ArgGroup::new("networks").multiple(true).args(["model", "reward", "judge"])))]
 pub(crate) struct EvaluateArgs {
     /// Parquet, CSV or JSONL file of texts that any tool has generated, one row each
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = typed::path())]
     pub(crate) generations: Option<PathBuf>,
     /// Hugging Face directory of a GPT-2 that is to continue the held-out prompts of --task
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = typed::path(), requires = "task")]
     pub(crate) model: Option<PathBuf>,
     /// Hugging Face directory of the classifier that scores the texts [with --task: that of the preset]
-    #[arg(long, value_name = "DIR", conflicts_with = "score_column")]
+    #[arg(long, value_name = "DIR", value_parser = typed::path(), conflicts_with = "score_column")]
     pub(crate) reward: Option<PathBuf>,
     /// Directory of a second scorer [with --task: that of the preset]
-    #[arg(long, value_name = "DIR", conflicts_with = "judge_column")]
+    #[arg(long, value_name = "DIR", value_parser = typed::path(), conflicts_with = "judge_column")]
     pub(crate) judge: Option<PathBuf>,
+    /// The tail is this share of the prompts, those with the lowest scores; without scores of prompts, of the responses. Also the share
+    /// of CVaR, with --model of CVaR alone [default: 0.1]
+    #[arg(long, value_name = "SHARE", value_parser = typed::share, allow_negative_numbers = true)]
+    pub(crate) tail_share: Option<f64>,
     /// Threads; 0 takes one per core
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<u64>,
-    /// `flex`, `wgpu[:n]` or `cuda[:n]` [default: flex]
-    #[arg(long, value_name = "DEVICE")]
+    /// `flex`, `wgpu[:n]` or `cuda[:n]`, for models [default: flex]
+    #[arg(long, value_name = "DEVICE", requires = "networks")]
     pub(crate) device: Option<String>,
     /// Directory to write results.json, generations.parquet, run.json and report.html into
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) out: Option<PathBuf>,
     // last, as their headings would go on over what follows
     #[command(flatten)]
@@ -47,6 +62,7 @@ pub(crate) struct EvaluateArgs {
 
 /// Where in the file things are.
 #[derive(Debug, Args)]
+#[group(conflicts_with = "model")]
 #[command(next_help_heading = "Columns of --generations")]
 pub(crate) struct ColumnArgs {
     /// Prompts [default: prompt, if there is such a column]
@@ -56,53 +72,60 @@ pub(crate) struct ColumnArgs {
     /// a response begins with the space that parts the two [default: response]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) response_column: Option<String>,
+    /// Each response begins with its prompt, which is cut off
+    #[arg(long)]
+    pub(crate) responses_include_prompt: bool,
     /// Whole texts, where prompts and responses are not kept apart
-    #[arg(long, value_name = "COLUMN", conflicts_with_all = ["prompt_column", "response_column"])]
+    #[arg(long, value_name = "COLUMN", conflicts_with_all = ["prompt_column", "response_column", "responses_include_prompt", "baseline"])]
     pub(crate) text_column: Option<String>,
-    /// Scores of prompt and response; higher is better [default: reward, if the file has the columns of a run, as is the case with those
-    /// below]
+    /// A method of a wide table, which has a row per prompt: its name, its columns of responses and, unless --reward scores
+    /// them, of scores, as in --method "RLHF=rlhf text:rlhf score"; once for each method [--baseline: the first of them]
+    #[arg(long, value_name = "NAME=RESPONSE[:SCORE]", conflicts_with_all = ["response_column", "text_column", "score_column", "judge_column"])]
+    pub(crate) method: Vec<MethodColumns>,
+    /// Scores of prompt and response; higher is better, or see --negate [default: reward, if the file has the columns of a run, as
+    /// is the case with those below]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) score_column: Option<String>,
     /// Scores of the prompts alone [default: `prompt_score`]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) prompt_score_column: Option<String>,
-    /// Scores of prompt and response by another scorer [default: judge]
+    /// Scores of prompt and response by another scorer; higher is better, or see --judge-negate [default: judge]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) judge_column: Option<String>,
-    /// What tells rows apart: the first column names the method, `seed` the seed, any other is added to the method's name
-    /// [default: method,seed]
+    /// What tells rows apart: the first column names the method (unless --method does), `seed` the seed, any other is added to the
+    /// method's name [default: method,seed]
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(crate) group_by: Vec<String>,
 }
 
 /// How the texts of the file are judged.
 #[derive(Debug, Args)]
+#[group(conflicts_with = "model")]
 #[command(next_help_heading = "Judging --generations")]
 pub(crate) struct JudgingArgs {
     /// The tail is the prompts that score at most this; without scores of prompts, the responses
-    #[arg(long, value_name = "X", allow_negative_numbers = true, conflicts_with = "tail_share")]
+    #[arg(long, value_name = "X", value_parser = typed::finite, allow_negative_numbers = true, conflicts_with = "tail_share")]
     pub(crate) tail_threshold: Option<f64>,
-    /// The tail is this share of the prompts, those with the lowest scores; without scores of prompts, of the responses. Also the share
-    /// of CVaR
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
-    pub(crate) tail_share: f64,
     /// Compare every other method with this one, prompt by prompt
     #[arg(long, value_name = "METHOD")]
     pub(crate) baseline: Option<String>,
-    /// The label of --reward whose logit is the score [default: 1]
-    #[arg(long, value_name = "N", requires = "reward")]
-    pub(crate) label: Option<usize>,
-    /// Take minus the logit of --reward, for a label of something bad
-    #[arg(long, requires = "reward")]
+    /// Lower scores are better: take minus those of --score-column, --method or --reward, and those of the prompts likewise
+    #[arg(long, requires = "scored")]
     pub(crate) negate: bool,
-    /// The label of --judge whose logit is its score [default: 1]
-    #[arg(long, value_name = "N", requires = "judge")]
-    pub(crate) judge_label: Option<usize>,
-    /// Take minus the logit of --judge
-    #[arg(long, requires = "judge")]
+    /// Whether lower is better in --prompt-score-column [default: as --negate says]
+    #[arg(long, value_name = "BOOL", requires = "prompt_score_column")]
+    pub(crate) prompt_negate: Option<bool>,
+    /// Lower is better with the judge: take minus the scores of --judge-column or --judge
+    #[arg(long, requires = "judged")]
     pub(crate) judge_negate: bool,
+    /// The label of --reward whose logit is the score [default: 1]
+    #[arg(long, value_name = "N", requires = "reward", conflicts_with = "score_column")]
+    pub(crate) label: Option<usize>,
+    /// The label of --judge whose logit is its score [default: 1]
+    #[arg(long, value_name = "N", requires = "judge", conflicts_with = "judge_column")]
+    pub(crate) judge_label: Option<usize>,
     /// Count lengths in tokens of this tokenizer.json, or of the one in this directory
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = typed::path())]
     pub(crate) tokenizer: Option<PathBuf>,
     /// Write also the curve of the reward against the quantile of the prompt score, for methods of one seed
     #[arg(long, requires = "out")]
@@ -114,6 +137,7 @@ pub(crate) struct JudgingArgs {
 
 /// What a model is evaluated on.
 #[derive(Debug, Args)]
+#[group(conflicts_with = "generations")]
 #[command(next_help_heading = "Prompts of --model")]
 pub(crate) struct TaskArgs {
     /// The task whose held-out prompts and settings are taken
@@ -123,7 +147,7 @@ pub(crate) struct TaskArgs {
     #[arg(long)]
     pub(crate) preset: Option<PresetName>,
     /// TOML file with settings that replace the preset's
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = typed::path())]
     pub(crate) config: Option<PathBuf>,
     /// One setting that replaces the preset's and the file's; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -135,68 +159,52 @@ pub(crate) struct TaskArgs {
     #[arg(long, value_name = "N")]
     pub(crate) seeds: Option<u64>,
     /// Directory with the task's data [data.dir]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
 impl EvaluateArgs {
-    /// Refuses flags that are about the other of --generations and --model. clap does not: it takes what a flag requires for given
-    /// where that would conflict with something else.
+    /// Refuses what clap cannot know to be wrong: values that contradict each other.
     ///
     /// # Errors
-    /// All of them, and what they go with.
+    /// What contradicts what.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        let refused = |flags: &[(&str, bool)], with: &str, given: &str, instead: &str| {
-            let flags: Vec<&str> = flags.iter().filter(|(_, is_given)| *is_given).map(|(flag, _)| *flag).collect();
-            let (go, them) = if flags.len() == 1 { ("goes", "it") } else { ("go", "them") };
-            if flags.is_empty() {
-                return Ok(());
+        let (columns, judging) = (&self.columns, &self.judging);
+        super::wide::check(&columns.method, self.reward.is_some(), judging.negate)?;
+        for (place, name) in columns.group_by.iter().enumerate() {
+            if columns.group_by[..place].contains(name) {
+                return Err(Failure::usage(format!("--group-by names {name:?} twice")));
             }
-            let message =
-                format!("{} {go} with {with}, and the call has {given}: leave {them} out, as {instead}", flags.join(", "));
-            Err(Failure::usage(message))
-        };
-        if self.model.is_some() {
-            let scored = "the prompts and scorers of a model are those of --task, or --reward and --judge";
-            refused(&self.of_generations(), "--generations", "--model", scored)
-        } else {
-            refused(&self.of_model(), "--model", "--generations", "the texts of a file have prompts and seeds of their own")
         }
+        let is_mixed = self.reward.is_some() && columns.prompt_score_column.is_some();
+        if judging.negate && is_mixed && judging.prompt_negate.is_none() {
+            let message = "--negate is about --reward, and the prompts have scores of their own in --prompt-score-column";
+            return Err(Failure::usage(message).hint("say whether lower is better there, too: --prompt-negate true or false"));
+        }
+        Ok(())
     }
 
-    fn of_generations(&self) -> [(&'static str, bool); 16] {
+    /// Whether the column of the prompts' scores is one where lower is better.
+    pub(super) fn negates_prompt_column(&self) -> bool {
+        self.judging.prompt_negate.unwrap_or(self.judging.negate)
+    }
+
+    /// The share of the lowest.
+    pub(super) fn tail_share(&self) -> f64 {
+        self.tail_share.unwrap_or(TAIL_SHARE)
+    }
+
+    /// The flags that are about scores and were given, for a file that has none.
+    pub(super) fn about_scores(&self) -> Vec<&'static str> {
         let (columns, judging) = (&self.columns, &self.judging);
-        [
-            ("--prompt-column", columns.prompt_column.is_some()),
-            ("--response-column", columns.response_column.is_some()),
-            ("--text-column", columns.text_column.is_some()),
-            ("--score-column", columns.score_column.is_some()),
-            ("--prompt-score-column", columns.prompt_score_column.is_some()),
-            ("--judge-column", columns.judge_column.is_some()),
-            ("--group-by", !columns.group_by.is_empty()),
+        let flags = [
+            ("--tail-share", self.tail_share.is_some()),
             ("--tail-threshold", judging.tail_threshold.is_some()),
-            ("--baseline", judging.baseline.is_some()),
-            ("--label", judging.label.is_some()),
-            ("--negate", judging.negate),
-            ("--judge-label", judging.judge_label.is_some()),
-            ("--judge-negate", judging.judge_negate),
-            ("--tokenizer", judging.tokenizer.is_some()),
+            ("--prompt-score-column", columns.prompt_score_column.is_some()),
             ("--curve", judging.curve),
             ("--buckets", judging.buckets.is_some()),
-        ]
-    }
-
-    fn of_model(&self) -> [(&'static str, bool); 7] {
-        let task = &self.task;
-        [
-            ("--task", task.task.is_some()),
-            ("--preset", task.preset.is_some()),
-            ("--config", task.config.is_some()),
-            ("--set", !task.set.is_empty()),
-            ("--seed", task.seed.is_some()),
-            ("--seeds", task.seeds.is_some()),
-            ("--data-dir", task.data_dir.is_some()),
-        ]
+        ];
+        flags.into_iter().filter(|(_, is_given)| *is_given).map(|(flag, _)| flag).collect()
     }
 
     /// Takes the directory of `--out`, if there is one: whether it can be written is found out before anything is read. Until the

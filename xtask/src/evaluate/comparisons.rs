@@ -9,6 +9,7 @@ use tailguard_report::{Comparison, EvaluatedTail, Values, one_line};
 use tailguard_risk::RiskLevel;
 
 use super::groups::Group;
+use super::notes::{folded, some};
 use crate::failure::Failure;
 
 /// Refuses a baseline that nothing can be compared with; `scored` says whether the texts have scores, or will have.
@@ -19,7 +20,11 @@ pub(super) fn check(baseline: &str, groups: &[Group], texts: &Generations, score
     if !groups.iter().any(|group| group.method == baseline) {
         let mut methods: Vec<_> = groups.iter().map(|group| one_line(&group.method)).collect();
         methods.dedup();
-        return Err(Failure::usage(format!("--baseline {baseline}: no such method; there are {}", methods.join(", "))));
+        return Err(Failure::usage(format!("--baseline {baseline}: no such method; there are {}", some(&methods))));
+    }
+    if groups.iter().all(|group| group.method == baseline) {
+        let hint = "--group-by names the columns that tell methods apart, and --method those of a wide table";
+        return Err(Failure::usage(format!("--baseline {baseline}: there is no other method")).hint(hint));
     }
     if texts.prompts.is_none() || !scored {
         let hint = "pass --prompt-column, and --score-column or --reward";
@@ -41,12 +46,16 @@ pub(super) fn comparisons(
     level: RiskLevel,
 ) -> Result<(Vec<Comparison>, Vec<String>)> {
     let prompts = Prompts::of(texts);
-    let (mut base, mut others): (BTreeMap<_, _>, BTreeMap<&str, Vec<&Group>>) = (BTreeMap::new(), BTreeMap::new());
+    let (mut base, mut others): (BTreeMap<_, _>, Vec<(&str, Vec<&Group>)>) = (BTreeMap::new(), Vec::new());
     for group in groups {
         if group.method == baseline {
             base.insert(group.seed, group);
         } else {
-            others.entry(&group.method).or_default().push(group);
+            // those of a method come one after the other
+            match others.last_mut() {
+                Some((method, groups)) if *method == group.method => groups.push(group),
+                _ => others.push((&group.method, vec![group])),
+            }
         }
     }
     let in_tail = match tail {
@@ -67,11 +76,11 @@ pub(super) fn comparisons(
         )?;
         if found.is_none() {
             let what = if own.is_empty() { "no seed" } else { "fewer than two prompts with scores" };
-            notes.push(format!("{method} and {baseline} cannot be compared: they have {what} in common"));
+            notes.push((method, format!("{method} and {baseline} cannot be compared: they have {what} in common")));
         }
         comparisons.extend(found);
     }
-    Ok((comparisons, notes))
+    Ok((comparisons, folded(&notes)))
 }
 
 /// The prompts of a file, numbered in its order.
@@ -205,10 +214,12 @@ mod tests {
     #[test]
     fn a_baseline_that_nothing_can_be_compared_with_is_refused() {
         let table = texts(&["a", "b"], &[Some(1.0); 2]);
-        let groups = [group("new", Some(1), 0..1), group("new", Some(2), 1..2)];
+        let groups = [group("new", Some(1), 0..1), group("new", Some(2), 0..1), group("newer", Some(1), 1..2)];
         let message = |baseline, texts: &Generations, scored| check(baseline, &groups, texts, scored).unwrap_err().to_string();
-        assert_eq!(message("old", &table, true), "--baseline old: no such method; there are new");
+        assert_eq!(message("old", &table, true), "--baseline old: no such method; there are new, newer");
         assert_eq!(message("new", &table, false), "--baseline needs prompts and scores");
         assert!(check("new", &groups, &table, true).is_ok());
+        let alone = check("new", &groups[..2], &table, true).unwrap_err().to_string();
+        assert_eq!(alone, "--baseline new: there is no other method");
     }
 }

@@ -32,10 +32,7 @@ const SCORED: usize = 4_096;
 
 /// Runs `evaluate --generations`.
 pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
-    let level = RiskLevel::new(args.judging.tail_share).map_err(|error| Failure::usage(format!("--tail-share: {error}")))?;
-    if args.judging.tail_threshold.is_some_and(|threshold| !threshold.is_finite()) {
-        return Err(Failure::usage("--tail-threshold: expected a finite number").into());
-    }
+    let level = RiskLevel::new(args.tail_share()).map_err(|error| Failure::usage(format!("--tail-share: {error}")))?;
     device::set_threads(args.thread_count()?)?;
     let device_name = args.device.clone().unwrap_or_else(|| "flex".to_owned());
     let device = device::select(&device_name)?;
@@ -46,20 +43,26 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
         |dir: &Option<PathBuf>, flag, settings| dir.as_deref().map(|dir| scorer(dir, flag, settings, &device)).transpose();
     let reward = scorer(&args.reward, "--reward", judging(asked.label.unwrap_or(1), asked.negate))?;
     let judge = scorer(&args.judge, "--judge", judging(asked.judge_label.unwrap_or(1), asked.judge_negate))?;
-    let Read { mut texts, group_by, notes: mut said } = read(args, file)?;
+    let Read { mut texts, group_by, mut negated, notes: mut said } = read(args, file)?;
     if texts.responses.len() == 1 {
         let message = format!("{} has one row, expected at least two: a single text has no spread", file.display());
         return Err(Failure::new(message).into());
     }
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let groups = groups(&texts, &group_by, &name)?;
+    let is_scored = texts.scores.is_some() || reward.is_some();
+    let is_judged = texts.judge.is_some() || judge.is_some();
+    check_scores(args, is_scored || (is_judged && texts.prompt_scores.is_some()))?;
     if let Some(baseline) = &asked.baseline {
-        comparisons::check(baseline, &groups, &texts, texts.scores.is_some() || reward.is_some())?;
+        comparisons::check(baseline, &groups, &texts, is_scored)?;
     }
+    let can_be_compared = is_scored && texts.prompts.is_some();
+    let baseline = asked.baseline.as_ref().or(args.columns.method.first().filter(|_| can_be_compared).map(|method| &method.name));
     said.extend(notes::without_prompts(args, &texts));
-    if reward.is_some() || judge.is_some() {
-        said.extend(notes::without_spaces(&texts));
-    }
+    said.extend(notes::seams(&texts, reward.is_some() || judge.is_some()));
+    let models = [("reward model", &args.reward, asked.negate), ("judge", &args.judge, asked.judge_negate)];
+    negated.extend(models.iter().filter(|(_, dir, negate)| dir.is_some() && *negate).map(|(name, ..)| (*name).to_owned()));
+    said.extend(notes::negated(&negated));
     if let Some(reward) = reward {
         let whole = scored_whole(&*reward, "scoring", &texts)?;
         if let (Some(prompts), None) = (&texts.prompts, &texts.prompt_scores) {
@@ -76,15 +79,15 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
     let buckets = asked.buckets.map(NonZeroUsize::get);
     let wanted = Wanted { tail, level, other_tails: Vec::new(), curve: asked.curve, buckets };
     let methods = methods(&texts, &groups, &wanted, lengths.as_deref())?;
-    said.extend(methods.iter().filter_map(|(name, method)| notes::without_curves(name, method, &wanted)));
     let mut comparisons = Vec::new();
-    if let Some(baseline) = &asked.baseline {
+    if let Some(baseline) = baseline {
         let (compared, others) = comparisons::comparisons(&texts, &groups, baseline, tail.as_ref(), level)?;
         comparisons = compared;
         said.extend(others);
     }
     said.extend(notes::few(&texts, &groups, tail.as_ref())?);
-    let out = out.map(|out| Ok::<_, anyhow::Error>((out, about_texts(args, file, &device_name, seeds(&groups))?))).transpose()?;
+    let about = || Ok::<_, anyhow::Error>(About { negated, ..about_texts(args, file, &device_name, seeds(&groups))? });
+    let out = out.map(|out| Ok::<_, anyhow::Error>((out, about()?))).transpose()?;
     let evaluation = Evaluation {
         kind: Kind::Evaluation,
         task: None,
@@ -100,7 +103,19 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
         methods,
         comparisons,
     };
+    said.extend(notes::without_curves(evaluation.in_order(), &wanted));
     tell(&evaluation, texts, &groups, said, out)
+}
+
+/// Refuses flags that are about scores where the file has none and nobody gives any.
+fn check_scores(args: &EvaluateArgs, has_scores: bool) -> Result<(), Failure> {
+    let flags = args.about_scores();
+    if has_scores || flags.is_empty() {
+        return Ok(());
+    }
+    let need = if flags.len() == 1 { "needs" } else { "need" };
+    let message = format!("{} {need} scores of the texts, and there are none", flags.join(", "));
+    Err(Failure::usage(message).hint("pass --score-column COLUMN, or --reward DIR that gives scores"))
 }
 
 /// What `run.json` says: the file and the scorers, with their digests.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use tailguard_data::Generations;
+use tailguard_report::by_name;
 
 use crate::failure::Failure;
 
@@ -23,7 +24,7 @@ pub(super) struct Group {
 /// What tells groups apart: the method and the seed.
 type Key = (String, Option<u64>);
 
-/// Sorts rows by method and seed; `names` are the names of the columns of `texts.groups`, and without any all rows are of `otherwise`.
+/// Puts rows of a method and seed together, in the order of the tables; `names` are the names of the columns of `texts.groups`, and without any all rows are of `otherwise`.
 ///
 /// # Errors
 /// A seed that is no whole number.
@@ -40,7 +41,9 @@ pub(super) fn groups(texts: &Generations, names: &[String], otherwise: &str) -> 
         last = Some((values, key.clone()));
         groups.entry(key).or_default().push(row);
     }
-    Ok(groups.into_iter().map(|((method, seed), rows)| Group { method, seed, rows }).collect())
+    let mut groups: Vec<Group> = groups.into_iter().map(|((method, seed), rows)| Group { method, seed, rows }).collect();
+    groups.sort_by(|left, right| by_name(&left.method, &right.method).then(left.seed.cmp(&right.seed)));
+    Ok(groups)
 }
 
 fn key(values: &[&str], names: &[String], otherwise: &str, row: usize) -> Result<Key, Failure> {
@@ -101,6 +104,12 @@ mod tests {
         let shown: Vec<_> = found.iter().map(|group| (group.method.as_str(), group.seed, group.rows.as_slice())).collect();
         assert_eq!(shown, [("a, data x", Some(1), &[1, 3][..]), ("b, data x", Some(2), &[0]), ("b, data y", Some(10), &[2])]);
         assert_eq!(seeds(&found), [1, 2, 10]);
+    }
+
+    #[test]
+    fn methods_whose_names_are_numbers_are_ordered_by_them() {
+        let found = groups(&texts(&[&["100", "20", "5", "10", "20"]]), &["step".to_owned()], "file").unwrap();
+        assert_eq!(found.iter().map(|group| group.method.as_str()).collect::<Vec<_>>(), ["5", "10", "20", "100"]);
     }
 
     #[test]

@@ -8,13 +8,13 @@ mod groups;
 mod model;
 mod notes;
 mod reading;
+mod wide;
 
 use anyhow::Result;
 use rayon::prelude::*;
 use tailguard_data::Generations;
 use tailguard_report::{
-    About, EvaluatedMethod, Evaluation, GenerationRow, NewRunDir, ResultsFile, Style, evaluation_table, one_line,
-    write_generation_rows,
+    About, Evaluation, GenerationRow, NewRunDir, ResultsFile, Style, evaluation_table, one_line, write_generation_rows,
 };
 
 use crate::failure::say;
@@ -27,7 +27,6 @@ use groups::Group;
 /// # Errors
 /// A file, model or directory that is not what it should be, or a call that makes no sense.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
-    args.check()?;
     match (&args.generations, &args.model) {
         (Some(file), _) => generations::run(args, file),
         (None, Some(model)) => model::run(args, model),
@@ -36,12 +35,13 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     }
 }
 
-/// Prints the tables and what must be said with them, and writes the files.
+/// Writes the files, and then prints the tables and what must be said with them: whoever reads no further than the first line has
+/// all files.
 fn tell(
     evaluation: &Evaluation,
     texts: Generations,
     groups: &[Group],
-    notes: Vec<String>,
+    said: Vec<String>,
     out: Option<(NewRunDir, About)>,
 ) -> Result<()> {
     if let Some((out, about)) = &out {
@@ -53,49 +53,19 @@ fn tell(
     }
     // the page reads its own
     drop(texts);
+    let page = out.as_ref().and_then(|(out, _)| report::leave(out.path()));
     say(evaluation_table(evaluation, Style::Plain))?;
-    let most = evaluation.methods.values().map(|method| method.seeds).max().unwrap_or(0);
-    let left_out = evaluation.methods.iter().flat_map(|(name, method)| left_out(name, method, most));
-    for note in left_out.chain(notes) {
+    for note in notes::left_out(evaluation).into_iter().chain(said) {
         say(format_args!("note: {}", one_line(&note)))?;
     }
     if let Some(notice) = &evaluation.notice {
         say(notice)?;
     }
     if let Some((out, _)) = &out {
-        report::tell(out.path())?;
+        report::tell(page.as_deref())?;
         say(format_args!("written: {}", out.path().display()))?;
     }
     Ok(())
-}
-
-/// What the figures of a method leave out, when some method has `most` seeds.
-fn left_out(name: &str, method: &EvaluatedMethod, most: usize) -> Vec<String> {
-    let (rows, seeds) = (method.rows, method.seeds);
-    let mut notes = Vec::new();
-    if method.missing_responses > 0 {
-        notes.push(format!("{name}: {} of {rows} rows have no text", method.missing_responses));
-    }
-    let left_out = [
-        ("score", method.reward_left_out, "the reward"),
-        ("score of the prompt", method.prompt_score_left_out, "the tail"),
-        ("score by the judge", method.judge_left_out, "the judge"),
-    ];
-    for (what, left_out, figure) in left_out {
-        if left_out.missing + left_out.not_finite > 0 {
-            notes.push(format!(
-                "{name}: of {rows} rows, {} have no {what} and {} have one that is NaN or infinite; {figure} leaves them out",
-                left_out.missing, left_out.not_finite
-            ));
-        }
-    }
-    if seeds < most {
-        notes.push(format!("{name} has {seeds} of {most} seeds"));
-    }
-    if rows == 1 {
-        notes.push(format!("{name} has one row: its figures have no intervals"));
-    }
-    notes
 }
 
 /// The rows of `generations.parquet`, in the order of the file.

@@ -9,7 +9,7 @@ use tailguard_checkpoint::ModelDir;
 use tailguard_data::{Generations, Scores, Texts};
 use tailguard_gpt2::Gpt2;
 use tailguard_metrics::{ByPrompt, Scale};
-use tailguard_report::{EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit};
+use tailguard_report::{About, EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit};
 use tailguard_risk::RiskLevel;
 
 use super::args::EvaluateArgs;
@@ -20,20 +20,23 @@ use crate::config::{self, RunConfig};
 use crate::experiment::evaluate::{Perplexities, Samples, sample};
 use crate::experiment::inputs::Inputs;
 use crate::failure::Failure;
+use crate::models::ModelDirs;
 use crate::run::about;
 use crate::{device, models};
 
 /// Runs `evaluate --model`.
 pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
+    // the command line wants it
     let task = args.task.task.ok_or_else(|| Failure::usage("--model needs --task"))?;
-    let level = RiskLevel::new(args.judging.tail_share).map_err(|error| Failure::usage(format!("--tail-share: {error}")))?;
+    let level = RiskLevel::new(args.tail_share()).map_err(|error| Failure::usage(format!("--tail-share: {error}")))?;
     let model = models::directory(&models::checkpoint(model).display().to_string(), "--model")?;
     let config = config::resolve(Some(task), args.task.preset, &args.run_args(Some(&model)), None)?;
     let preset = config::resolve(Some(task), args.task.preset, &args.run_args(None), None)?;
     device::set_threads(config.run.threads)?;
     let device = device::select(&config.run.device)?;
     let out = args.reserve()?;
-    let inputs = Inputs::load(&config, &models::locate(&config)?, &device)?;
+    let dirs = models::locate(&config)?;
+    let inputs = Inputs::load(&config, &dirs, &device)?;
     let base = base(&preset, &model)?.map(|dir| Gpt2::load(&ModelDir::open(dir)?, &device)).transpose()?;
     let tail = inputs.tail(&config).into_iter().map(|row| &inputs.prompts[row].text).collect::<HashSet<_>>().len();
     let threshold = config.evaluation.tail_threshold;
@@ -83,9 +86,18 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
         comparisons: Vec::new(),
     };
     let few = notes::few(&all, &groups, evaluation.tail.as_ref())?;
-    let places = BTreeMap::from([("policy".to_owned(), model.display().to_string())]);
-    let about = |out| (out, about(&config.run.device, config.seed_list(), inputs.digests.clone(), places));
-    tell(&evaluation, all, &groups, few.into_iter().collect(), out.map(about))
+    let negated = [("reward model", config.reward.negate), ("judge", config.judge.negate && dirs.judge.is_some())];
+    let negated = negated.into_iter().filter(|(_, negate)| *negate).map(|(name, _)| name.to_owned()).collect();
+    let about = About { negated, ..about(&config.run.device, config.seed_list(), inputs.digests.clone(), places(&dirs)) };
+    tell(&evaluation, all, &groups, few, out.map(|out| (out, about)))
+}
+
+/// Where the models are, by the names of their digests.
+fn places(dirs: &ModelDirs) -> BTreeMap<String, String> {
+    let ModelDirs { policy, reward, judge } = dirs;
+    let judge = judge.as_ref().map(|judge| ("judge", judge));
+    let all = [("policy", policy), ("reward model", reward)].into_iter().chain(judge);
+    all.map(|(name, dir)| (name.to_owned(), dir.display().to_string())).collect()
 }
 
 /// The base model of the preset, under which the texts have a perplexity: only if its tokens are those of the model.

@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::Result;
-use tailguard_data::{DataError, GenerationColumns, Generations, Labels, Scores, read_generations};
+use tailguard_data::{DataError, GenerationColumns, Generations, Labels, Scores, Texts, read_generations};
 
 use super::args::EvaluateArgs;
 use super::groups::SEED;
+use super::wide;
 use crate::failure::Failure;
 
 /// Columns that are read if nothing else is said: those of a run's `generations.parquet`.
@@ -29,6 +30,8 @@ pub(super) struct Read {
     pub(super) texts: Generations,
     /// The columns of [`Generations::groups`].
     pub(super) group_by: Vec<String>,
+    /// The columns of whose scores the negative was taken.
+    pub(super) negated: Vec<String>,
     /// What must be said of it.
     pub(super) notes: Vec<String>,
 }
@@ -40,7 +43,17 @@ pub(super) struct Read {
 pub(super) fn read(args: &EvaluateArgs, file: &Path) -> Result<Read> {
     let there = tailguard_data::table::columns(file)?;
     let (mut columns, taken) = columns(args, &there);
-    let mut texts = read_taken(file, &mut columns, &taken)?;
+    let mut texts = if args.columns.method.is_empty() {
+        let mut texts = read_taken(file, &mut columns, &taken)?;
+        if args.columns.responses_include_prompt {
+            cut_prompts(&mut texts, &columns.response)?;
+        }
+        texts
+    } else {
+        let tables = read_wide(args, file, &columns)?;
+        columns.group.insert(0, METHOD.to_owned());
+        tables
+    };
     let without = drop_empty(&mut texts, &mut columns, &taken, file);
     let mut kept: Vec<&str> = Vec::new();
     let has_any = |scores: &Option<Scores>| scores.iter().flatten().any(Option::is_some);
@@ -55,7 +68,11 @@ pub(super) fn read(args: &EvaluateArgs, file: &Path) -> Result<Read> {
             }
         };
         // a run without a judge has an empty column of its scores
-        if has_any(scores) { kept.push(column) } else { *scores = None }
+        if has_any(scores) {
+            kept.push(column);
+        } else {
+            *scores = None;
+        }
     }
     // models score in single precision: what that cannot hold is infinite, and counted as such
     for score in [&mut texts.scores, &mut texts.prompt_scores, &mut texts.judge].into_iter().flatten().flatten().flatten() {
@@ -63,6 +80,7 @@ pub(super) fn read(args: &EvaluateArgs, file: &Path) -> Result<Read> {
             *score = f64::INFINITY.copysign(*score);
         }
     }
+    let negated = negate(args, &columns, &mut texts);
     let mut notes = std::mem::take(&mut texts.notes);
     if !kept.is_empty() {
         notes.push(format!(
@@ -71,7 +89,67 @@ pub(super) fn read(args: &EvaluateArgs, file: &Path) -> Result<Read> {
         ));
     }
     notes.extend(one_score_each(&mut texts));
-    Ok(Read { texts, group_by: columns.group, notes })
+    Ok(Read { texts, group_by: columns.group, negated, notes })
+}
+
+/// Reads a wide table as a long one: the file once for each of its methods.
+fn read_wide(args: &EvaluateArgs, file: &Path, common: &GenerationColumns) -> Result<Generations> {
+    let mut tables = Vec::new();
+    for method in &args.columns.method {
+        let mut texts = read_generations(file, &wide::columns(method, common))?;
+        if args.columns.responses_include_prompt {
+            cut_prompts(&mut texts, &method.response)?;
+        }
+        tables.push((method.name.as_str(), texts));
+    }
+    Ok(wide::stacked(tables))
+}
+
+/// Cuts the prompt off the beginning of each response.
+fn cut_prompts(texts: &mut Generations, column: &str) -> Result<()> {
+    let Some(prompts) = &texts.prompts else {
+        let hint = "name their column with --prompt-column";
+        return Err(Failure::usage("--responses-include-prompt needs prompts, and the file has none").hint(hint).into());
+    };
+    let (mut cut, mut others, mut first) = (Texts::default(), 0, None);
+    for row in 0..texts.responses.len() {
+        let (prompt, response) = (prompts.get(row).unwrap_or_default(), texts.responses.get(row));
+        let rest = response.map(|response| response.strip_prefix(prompt));
+        if rest == Some(None) {
+            others += 1;
+            first = first.or(Some(row + 1));
+        }
+        cut.push(rest.flatten());
+    }
+    if let Some(row) = first {
+        let message = format!(
+            "column {column:?}: {others} of {} responses do not begin with their prompt, as --responses-include-prompt says; the first is in \
+             row {row}",
+            cut.len()
+        );
+        let hint =
+            "leave --responses-include-prompt out, or see how prompts and responses differ there: in spaces, in special tokens";
+        return Err(Failure::new(message).hint(hint).into());
+    }
+    texts.responses = cut;
+    Ok(())
+}
+
+/// Takes the negative of the scores of the columns where lower is better, and gives the names of these columns.
+fn negate(args: &EvaluateArgs, columns: &GenerationColumns, texts: &mut Generations) -> Vec<String> {
+    let mut negated = Vec::new();
+    let mut negate = |is_asked: bool, scores: &mut Option<Scores>, names: Vec<&String>| {
+        if is_asked && scores.is_some() && !names.is_empty() {
+            // not -x, which makes -0 of 0
+            scores.iter_mut().flatten().flatten().for_each(|score| *score = 0.0 - *score);
+            negated.extend(names.into_iter().cloned());
+        }
+    };
+    let of_methods = args.columns.method.iter().filter_map(|method| method.score.as_ref());
+    negate(args.judging.negate, &mut texts.scores, columns.score.iter().chain(of_methods).collect());
+    negate(args.negates_prompt_column(), &mut texts.prompt_scores, columns.prompt_score.iter().collect());
+    negate(args.judging.judge_negate, &mut texts.judge, columns.judge.iter().collect());
+    negated
 }
 
 /// Reads the columns. Of those that were taken as the file is that of a run, a method or a seed that no row has is none: texts that were
@@ -157,6 +235,7 @@ fn columns(args: &EvaluateArgs, there: &[String]) -> (GenerationColumns, Vec<&'s
     let mut taken = Vec::new();
     let is_of_a_run = [REWARD, PROMPT_SCORE, JUDGE, METHOD, SEED].into_iter().all(has)
         && columns.response == RESPONSE
+        && named.method.is_empty()
         && columns.prompt.as_deref() == Some(PROMPT);
     if is_of_a_run {
         let mut take = |to: &mut Option<String>, name: &'static str| {
@@ -284,6 +363,21 @@ mod tests {
         assert!(message.contains("column \"seed\", line 3") && message.contains("--group-by"), "{message}");
         let message = grouped("x.jsonl", [("\"a\"", "1"), ("null", "1"), ("\"a\"", "2"), ("\"a\"", "2")]).unwrap_err();
         assert!(message.contains("column \"method\", line 2") && message.contains("--group-by"), "{message}");
+    }
+
+    #[test]
+    fn prompts_are_cut_off_the_responses_that_begin_with_them() {
+        let texts = |responses: [Option<&str>; 3]| Generations {
+            prompts: Some([Some("A film"), None, Some("")].into_iter().collect()),
+            responses: responses.into_iter().collect(),
+            ..Generations::default()
+        };
+        let mut whole = texts([Some("A film is a film"), Some("b"), None]);
+        cut_prompts(&mut whole, "text").unwrap();
+        assert_eq!([0, 1, 2].map(|row| whole.responses.get(row)), [Some(" is a film"), Some("b"), None]);
+        let message = cut_prompts(&mut texts([Some("The film"), Some("b"), Some("c")]), "text").unwrap_err().to_string();
+        assert!(message.starts_with("column \"text\": 1 of 3 responses do not begin with their prompt"), "{message}");
+        assert!(message.ends_with("the first is in row 1"), "{message}");
     }
 
     #[test]

@@ -31,6 +31,9 @@ fn places(values: impl Iterator<Item = Option<f64>>) -> Vec<ByPrompt> {
     values.enumerate().filter_map(|(place, value)| Some((place, value?))).collect()
 }
 
+/// A figure of all texts of a seed, whose prompts go by these numbers.
+type OfTexts<'a> = dyn Fn(&[&str], &[usize]) -> Result<Influences> + 'a;
+
 /// The figures of a method over its seeds.
 ///
 /// # Errors
@@ -53,7 +56,7 @@ pub(super) fn figures(inputs: &Inputs, config: &RunConfig, seeds: &[Evaluated], 
         let of_seed = |texts: &Vec<&str>| Ok(flags(texts)?.into_iter().enumerate().collect());
         mean(&responses.iter().map(of_seed).collect::<Result<Vec<_>>>()?, Scale::Share)?.context("a run has responses")
     };
-    let of_all = |figure: &dyn Fn(&[&str], &[usize]) -> Result<Influences>| -> Result<Figure> {
+    let of_all = |figure: &OfTexts| -> Result<Figure> {
         let of_seed = |texts: &Vec<&str>| figure(texts, &(0..texts.len()).collect::<Vec<_>>());
         Ok(estimate(&responses.iter().map(of_seed).collect::<Result<Vec<_>>>()?, Scale::Share)?.into())
     };

@@ -50,6 +50,9 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
     let results = summary::collect(run, &inputs, diverged)?;
     results.write(&run.dir.results_path())?;
     summary::write_tables(run, &results)?;
+    run.note_costs()?;
+    // whoever reads no further than the first line has all files
+    let page = report::leave(run.dir.path());
     say(table(&results, Style::Plain))?;
     for warning in warnings(&results) {
         say(format_args!("warning: {warning}"))?;
@@ -61,8 +64,7 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
         say(notice)?;
     }
     summary::show_samples(run, &inputs, &results)?;
-    run.note_costs()?;
-    report::tell(run.dir.path())?;
+    report::tell(page.as_deref())?;
     say(format_args!("run directory: {}", run.dir.path().display()))?;
     match results.diverged.as_slice() {
         [] => Ok(()),

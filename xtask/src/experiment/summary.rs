@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use tailguard_report::{
-    Diverged, Generation, Method, Results, Tail, one_line, read_generations, read_log, write_generations, write_metrics,
-    write_trl_metrics,
+    Diverged, Generation, Method, ReportError, Results, Tail, one_line, read_generations, read_log, write_generations,
+    write_metrics, write_trl_metrics,
 };
 
 use super::evaluate::evaluated;

@@ -23,6 +23,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::failure::{Failure, say};
 use crate::models::workspace;
+use crate::typed;
 use child::End;
 use damage::{Form, damage};
 use sound::{KINDS, Sound};
@@ -37,7 +38,7 @@ const TOLD: u64 = 500;
 #[derive(Clone, Debug, Args)]
 pub(crate) struct FuzzArgs {
     /// Damaged files
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) cases: u64,
     /// Decides the damage
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -52,7 +53,7 @@ pub(crate) struct FuzzArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) jobs: usize,
     /// Directory to keep failing inputs in [default: target/fuzz]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) keep: Option<PathBuf>,
 }
 

@@ -21,8 +21,8 @@ use tailguard_reward::{Activation, BertConfig, Classifier, DistilBertConfig, Sco
 use tokenizers::Tokenizer;
 use tracing::info;
 
+use super::args::ArchitectureName;
 use super::word_piece::{self, CLS, PAD, SEP};
-use crate::args::ArchitectureName;
 
 /// Positions of the model: the longest text, special tokens included.
 const POSITIONS: usize = 512;

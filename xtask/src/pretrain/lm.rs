@@ -16,6 +16,7 @@ use tokenizers::Tokenizer;
 use tracing::info;
 
 use super::tokenizer::{self, END_OF_TEXT};
+use crate::failure::Failure;
 
 /// What `cargo xtask pretrain lm` is asked to do.
 #[derive(Clone, Debug)]
@@ -25,7 +26,8 @@ pub(crate) struct LmOptions {
     pub(crate) out: PathBuf,
     /// A model to start from; its sizes are then those of the model, and its tokenizer must be in `out`.
     pub(crate) from: Option<PathBuf>,
-    pub(crate) vocab_size: usize,
+    /// Entries of the tokenizer; none takes one of the usual size, or what is there.
+    pub(crate) vocab_size: Option<usize>,
     pub(crate) layers: usize,
     pub(crate) width: usize,
     pub(crate) heads: usize,
@@ -44,15 +46,12 @@ const STARTS: f64 = 0.6;
 /// Steps over which the rate rises.
 const WARM_UP: u64 = 200;
 const WEIGHT_DECAY: f32 = 0.01;
+/// Entries of a vocabulary of which nothing else is said.
+const VOCABULARY: usize = 4096;
 
 pub(crate) fn run(options: &LmOptions) -> Result<()> {
     create_dirs(&options.out)?;
-    let path = options.out.join("tokenizer.json");
-    let tokenizer = if path.is_file() {
-        Tokenizer::from_file(&path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?
-    } else {
-        tokenizer::train(&options.train, options.vocab_size, &path)?
-    };
+    let tokenizer = tokenizer(options)?;
     let corpus = Corpus::new(&tokenizer, &options.train)?;
     let held_out = Corpus::new(&tokenizer, &options.held_out)?;
     let validation: Vec<Vec<u32>> = held_out.starts(options.context).collect();
@@ -98,6 +97,25 @@ pub(crate) fn run(options: &LmOptions) -> Result<()> {
     info!("held-out perplexity {:.3} on {} windows", loss.exp(), validation.len());
     model.valid().save(&options.out, WeightType::F16)?;
     Ok(())
+}
+
+/// The tokenizer of the directory to write, or a new one where none is there.
+fn tokenizer(options: &LmOptions) -> Result<Tokenizer> {
+    let path = options.out.join("tokenizer.json");
+    if !path.is_file() {
+        if let Some(from) = &options.from {
+            let message = format!("--from {}: its tokenizer.json is not in {}", from.display(), options.out.display());
+            return Err(Failure::usage(message).hint("copy it there: the model reads the tokens that it has learned").into());
+        }
+        return tokenizer::train(&options.train, options.vocab_size.unwrap_or(VOCABULARY), &path);
+    }
+    let tokenizer = Tokenizer::from_file(&path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
+    let found = tokenizer.get_vocab_size(true);
+    if let Some(asked) = options.vocab_size.filter(|asked| *asked != found) {
+        let message = format!("--vocab-size {asked}: {} is there and has {found} entries", path.display());
+        return Err(Failure::usage(message).hint("leave --vocab-size out, or write into another directory").into());
+    }
+    Ok(tokenizer)
 }
 
 /// A linear rise, then half a cosine down to a tenth.

@@ -1,5 +1,6 @@
 //! `cargo xtask pretrain lm|tokenizer|classifier|judge|prompts`: the models that are embedded in `datasets/`.
 
+pub(crate) mod args;
 mod classifier;
 mod judge;
 mod lm;
@@ -13,13 +14,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use burn::tensor::Device;
 use tailguard_checkpoint::ModelDir;
-use tailguard_data::{Layout, Lookup, Place, Record, Split, load, require, table};
+use tailguard_data::{Layout, Lookup, Place, Record, Split, Words, load, require, table};
 use tailguard_files::create_dirs;
 use tailguard_reward::{NgramConfig, ScoreSettings, TrainSettings};
 
-use crate::args::{JudgeArgs, LabelledArgs, LmArgs, PretrainArgs, PretrainCommand, PromptsArgs};
 use crate::device;
 use crate::models::datasets;
+use args::{JudgeArgs, LabelledArgs, LmArgs, NetworkArgs, PretrainCommand, PromptsArgs};
 
 /// Runs the command.
 ///
@@ -34,24 +35,26 @@ pub(crate) fn run(command: &PretrainCommand) -> Result<()> {
         PretrainCommand::Prompts(args) => &args.common,
     };
     device::set_threads(common.threads)?;
-    let device = device::select(&common.device)?;
+    let device = |network: &NetworkArgs| device::select(&network.device);
     match command {
         PretrainCommand::Tokenizer(args) => {
             create_dirs(&common.out)?;
-            let train = texts(reviews(common, Split::Train)?);
+            let train = texts(reviews(args.data_dir.as_deref(), Split::Train)?);
             tokenizer::train(&train, args.vocab_size, &common.out.join("tokenizer.json"))?;
             Ok(())
         }
         PretrainCommand::Lm(args) => {
+            let device = device(&args.network)?;
             let read = |file: Option<&PathBuf>, split| match file {
                 Some(path) => Ok(table::read_texts(path, &args.files.text_column)?),
-                None => reviews(common, split).map(texts),
+                None => reviews(args.files.data_dir.as_deref(), split).map(texts),
             };
             let (train, test) = (read(args.files.train.as_ref(), Split::Train)?, read(args.files.test.as_ref(), Split::Test)?);
             lm::run(&lm_options(args, train, test, device)?)
         }
         PretrainCommand::Classifier(args) => {
-            let (train, test) = labelled(common, &args.labelled)?;
+            let device = device(&args.network)?;
+            let (train, test) = labelled(&args.labelled)?;
             classifier::run(&classifier::ClassifierOptions {
                 train,
                 test,
@@ -60,29 +63,35 @@ pub(crate) fn run(command: &PretrainCommand) -> Result<()> {
                 out: common.out.clone(),
                 checkpoint: common.out.join("checkpoint"),
                 epochs: args.epochs,
-                seed: common.seed,
+                seed: args.network.seed,
                 device,
             })
         }
         PretrainCommand::Judge(args) => judge::run(&judge_options(args)?),
-        PretrainCommand::Prompts(args) => prompts::run(&prompt_options(args, device)?),
+        PretrainCommand::Prompts(args) => prompts::run(&prompt_options(args, device(&args.network)?)?),
     }
 }
 
 /// The movie reviews.
-fn reviews(common: &PretrainArgs, split: Split) -> Result<Vec<Record>> {
+fn reviews(data_dir: Option<&Path>, split: Split) -> Result<Vec<Record>> {
     let places = vec![Place::DataDir, Place::Embedded];
-    let lookup = Lookup { data_dir: common.data_dir.clone(), embedded_dir: Some(datasets()), places, ..Lookup::default() };
+    let lookup = Lookup { data_dir: data_dir.map(Path::to_owned), embedded_dir: Some(datasets()), places, ..Lookup::default() };
     let layout = Layout { folder: "imdb".to_owned(), ..Layout::default() };
     Ok(load(&layout, split, &lookup)?.records)
 }
 
 /// The texts to learn from and those to measure on: those of the files, or the reviews.
-fn labelled(common: &PretrainArgs, args: &LabelledArgs) -> Result<(Vec<Record>, Vec<Record>)> {
-    let columns = Layout { text: args.files.text_column.clone(), score: vec![args.label_column.clone()], ..Layout::default() };
+fn labelled(args: &LabelledArgs) -> Result<(Vec<Record>, Vec<Record>)> {
+    let word = |label: usize| args.label_names.get(label).cloned().into_iter().collect();
+    let columns = Layout {
+        text: args.files.text_column.clone(),
+        score: vec![args.label_column.clone()],
+        words: Words { good: word(1), bad: word(0) },
+        ..Layout::default()
+    };
     let read = |file: Option<&PathBuf>, split| match file {
         Some(path) => Ok(table::read(path, &columns)?),
-        None => reviews(common, split),
+        None => reviews(args.files.data_dir.as_deref(), split),
     };
     let (mut train, test) = (read(args.files.train.as_ref(), Split::Train)?, read(args.files.test.as_ref(), Split::Test)?);
     if let Some(half) = args.half {
@@ -97,7 +106,7 @@ fn label_names(args: &LabelledArgs) -> BTreeMap<usize, String> {
 }
 
 fn judge_options(args: &JudgeArgs) -> Result<judge::JudgeOptions> {
-    let (train, test) = labelled(&args.common, &args.labelled)?;
+    let (train, test) = labelled(&args.labelled)?;
     Ok(judge::JudgeOptions {
         train,
         test,
@@ -110,7 +119,7 @@ fn judge_options(args: &JudgeArgs) -> Result<judge::JudgeOptions> {
             buckets: args.buckets,
             id2label: label_names(&args.labelled),
         },
-        training: TrainSettings { epochs: args.epochs, learning_rate: args.learning_rate, l2: args.l2, seed: args.common.seed },
+        training: TrainSettings { epochs: args.epochs, learning_rate: args.learning_rate, l2: args.l2, seed: args.seed },
     })
 }
 
@@ -132,7 +141,7 @@ fn prompt_options(args: &PromptsArgs, device: Device) -> Result<prompts::PromptO
         tokens: args.tokens,
         min_tokens: args.min_tokens,
         min_chars: args.min_chars,
-        seed: args.common.seed,
+        seed: args.network.seed,
         out: args.common.out.clone(),
         columns: prompts::Columns {
             text: args.text_column.clone(),
@@ -161,7 +170,7 @@ fn lm_options(args: &LmArgs, mut train: Vec<String>, held_out: Vec<String>, devi
         steps: args.steps,
         batch_size: args.batch_size,
         learning_rate: args.learning_rate,
-        seed: args.common.seed,
+        seed: args.network.seed,
         save_every: args.save_every,
         device,
     })

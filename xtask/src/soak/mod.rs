@@ -15,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use tailguard_files::create_dirs;
 
 use crate::failure::{Failure, say};
+use crate::typed;
 use life::{End, Life, Moment};
 use tally::Tally;
 
@@ -29,7 +30,7 @@ const MOST_IN_VAIN: usize = 6;
 #[derive(Debug, Args)]
 pub(crate) struct SoakArgs {
     /// How many processes to kill
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = typed::count())]
     kills: usize,
     /// Seed of the moments
     #[arg(long, value_name = "N", default_value_t = 1)]

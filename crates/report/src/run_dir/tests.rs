@@ -12,6 +12,7 @@ fn about() -> About {
         command: vec![],
         inputs,
         places: [].into(),
+        negated: vec![],
     }
 }
 

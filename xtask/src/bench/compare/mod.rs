@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use tailguard_files::{create_dirs, write_file};
-use tailguard_risk::RiskLevel;
 
 use super::args::CompareArgs;
 use crate::failure::{Failure, say};
@@ -29,12 +28,6 @@ const TABLE: &str = "compare.md";
 /// Flags that make no sense, peers that are not there or fail, lines that do not measure the same work, files that cannot be
 /// written.
 pub(crate) fn run(args: &CompareArgs) -> Result<()> {
-    for &alpha in &args.alpha_keep {
-        RiskLevel::new(alpha).map_err(|error| Failure::usage(format!("--alpha-keep: {error}")))?;
-    }
-    if args.rounds == 0 {
-        return Err(Failure::usage("--rounds is 0, expected at least 1").into());
-    }
     let scripts = peers::scripts(args.peers.as_deref())?;
     let raw = Raw::place(&args.out)?; // before minutes of installing
     let peers = Peers::prepare(scripts, args.python_env.as_deref())?;
