@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use tempfile::TempDir;
+
 use crate::program::{command, cramped, outcome, run};
 
 const WORDS: [&str; 10] = [
@@ -20,10 +22,29 @@ const WORDS: [&str; 10] = [
     "ppo.iterations=24", // one state is saved on the way, at 20
 ];
 
+/// A run of few texts, which is soon begun.
+fn few_texts() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let words = [["awful", "boring", "dull", "the worst"], ["wonderful", "great", "moving", "a joy"]];
+    for (split, rows) in [("train", 240), ("test", 160)] {
+        let text =
+            |row: usize| (0..16).map(|n| format!("Scene {} is {}. ", row + n, words[row % 2][row * n % 4])).collect::<String>();
+        let lines = (0..rows).map(|row| format!("{},{}\n", text(row), row % 2)).collect::<String>();
+        fs::write(folder.path().join(format!("{split}.csv")), format!("text,label\n{lines}")).unwrap();
+    }
+    folder
+}
+
+/// The command that begins the run in a folder, of the texts in it if there are any, or goes on with it.
+fn words(folder: &Path) -> Vec<&'static str> {
+    let data = folder.join("train.csv").is_file().then_some(["--data-dir", "."]);
+    let resume = folder.join("run/config.toml").is_file().then_some("--resume");
+    WORDS.into_iter().chain(data.into_iter().flatten()).chain(resume).collect()
+}
+
 /// Starts the run, or goes on with it, sends it a signal once a line begins with `line`, and gives its exit code and what it said.
 fn interrupted(folder: &Path, line: &str, signal: &str) -> (Option<i32>, String) {
-    let resume = folder.join("run/config.toml").is_file().then_some("--resume");
-    signalled(command(folder).args(WORDS).args(resume), line, &[signal])
+    signalled(command(folder).args(words(folder)), line, &[signal])
 }
 
 /// Starts a command, sends it signals once a line begins with `line`, and gives its exit code and what it said.
@@ -73,15 +94,15 @@ fn under_nohup_a_hangup_does_nothing_and_ctrl_c_leaves_nothing() {
 
 /// The results of the run in a folder, after it has gone on.
 fn resumed(folder: &Path) -> (String, String) {
-    let outcome = run(folder, &[&WORDS[..], &["--resume"]].concat());
+    let outcome = run(folder, &words(folder));
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     (fs::read_to_string(folder.join("run/results.json")).unwrap(), outcome.stderr)
 }
 
 #[test]
 fn after_ctrl_c_a_kill_and_a_full_disk_a_run_goes_on_to_the_same_numbers() {
-    let [whole, stopped, killed, full] = [(); 4].map(|()| tempfile::tempdir().unwrap());
-    assert_eq!(run(whole.path(), &WORDS).code, Some(0));
+    let [whole, stopped, killed, full] = [(); 4].map(|()| few_texts());
+    assert_eq!(run(whole.path(), &words(whole.path())).code, Some(0));
     let expected = fs::read_to_string(whole.path().join("run/results.json")).unwrap();
 
     let says = |said: &str, begin: &str| said.lines().any(|line| line.starts_with(begin));
@@ -109,8 +130,8 @@ fn after_ctrl_c_a_kill_and_a_full_disk_a_run_goes_on_to_the_same_numbers() {
     assert_eq!(rows(killed.path()), rows(whole.path()));
 
     // the first limit is too low for a model, the second for the optimizer's moments
-    for (kib, file, resume) in [(5_000, "model.safetensors", None), (15_000, "optimizer.bpk", Some("--resume"))] {
-        let outcome = outcome(cramped(full.path(), kib).args(WORDS).args(resume));
+    for (kib, file) in [(5_000, "model.safetensors"), (15_000, "optimizer.bpk")] {
+        let outcome = outcome(cramped(full.path(), kib).args(words(full.path())));
         outcome.refused(1, &[file, "File too large", "hint:", "--out run --resume"]);
     }
     let (results, said) = resumed(full.path());
@@ -120,7 +141,7 @@ fn after_ctrl_c_a_kill_and_a_full_disk_a_run_goes_on_to_the_same_numbers() {
 
 #[test]
 fn a_training_whose_rows_are_lost_begins_anew() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = few_texts();
     let (code, said) = interrupted(folder.path(), "rlhf, seed 1 2/24", "-INT");
     assert_eq!(code, Some(1), "{said}");
     for rows in ["logs/seed-1-rlhf.jsonl", "checkpoints/seed-1-rlhf/state/log.jsonl"] {

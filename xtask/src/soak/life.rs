@@ -1,6 +1,7 @@
 //! One process of a run that is to be killed.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -74,7 +75,7 @@ impl Life {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub(super) fn begin(folder: &Path, words: &[&str]) -> Result<Self> {
+    pub(super) fn begin(folder: &Path, words: &[OsString]) -> Result<Self> {
         let out = folder.join(OUT);
         let is_resumed = out.join("config.toml").is_file();
         let mut command = Command::new(std::env::current_exe().context("the program has no path")?);
@@ -167,7 +168,7 @@ fn phase(said: &str) -> &'static str {
         ("ra_rlhf, seed", "ra-rlhf"),
         ("evaluating", "evaluation"),
         ("run directory: ", "begin"),
-        ("method", "results"),
+        ("reward  tail", "results"),
     ];
     let of = |line: &str| begins.iter().find(|(begin, _)| line.starts_with(begin)).map(|(_, phase)| *phase);
     said.lines().rev().find_map(of).unwrap_or("start")

@@ -4,7 +4,9 @@
 mod compare;
 mod life;
 mod tally;
+mod texts;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -19,10 +21,10 @@ use crate::typed;
 use life::{End, Life, Moment};
 use tally::Tally;
 
-/// The run: all methods with two seeds, and so long that a state is saved on the way.
-const WORDS: [&str; 8] = ["reproduce", "imdb", "--preset", "smoke", "--out", life::OUT, "--set", "ppo.iterations=24"];
-/// A kill that is to come after this many writes of a process; few write as often.
-const MOST_WRITES: usize = 24;
+/// Settings of the run: all methods with two seeds, and so long that a state is saved on the way.
+const SETTINGS: [&str; 3] = ["ppo.iterations=21", "evaluation.prompts=24", "evaluation.perplexity_texts=8"];
+/// A process is killed in one of its first writes, so that a run is killed often before it comes to its end.
+const MOST_WRITES: usize = 12;
 /// Processes that were killed one after another before anything more was finished: the next is left alone.
 const MOST_IN_VAIN: usize = 6;
 
@@ -62,14 +64,16 @@ fn soak(args: &SoakArgs, folder: &Path) -> Result<Tally> {
     let (undisturbed, begun) = (folder.join("undisturbed"), Instant::now());
     tracing::info!("the run that is left alone");
     create_dirs(&undisturbed)?;
-    let life = Life::begin(&undisturbed, &WORDS)?.end(Moment::Never)?;
-    life.succeeded()?;
+    let texts = folder.join("texts");
+    texts::write(&texts)?;
+    let words = words(&texts);
+    Life::begin(&undisturbed, &words)?.end(Moment::Never)?.succeeded()?;
     let mut moments = Moments { rng: ChaCha8Rng::seed_from_u64(args.seed), whole: begun.elapsed(), in_vain: 0 };
     let mut tally = Tally::default();
     while tally.kills < args.kills || args.kills == 0 && tally.runs == 0 {
         let folder = folder.join(format!("run-{}", tally.runs + 1));
         create_dirs(&folder)?;
-        one_run(args.kills, &folder, &mut moments, &mut tally)?;
+        one_run(args.kills, (&folder, &words), &mut moments, &mut tally)?;
         let differences = compare::differences(&undisturbed.join(life::OUT), &folder.join(life::OUT))?;
         if !differences.is_empty() {
             let message = format!("{} is not as the run that was left alone:\n{}", folder.display(), differences.join("\n"));
@@ -82,12 +86,19 @@ fn soak(args: &SoakArgs, folder: &Path) -> Result<Tally> {
     Ok(tally)
 }
 
+/// The command of the run.
+fn words(texts: &Path) -> Vec<OsString> {
+    let fixed = ["reproduce", "imdb", "--preset", "smoke", "--out", life::OUT, "--data-dir"].map(OsString::from);
+    let settings = SETTINGS.iter().flat_map(|setting| ["--set".into(), OsString::from(setting)]);
+    fixed.into_iter().chain([texts.into()]).chain(settings).collect()
+}
+
 /// Kills and resumes a run until it comes to its end.
-fn one_run(kills: usize, folder: &Path, moments: &mut Moments, tally: &mut Tally) -> Result<()> {
+fn one_run(kills: usize, (folder, words): (&Path, &[OsString]), moments: &mut Moments, tally: &mut Tally) -> Result<()> {
     loop {
         let before = finished_parts(&folder.join(life::OUT))?;
         let moment = if tally.kills < kills { moments.next() } else { Moment::Never };
-        let life = Life::begin(folder, &WORDS)?;
+        let life = Life::begin(folder, words)?;
         tally.resumes += usize::from(life.is_resumed());
         match life.end(moment)? {
             End::Killed { phase, inside } => {
