@@ -1,9 +1,9 @@
 //! Hugging Face model directories in and out, with every name, shape and type checked.
 //!
-//! A model directory holds `config.json`, `model.safetensors` and, where text is read, `tokenizer.json`. [`ModelDir`]
-//! finds these files, [`Weights`] reads tensors out of a safetensors file one by one, [`WeightsWriter`] writes such a
-//! file, and [`write_dir`] puts a whole directory in place at once. The crate knows files and tensors but no model:
-//! which tensors there are, and what shape they have, is what the caller asks for.
+//! A model directory holds `config.json`, `model.safetensors` (or an index and several such files) and, where text is
+//! read, `tokenizer.json`. [`ModelDir`] finds these files, [`Weights`] reads tensors out of safetensors files one by one,
+//! [`WeightsWriter`] writes such a file, and [`write_dir`] puts a whole directory in place at once. The crate knows files
+//! and tensors but no model: which tensors there are, and what shape they have, is what the caller asks for.
 //!
 //! - Every tensor becomes f32, whether the file holds f32, f16 or bf16.
 //! - What is wrong is said once and exactly: file, tensor, what was found, what was expected. That covers files that
@@ -35,12 +35,14 @@
 
 mod directory;
 mod error;
+mod foreign;
 mod header;
+mod shards;
 mod staging;
 mod weights;
 mod writer;
 
-pub use directory::{CONFIG_FILE, ModelDir, TOKENIZER_FILE, WEIGHTS_FILE, write_config};
+pub use directory::{CONFIG_FILE, ModelDir, TOKENIZER_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE, write_config};
 pub use error::CheckpointError;
 pub use staging::{recover_dir, write_dir, write_file};
 pub use weights::Weights;
