@@ -47,6 +47,7 @@ const MODES: &[Mode] = &[
             "--judge-negate: --judge-column --judge",
             "--label: --reward",
             "--judge-label: --judge",
+            "--truncation-side: --reward --judge",
             "--curve: --out",
             "--buckets: --out",
         ],

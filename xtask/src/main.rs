@@ -23,6 +23,7 @@ mod report;
 mod reproduce;
 mod run;
 mod sample;
+mod scorers;
 mod soak;
 mod task;
 mod tidy;

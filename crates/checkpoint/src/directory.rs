@@ -6,18 +6,23 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tailguard_files::write_file;
+use tokenizers::Tokenizer;
 
 use crate::error::CheckpointError;
+use crate::foreign;
+use crate::shards;
 use crate::weights::Weights;
 
 /// The model's settings.
 pub const CONFIG_FILE: &str = "config.json";
 /// The model's weights.
 pub const WEIGHTS_FILE: &str = "model.safetensors";
+/// What stands in its place where the weights lie in several files.
+pub const WEIGHTS_INDEX_FILE: &str = "model.safetensors.index.json";
 /// The model's tokenizer.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
-/// A directory with `config.json`, `model.safetensors` and perhaps `tokenizer.json`.
+/// A directory with `config.json`, `model.safetensors`, or an index and several such files, and perhaps `tokenizer.json`.
 #[derive(Debug, Clone)]
 pub struct ModelDir {
     path: PathBuf,
@@ -50,15 +55,67 @@ impl ModelDir {
     pub fn config<T: DeserializeOwned>(&self) -> Result<T, CheckpointError> {
         let path = self.file(CONFIG_FILE)?;
         let bytes = fs::read(&path).map_err(CheckpointError::io(&path, "read"))?;
+        if foreign::is_lfs_pointer(&bytes) {
+            return Err(CheckpointError::LfsPointer { path });
+        }
         serde_json::from_slice(&bytes).map_err(|source| CheckpointError::Json { path, source })
     }
 
-    /// Opens `model.safetensors`.
+    /// Opens `model.safetensors`, or the files that `model.safetensors.index.json` names.
     ///
     /// # Errors
-    /// A file that is missing or damaged; see [`Weights::open`].
+    /// A file that is missing or damaged; see [`Weights::open`] and [`Weights::open_sharded`].
     pub fn weights(&self) -> Result<Weights, CheckpointError> {
-        Weights::open(&self.file(WEIGHTS_FILE)?)
+        match self.index() {
+            Some(index) => Weights::open_sharded(&index),
+            None => Weights::open(&self.file(WEIGHTS_FILE)?),
+        }
+    }
+
+    /// The index of the weights, where they lie in several files.
+    fn index(&self) -> Option<PathBuf> {
+        let index = self.path.join(WEIGHTS_INDEX_FILE);
+        (!self.path.join(WEIGHTS_FILE).is_file() && index.is_file()).then_some(index)
+    }
+
+    /// The files that make the model what it is, in a fixed order: configuration, tokenizer, weights. Only those that are there.
+    ///
+    /// # Errors
+    /// An index of weights that cannot be read, or names files that are not there.
+    pub fn files(&self) -> Result<Vec<PathBuf>, CheckpointError> {
+        let mut files = [CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE].map(|name| self.path.join(name)).to_vec();
+        files.retain(|path| path.is_file());
+        if let Some(index) = self.index() {
+            let shards = shards::files(&index, &shards::read(&index)?)?;
+            files.push(index);
+            files.extend(shards);
+        }
+        Ok(files)
+    }
+
+    /// Reads `tokenizer.json` as one that neither cuts nor pads, whatever the file says.
+    ///
+    /// # Errors
+    /// A file that is missing or no tokenizer, or a tokenizer with an id that is not below `vocab_size`.
+    pub fn tokenizer(&self, vocab_size: usize) -> Result<Tokenizer, CheckpointError> {
+        let path = self.tokenizer_path()?;
+        let bytes = fs::read(&path).map_err(CheckpointError::io(&path, "read"))?;
+        if foreign::is_lfs_pointer(&bytes) {
+            return Err(CheckpointError::LfsPointer { path });
+        }
+        let unusable = |source| CheckpointError::Tokenizer { path: path.clone(), source };
+        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(unusable)?;
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).map_err(unusable)?;
+        // ids may have holes, so that their number says nothing
+        let is_beyond = |id: u32| usize::try_from(id).map_or(true, |id| id >= vocab_size);
+        let mut beyond: Vec<(String, u32)> = tokenizer.get_vocab(true).into_iter().filter(|(_, id)| is_beyond(*id)).collect();
+        if beyond.is_empty() {
+            return Ok(tokenizer);
+        }
+        beyond.sort_by_key(|(_, id)| *id);
+        let tokens = beyond.into_iter().map(|(token, id)| format!("{token:?} ({id})")).collect();
+        Err(CheckpointError::Vocabulary { path, tokens, vocab_size })
     }
 
     /// Where `tokenizer.json` is.
@@ -71,7 +128,14 @@ impl ModelDir {
 
     fn file(&self, file: &'static str) -> Result<PathBuf, CheckpointError> {
         let path = self.path.join(file);
-        if path.is_file() { Ok(path) } else { Err(CheckpointError::MissingFile { path: self.path.clone(), file }) }
+        if path.is_file() {
+            return Ok(path);
+        }
+        let path = self.path.clone();
+        Err(match foreign::found_instead(&path, file) {
+            Some((found, command)) => CheckpointError::Foreign { path, file, found, command },
+            None => CheckpointError::MissingFile { path, file },
+        })
     }
 }
 
@@ -116,6 +180,23 @@ mod tests {
         assert_eq!(missing(dir.weights().unwrap_err()), WEIGHTS_FILE);
         assert_eq!(missing(dir.tokenizer_path().unwrap_err()), TOKENIZER_FILE);
         assert_eq!(dir.path(), home.path());
+    }
+
+    #[test]
+    fn ids_must_fit_the_vocabulary_and_not_their_number() {
+        let home = tempfile::tempdir().unwrap();
+        write_config(home.path(), &json!({})).unwrap();
+        let tokenizer = |words: &Value| {
+            let text = json!({ "version": "1.0", "added_tokens": [], "model": { "type": "WordLevel", "vocab": words, "unk_token": "a" } });
+            fs::write(home.path().join(TOKENIZER_FILE), text.to_string()).unwrap();
+            ModelDir::open(home.path()).unwrap().tokenizer(4).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(tokenizer(&json!({ "a": 0, "b": 3 })), Ok(()));
+        let message = tokenizer(&json!({ "a": 0, "c": 7, "b": 4 })).unwrap_err();
+        let expected = "2 tokens beyond the model's vocabulary of 4 embeddings (ids 0 to 3): \"b\" (4), \"c\" (7)";
+        assert!(message.contains(TOKENIZER_FILE) && message.contains(expected), "{message}");
+        let message = tokenizer(&json!([])).unwrap_err();
+        assert!(message.ends_with("cannot be used as a tokenizer"), "{message}");
     }
 
     #[test]

@@ -25,6 +25,74 @@ pub enum CheckpointError {
         /// The file's name.
         file: &'static str,
     },
+    /// A model directory that holds something else in place of a file, which can be made of that.
+    #[error("{}: {file} is missing, and there is {found}; to make it: {command}", path.display())]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// The missing file's name.
+        file: &'static str,
+        /// What is there instead.
+        found: String,
+        /// The command that makes the directory loadable.
+        command: String,
+    },
+    /// A pointer that Git LFS or the like puts in place of a large file.
+    #[error("{}: a pointer of Git LFS and not the file itself; to fetch it: git -C {} lfs pull", path.display(), parent(path))]
+    LfsPointer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Files of weights that an index names and that are not there.
+    #[error("{}: names {} that {} not beside it: {}", path.display(), plural(files.len(), "file"), if files.len() == 1 { "is" } else { "are" }, listed(files))]
+    MissingShard {
+        /// The index.
+        path: PathBuf,
+        /// Their names.
+        files: Vec<String>,
+    },
+    /// A tensor that is not in the file where the index says.
+    #[error("{}: {name} should be in {file}, which does not hold it", path.display())]
+    NotInShard {
+        /// The index.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The file that the index names.
+        file: String,
+    },
+    /// A tensor that two files of the same model hold.
+    #[error("{}: {name} is also in {}", other.display(), path.display())]
+    InTwoFiles {
+        /// The later file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The earlier file.
+        other: PathBuf,
+    },
+    /// A `tokenizer.json` that cannot be used.
+    #[error("{}: cannot be used as a tokenizer", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// The tokenizer's reason.
+        source: tokenizers::Error,
+    },
+    /// A tokenizer that knows tokens that the model does not.
+    #[error(
+        "{}: {} beyond the model's vocabulary of {vocab_size} embeddings (ids 0 to {}): {}; expected the tokenizer of this model, or a model \
+         whose embeddings were resized to it",
+        path.display(), plural(tokens.len(), "token"), vocab_size.saturating_sub(1), listed(tokens)
+    )]
+    Vocabulary {
+        /// The tokenizer's file.
+        path: PathBuf,
+        /// The tokens without an embedding, each with its id.
+        tokens: Vec<String>,
+        /// The model's number of embeddings.
+        vocab_size: usize,
+    },
     /// The operating system refused.
     #[error("{}: cannot {action}", path.display())]
     Io {
@@ -109,15 +177,17 @@ pub enum CheckpointError {
         /// The shape in the header.
         shape: Vec<usize>,
     },
-    /// A tensor that the model needs and the file lacks.
-    #[error("{}: {name} is missing, expected a tensor of shape {expected:?}", path.display())]
+    /// Tensors that the model needs and the file lacks.
+    #[error("{}: {name} is missing, expected a tensor of shape {expected:?}{}", path.display(), and_others(others))]
     MissingTensor {
         /// The file.
         path: PathBuf,
-        /// The tensor.
+        /// The first of them.
         name: String,
         /// The shape asked for.
         expected: Vec<usize>,
+        /// The names of the others.
+        others: Vec<String>,
     },
     /// A tensor of the wrong shape.
     #[error("{}: {name} has shape {found:?}, expected {expected:?}", path.display())]
@@ -154,7 +224,7 @@ pub enum CheckpointError {
         found: f32,
     },
     /// Tensors that the model does not have.
-    #[error("{}: {} that the model does not have: {}", path.display(), count(names.len()), listed(names))]
+    #[error("{}: {} that the model does not have: {}", path.display(), plural(names.len(), "tensor"), listed(names))]
     Unused {
         /// The file.
         path: PathBuf,
@@ -195,12 +265,25 @@ impl From<FileError> for CheckpointError {
     }
 }
 
-fn count(tensors: usize) -> String {
-    if tensors == 1 { "a tensor".to_owned() } else { format!("{tensors} tensors") }
+fn plural(count: usize, what: &str) -> String {
+    if count == 1 { format!("a {what}") } else { format!("{count} {what}s") }
+}
+
+/// The directory that a file lies in.
+fn parent(path: &Path) -> std::path::Display<'_> {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).display()
+}
+
+fn and_others(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!("; so {} {}", are(names.len()), listed(names)) }
+}
+
+fn are(count: usize) -> String {
+    if count == 1 { "is".to_owned() } else { format!("are {count} others:") }
 }
 
 /// The first names, and how many more there are: a wrong architecture leaves hundreds over.
-fn listed(names: &[String]) -> String {
+pub(crate) fn listed(names: &[String]) -> String {
     const SHOWN: usize = 8;
     let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     match names.len().checked_sub(SHOWN) {

@@ -11,6 +11,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CheckpointError;
+use crate::foreign;
 
 /// Bytes before the JSON text.
 pub(crate) const LENGTH_BYTES: u64 = 8;
@@ -40,6 +41,9 @@ pub(crate) fn read(file: &mut File, path: &Path) -> Result<(BTreeMap<String, Ent
     }
     let mut length = [0; 8];
     file.read_exact(&mut length).map_err(CheckpointError::io(path, "read"))?;
+    if foreign::is_lfs_pointer(&length) {
+        return Err(CheckpointError::LfsPointer { path: path.to_owned() });
+    }
     let length = u64::from_le_bytes(length);
     let too_large = || CheckpointError::HeaderSize { path: path.to_owned(), found: length, limit: MAX_HEADER_BYTES };
     if length > MAX_HEADER_BYTES {

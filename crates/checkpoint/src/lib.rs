@@ -1,9 +1,9 @@
 //! Hugging Face model directories in and out, with every name, shape and type checked.
 //!
-//! A model directory holds `config.json`, `model.safetensors` and, where text is read, `tokenizer.json`. [`ModelDir`]
-//! finds these files, [`Weights`] reads tensors out of a safetensors file one by one, and [`WeightsWriter`] writes such a
-//! file. The crate knows files and tensors but no model: which tensors there are, and what shape they have, is what the
-//! caller asks for.
+//! A model directory holds `config.json`, `model.safetensors` (or an index and several such files) and, where text is
+//! read, `tokenizer.json`. [`ModelDir`] finds these files, [`Weights`] reads tensors out of safetensors files one by one,
+//! and [`WeightsWriter`] writes such a file. The crate knows files and tensors but no model: which tensors there are, and
+//! what shape they have, is what the caller asks for.
 //!
 //! - Every tensor becomes f32, whether the file holds f32, f16 or bf16.
 //! - What is wrong is said once and exactly: file, tensor, what was found, what was expected. That covers files that
@@ -37,12 +37,14 @@
 
 mod directory;
 mod error;
+mod foreign;
 mod header;
+mod shards;
 mod sums;
 mod weights;
 mod writer;
 
-pub use directory::{CONFIG_FILE, ModelDir, TOKENIZER_FILE, WEIGHTS_FILE, write_config};
+pub use directory::{CONFIG_FILE, ModelDir, TOKENIZER_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE, write_config};
 pub use error::CheckpointError;
 pub use sums::{SUMS_FILE, Sums};
 pub use weights::Weights;

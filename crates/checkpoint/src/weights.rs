@@ -1,4 +1,4 @@
-//! Reading one safetensors file, tensor by tensor.
+//! Reading safetensors files, tensor by tensor.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,26 +8,48 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16};
 
-use crate::error::CheckpointError;
+use crate::error::{CheckpointError, listed};
 use crate::header::{self, Entry};
 
-/// An open safetensors file whose header has been read and checked.
+/// What trainers put before every name of the model that they wrap: PyTorch's `compile` and `DataParallel`, TRL's and trlX's models with
+/// a value head, and PEFT's.
+const WRAPPERS: &[&str] = &["_orig_mod.", "module.", "pretrained_model.", "base_model.model.", "base_model."];
+
+/// The weights of a model: one open safetensors file, or several, whose headers have been read and checked.
 ///
-/// Tensors are read one by one when asked for, so that a file never lies in memory whole. The file remembers which ones
+/// Tensors are read one by one when asked for, so that a file never lies in memory whole. It is remembered which ones
 /// were asked for: [`Weights::finish`] reports the others.
 #[derive(Debug)]
 pub struct Weights {
+    /// The file, or the index of several.
+    path: PathBuf,
+    files: Vec<OpenFile>,
+    tensors: BTreeMap<String, Stored>,
+}
+
+#[derive(Debug)]
+struct OpenFile {
     path: PathBuf,
     file: File,
     /// Position of the first data byte.
     data: u64,
-    tensors: BTreeMap<String, Stored>,
 }
 
 #[derive(Debug)]
 struct Stored {
     entry: Entry,
+    /// Index into the files.
+    file: usize,
     used: bool,
+}
+
+/// The names in a file, each with its place.
+type Contents = (OpenFile, BTreeMap<String, Entry>);
+
+fn open(path: &Path) -> Result<Contents, CheckpointError> {
+    let mut file = File::open(path).map_err(CheckpointError::io(path, "read"))?;
+    let (entries, data) = header::read(&mut file, path)?;
+    Ok((OpenFile { path: path.to_owned(), file, data }, entries))
 }
 
 impl Weights {
@@ -36,10 +58,52 @@ impl Weights {
     /// # Errors
     /// A file that cannot be read, was cut short, or whose header is damaged.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let mut file = File::open(path).map_err(CheckpointError::io(path, "read"))?;
-        let (entries, data) = header::read(&mut file, path)?;
-        let tensors = entries.into_iter().map(|(name, entry)| (name, Stored { entry, used: false })).collect();
-        Ok(Self { path: path.to_owned(), file, data, tensors })
+        Ok(Self::of(path, vec![open(path)?]))
+    }
+
+    /// Opens the files that an index, `model.safetensors.index.json`, names for each tensor.
+    ///
+    /// # Errors
+    /// An index that is none; files that are not there, all by name; a tensor that is not in the file that the index names, or is in
+    /// two files; those of [`Weights::open`].
+    pub fn open_sharded(index: &Path) -> Result<Self, CheckpointError> {
+        let places = crate::shards::read(index)?;
+        let mut files: Vec<Contents> = Vec::new();
+        for shard in crate::shards::files(index, &places)? {
+            files.push(open(&shard)?);
+        }
+        crate::shards::check(index, &places, |shard, name| {
+            let found = files.iter().find(|(file, _)| file.path.file_name().is_some_and(|found| found == shard));
+            found.is_some_and(|(_, entries)| entries.contains_key(name))
+        })?;
+        let mut seen: BTreeMap<&String, &Path> = BTreeMap::new();
+        for (file, name) in files.iter().flat_map(|(file, entries)| entries.keys().map(move |name| (file, name))) {
+            if let Some(other) = seen.insert(name, &file.path) {
+                let (path, name, other) = (file.path.clone(), name.clone(), other.to_owned());
+                return Err(CheckpointError::InTwoFiles { path, name, other });
+            }
+        }
+        Ok(Self::of(index, files))
+    }
+
+    fn of(path: &Path, contents: Vec<Contents>) -> Self {
+        let (mut files, mut tensors) = (Vec::new(), BTreeMap::new());
+        for (file, entries) in contents {
+            let at = files.len();
+            tensors.extend(entries.into_iter().map(|(name, entry)| (name, Stored { entry, file: at, used: false })));
+            files.push(file);
+        }
+        let weights = Self { path: path.to_owned(), files, tensors };
+        tracing::debug!("{}: {}", path.display(), weights.summary());
+        weights
+    }
+
+    /// How many tensors of which types: `148 tensors (BF16)`.
+    fn summary(&self) -> String {
+        let mut types: Vec<&str> = self.tensors.values().map(|stored| stored.entry.dtype.as_str()).collect();
+        types.sort_unstable();
+        types.dedup();
+        format!("{} tensors ({})", self.tensors.len(), types.join(", "))
     }
 
     /// Makes names that start with `prefix` known without it. A name that would then exist twice is left as it is.
@@ -55,7 +119,31 @@ impl Weights {
         }
     }
 
-    /// Whether the file holds this tensor.
+    /// Makes names known without the prefixes that trainers put before those of the model that they wrap: `_orig_mod.`, `module.`,
+    /// `pretrained_model.`, `base_model.`, in any order.
+    pub fn strip_wrappers(&mut self) {
+        while let Some(prefix) = WRAPPERS.iter().find(|prefix| self.tensors.keys().any(|name| name.starts_with(**prefix))) {
+            let before = self.tensors.keys().filter(|name| name.starts_with(prefix)).count();
+            self.strip_prefix(prefix);
+            let after = self.tensors.keys().filter(|name| name.starts_with(prefix)).count();
+            tracing::debug!("{}: {} names without their {prefix:?}", self.path.display(), before - after);
+            if after == before {
+                // they would exist twice
+                break;
+            }
+        }
+    }
+
+    /// Makes a tensor known by another name, if there is none of that name.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        if !self.tensors.contains_key(to)
+            && let Some(stored) = self.tensors.remove(from)
+        {
+            self.tensors.insert(to.to_owned(), stored);
+        }
+    }
+
+    /// Whether there is a tensor of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
@@ -65,9 +153,38 @@ impl Weights {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// The shape of a tensor, if the file holds it.
+    /// The shape of a tensor, if there is one of this name.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.tensors.get(name).map(|stored| stored.entry.shape.as_slice())
+    }
+
+    /// Refuses a tensor that is there and has another shape.
+    ///
+    /// # Errors
+    /// Both shapes.
+    pub fn expect_shape(&self, name: &str, shape: &[usize]) -> Result<(), CheckpointError> {
+        match self.tensors.get(name) {
+            Some(Stored { entry, file, .. }) if entry.shape != shape => {
+                let (path, name, found) = (self.files[*file].path.clone(), name.to_owned(), entry.shape.clone());
+                Err(CheckpointError::Shape { path, name, found, expected: shape.to_vec() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses weights that lack some of these tensors, each with the shape that it should have.
+    ///
+    /// # Errors
+    /// All that are missing.
+    pub fn require(&self, wanted: impl IntoIterator<Item = (String, Vec<usize>)>) -> Result<(), CheckpointError> {
+        let mut missing = wanted.into_iter().filter(|(name, _)| !self.contains(name)).take(MOST_MISSING);
+        match missing.next() {
+            None => Ok(()),
+            Some((name, expected)) => {
+                let others = missing.map(|(name, _)| name).collect();
+                Err(CheckpointError::MissingTensor { path: self.path.clone(), name, expected, others })
+            }
+        }
     }
 
     /// Reads one tensor as f32 and marks it as used. It may be f32, f16 or bf16 in the file.
@@ -80,34 +197,46 @@ impl Weights {
         shape: [usize; D],
         device: &Device,
     ) -> Result<Tensor<D>, CheckpointError> {
-        let path = || self.path.clone();
-        let Some(Stored { entry, used }) = self.tensors.get_mut(name) else {
-            return Err(CheckpointError::MissingTensor { path: path(), name: name.to_owned(), expected: shape.to_vec() });
+        let values = self.values(name, &shape)?;
+        Ok(Tensor::from_data(TensorData::new(values, shape), device))
+    }
+
+    /// Reads a matrix that the file holds transposed, as PyTorch's `Linear` has its weight: `shape` is that of the result, whose rows
+    /// stand one after another.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn transposed(&mut self, name: &str, shape: [usize; 2], device: &Device) -> Result<Tensor<2>, CheckpointError> {
+        let values = self.values(name, &[shape[1], shape[0]])?;
+        Ok(Tensor::from_data(TensorData::new(transpose(&values, shape), shape), device))
+    }
+
+    fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
+        self.expect_shape(name, shape)?;
+        let Some(Stored { entry, file, used }) = self.tensors.get_mut(name) else {
+            let (path, expected) = (self.path.clone(), shape.to_vec());
+            return Err(CheckpointError::MissingTensor { path, name: name.to_owned(), expected, others: Vec::new() });
         };
-        if entry.shape != shape {
-            let (found, expected) = (entry.shape.clone(), shape.to_vec());
-            return Err(CheckpointError::Shape { path: path(), name: name.to_owned(), found, expected });
-        }
+        let OpenFile { path, file, data } = &mut self.files[*file];
+        let (path, name) = (&*path, || name.to_owned());
         let decode = match entry.dtype.as_str() {
             "F32" => decode_f32,
             "F16" => decode_f16,
             "BF16" => decode_bf16,
-            found => {
-                return Err(CheckpointError::Type { path: path(), name: name.to_owned(), found: found.to_owned() });
-            }
+            found => return Err(CheckpointError::Type { path: path.clone(), name: name(), found: found.to_owned() }),
         };
         let [begin, end] = entry.data_offsets;
-        let too_large = |_| CheckpointError::TooLarge { path: path(), name: name.to_owned(), shape: shape.to_vec() };
+        let too_large = |_| CheckpointError::TooLarge { path: path.clone(), name: name(), shape: shape.to_vec() };
         let mut bytes = vec![0; usize::try_from(end - begin).map_err(too_large)?];
-        self.file.seek(SeekFrom::Start(self.data + begin)).map_err(CheckpointError::io(&self.path, "read"))?;
-        self.file.read_exact(&mut bytes).map_err(CheckpointError::io(&self.path, "read"))?;
+        file.seek(SeekFrom::Start(*data + begin)).map_err(CheckpointError::io(path, "read"))?;
+        file.read_exact(&mut bytes).map_err(CheckpointError::io(path, "read"))?;
         let values = decode(&bytes);
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
             let found = values[index];
-            return Err(CheckpointError::NotFinite { path: path(), name: name.to_owned(), index, found });
+            return Err(CheckpointError::NotFinite { path: path.clone(), name: name(), index, found });
         }
         *used = true;
-        Ok(Tensor::from_data(TensorData::new(values, shape), device))
+        Ok(values)
     }
 
     /// Ends the reading: every tensor must have been used, or be one that `ignore` knows.
@@ -115,10 +244,32 @@ impl Weights {
     /// # Errors
     /// The names of the tensors that nobody asked for: the file belongs to another model than the configuration says.
     pub fn finish(self, ignore: impl Fn(&str) -> bool) -> Result<(), CheckpointError> {
-        let left = self.tensors.into_iter().filter(|(name, stored)| !stored.used && !ignore(name));
-        let names: Vec<String> = left.map(|(name, _)| name).collect();
+        let left = self.tensors.into_iter().filter(|(_, stored)| !stored.used).map(|(name, _)| name);
+        let (ignored, names): (Vec<String>, Vec<String>) = left.partition(|name| ignore(name));
+        if !ignored.is_empty() {
+            tracing::debug!("{}: {} tensors are not used: {}", self.path.display(), ignored.len(), listed(&ignored));
+        }
         if names.is_empty() { Ok(()) } else { Err(CheckpointError::Unused { path: self.path, names }) }
     }
+}
+
+/// Names of missing tensors that a message counts: a wrong architecture lacks all of them.
+const MOST_MISSING: usize = 1_000;
+
+/// The rows of a matrix of this shape, whose columns stand one after another.
+fn transpose(columns: &[f32], [rows, width]: [usize; 2]) -> Vec<f32> {
+    /// Rows written side by side, so that they stay in the cache.
+    const TILE: usize = 32;
+    let mut values = vec![0.0; columns.len()];
+    for begin in (0..rows).step_by(TILE) {
+        let end = rows.min(begin + TILE);
+        for column in 0..width {
+            for row in begin..end {
+                values[row * width + column] = columns[column * rows + row];
+            }
+        }
+    }
+    values
 }
 
 fn decode_f32(bytes: &[u8]) -> Vec<f32> {
@@ -134,212 +285,4 @@ fn decode_bf16(bytes: &[u8]) -> Vec<f32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn device() -> Device {
-        Device::flex()
-    }
-
-    /// A safetensors file of this header and these data bytes.
-    fn file(header: &[u8], data: &[u8]) -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let length = (header.len() as u64).to_le_bytes();
-        fs::write(file.path(), [&length, header, data].concat()).unwrap();
-        file
-    }
-
-    fn open(header: &str, data: &[u8]) -> Result<Weights, CheckpointError> {
-        Weights::open(file(header.as_bytes(), data).path())
-    }
-
-    /// One tensor `w` of this type and shape over all the data.
-    fn one(dtype: &str, shape: &[usize], data: &[u8]) -> Weights {
-        let header = serde_json::json!({ "w": { "dtype": dtype, "shape": shape, "data_offsets": [0, data.len()] } });
-        let file = file(header.to_string().as_bytes(), data);
-        // the file stays open after it has lost its name
-        Weights::open(file.path()).unwrap()
-    }
-
-    fn bytes(values: &[f32]) -> Vec<u8> {
-        values.iter().flat_map(|value| value.to_le_bytes()).collect()
-    }
-
-    #[test]
-    fn a_missing_file_is_named() {
-        let error = Weights::open(Path::new("nowhere/model.safetensors")).unwrap_err();
-        assert!(error.to_string().contains("nowhere/model.safetensors"), "{error}");
-    }
-
-    #[test]
-    fn a_file_shorter_than_its_length_field_was_cut_short() {
-        for length in 0..8 {
-            let file = tempfile::NamedTempFile::new().unwrap();
-            fs::write(file.path(), vec![1; length]).unwrap();
-            let error = Weights::open(file.path()).unwrap_err();
-            assert!(matches!(error, CheckpointError::FileSize { expected: 8, .. }), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_header_longer_than_any_header_is_refused_unread() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), u64::MAX.to_le_bytes()).unwrap();
-        let error = Weights::open(file.path()).unwrap_err();
-        assert!(matches!(error, CheckpointError::HeaderSize { found: u64::MAX, .. }), "{error}");
-    }
-
-    #[test]
-    fn a_header_longer_than_the_file_was_cut_short() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), [&1000_u64.to_le_bytes()[..], b"{}"].concat()).unwrap();
-        let error = Weights::open(file.path()).unwrap_err();
-        assert!(matches!(error, CheckpointError::FileSize { found: 10, expected: 1008, .. }), "{error}");
-    }
-
-    #[test]
-    fn a_header_must_be_utf_8() {
-        let error = Weights::open(file(b"{\"\xff\": 1}", b"").path()).unwrap_err();
-        assert!(matches!(error, CheckpointError::HeaderText { .. }), "{error}");
-    }
-
-    #[test]
-    fn a_header_must_be_a_json_object_of_tensors() {
-        let entries = [
-            "",
-            "[]",
-            "{",
-            r#"{"w": 1}"#,
-            r#"{"w": {"dtype": "F32", "shape": [1]}}"#,
-            r#"{"w": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}"#,
-            r#"{"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4, 8]}}"#,
-        ];
-        for header in entries {
-            let error = open(header, &[0; 4]).unwrap_err();
-            assert!(matches!(error, CheckpointError::Json { .. }), "{header}: {error}");
-        }
-    }
-
-    #[test]
-    fn data_must_end_where_the_header_says() {
-        let header = r#"{"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}"#;
-        for length in [0, 7, 9, 16] {
-            let error = open(header, &vec![0; length]).unwrap_err();
-            assert!(matches!(error, CheckpointError::FileSize { .. }), "{error}");
-        }
-        assert!(open(header, &[0; 8]).is_ok());
-    }
-
-    #[test]
-    fn tensors_neither_overlap_nor_leave_a_hole() {
-        for (begin, end) in [(0, 4), (2, 6), (5, 9), (8, 12)] {
-            let header = format!(
-                r#"{{"a": {{"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}},
-                    "b": {{"dtype": "F32", "shape": [1], "data_offsets": [{begin}, {end}]}}}}"#
-            );
-            let error = open(&header, &[0; 8]).unwrap_err();
-            assert!(matches!(error, CheckpointError::Offsets { expected: [4, 8], .. }), "{error}");
-        }
-    }
-
-    #[test]
-    fn offsets_agree_with_shape_and_type() {
-        for offsets in ["[0, 6]", "[0, 12]", "[8, 0]"] {
-            let header = format!(r#"{{"w": {{"dtype": "F16", "shape": [2, 2], "data_offsets": {offsets}}}}}"#);
-            let error = open(&header, &[0; 8]).unwrap_err();
-            assert!(matches!(error, CheckpointError::Offsets { expected: [0, 8], .. }), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_shape_too_large_to_count_is_refused() {
-        let header = format!(r#"{{"w": {{"dtype": "F32", "shape": [{0}, {0}], "data_offsets": [0, 8]}}}}"#, u32::MAX);
-        let error = open(&header, &[0; 8]).unwrap_err();
-        assert!(matches!(error, CheckpointError::TooLarge { .. }), "{error}");
-    }
-
-    #[test]
-    fn a_missing_tensor_is_named_with_its_shape() {
-        let error = one("F32", &[1], &[0; 4]).tensor("ln.bias", [3], &device()).unwrap_err();
-        assert!(error.to_string().ends_with("ln.bias is missing, expected a tensor of shape [3]"), "{error}");
-    }
-
-    #[test]
-    fn a_misshapen_tensor_is_named_with_both_shapes() {
-        let mut weights = one("F32", &[2, 1], &[0; 8]);
-        let error = weights.tensor("w", [1, 2], &device()).unwrap_err();
-        assert!(error.to_string().ends_with("w has shape [2, 1], expected [1, 2]"), "{error}");
-        let error = weights.tensor("w", [2], &device()).unwrap_err();
-        assert!(error.to_string().ends_with("w has shape [2, 1], expected [2]"), "{error}");
-    }
-
-    #[test]
-    fn only_floating_point_tensors_are_weights() {
-        for (dtype, size) in [("I64", 8), ("F64", 8), ("U8", 1), ("F4", 3)] {
-            let error = one(dtype, &[1], &vec![0; size]).tensor("w", [1], &device()).unwrap_err();
-            assert!(error.to_string().ends_with(&format!("w has type {dtype}, expected F32, F16 or BF16")), "{error}");
-        }
-    }
-
-    #[test]
-    fn weights_must_be_finite() {
-        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let error = one("F32", &[3], &bytes(&[1.0, value, 2.0])).tensor("w", [3], &device()).unwrap_err();
-            assert!(matches!(error, CheckpointError::NotFinite { index: 1, .. }), "{error}");
-        }
-        let infinity = f16::INFINITY.to_le_bytes();
-        let error = one("F16", &[1], &infinity).tensor("w", [1], &device()).unwrap_err();
-        assert!(matches!(error, CheckpointError::NotFinite { index: 0, .. }), "{error}");
-    }
-
-    #[test]
-    fn all_three_types_become_single_precision() {
-        let values = [0.0_f32, -1.5, 3.25, 65504.0];
-        let half: Vec<u8> = values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect();
-        let brain: Vec<u8> = values[..3].iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect();
-        for (dtype, data, expected) in
-            [("F32", bytes(&values), &values[..]), ("F16", half, &values[..]), ("BF16", brain, &values[..3])]
-        {
-            let tensor = one(dtype, &[expected.len()], &data).tensor("w", [expected.len()], &device()).unwrap();
-            assert_eq!(tensor.into_data().try_to_vec::<f32>().unwrap(), expected, "{dtype}");
-        }
-    }
-
-    #[test]
-    fn tensors_that_nobody_asked_for_are_listed() {
-        let header = r#"{"__metadata__": {"format": "pt"}, "x.a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
-            "b": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}, "mask": {"dtype": "I64", "shape": [], "data_offsets": [8, 16]}}"#;
-        let mut weights = open(header, &[0; 16]).unwrap();
-        weights.strip_prefix("x.");
-        assert_eq!(weights.names().collect::<Vec<_>>(), ["a", "b", "mask"]);
-        assert!(weights.contains("a") && !weights.contains("x.a"));
-        assert_eq!(weights.shape("mask"), Some(&[][..]));
-        weights.tensor("b", [1], &device()).unwrap();
-        let error = weights.finish(|name| name == "mask").unwrap_err();
-        assert!(matches!(&error, CheckpointError::Unused { names, .. } if names == &["a"]), "{error}");
-    }
-
-    #[test]
-    fn many_left_over_tensors_are_counted() {
-        let names = (0..10).map(|index| format!("t{index}")).collect();
-        let error = CheckpointError::Unused { path: "m".into(), names };
-        let list = "m: 10 tensors that the model does not have: t0, t1, t2, t3, t4, t5, t6, t7 and 2 more";
-        assert_eq!(error.to_string(), list);
-    }
-
-    #[test]
-    fn a_prefix_is_kept_where_two_names_would_meet() {
-        for name in ["a", "z"] {
-            let header = format!(
-                r#"{{"p.{name}": {{"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}},
-                    "{name}": {{"dtype": "F32", "shape": [2], "data_offsets": [4, 12]}}}}"#
-            );
-            let mut weights = open(&header, &[0; 12]).unwrap();
-            weights.strip_prefix("p.");
-            assert_eq!(weights.shape(name), Some(&[2][..]));
-            assert_eq!(weights.shape(&format!("p.{name}")), Some(&[1][..]));
-        }
-    }
-}
+mod tests;

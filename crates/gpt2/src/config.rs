@@ -2,6 +2,8 @@
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tailguard_checkpoint::{CONFIG_FILE, CheckpointError, ModelDir};
 
 use crate::error::Gpt2Error;
 use crate::model::Gpt2;
@@ -67,7 +69,36 @@ mod defaults {
     }
 }
 
+/// Keys that may hold a list of one.
+const TOKEN_IDS: [&str; 2] = ["bos_token_id", "eos_token_id"];
+
 impl Gpt2Config {
+    /// Reads the `config.json` of a directory. The ids of single tokens may stand in lists of one, and `n_positions` may be called
+    /// `n_ctx`, as old files do.
+    ///
+    /// # Errors
+    /// What is no JSON or lacks a size; [`Gpt2Error::Config`] for an id that is none, by its key.
+    pub fn read(dir: &ModelDir) -> Result<Self, Gpt2Error> {
+        let mut config: Map<String, Value> = dir.config()?;
+        for key in TOKEN_IDS {
+            let Some(value) = config.get_mut(key) else { continue };
+            if let Value::Array(ids) = value
+                && let [id] = ids.as_slice()
+            {
+                *value = id.clone();
+            }
+            let is_id = value.is_null() || value.as_u64().is_some_and(|id| u32::try_from(id).is_ok());
+            if !is_id {
+                return Err(Gpt2Error::Config { key, found: value.to_string(), expected: "the id of one token, or null" });
+            }
+        }
+        if let (Some(context), false) = (config.get("n_ctx").cloned(), config.contains_key("n_positions")) {
+            config.insert("n_positions".to_owned(), context);
+        }
+        serde_json::from_value(Value::Object(config))
+            .map_err(|source| CheckpointError::Json { path: dir.path().join(CONFIG_FILE), source }.into())
+    }
+
     /// A GPT-2 of the given sizes with a tied head and otherwise the published defaults.
     #[must_use]
     pub fn new(vocab_size: usize, n_positions: usize, n_embd: usize, n_layer: usize, n_head: usize) -> Self {
@@ -160,6 +191,28 @@ mod tests {
         let config: Gpt2Config = serde_json::from_str(json).unwrap();
         assert_eq!((config.n_positions, config.inner(), config.head_width()), (1024, 3072, 64));
         assert!(config.tie_word_embeddings && config.validate().is_ok());
+    }
+
+    #[test]
+    fn an_id_may_stand_in_a_list_of_one_and_else_the_key_is_named() {
+        let read = |more: &str| {
+            let home = tempfile::tempdir().unwrap();
+            let text = format!(r#"{{"vocab_size": 10, "n_embd": 4, "n_layer": 1, "n_head": 2, {more}}}"#);
+            std::fs::write(home.path().join(CONFIG_FILE), text).unwrap();
+            Gpt2Config::read(&ModelDir::open(home.path()).unwrap()).map_err(|error| error.to_string())
+        };
+        for (ids, expected) in [("[7]", Some(7)), ("7", Some(7)), ("null", None)] {
+            assert_eq!(read(&format!(r#""eos_token_id": {ids}"#)).unwrap().eos_token_id, expected, "{ids}");
+        }
+        for ids in ["-1", "[]", "[1, 2]", "\"7\"", "7.5", "4294967296"] {
+            let message = read(&format!(r#""bos_token_id": {ids}"#)).unwrap_err();
+            assert!(
+                message.contains("bos_token_id is ") && message.ends_with("expected the id of one token, or null"),
+                "{message}"
+            );
+        }
+        assert_eq!(read(r#""n_ctx": 8"#).unwrap().n_positions, 8);
+        assert_eq!(read(r#""n_ctx": 8, "n_positions": 9"#).unwrap().n_positions, 9);
     }
 
     #[test]

@@ -23,6 +23,13 @@ pub const VALUE_HEAD_FILE: &str = "value_head.safetensors";
 /// The prefix that Hugging Face puts before every name but the head's.
 const PREFIX: &str = "transformer.";
 
+/// The output head, where it is not the embedding.
+const HEAD: &str = "lm_head.weight";
+/// The embedding of the tokens.
+const EMBEDDING: &str = "wte.weight";
+/// The beginning of the names of a value head, TRL's or trlX's.
+const VALUE_HEAD: &str = "v_head.";
+
 /// Something that gives a tensor for a name and a shape.
 trait Source {
     fn tensor<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, Gpt2Error>;
@@ -77,8 +84,8 @@ struct KindOfModel {
 }
 
 impl Gpt2 {
-    /// Reads `config.json` and `model.safetensors` of a Hugging Face directory: f32, f16 or bf16, names with or without
-    /// `transformer.`, head tied or stored.
+    /// Reads `config.json` and the weights of a Hugging Face directory: f32, f16 or bf16, in one file or several, names with or without
+    /// `transformer.` and what trainers put before it, head tied or stored. A value head beside the model, as TRL stores it, is left.
     ///
     /// # Errors
     /// Missing, misshapen, unknown or non-finite tensors and settings that the model does not have, by name.
@@ -88,16 +95,24 @@ impl Gpt2 {
         if let Some(found) = model_type.filter(|found| found != MODEL_TYPE) {
             return Err(Gpt2Error::Architecture { path: dir.path().to_owned(), found });
         }
-        let config: Gpt2Config = dir.config()?;
+        let config = Gpt2Config::read(dir)?;
+        config.validate()?;
         let mut weights = dir.weights()?;
+        weights.strip_wrappers();
         weights.strip_prefix(PREFIX);
+        if config.tie_word_embeddings {
+            // of two tensors in one memory a file holds one, under either name
+            weights.rename(HEAD, EMBEDDING);
+        }
+        weights.require(tensors(&config))?;
         let mut source = Stored { weights, device };
         let model = Self::build(&config, &mut source, device)?;
         // old checkpoints carry the causal mask, and tied ones may carry a copy of the embedding as the head
         let unneeded = |name: &str| {
             name.ends_with(".attn.bias")
                 || name.ends_with(".attn.masked_bias")
-                || (config.tie_word_embeddings && name == "lm_head.weight")
+                || name.starts_with(VALUE_HEAD)
+                || (config.tie_word_embeddings && name == HEAD)
         };
         source.weights.finish(unneeded)?;
         Ok(model)
@@ -136,7 +151,7 @@ impl Gpt2 {
         let ln_f = layer_norm(source, "ln_f", config)?;
         let lm_head = match config.tie_word_embeddings {
             true => None,
-            false => Some(Param::from_tensor(source.tensor("lm_head.weight", [config.vocab_size, d])?)),
+            false => Some(Param::from_tensor(source.tensor(HEAD, [config.vocab_size, d])?)),
         };
         Ok(Self { wte, wpe, h, ln_f, lm_head, config: config.clone() })
     }
@@ -178,10 +193,37 @@ impl Gpt2 {
         weights.insert(format!("{PREFIX}ln_f.weight"), self.ln_f.weight.val());
         weights.insert(format!("{PREFIX}ln_f.bias"), self.ln_f.bias.val());
         if let Some(head) = &self.lm_head {
-            weights.insert("lm_head.weight", head.val());
+            weights.insert(HEAD, head.val());
         }
         Ok(weights.write(&dir.join("model.safetensors"))?)
     }
+}
+
+/// Names and shapes of all tensors, in the order of [`Gpt2::build`].
+fn tensors(config: &Gpt2Config) -> impl Iterator<Item = (String, Vec<usize>)> {
+    let (d, inner) = (config.n_embd, config.inner());
+    let whole = [(EMBEDDING, vec![config.vocab_size, d]), ("wpe.weight", vec![config.n_positions, d])];
+    let block = move |layer: usize| {
+        let parts = [
+            ("ln_1.weight", vec![d]),
+            ("ln_1.bias", vec![d]),
+            ("attn.c_attn.weight", vec![d, 3 * d]),
+            ("attn.c_attn.bias", vec![3 * d]),
+            ("attn.c_proj.weight", vec![d, d]),
+            ("attn.c_proj.bias", vec![d]),
+            ("ln_2.weight", vec![d]),
+            ("ln_2.bias", vec![d]),
+            ("mlp.c_fc.weight", vec![d, inner]),
+            ("mlp.c_fc.bias", vec![inner]),
+            ("mlp.c_proj.weight", vec![inner, d]),
+            ("mlp.c_proj.bias", vec![d]),
+        ];
+        parts.map(|(part, shape)| (format!("h.{layer}.{part}"), shape))
+    };
+    let head = (!config.tie_word_embeddings).then(|| (HEAD, vec![config.vocab_size, d]));
+    let last = [("ln_f.weight", vec![d]), ("ln_f.bias", vec![d])].into_iter().chain(head);
+    let named = |(name, shape): (&str, Vec<usize>)| (name.to_owned(), shape);
+    whole.into_iter().map(named).chain((0..config.n_layer).flat_map(block)).chain(last.map(named))
 }
 
 fn embedding(source: &mut impl Source, name: &str, rows: usize, width: usize, device: &Device) -> Result<Embedding, Gpt2Error> {
@@ -210,8 +252,8 @@ impl ValueHead {
     /// A missing or misshapen tensor, by name.
     pub fn load(path: &Path, hidden: usize, device: &Device) -> Result<Self, Gpt2Error> {
         let mut weights = Weights::open(path)?;
-        let weight = weights.tensor("v_head.summary.weight", [1, hidden], device)?;
-        let summary = Linear::new(weight.transpose(), weights.tensor("v_head.summary.bias", [1], device)?);
+        let weight = weights.transposed("v_head.summary.weight", [hidden, 1], device)?;
+        let summary = Linear::new(weight, weights.tensor("v_head.summary.bias", [1], device)?);
         weights.finish(|_| false)?;
         Ok(Self { summary })
     }

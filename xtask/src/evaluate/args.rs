@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 use tailguard_report::NewRunDir;
+use tailguard_reward::Label;
 
 use super::wide::MethodColumns;
 use crate::args::{PresetName, RunArgs};
+use crate::config::Side;
 use crate::failure::Failure;
 use crate::task::{self, Task};
 use crate::{interrupt, typed};
@@ -25,6 +27,7 @@ const TAIL_SHARE: f64 = 0.1;
 #[command(group(ArgGroup::new("scored").multiple(true).args(["score_column", "method", "reward"])))]
 #[command(group(ArgGroup::new("judged").multiple(true).args(["judge_column", "judge"])))]
 #[command(group(ArgGroup::new("networks").multiple(true).args(["model", "reward", "judge"])))]
+#[command(group(ArgGroup::new("scorers").multiple(true).args(["reward", "judge"])))]
 pub(crate) struct EvaluateArgs {
     /// Parquet, CSV or JSONL file of texts that any tool has generated, one row each
     #[arg(long, value_name = "FILE", value_parser = typed::path())]
@@ -118,12 +121,17 @@ pub(crate) struct JudgingArgs {
     /// Lower is better with the judge: take minus the scores of --judge-column or --judge
     #[arg(long, requires = "judged")]
     pub(crate) judge_negate: bool,
-    /// The label of --reward whose logit is the score [default: 1]
-    #[arg(long, value_name = "N", requires = "reward", conflicts_with = "score_column")]
-    pub(crate) label: Option<usize>,
-    /// The label of --judge whose logit is its score [default: 1]
-    #[arg(long, value_name = "N", requires = "judge", conflicts_with = "judge_column")]
-    pub(crate) judge_label: Option<usize>,
+    /// The label of --reward whose logit is the score, by number or by its name in id2label [default: the only one; of two the one
+    /// that the names speak for, as in POSITIVE and NEGATIVE, or 1]
+    #[arg(long, value_name = "LABEL", requires = "reward", conflicts_with = "score_column")]
+    pub(crate) label: Option<Label>,
+    /// The label of --judge whose logit is its score, likewise
+    #[arg(long, value_name = "LABEL", requires = "judge", conflicts_with = "judge_column")]
+    pub(crate) judge_label: Option<Label>,
+    /// Where --reward and --judge cut texts that are longer than they read: `left` keeps the response, `right` is transformers' way
+    /// [default: left]
+    #[arg(long, value_name = "SIDE", requires = "scorers")]
+    pub(crate) truncation_side: Option<Side>,
     /// Count lengths in tokens of this tokenizer.json, or of the one in this directory
     #[arg(long, value_name = "PATH", value_parser = typed::path())]
     pub(crate) tokenizer: Option<PathBuf>,

@@ -88,7 +88,11 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
     let few = notes::few(&all, &groups, evaluation.tail.as_ref())?;
     let negated = [("reward model", config.reward.negate), ("judge", config.judge.negate && dirs.judge.is_some())];
     let negated = negated.into_iter().filter(|(_, negate)| *negate).map(|(name, _)| name.to_owned()).collect();
-    let about = About { negated, ..about(&config.run.device, config.seed_list(), inputs.digests.clone(), places(&dirs)) };
+    let about = About {
+        negated,
+        scores: inputs.scores(),
+        ..about(&config.run.device, config.seed_list(), inputs.digests.clone(), places(&dirs))
+    };
     tell(&evaluation, all, &groups, few, out.map(|out| (out, about)))
 }
 

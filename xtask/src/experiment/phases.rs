@@ -76,7 +76,7 @@ pub(crate) fn reinforced(run: &Run, inputs: &Inputs, (method, seed): (Method, u6
     let rollout = Rollout {
         tokenizer: &inputs.tokenizer,
         reference: supervised,
-        reward: &*inputs.reward,
+        reward: &*inputs.reward.model,
         sampling: inputs.sampling,
         batch_size: run.config.sampling.batch_size,
     };
@@ -86,11 +86,16 @@ pub(crate) fn reinforced(run: &Run, inputs: &Inputs, (method, seed): (Method, u6
     let (state, mut record) = Record::open(run, (method, seed), || TrainingState::new(supervised, &config))?;
     let mut progress = Progress::new(config.iterations, format!("{}, seed {seed}", method.name()));
     progress.skip(state.iteration);
-    let mut stopped = false;
+    let (mut stopped, mut told_cut) = (false, false);
     let state = trainer.run(state, &mut |stats, state| {
         progress.iteration(&line(stats));
         if stats.kl < LEAST_KL {
             tracing::warn!("the KL estimate is {:.2} nats: sampling and scoring may not use the same distribution", stats.kl);
+        }
+        let cut = inputs.reward.cut_note(stats.cut, stats.episodes, "episodes").filter(|_| !told_cut);
+        if let Some(note) = cut {
+            tracing::warn!("{note}; the log has their number in every iteration");
+            told_cut = true;
         }
         record.note(&row(stats, method, seed))?;
         stopped = interrupt::requested() && state.iteration < config.iterations;
@@ -211,6 +216,7 @@ fn row(stats: &IterationStats, method: Method, seed: u64) -> LogRow {
         ("entropy", stats.entropy),
         ("length", stats.length),
         ("kept", stats.kept as f64),
+        ("cut", stats.cut as f64),
         ("value_correlation", stats.value_correlation),
         ("policy_loss", stats.update.policy_loss),
         ("value_loss", stats.update.value_loss),
