@@ -117,9 +117,12 @@ fn scored(model: &Model, words: &[&str]) -> Outcome {
     sample(&[&["--reward", model.0.path().to_str().unwrap()], words].concat())
 }
 
+/// What is done to a model, and its name.
+type Row = (&'static str, fn(&Model));
+
 #[test]
 fn the_same_gpt2_in_other_dress_writes_the_same_text() {
-    let rows: [(&str, fn(&Model)); 12] = [
+    let rows: [Row; 12] = [
         ("TRL's value head", |model| {
             model.tensors(|tensors| {
                 tensors.insert("v_head.summary.weight".to_owned(), zeros(&[1, 192]));
@@ -231,7 +234,7 @@ fn labelled(names: &[&str]) -> Model {
     let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
     model.tensors(|tensors| {
         let width = tensors["classifier.weight"].1[1];
-        let factor = |label: usize| if label % 2 == 0 { 1.0 } else { -1.0 } * (1 + label) as f32;
+        let factor = |label: usize| if label.is_multiple_of(2) { 1.0 } else { -1.0 } * (1 + label) as f32;
         let row: Vec<f32> = (0..width).map(|at| (at as f32).sin()).collect();
         let rows: Vec<f32> = (0..names.len()).flat_map(|label| row.iter().map(move |value| factor(label) * value)).collect();
         tensors.insert("classifier.weight".to_owned(), ("F32".to_owned(), vec![names.len(), width], bytes(&rows)));
@@ -290,7 +293,7 @@ fn what_is_no_classifier_to_load_is_named_with_the_way_out() {
 
 #[test]
 fn a_classifier_in_other_dress_gives_the_same_score() {
-    let rows: [(&str, fn(&Model)); 4] = [
+    let rows: [Row; 4] = [
         ("a head of pre-training", |model| {
             model.tensors(|tensors| tensors.extend([("vocab_projector.bias".to_owned(), zeros(&[9]))]))
         }),
