@@ -99,14 +99,7 @@ impl ModelDir {
     /// A file that is missing or no tokenizer, or a tokenizer with an id that is not below `vocab_size`.
     pub fn tokenizer(&self, vocab_size: usize) -> Result<Tokenizer, CheckpointError> {
         let path = self.tokenizer_path()?;
-        let bytes = fs::read(&path).map_err(CheckpointError::io(&path, "read"))?;
-        if foreign::is_lfs_pointer(&bytes) {
-            return Err(CheckpointError::LfsPointer { path });
-        }
-        let unusable = |source| CheckpointError::Tokenizer { path: path.clone(), source };
-        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(unusable)?;
-        tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(unusable)?;
+        let tokenizer = read_tokenizer(&path)?;
         // ids may have holes, so that their number says nothing
         let is_beyond = |id: u32| usize::try_from(id).map_or(true, |id| id >= vocab_size);
         let mut beyond: Vec<(String, u32)> = tokenizer.get_vocab(true).into_iter().filter(|(_, id)| is_beyond(*id)).collect();
@@ -139,6 +132,25 @@ impl ModelDir {
     }
 }
 
+/// Reads a `tokenizer.json` as one that neither cuts nor pads, whatever the file says.
+///
+/// # Errors
+/// A file that cannot be read, is no JSON, or is no tokenizer.
+pub fn read_tokenizer(path: &Path) -> Result<Tokenizer, CheckpointError> {
+    let bytes = fs::read(path).map_err(CheckpointError::io(path, "read"))?;
+    if foreign::is_lfs_pointer(&bytes) {
+        return Err(CheckpointError::LfsPointer { path: path.to_owned() });
+    }
+    // tokenizers panics over some files that are no JSON
+    let json = |source| CheckpointError::Json { path: path.to_owned(), source };
+    serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).map_err(json)?;
+    let unusable = |source| CheckpointError::Tokenizer { path: path.to_owned(), source };
+    let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(unusable)?;
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None).map_err(unusable)?;
+    Ok(tokenizer)
+}
+
 /// Writes a configuration as `config.json` in a directory, indented, with the keys in the order that serde gives them.
 ///
 /// # Errors
@@ -165,6 +177,27 @@ mod tests {
             let error = ModelDir::open(&path).unwrap_err().to_string();
             assert!(error.contains(path.to_str().unwrap()) && error.ends_with(found), "{error}");
         }
+    }
+
+    #[test]
+    fn a_tokenizer_that_is_cut_or_garbled_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join(TOKENIZER_FILE);
+        let sound =
+            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert/tokenizer.json")).unwrap();
+        fs::write(&path, &sound).unwrap();
+        assert!(read_tokenizer(&path).is_ok());
+        // what tokenizers itself panics over: an end and an escape in the middle of its decoder
+        let decoder = sound.find("\"decoder\"").unwrap();
+        let rest = decoder + sound[decoder..].find('}').unwrap();
+        for damaged in
+            [sound[..rest].to_owned() + "]", sound.replace("\"decoder\"", "\"dec\\u00zzoder\""), sound[..rest].to_owned()]
+        {
+            fs::write(&path, damaged).unwrap();
+            assert!(matches!(read_tokenizer(&path), Err(CheckpointError::Json { .. })));
+        }
+        fs::write(&path, "{}").unwrap();
+        assert!(matches!(read_tokenizer(&path), Err(CheckpointError::Tokenizer { .. })));
     }
 
     #[test]

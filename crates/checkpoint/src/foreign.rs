@@ -121,9 +121,12 @@ mod tests {
         (TOKENIZER_FILE, r#"{"version": "1.0", "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#);
     const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 548105171\n";
 
+    /// Files of a directory with their texts, and what must be said of them.
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
     #[test]
     fn what_is_there_instead_is_named_with_the_command_that_helps() {
-        let cases: [(&[(&str, &str)], &[&str]); 8] = [
+        let cases: [Case<'_>; 8] = [
             (
                 &[(ADAPTER, r#"{"base_model_name_or_path": "gpt2"}"#)],
                 &[

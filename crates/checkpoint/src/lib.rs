@@ -44,7 +44,7 @@ mod sums;
 mod weights;
 mod writer;
 
-pub use directory::{CONFIG_FILE, ModelDir, TOKENIZER_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE, write_config};
+pub use directory::{CONFIG_FILE, ModelDir, TOKENIZER_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE, read_tokenizer, write_config};
 pub use error::CheckpointError;
 pub use sums::{SUMS_FILE, Sums};
 pub use weights::Weights;

@@ -38,6 +38,9 @@ fn check_sizes(architecture: &Architecture, weights: &Weights) -> Result<(), Rew
     ] {
         parameters::expect_shape(weights, &architecture.names, path, &shape)?;
     }
+    if let Some(types) = architecture.sizes.token_types {
+        parameters::expect_shape(weights, &architecture.names, "encoder.token_type_embeddings.weight", &[types, width])?;
+    }
     // each has several tensors
     let most = weights.names().count();
     if layers > most {

@@ -73,7 +73,7 @@ fn misfit(dir: &ModelDir) -> CheckpointError {
 }
 
 /// Changes a directory's `config.json`.
-fn edit_config(dir: &ModelDir, edit: impl Fn(&mut serde_json::Map<String, Value>)) {
+fn edit_config(dir: &ModelDir, edit: impl FnOnce(&mut serde_json::Map<String, Value>)) {
     let mut config = dir.config().unwrap();
     edit(&mut config);
     fs::write(dir.path().join("config.json"), Value::Object(config).to_string()).unwrap();
@@ -445,13 +445,17 @@ fn weights_of_another_configuration_are_refused() {
 fn sizes_beyond_all_memory_are_refused_before_any_is_taken() {
     let keys = [("vocab_size", "dim"), ("vocab_size", "hidden_size"), ("vocab_size", "hidden_size")];
     for (model, (vocabulary, width)) in models().iter().zip(keys) {
-        for (key, layers) in [(vocabulary, false), ("max_position_embeddings", false), (width, false), ("layers", true)] {
+        for key in [vocabulary, "max_position_embeddings", width, "n_layers", "num_hidden_layers", "type_vocab_size"] {
             let home = tempfile::tempdir().unwrap();
             let dir = save(model, &home);
+            let mut is_there = false;
             edit_config(&dir, |config| {
-                let of_layers = if config.contains_key("n_layers") { "n_layers" } else { "num_hidden_layers" };
-                config.insert(if layers { of_layers } else { key }.to_owned(), json!(1_u64 << 40));
+                is_there = config.contains_key(key);
+                config.insert(key.to_owned(), json!(1_u64 << 40));
             });
+            if !is_there {
+                continue; // a key of another architecture
+            }
             let message = load(&dir).unwrap_err().to_string();
             assert!(message.contains("1099511627776"), "{key}: {message}");
         }

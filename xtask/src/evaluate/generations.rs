@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use rayon::prelude::*;
+use tailguard_checkpoint::read_tokenizer;
 use tailguard_data::{Generations, Scores, Texts};
 use tailguard_report::{About, EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit, ScoreAbout, one_line};
 use tailguard_reward::{Label, RewardError, ScoreSettings, ScoredText};
@@ -254,11 +255,7 @@ fn scored(
 /// A tokenizer that cuts and pads nothing.
 fn tokenizer(path: &Path) -> Result<Tokenizer> {
     let path = if path.is_dir() { path.join("tokenizer.json") } else { path.to_owned() };
-    let unusable = |error| anyhow!("{}: cannot read the tokenizer: {error}", path.display());
-    let mut tokenizer = Tokenizer::from_file(&path).map_err(unusable)?;
-    tokenizer.with_padding(None);
-    tokenizer.with_truncation(None).map_err(unusable)?;
-    Ok(tokenizer)
+    Ok(read_tokenizer(&path)?)
 }
 
 /// Tokens of each text, 0 for one that is not there.

@@ -353,6 +353,8 @@ fn sampling(config: &RunConfig, base: &Gpt2) -> Result<SamplingConfig> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use tailguard_data::{At, Origin};
 
     use super::*;

@@ -63,7 +63,7 @@ pub(super) fn run(folder: &Path, words: &[String], most_kib: u64) -> Result<End>
         }
         let elapsed = begun.elapsed();
         let is_run = elapsed > BEGUN && said()?.contains(BEGIN);
-        let computed_s = machine::cpu_seconds(child.id()).unwrap_or_else(|| elapsed.as_secs_f64());
+        let computed_s = machine::cpu_seconds(child.id()).unwrap_or(elapsed.as_secs_f64());
         if is_run || computed_s > LONGEST_S || elapsed > LONGEST_WAIT {
             child.kill()?;
             child.wait()?;

@@ -13,7 +13,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use tailguard_checkpoint::{ModelDir, TOKENIZER_FILE, WeightType};
+use tailguard_checkpoint::{ModelDir, TOKENIZER_FILE, WeightType, read_tokenizer};
 use tailguard_data::Record;
 use tailguard_files::{create_dirs, recover, write_dir, write_file};
 use tailguard_ppo::global_norm;
@@ -101,7 +101,7 @@ fn tokenizer(options: &ClassifierOptions) -> Result<Tokenizer> {
         let texts = options.train.iter().map(|record| record.text.as_str());
         write_file(&path, word_piece::train(texts, VOCABULARY)?.as_bytes())?;
     }
-    Tokenizer::from_file(&path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))
+    Ok(read_tokenizer(&path)?)
 }
 
 /// A review as token ids, without special tokens.

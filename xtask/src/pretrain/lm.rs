@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tailguard_checkpoint::{ModelDir, WeightType};
+use tailguard_checkpoint::{ModelDir, WeightType, read_tokenizer};
 use tailguard_files::{create_dirs, recover};
 use tailguard_gpt2::{Gpt2, Gpt2Config};
 use tailguard_ppo::{adam_w, load_state, next_token_step, save_state, validation_loss};
@@ -109,7 +109,7 @@ fn tokenizer(options: &LmOptions) -> Result<Tokenizer> {
         }
         return tokenizer::train(&options.train, options.vocab_size.unwrap_or(VOCABULARY), &path);
     }
-    let tokenizer = Tokenizer::from_file(&path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
+    let tokenizer = read_tokenizer(&path)?;
     let found = tokenizer.get_vocab_size(true);
     if let Some(asked) = options.vocab_size.filter(|asked| *asked != found) {
         let message = format!("--vocab-size {asked}: {} is there and has {found} entries", path.display());

@@ -86,8 +86,7 @@ pub(crate) fn run(options: &PromptOptions) -> Result<()> {
     create_dirs(&options.out)?;
     let dir = ModelDir::open(&options.policy)?;
     let model = Gpt2::load(&dir, &options.device)?;
-    let path = dir.tokenizer_path()?;
-    let tokenizer = Tokenizer::from_file(&path).map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
+    let tokenizer = dir.tokenizer(model.config().vocab_size)?;
     let end = model.config().eos_token_id.context("the model's config.json has no eos_token_id")?;
     let start = Prompt { ids: vec![end], text: String::new() };
     let sampling = SamplingConfig {
