@@ -78,7 +78,7 @@ fn corrupt_weights_are_refused() {
 fn a_missing_or_broken_tokenizer_is_named() {
     with_policy(|dir| fs::remove_file(dir.join("tokenizer.json")).unwrap()).refused(1, &["tokenizer.json", "missing"]);
     with_policy(|dir| fs::write(dir.join("tokenizer.json"), "{}").unwrap())
-        .refused(1, &["tokenizer.json", "cannot read the tokenizer"]);
+        .refused(1, &["tokenizer.json", "cannot be used as a tokenizer"]);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_tokenizer_of_another_model_is_refused() {
         tokenizer["added_tokens"].as_array_mut().unwrap().push(added);
         fs::write(&path, tokenizer.to_string()).unwrap();
     });
-    outcome.refused(1, &["tokenizer.json", "4097 tokens", "vocab_size is 4096"]);
+    outcome.refused(1, &["tokenizer.json", "a token beyond the model's vocabulary of 4096 embeddings", "\"<one more>\" (4096)"]);
 }
 
 #[test]

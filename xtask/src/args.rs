@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use tailguard_data::Half;
-use tailguard_reward::NgramUnit;
+use tailguard_reward::{Label, NgramUnit};
 
 use crate::bench::args::BenchCommand;
 use crate::evaluate::args::EvaluateArgs;
@@ -265,9 +265,10 @@ pub(crate) struct PromptsArgs {
     /// Directory of the scorer that tells good texts (above 0) from bad ones
     #[arg(long, value_name = "DIR")]
     pub(crate) reward: PathBuf,
-    /// The label whose logit is the score
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) label: usize,
+    /// The label whose logit is the score, by number or by its name in id2label [default: the only one; of two the one that the names
+    /// speak for, or 1]
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) label: Option<Label>,
     /// Take minus the logit, for a label of something bad
     #[arg(long)]
     pub(crate) negate: bool,

@@ -20,6 +20,7 @@ mod report;
 mod reproduce;
 mod run;
 mod sample;
+mod scorers;
 mod task;
 mod tidy;
 mod train;

@@ -121,7 +121,8 @@ impl Missing {
 }
 
 fn find(setting: &str, cache: Option<&Path>) -> Result<PathBuf, Missing> {
-    let is_model = |path: &Path| path.join("config.json").is_file();
+    // what is nearly a model is answered by the one who reads it, who knows what it is
+    let is_model = |path: &Path| ["config.json", "adapter_config.json"].iter().any(|name| path.join(name).is_file());
     match ModelPlace::parse(setting) {
         ModelPlace::Embedded(name) => found_at(datasets().join(name), is_model, &format!("{setting:?}")),
         ModelPlace::Directory(path) => found_at(path, is_model, &format!("{setting:?}")),

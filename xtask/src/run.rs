@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use burn::tensor::Device;
-use tailguard_report::{About, NewRunDir, Process, ReportError, RunDir};
+use tailguard_report::{About, NewRunDir, Process, ReportError, RunDir, ScoreAbout};
 
 use crate::args::{PresetName, RunArgs};
 use crate::bench::machine;
@@ -80,11 +80,11 @@ fn resumable(error: ReportError) -> anyhow::Error {
 }
 
 impl Prepared {
-    /// Begins the run, or goes on with it: from here on Ctrl-C stops it at a safe point. `inputs` are the names and digests of what it has read.
+    /// Begins the run, or goes on with it: from here on Ctrl-C stops it at a safe point. `inputs` are the names and digests of what it has read, `scores` what the scores of its scorers are.
     ///
     /// # Errors
     /// A directory that cannot be written, or a run that was begun with other models or texts.
-    pub(crate) fn open(self, inputs: BTreeMap<String, String>) -> Result<Run> {
+    pub(crate) fn open(self, inputs: BTreeMap<String, String>, scores: BTreeMap<String, ScoreAbout>) -> Result<Run> {
         let Self { config, device, dir, begun, .. } = self;
         interrupt::begun();
         let dir = match dir {
@@ -93,7 +93,7 @@ impl Prepared {
                 dir
             }
             Dir::New(dir) => {
-                let about = about(&config.run.device, config.seed_list(), inputs, BTreeMap::new());
+                let about = About { scores, ..about(&config.run.device, config.seed_list(), inputs, BTreeMap::new()) };
                 dir.begin(&config::to_toml(&config)?, &about)?
             }
         };
@@ -175,6 +175,7 @@ pub(crate) fn about(device: &str, seeds: Vec<u64>, inputs: BTreeMap<String, Stri
         device: device.to_owned(),
         seeds,
         inputs,
+        scores: BTreeMap::new(),
         places,
         command: env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
     }

@@ -10,14 +10,14 @@ use clap::Args;
 use tailguard_checkpoint::ModelDir;
 use tailguard_gpt2::Gpt2;
 use tailguard_report::harmless;
-use tailguard_reward::{RewardModel, ScoreSettings, longest_text};
-use tailguard_rollout::{DrawSeed, EndOfText, Prompt, SamplingConfig, TextStream, prompts, score_texts, scored_text, stream};
+use tailguard_reward::{Label, ScoreSettings, ScoredText};
+use tailguard_rollout::{DrawSeed, EndOfText, Prompt, SamplingConfig, TextStream, prompts, scored_text, stream};
 use tokenizers::Tokenizer;
 
 use crate::args::RunArgs;
 use crate::config::{self, ScorerSection};
-use crate::experiment::inputs::tokenizer;
 use crate::failure::{Failure, say};
+use crate::scorers::{self, Scorer};
 use crate::task::{self, Task};
 use crate::{device, models};
 
@@ -39,9 +39,10 @@ pub(crate) struct SampleArgs {
     /// Hugging Face directory of a classifier that scores what is written [default: that of the task, if there is one]
     #[arg(long, value_name = "DIR")]
     pub(crate) reward: Option<PathBuf>,
-    /// The label of the classifier whose logit is the score [default: 1, or that of the task]
-    #[arg(long, value_name = "N")]
-    pub(crate) label: Option<usize>,
+    /// The label of the classifier whose logit is the score, by number or by its name in id2label [default: that of the task; the only
+    /// one; of two the one that the names speak for, as in POSITIVE and NEGATIVE, or 1]
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) label: Option<Label>,
     /// Take minus the logit, for a label of something bad
     #[arg(long)]
     pub(crate) negate: bool,
@@ -108,7 +109,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
             }
             let response = write(writer, args, count)?;
             if let Some(reward) = &reward {
-                tell_score(&**reward, &writer.prompt, &response)?;
+                tell_score(reward, &writer.prompt, &response)?;
             }
         }
     }
@@ -148,7 +149,7 @@ fn prompt(typed: &str) -> Result<String> {
 fn writer(dir: &Path, name: &str, text: &str, args: &SampleArgs, device: &Device) -> Result<Writer> {
     let dir = ModelDir::open(dir)?;
     let model = Gpt2::load(&dir, device)?;
-    let tokenizer = tokenizer(&dir.tokenizer_path()?, model.config().vocab_size)?;
+    let tokenizer = dir.tokenizer(model.config().vocab_size)?;
     let limit = model.config().n_positions;
     // one token more than fits, to know of a longer prompt
     let prompt = prompts(&tokenizer, &[text.to_owned()], limit + 1)?.remove(0);
@@ -164,23 +165,18 @@ fn writer(dir: &Path, name: &str, text: &str, args: &SampleArgs, device: &Device
 }
 
 /// The classifier that was named, or else that of the task.
-fn scorer(args: &SampleArgs, of_task: Option<&ScorerSection>, device: &Device) -> Result<Option<Box<dyn RewardModel>>> {
-    let (setting, mut settings) = match (&args.reward, of_task) {
-        (Some(dir), _) => {
-            let settings = ScoreSettings { label: args.label.unwrap_or(1), negate: args.negate, ..ScoreSettings::default() };
-            (dir.display().to_string(), settings)
-        }
+fn scorer(args: &SampleArgs, of_task: Option<&ScorerSection>, device: &Device) -> Result<Option<Scorer>> {
+    let (setting, settings) = match (&args.reward, of_task) {
+        (Some(dir), _) => (dir.display().to_string(), ScoreSettings { negate: args.negate, ..ScoreSettings::default() }),
         (None, Some(section)) => {
-            let label = args.label.unwrap_or(section.label);
-            (section.dir.clone(), ScoreSettings { label, negate: section.negate != args.negate, ..ScoreSettings::default() })
+            let settings = scorers::settings(section);
+            (section.dir.clone(), ScoreSettings { negate: section.negate != args.negate, ..settings })
         }
         (None, None) => return Ok(None),
     };
-    let dir = ModelDir::open(models::directory(&setting, "--reward")?)?;
-    if let Some(longest) = longest_text(&dir)? {
-        settings.max_length = longest;
-    }
-    Ok(Some(tailguard_reward::load(&dir, settings, device)?))
+    let label = args.label.clone().unwrap_or(settings.label);
+    let dir = models::directory(&setting, "--reward")?;
+    Ok(Some(Scorer::load_longest("reward", &dir, ScoreSettings { label, ..settings }, device)?))
 }
 
 /// Writes prompt and continuation as it comes, and gives the continuation.
@@ -218,9 +214,9 @@ fn write(writer: &Writer, args: &SampleArgs, count: u64) -> Result<String> {
     Ok(told + &rest)
 }
 
-fn tell_score(reward: &dyn RewardModel, prompt: &Prompt, response: &str) -> Result<()> {
-    let scores = score_texts(reward, &[scored_text(prompt, response), prompt.text.clone()])?;
-    say(format_args!("score {:+.2} (the prompt alone {:+.2})", scores[0], scores[1]))?;
+fn tell_score(reward: &Scorer, prompt: &Prompt, response: &str) -> Result<()> {
+    let scores = reward.score(&[scored_text(prompt, response), ScoredText::whole(&prompt.text)], "texts")?;
+    say(format_args!("score {:+.2} (the prompt alone {:+.2}; {})", scores[0], scores[1], reward.about))?;
     Ok(())
 }
 

@@ -19,6 +19,8 @@ pub struct IterationStats {
     pub episodes: usize,
     /// Episodes that entered the update.
     pub kept: usize,
+    /// Episodes of which the reward model has read only a part.
+    pub cut: usize,
     /// Mean score of the reward model, raw logits.
     pub reward: f64,
     /// Sample standard deviation of the scores.
@@ -74,6 +76,7 @@ impl IterationStats {
             iterations: trainer.config.iterations,
             episodes: episodes.len(),
             kept: keep.len(),
+            cut: episodes.iter().filter(|episode| episode.cut).count(),
             reward: mean(scores.iter().copied()),
             reward_std: covariance(&scores, &scores).sqrt(),
             reward_tail: cvar(&scores, trainer.reported_level)?,

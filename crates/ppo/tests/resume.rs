@@ -55,6 +55,7 @@ fn episodes(iteration: usize) -> Vec<Episode> {
             response_ids: ids(length, 2),
             response: String::new(),
             score: (row as f32 - 1.5) * 0.7,
+            cut: false,
             ref_log_probs: log_probs.iter().map(|log_prob| log_prob - 0.05).collect(),
             log_probs,
             values: wave(0.3),

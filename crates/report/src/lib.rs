@@ -17,6 +17,7 @@
 //!     seeds: vec![1],
 //!     command: vec![],
 //!     inputs: [].into(),
+//!     scores: [].into(),
 //!     places: [].into(),
 //! };
 //! let run = NewRunDir::reserve(&path)?.begin("task = \"imdb\"\n", &about)?;
@@ -70,7 +71,7 @@ pub use processes::Process;
 pub use results::{Figure, Method, MethodResults, OtherTail, Results, Tail};
 pub use results_file::ResultsFile;
 pub use rows::{MetricRow, TextRow, read_metrics, read_texts};
-pub use run_dir::{About, NewRunDir, RunDir, Traces};
+pub use run_dir::{About, NewRunDir, RunDir, ScoreAbout, Traces};
 pub use table::{Style, cell, evaluation_table, number, percent, table};
 pub use tensorboard::EventLog;
 pub use terminal::{harmless, one_line};

@@ -1,6 +1,7 @@
 //! The directory of a run: the unit of resuming and of reporting.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,9 +34,30 @@ pub struct About {
     pub command: Vec<String>,
     /// What the run read, with a digest of each: models and texts that a resumed run must find as they were.
     pub inputs: BTreeMap<String, String>,
+    /// What the scores of each scorer are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scores: BTreeMap<String, ScoreAbout>,
     /// Where these were, as the command names them, if no `config.toml` says it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub places: BTreeMap<String, String>,
+}
+
+/// What a scorer's score is: the logit of a label, or minus it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScoreAbout {
+    /// The label's number.
+    pub label: usize,
+    /// Its name in the model's `id2label`.
+    pub name: String,
+    /// Whether the score is minus its logit.
+    pub negated: bool,
+}
+
+impl fmt::Display for ScoreAbout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { label, name, negated } = self;
+        write!(f, "{}the logit of label {label} ({name})", if *negated { "minus " } else { "" })
+    }
 }
 
 /// A directory that is reserved for a run and has no configuration yet. Dropped, it leaves nothing behind.

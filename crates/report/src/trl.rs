@@ -32,6 +32,7 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("kept", "risk/kept"),
     ("value_correlation", "risk/value_correlation"),
     ("skipped", "risk/skipped_minibatches"),
+    ("cut", "risk/cut_texts"),
     ("rollout_s", "time/tailguard/rollout"),
     ("generate_s", "time/tailguard/generate"),
     ("score_s", "time/tailguard/score"),

@@ -115,8 +115,8 @@ impl BertConfig {
             labels: self.id2label.clone(),
             head: Tensor::tanh,
             names: NAMES.to_vec(),
-            // Older versions of transformers stored the position numbers.
-            ignored: &["bert.embeddings.position_ids"],
+            // Older versions of transformers stored the position numbers; the head of pre-training may still be there.
+            ignored: &["bert.embeddings.position_ids", "cls."],
         }
     }
 }

@@ -6,29 +6,32 @@ use burn::tensor::{Device, Tensor, TensorData};
 use tailguard_checkpoint::ModelDir;
 use tailguard_kernels::side_by_side;
 
-use crate::RewardModel;
 use crate::architecture::Architecture;
 use crate::error::RewardError;
+use crate::label::{ChosenLabel, Label, choose};
 use crate::model::SequenceClassifier;
-use crate::text::TextEncoder;
+use crate::text::{ScoredText, TextEncoder, Tokens, TruncationSide};
+use crate::{RewardModel, Scored};
 
 /// How a classifier's logits become scores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScoreSettings {
     /// The label whose logit is the score.
-    pub label: usize,
+    pub label: Label,
     /// Whether the score is minus the logit, for labels of something bad.
     pub negate: bool,
     /// Longer texts are cut to this many tokens, special tokens included.
     pub max_length: usize,
+    /// Where they are cut.
+    pub truncation_side: TruncationSide,
     /// Tokens per batch, padding included; a single longer text is a batch of its own.
     pub batch_tokens: usize,
 }
 
 impl Default for ScoreSettings {
-    /// Label 1, which is the positive one of `lvwerra/distilbert-imdb`; 512 tokens; 4,096 tokens a batch.
+    /// The label that the model's own names speak for; 512 tokens, cut on the left; 4,096 tokens a batch.
     fn default() -> Self {
-        Self { label: 1, negate: false, max_length: 512, batch_tokens: 4096 }
+        Self { label: Label::Unnamed, negate: false, max_length: 512, truncation_side: TruncationSide::Left, batch_tokens: 4096 }
     }
 }
 
@@ -36,6 +39,7 @@ impl Default for ScoreSettings {
 pub struct Classifier {
     model: SequenceClassifier,
     text: TextEncoder,
+    label: ChosenLabel,
     settings: ScoreSettings,
     device: Device,
 }
@@ -47,13 +51,10 @@ impl Classifier {
     /// # Errors
     /// An unknown architecture, a file or tensor that is missing or damaged, or settings that do not suit the model.
     pub fn load(dir: &ModelDir, settings: ScoreSettings, device: &Device) -> Result<Self, RewardError> {
-        let model = SequenceClassifier::load(dir, device)?;
-        let Architecture { sizes, labels, .. } = model.architecture();
-        let (labels, positions) = (labels.len(), sizes.longest_text());
+        let Architecture { sizes, labels, .. } = Architecture::read(dir)?;
+        let positions = sizes.longest_text();
+        let label = choose(dir.path(), &labels, &settings.label)?;
         let setting = |key, found, expected| Err(RewardError::Setting { key, found, expected });
-        if settings.label >= labels {
-            return setting("label", settings.label, format!("less than the model's {labels} labels"));
-        }
         // Two tokens are the special ones around the text.
         if !(3..=positions).contains(&settings.max_length) {
             let expected = format!("at least 3 and at most the model's {positions} positions");
@@ -62,8 +63,15 @@ impl Classifier {
         if settings.batch_tokens == 0 {
             return setting("batch_tokens", 0, "at least 1".to_owned());
         }
-        let text = TextEncoder::load(dir.tokenizer_path()?, settings.max_length, sizes.vocabulary)?;
-        Ok(Self { model, text, settings, device: device.clone() })
+        let text = TextEncoder::load(dir, settings.max_length, settings.truncation_side, sizes.vocabulary)?;
+        // last, as it takes longest
+        let model = SequenceClassifier::load(dir, device)?;
+        Ok(Self { model, text, label, settings, device: device.clone() })
+    }
+
+    /// The label whose logit is the score.
+    pub fn label(&self) -> &ChosenLabel {
+        &self.label
     }
 
     /// The settings it was loaded with.
@@ -76,7 +84,11 @@ impl Classifier {
     /// # Errors
     /// Texts that the tokenizer refuses.
     pub fn encode(&self, texts: &[String]) -> Result<Vec<Vec<u32>>, RewardError> {
-        self.text.encode(texts)
+        Ok(self.tokens(texts)?.into_iter().map(|tokens| tokens.ids).collect())
+    }
+
+    fn tokens(&self, texts: &[String]) -> Result<Vec<Tokens>, RewardError> {
+        self.text.encode(texts.iter().map(String::as_str).collect())
     }
 
     /// The raw logits of every label, one row per text, in the order of the texts.
@@ -84,8 +96,12 @@ impl Classifier {
     /// # Errors
     /// Texts that the tokenizer refuses, or logits that are not finite.
     pub fn logits(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, RewardError> {
-        let ids = self.encode(texts)?;
-        if let Some(index) = ids.iter().position(Vec::is_empty) {
+        self.logits_of(&self.tokens(texts)?)
+    }
+
+    fn logits_of(&self, texts: &[Tokens]) -> Result<Vec<Vec<f32>>, RewardError> {
+        let ids: Vec<&[u32]> = texts.iter().map(|tokens| tokens.ids.as_slice()).collect();
+        if let Some(index) = ids.iter().position(|ids| ids.is_empty()) {
             return Err(RewardError::NoTokens { index });
         }
         let mut order: Vec<usize> = (0..ids.len()).collect();
@@ -93,7 +109,7 @@ impl Classifier {
         let lengths: Vec<usize> = order.iter().map(|&index| ids[index].len()).collect();
         let batches = batches(&lengths, self.settings.batch_tokens);
         let score = |batch: &Range<usize>| {
-            let rows: Vec<&[u32]> = order[batch.clone()].iter().map(|&index| ids[index].as_slice()).collect();
+            let rows: Vec<&[u32]> = order[batch.clone()].iter().map(|&index| ids[index]).collect();
             self.forward(&rows)
         };
         let scored: Vec<Vec<f32>> = side_by_side(&self.device, &batches, score).into_iter().collect::<Result<_, _>>()?;
@@ -126,12 +142,21 @@ impl Classifier {
         let logits = self.model.forward(input_ids, padding).into_data();
         logits.try_to_vec::<f32>().map_err(|error| RewardError::Device { reason: format!("{error:?}") })
     }
+
+    fn scores_of(&self, texts: &[Tokens]) -> Result<Vec<f32>, RewardError> {
+        let sign = if self.settings.negate { -1.0 } else { 1.0 };
+        Ok(self.logits_of(texts)?.iter().map(|row| sign * row[self.label.number]).collect())
+    }
 }
 
 impl RewardModel for Classifier {
     fn score(&self, texts: &[String]) -> Result<Vec<f32>, RewardError> {
-        let score = |row: &Vec<f32>| if self.settings.negate { -row[self.settings.label] } else { row[self.settings.label] };
-        Ok(self.logits(texts)?.iter().map(score).collect())
+        self.scores_of(&self.tokens(texts)?)
+    }
+
+    fn score_responses(&self, texts: &[ScoredText]) -> Result<Scored, RewardError> {
+        let tokens = self.text.encode_responses(texts)?;
+        Ok(Scored { scores: self.scores_of(&tokens)?, cut: tokens.iter().map(|tokens| tokens.cut).collect() })
     }
 }
 

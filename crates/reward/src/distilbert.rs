@@ -108,8 +108,8 @@ impl DistilBertConfig {
             labels: self.id2label.clone(),
             head: activation::relu,
             names: NAMES.to_vec(),
-            // Some versions of transformers stored the position numbers.
-            ignored: &["distilbert.embeddings.position_ids"],
+            // Some versions of transformers stored the position numbers; the head of pre-training may still be there.
+            ignored: &["distilbert.embeddings.position_ids", "vocab_transform.", "vocab_layer_norm.", "vocab_projector."],
         }
     }
 }

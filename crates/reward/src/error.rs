@@ -41,23 +41,34 @@ pub enum RewardError {
         /// What it may be.
         expected: String,
     },
-    /// A `tokenizer.json` that cannot be used.
-    #[error("{}: cannot be used as a tokenizer", path.display())]
-    Tokenizer {
-        /// The file.
+    /// A number or name that no label of the model has, or a name that several have.
+    #[error("{}: there is no label {found}, expected one of {labels}", path.display())]
+    UnknownLabel {
+        /// The model directory.
         path: PathBuf,
-        /// The tokenizer's reason.
-        source: tokenizers::Error,
+        /// What was asked for.
+        found: String,
+        /// The model's labels, with their names.
+        labels: String,
     },
-    /// A tokenizer that knows more tokens than the model.
-    #[error("{}: the tokenizer has {found} tokens, expected at most the model's vocab_size of {vocab_size}", path.display())]
-    Vocabulary {
-        /// The tokenizer's file.
+    /// A model with several labels, none of which was named.
+    #[error("{}: which label is the score must be said, by number or name, expected one of {labels}", path.display())]
+    UnnamedLabel {
+        /// The model directory.
         path: PathBuf,
-        /// Its number of tokens.
-        found: usize,
-        /// The model's number of embeddings.
-        vocab_size: usize,
+        /// The model's labels, with their names.
+        labels: String,
+    },
+    /// A prompt so long that the scorer would read nothing of the response.
+    #[error(
+        "text {index}: the prompt alone fills max_length = {max_length} tokens, so that nothing of the response is left; raise max_length, \
+         shorten prompts, or cut the beginning: truncation_side = \"left\""
+    )]
+    NothingOfResponse {
+        /// Index of the text.
+        index: usize,
+        /// The field of [`ScoreSettings`](crate::ScoreSettings).
+        max_length: usize,
     },
     /// Texts that the tokenizer refuses.
     #[error("the texts cannot be cut into tokens")]

@@ -6,8 +6,10 @@
 //! like `distilbert.rs` (what `config.json` says, and a table of names, for the shared encoder and head) and one line in
 //! `architecture.rs`.
 //!
-//! Texts are cut into tokens by the model's own `tokenizer.json`, sorted by length and scored in batches with little
+//! Which label, by number or name, is [`Label`]'s business. Texts are cut into tokens by the model's own `tokenizer.json`, sorted by length and scored in batches with little
 //! padding; the order of the scores is that of the texts, and a score does not depend on the other texts of its batch.
+//! A text longer than the model reads loses its beginning, or its end where [`TruncationSide`] says so; which texts these
+//! were is told by [`RewardModel::score_responses`].
 //!
 //! [`NgramModel`] is a scorer of another kind: a linear model over hashed n-grams, which learns in seconds, to judge what a
 //! classifier has rewarded. [`load`] reads either.
@@ -15,7 +17,7 @@
 //! ```
 //! use burn::tensor::Device;
 //! use tailguard_checkpoint::{ModelDir, WeightType};
-//! use tailguard_reward::{Classifier, DistilBertConfig, RewardModel, ScoreSettings};
+//! use tailguard_reward::{Classifier, DistilBertConfig, Label, RewardModel, ScoreSettings};
 //! # use tokenizers::{Tokenizer, models::wordlevel::WordLevel, pre_tokenizers::whitespace::Whitespace};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -32,7 +34,7 @@
 //! config.init(42, &device)?.save(path, WeightType::F32)?;
 //!
 //! // ... and read back as a reward: the logit of label 1.
-//! let settings = ScoreSettings { label: 1, max_length: 128, ..Default::default() };
+//! let settings = ScoreSettings { label: Label::Number(1), max_length: 128, ..Default::default() };
 //! let reward = Classifier::load(&ModelDir::open(path)?, settings, &device)?;
 //! let scores = reward.score(&["good film".to_owned(), "film".to_owned()])?;
 //! assert_eq!(scores.len(), 2);
@@ -50,6 +52,7 @@ mod classifier;
 mod distilbert;
 mod encoder;
 mod error;
+mod label;
 mod model;
 mod ngram;
 mod ngram_training;
@@ -62,10 +65,12 @@ pub use classifier::{Classifier, ScoreSettings};
 pub use distilbert::DistilBertConfig;
 pub use encoder::Activation;
 pub use error::RewardError;
+pub use label::{ChosenLabel, Label};
 pub use model::SequenceClassifier;
 pub use ngram::{NgramConfig, NgramModel, NgramUnit};
 pub use ngram_training::TrainSettings;
 pub use roberta::RobertaConfig;
+pub use text::{ScoredText, TruncationSide};
 
 /// Something that scores texts.
 pub trait RewardModel: Send + Sync {
@@ -74,6 +79,25 @@ pub trait RewardModel: Send + Sync {
     /// # Errors
     /// If the texts cannot be scored.
     fn score(&self, texts: &[String]) -> Result<Vec<f32>, RewardError>;
+
+    /// Scores prompts and their responses, and says which of them it could not read whole. Who reads texts of any length need not write
+    /// this.
+    ///
+    /// # Errors
+    /// If the texts cannot be scored, or nothing of a response would be read.
+    fn score_responses(&self, texts: &[ScoredText]) -> Result<Scored, RewardError> {
+        let whole: Vec<String> = texts.iter().map(|text| text.as_str().to_owned()).collect();
+        Ok(Scored { scores: self.score(&whole)?, cut: vec![false; texts.len()] })
+    }
+}
+
+/// Scores of texts, in their order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Scored {
+    /// One per text; higher is better.
+    pub scores: Vec<f32>,
+    /// Whether the text was too long, so that a part of it was not read.
+    pub cut: Vec<bool>,
 }
 
 /// Reads any scorer's directory: an [`NgramModel`] where `config.json` has the `model_type` "tailguard-ngram", a [`Classifier`]
@@ -99,6 +123,19 @@ pub fn longest_text(dir: &ModelDir) -> Result<Option<usize>, RewardError> {
         return Ok(None);
     }
     Ok(Some(architecture::Architecture::read(dir)?.sizes.longest_text()))
+}
+
+/// The label whose logit is the score of a directory's scorer.
+///
+/// # Errors
+/// A `config.json` that cannot be read, or is of an unknown architecture; a label that is not there, or that must be named.
+pub fn chosen_label(dir: &ModelDir, label: &Label) -> Result<ChosenLabel, RewardError> {
+    let labels = if model_type(dir)? == ngram::MODEL_TYPE {
+        dir.config::<NgramConfig>()?.id2label
+    } else {
+        architecture::Architecture::read(dir)?.labels
+    };
+    label::choose(dir.path(), &labels, label)
 }
 
 /// The `model_type` in `config.json`; empty if there is none.

@@ -6,11 +6,11 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
 use serde_json::json;
-use tailguard_checkpoint::{ModelDir, WEIGHTS_FILE, WeightType, WeightsWriter, write_config};
+use tailguard_checkpoint::{ModelDir, WEIGHTS_FILE, WeightType, Weights, WeightsWriter, write_config};
 use tailguard_kernels::Linear;
 
 use crate::architecture::Architecture;
-use crate::encoder::{Encoder, linear};
+use crate::encoder::{Encoder, Sizes, linear};
 use crate::error::RewardError;
 use crate::parameters;
 
@@ -25,6 +25,26 @@ pub struct SequenceClassifier {
     classifier: Linear,
     #[module(skip)]
     architecture: Architecture,
+}
+
+/// Holds the sizes of a configuration against the weights, before memory is taken for them.
+fn check_sizes(architecture: &Architecture, weights: &Weights) -> Result<(), RewardError> {
+    let Sizes { vocabulary, positions, layers, width, inner, .. } = architecture.sizes;
+    for (path, shape) in [
+        ("encoder.word_embeddings.weight", [vocabulary, width]),
+        ("encoder.position_embeddings.weight", [positions, width]),
+        ("encoder.layers.0.feed_forward.expand.weight", [inner, width]),
+        ("pooler.weight", [width, width]),
+    ] {
+        parameters::expect_shape(weights, &architecture.names, path, &shape)?;
+    }
+    // each has several tensors
+    let most = weights.names().count();
+    if layers > most {
+        let expected = format!("at most {most}, the number of tensors in {WEIGHTS_FILE}");
+        return Err(RewardError::Config { key: architecture.keys.layers, found: layers, expected });
+    }
+    Ok(())
 }
 
 impl SequenceClassifier {
@@ -52,6 +72,8 @@ impl SequenceClassifier {
         let architecture = Architecture::read(dir)?;
         let (names, ignored) = (architecture.names.clone(), architecture.ignored);
         let mut weights = dir.weights()?;
+        weights.strip_wrappers();
+        check_sizes(&architecture, &weights)?;
         let model = parameters::load(Self::zeros(architecture, device)?, &mut weights, &names, device)?;
         weights.finish(|name| ignored.iter().any(|beginning| name.starts_with(beginning)))?;
         Ok(model)

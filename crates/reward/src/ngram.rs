@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::{ModelDir, WEIGHTS_FILE, WeightType, WeightsWriter, write_config};
 
 use crate::error::RewardError;
+use crate::label::choose;
 use crate::{RewardModel, ScoreSettings, model_type};
 
 /// The `model_type` in `config.json`.
@@ -160,7 +161,7 @@ impl NgramModel {
     /// `settings.negate`; texts are read whole, as the other settings are about tokens.
     ///
     /// # Errors
-    /// Another `model_type`, settings that fit no model, a label other than 0 and 1; missing, misshapen, unknown or non-finite
+    /// Another `model_type`, settings that fit no model, a label that is neither 0 nor 1; missing, misshapen, unknown or non-finite
     /// tensors, by name.
     pub fn load(dir: &ModelDir, settings: &ScoreSettings) -> Result<Self, RewardError> {
         let found = model_type(dir)?;
@@ -169,10 +170,7 @@ impl NgramModel {
         }
         let config: NgramConfig = dir.config()?;
         config.validate()?;
-        if settings.label > 1 {
-            let expected = "less than the model's 2 labels".to_owned();
-            return Err(RewardError::Setting { key: "label", found: settings.label, expected });
-        }
+        let label = choose(dir.path(), &config.id2label, &settings.label)?;
         let mut weights = dir.weights()?;
         let mut read = |name, len| {
             let values = weights.tensor(name, [len], &Device::flex())?.into_data().try_to_vec::<f32>();
@@ -180,7 +178,7 @@ impl NgramModel {
         };
         let (weight, bias) = (read("weight", config.buckets)?, read("bias", 1)?[0]);
         weights.finish(|_| false)?;
-        let sign = if (settings.label == 1) == settings.negate { -1.0 } else { 1.0 };
+        let sign = if (label.number == 1) == settings.negate { -1.0 } else { 1.0 };
         Ok(Self { config, weight, bias, sign })
     }
 

@@ -55,11 +55,53 @@ fn rename(name: String, names: &[Rename]) -> String {
     names.iter().fold(name, |name, (ours, theirs)| name.replacen(ours, theirs, 1))
 }
 
+/// The checkpoint's name of a parameter, which may be the old one.
+fn stored_name(place: &Place, names: &[Rename], weights: &Weights) -> String {
+    let name = place.name(names);
+    let old = rename(name.clone(), OLD);
+    if weights.contains(&old) { old } else { name }
+}
+
+/// Holds the shape of a parameter that is to be made against the one in the checkpoint, where that has it.
+pub(crate) fn expect_shape(weights: &Weights, names: &[Rename], path: &str, shape: &[usize]) -> Result<(), CheckpointError> {
+    weights.expect_shape(&rename(path.to_owned(), names), shape)
+}
+
 /// Replaces every parameter by the checkpoint's tensor of its name.
 pub(crate) fn load<M: Module>(model: M, weights: &mut Weights, names: &[Rename], device: &Device) -> Result<M, CheckpointError> {
+    let mut lister = Lister { place: Place::default(), names, weights, found: Vec::new() };
+    model.visit(&mut lister);
+    let wanted = lister.found;
+    weights.require(wanted)?;
     let mut loader = Loader { place: Place::default(), names, weights, device, error: None };
     let model = model.map(&mut loader);
     loader.error.map_or(Ok(model), Err)
+}
+
+/// Lists the names and shapes that a checkpoint should have.
+struct Lister<'a> {
+    place: Place,
+    names: &'a [Rename],
+    weights: &'a Weights,
+    found: Vec<(String, Vec<usize>)>,
+}
+
+impl ModuleVisitor for Lister<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.place.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.place.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let mut shape = param.val().dims().to_vec();
+        if self.place.is_transposed(D) {
+            shape.reverse();
+        }
+        self.found.push((stored_name(&self.place, self.names, self.weights), shape));
+    }
 }
 
 struct Loader<'a> {
@@ -84,16 +126,16 @@ impl ModuleMapper for Loader<'_> {
         if self.error.is_some() {
             return param;
         }
-        let transposed = self.place.is_transposed(D);
-        let mut shape = param.val().dims();
-        if transposed {
-            shape.reverse();
-        }
-        let name = self.place.name(self.names);
-        let old = rename(name.clone(), OLD);
-        let name = if self.weights.contains(&old) { old } else { name };
-        match self.weights.tensor(&name, shape, self.device) {
-            Ok(tensor) if transposed => Param::from_tensor(tensor.swap_dims(0, 1)),
+        let shape = param.val().dims();
+        let name = stored_name(&self.place, self.names, self.weights);
+        let read = match (self.place.is_transposed(D), shape.as_slice()) {
+            // a view would be copied by every pass
+            (true, &[rows, width]) => {
+                self.weights.transposed(&name, [rows, width], self.device).map(|matrix| matrix.reshape(shape))
+            }
+            _ => self.weights.tensor(&name, shape, self.device),
+        };
+        match read {
             Ok(tensor) => Param::from_tensor(tensor),
             Err(error) => {
                 self.error = Some(error);

@@ -61,8 +61,9 @@ impl RobertaConfig {
             class: "RobertaForSequenceClassification",
             sizes: Sizes { numbering: Numbering::AfterPadding(self.0.pad_token_id), ..bert.sizes },
             names: [&bert.names, NAMES].concat(),
-            // Older versions of transformers stored the position numbers, and a pooler that nothing uses.
-            ignored: &["roberta.embeddings.position_ids", "roberta.pooler."],
+            // Older versions of transformers stored the position numbers, and a pooler that nothing uses; the head of pre-training may
+            // still be there.
+            ignored: &["roberta.embeddings.position_ids", "roberta.pooler.", "lm_head."],
             ..bert
         }
     }

@@ -1,36 +1,116 @@
-//! Texts into token ids, by the model's own tokenizer.
+//! Texts: what is scored, and its token ids by the model's own tokenizer.
 
-use std::path::PathBuf;
-
-use tokenizers::{Tokenizer, TruncationParams};
+use tailguard_checkpoint::ModelDir;
+use tokenizers::{Encoding, Tokenizer, TruncationDirection, TruncationParams};
 
 use crate::error::RewardError;
 
-/// A `tokenizer.json` with a length at which texts are cut.
+/// A prompt and the response to it, read as one text with nothing between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScoredText {
+    text: String,
+    /// Bytes of the prompt.
+    prompt: usize,
+}
+
+impl ScoredText {
+    /// A prompt and its response.
+    #[must_use]
+    pub fn new(prompt: &str, response: &str) -> Self {
+        Self { text: format!("{prompt}{response}"), prompt: prompt.len() }
+    }
+
+    /// A text without a prompt, or a prompt without a response.
+    #[must_use]
+    pub fn whole(text: impl Into<String>) -> Self {
+        Self { text: text.into(), prompt: 0 }
+    }
+
+    /// Prompt and response.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The response alone.
+    fn response(&self) -> &str {
+        self.text.get(self.prompt..).unwrap_or_default()
+    }
+}
+
+/// The side on which a text loses what is too long.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TruncationSide {
+    /// The beginning is cut off, so that the end of a response is always read.
+    #[default]
+    Left,
+    /// The end is cut off, as by default in transformers and TRL: of a response behind a long prompt nothing may be left.
+    Right,
+}
+
+/// The token ids of a text.
+pub(crate) struct Tokens {
+    pub(crate) ids: Vec<u32>,
+    /// Whether the text had more of them.
+    pub(crate) cut: bool,
+}
+
+impl From<Encoding> for Tokens {
+    fn from(encoding: Encoding) -> Self {
+        Self { ids: encoding.get_ids().to_vec(), cut: !encoding.get_overflowing().is_empty() }
+    }
+}
+
+/// A tokenizer with a length at which texts are cut.
 pub(crate) struct TextEncoder {
     tokenizer: Tokenizer,
+    max_length: usize,
+    side: TruncationSide,
 }
 
 impl TextEncoder {
-    /// Reads the file; texts are cut to `max_length` tokens, special tokens included. Padding is not its business, whatever
-    /// the file says.
-    pub(crate) fn load(path: PathBuf, max_length: usize, vocab_size: usize) -> Result<Self, RewardError> {
-        let unusable = |source| RewardError::Tokenizer { path: path.clone(), source };
-        let mut tokenizer = Tokenizer::from_file(&path).map_err(unusable)?;
-        let found = tokenizer.get_vocab_size(true);
-        if found > vocab_size {
-            return Err(RewardError::Vocabulary { path, found, vocab_size });
+    /// Reads `tokenizer.json`; texts are cut to `max_length` tokens, of which the special ones are never cut off.
+    pub(crate) fn load(dir: &ModelDir, max_length: usize, side: TruncationSide, vocab_size: usize) -> Result<Self, RewardError> {
+        let mut tokenizer = dir.tokenizer(vocab_size)?;
+        let special = tokenizer.encode("", true).map_err(|source| RewardError::Encode { source })?.len();
+        if max_length <= special {
+            let expected = format!("more than the {special} special tokens around a text");
+            return Err(RewardError::Setting { key: "max_length", found: max_length, expected });
         }
-        tokenizer.with_padding(None);
-        let truncation = TruncationParams { max_length, ..Default::default() };
-        tokenizer.with_truncation(Some(truncation)).map_err(unusable)?;
-        Ok(Self { tokenizer })
+        let direction = match side {
+            TruncationSide::Left => TruncationDirection::Left,
+            TruncationSide::Right => TruncationDirection::Right,
+        };
+        let truncation = TruncationParams { max_length, direction, ..Default::default() };
+        tokenizer.with_truncation(Some(truncation)).map_err(|source| RewardError::Encode { source })?;
+        Ok(Self { tokenizer, max_length, side })
     }
 
-    /// The ids of each text, with the special tokens that the tokenizer adds.
-    pub(crate) fn encode(&self, texts: &[String]) -> Result<Vec<Vec<u32>>, RewardError> {
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    /// The tokens of each text, with the special ones that the tokenizer adds.
+    pub(crate) fn encode(&self, texts: Vec<&str>) -> Result<Vec<Tokens>, RewardError> {
         let encodings = self.tokenizer.encode_batch_fast(texts, true).map_err(|source| RewardError::Encode { source })?;
-        Ok(encodings.iter().map(|encoding| encoding.get_ids().to_vec()).collect())
+        Ok(encodings.into_iter().map(Tokens::from).collect())
+    }
+
+    /// The tokens of prompts and responses.
+    ///
+    /// # Errors
+    /// A response of which nothing is left.
+    pub(crate) fn encode_responses(&self, texts: &[ScoredText]) -> Result<Vec<Tokens>, RewardError> {
+        let tokens = self.encode(texts.iter().map(ScoredText::as_str).collect())?;
+        if self.side == TruncationSide::Right {
+            for (index, (text, _)) in texts.iter().zip(&tokens).enumerate().filter(|(_, (_, tokens))| tokens.cut) {
+                if !text.response().trim().is_empty() && self.end(text.as_str())? <= text.prompt {
+                    return Err(RewardError::NothingOfResponse { index, max_length: self.max_length });
+                }
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// The byte behind the last token that is left of a text.
+    fn end(&self, text: &str) -> Result<usize, RewardError> {
+        let encoding = self.tokenizer.encode(text, true).map_err(|source| RewardError::Encode { source })?;
+        Ok(encoding.get_offsets().iter().map(|(_, end)| *end).max().unwrap_or(0))
     }
 }

@@ -11,8 +11,8 @@ use burn::tensor::Device;
 use serde_json::{Value, json};
 use tailguard_checkpoint::{CheckpointError, ModelDir, WeightType};
 use tailguard_reward::{
-    Activation, BertConfig, Classifier, DistilBertConfig, RewardError, RewardModel, RobertaConfig, ScoreSettings,
-    SequenceClassifier,
+    Activation, BertConfig, Classifier, DistilBertConfig, Label, RewardError, RewardModel, RobertaConfig, ScoreSettings,
+    SequenceClassifier, TruncationSide, chosen_label,
 };
 use tokenizers::Tokenizer;
 use tokenizers::models::wordlevel::WordLevel;
@@ -173,7 +173,7 @@ fn no_texts_have_no_scores() {
 #[test]
 fn long_texts_are_cut() {
     let home = tempfile::tempdir().unwrap();
-    let settings = ScoreSettings { max_length: 3, ..settings() };
+    let settings = ScoreSettings { max_length: 3, truncation_side: TruncationSide::Right, ..settings() };
     let classifier = Classifier::load(&model_dir(&home), settings, &Device::flex()).unwrap();
     let scores = classifier.score(&texts(&["good bad film", "good bad film good good"])).unwrap();
     assert!((scores[0] - scores[1]).abs() < 1e-6);
@@ -192,7 +192,6 @@ fn settings_must_suit_the_model() {
     let home = tempfile::tempdir().unwrap();
     let dir = model_dir(&home);
     let cases = [
-        (ScoreSettings { label: 2, ..settings() }, "label is 2, expected less than the model's 2 labels"),
         (
             ScoreSettings { max_length: 17, ..settings() },
             "max_length is 17, expected at least 3 and at most the model's 16 positions",
@@ -206,6 +205,39 @@ fn settings_must_suit_the_model() {
     for (settings, message) in cases {
         assert_eq!(refused(&dir, settings).to_string(), message);
     }
+    let message = refused(&dir, ScoreSettings { label: Label::Number(2), ..settings() }).to_string();
+    assert!(message.ends_with("there is no label 2, expected one of 0 (LABEL_0), 1 (LABEL_1)"), "{message}");
+}
+
+#[test]
+fn the_label_is_chosen_by_number_name_or_the_names_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = model_dir(&home);
+    edit_config(&dir, |config| {
+        config.insert("id2label".to_owned(), json!({ "0": "POSITIVE", "1": "NEGATIVE" }));
+    });
+    let score = |label: Label, negate| {
+        let classifier = Classifier::load(&dir, ScoreSettings { label, negate, ..settings() }, &Device::flex()).unwrap();
+        (classifier.label().clone(), classifier.score(&texts(&["good film"])).unwrap()[0].to_bits())
+    };
+    let (label, first) = score(Label::Number(0), false);
+    assert_eq!((label.number, label.name.as_str()), (0, "POSITIVE"));
+    let (second, minus) = (score(Label::Number(1), false).1, score(Label::Number(0), true).1);
+    assert!(first != second && f32::from_bits(minus).to_bits() == (-f32::from_bits(first)).to_bits());
+    assert_eq!(score(Label::Unnamed, false).1, first, "the affirmed one");
+    assert_eq!(score(Label::Name("negative".to_owned()), false).1, second);
+    assert_eq!(chosen_label(&dir, &Label::Unnamed).unwrap(), label);
+}
+
+#[test]
+fn the_only_label_is_the_score() {
+    let home = tempfile::tempdir().unwrap();
+    let labels = BTreeMap::from([(0, "LABEL_0".to_owned())]);
+    let dir = save(&BertConfig { id2label: labels, ..bert() }.init(7, &Device::flex()).unwrap(), &home);
+    write_tokenizer(dir.path(), &["[UNK]", "good", "bad", "film"]);
+    let classifier = Classifier::load(&dir, settings(), &Device::flex()).unwrap();
+    assert_eq!(classifier.label().number, 0);
+    assert_eq!(classifier.score(&texts(&["good film"])).unwrap().len(), 1);
 }
 
 #[test]
@@ -306,12 +338,16 @@ fn what_old_checkpoints_hold_besides_is_ignored() {
     let positions: Vec<u8> = (0..16_i64).flat_map(i64::to_le_bytes).collect();
     let square = [0; 4 * 8 * 8];
     let more: [&[Stored]; 3] = [
-        &[("distilbert.embeddings.position_ids", "I64", &[1, 16], &positions)],
-        &[("bert.embeddings.position_ids", "I64", &[1, 16], &positions)],
+        &[
+            ("distilbert.embeddings.position_ids", "I64", &[1, 16], &positions),
+            ("vocab_projector.bias", "F32", &[8], &square[..4 * 8]),
+        ],
+        &[("bert.embeddings.position_ids", "I64", &[1, 16], &positions), ("cls.predictions.bias", "F32", &[8], &square[..4 * 8])],
         &[
             ("roberta.embeddings.position_ids", "I64", &[1, 16], &positions),
             ("roberta.pooler.dense.weight", "F32", &[8, 8], &square),
             ("roberta.pooler.dense.bias", "F32", &[8], &square[..4 * 8]),
+            ("lm_head.bias", "F32", &[8], &square[..4 * 8]),
         ],
     ];
     for (model, more) in models().iter().zip(more) {
@@ -319,9 +355,9 @@ fn what_old_checkpoints_hold_besides_is_ignored() {
         let dir = save(model, &home);
         edit_weights(&dir, str::to_owned, more);
         load(&dir).unwrap();
-        edit_weights(&dir, str::to_owned, &[("lm_head.bias", "F32", &[1], &[0; 4])]);
+        edit_weights(&dir, str::to_owned, &[("score.bias", "F32", &[1], &[0; 4])]);
         let error = misfit(&dir);
-        assert!(matches!(&error, CheckpointError::Unused { names, .. } if names == &["lm_head.bias"]), "{error}");
+        assert!(matches!(&error, CheckpointError::Unused { names, .. } if names == &["score.bias"]), "{error}");
     }
 }
 
@@ -362,7 +398,7 @@ fn a_damaged_tokenizer_is_named() {
     let dir = model_dir(&home);
     fs::write(dir.path().join("tokenizer.json"), "{").unwrap();
     let error = refused(&dir, settings());
-    assert!(matches!(error, RewardError::Tokenizer { .. }), "{error}");
+    assert!(matches!(error, RewardError::Checkpoint(CheckpointError::Tokenizer { .. })), "{error}");
 }
 
 #[test]
@@ -371,7 +407,10 @@ fn a_tokenizer_of_another_model_is_refused() {
     let dir = model_dir(&home);
     write_tokenizer(dir.path(), &["[UNK]", "1", "2", "3", "4", "5", "6", "7", "8"]);
     let error = refused(&dir, settings());
-    assert!(matches!(error, RewardError::Vocabulary { found: 9, vocab_size: 8, .. }), "{error}");
+    assert!(
+        matches!(&error, RewardError::Checkpoint(CheckpointError::Vocabulary { tokens, vocab_size: 8, .. }) if tokens == &["\"8\" (8)"]),
+        "{error}"
+    );
 }
 
 #[test]
@@ -399,6 +438,23 @@ fn weights_of_another_configuration_are_refused() {
             matches!(&wider, CheckpointError::Shape { found, expected, .. } if found == &[12, 8] && expected == &[10, 8]),
             "{wider}"
         );
+    }
+}
+
+#[test]
+fn sizes_beyond_all_memory_are_refused_before_any_is_taken() {
+    let keys = [("vocab_size", "dim"), ("vocab_size", "hidden_size"), ("vocab_size", "hidden_size")];
+    for (model, (vocabulary, width)) in models().iter().zip(keys) {
+        for (key, layers) in [(vocabulary, false), ("max_position_embeddings", false), (width, false), ("layers", true)] {
+            let home = tempfile::tempdir().unwrap();
+            let dir = save(model, &home);
+            edit_config(&dir, |config| {
+                let of_layers = if config.contains_key("n_layers") { "n_layers" } else { "num_hidden_layers" };
+                config.insert(if layers { of_layers } else { key }.to_owned(), json!(1_u64 << 40));
+            });
+            let message = load(&dir).unwrap_err().to_string();
+            assert!(message.contains("1099511627776"), "{key}: {message}");
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 use burn::tensor::Device;
 use serde_json::Value;
 use tailguard_checkpoint::{ModelDir, WeightType};
-use tailguard_reward::{Classifier, RewardModel, ScoreSettings, SequenceClassifier};
+use tailguard_reward::{Classifier, Label, RewardModel, ScoreSettings, SequenceClassifier, TruncationSide};
 use tailguard_tests::{cases, close, count, counts, device_name, floats, golden, list, texts};
 
 /// Tolerance of the fixtures for logits.
@@ -39,7 +39,9 @@ fn classifier(model: &str, settings: ScoreSettings) -> Classifier {
 }
 
 fn settings(max_length: usize) -> ScoreSettings {
-    ScoreSettings { label: 0, max_length, ..Default::default() }
+    // as transformers cuts texts
+    let truncation_side = TruncationSide::Right;
+    ScoreSettings { label: Label::Number(0), max_length, truncation_side, ..Default::default() }
 }
 
 fn tokens_and_logits(model: &str) {
@@ -90,7 +92,8 @@ fn golden_labels_and_signs() {
         let rows: Vec<Vec<f64>> = list(&case["logits"]).iter().map(floats).collect();
         for label in 0..rows[0].len() {
             for negate in [false, true] {
-                let classifier = classifier(model, ScoreSettings { label, negate, ..settings(longest(model)) });
+                let classifier =
+                    classifier(model, ScoreSettings { label: Label::Number(label), negate, ..settings(longest(model)) });
                 let expected: Vec<f64> = rows.iter().map(|row| if negate { -row[label] } else { row[label] }).collect();
                 let what = format!("{model}, label {label}, negate {negate}");
                 close(&classifier.score(&texts).unwrap(), &expected, TOLERANCE, &what);

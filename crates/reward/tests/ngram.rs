@@ -9,7 +9,9 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor};
 use serde_json::{Value, json};
 use tailguard_checkpoint::{ModelDir, WeightType, WeightsWriter};
-use tailguard_reward::{NgramConfig, NgramModel, RewardError, RewardModel, ScoreSettings, TrainSettings, load};
+use tailguard_reward::{
+    Label, NgramConfig, NgramModel, RewardError, RewardModel, ScoreSettings, TrainSettings, chosen_label, load,
+};
 
 fn texts() -> Vec<String> {
     ["a fine film", "a dull film", "fine, fine music", "dull and awful", ""].map(str::to_owned).to_vec()
@@ -80,13 +82,14 @@ fn the_label_and_the_sign_are_honoured_by_load() {
     let (_home, dir) = saved(WeightType::F32);
     let logits = trained().score(&texts()).unwrap();
     for (label, negate, sign) in [(1, false, 1.0), (1, true, -1.0), (0, false, -1.0), (0, true, 1.0)] {
-        let settings = ScoreSettings { label, negate, ..Default::default() };
+        let settings = ScoreSettings { label: Label::Number(label), negate, ..Default::default() };
         let scores = load(&dir, settings, &Device::flex()).unwrap().score(&texts()).unwrap();
         assert_eq!(scores, logits.iter().map(|logit| sign * logit).collect::<Vec<_>>(), "{label}, {negate}");
     }
-    let third = ScoreSettings { label: 2, ..Default::default() };
+    let third = ScoreSettings { label: Label::Number(2), ..Default::default() };
     let error = load(&dir, third, &Device::flex()).map(|_| ()).unwrap_err();
-    assert_eq!(error.to_string(), "label is 2, expected less than the model's 2 labels");
+    assert!(error.to_string().ends_with("there is no label 2, expected one of 0 (LABEL_0), 1 (LABEL_1)"), "{error}");
+    assert_eq!(chosen_label(&dir, &Label::Unnamed).unwrap().number, 1);
 }
 
 #[test]

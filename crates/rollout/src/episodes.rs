@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 use tailguard_gpt2::{Gpt2, Policy};
-use tailguard_reward::RewardModel;
+use tailguard_reward::{RewardModel, Scored, ScoredText};
 use tokenizers::Tokenizer;
 
 use crate::config::SamplingConfig;
@@ -25,6 +25,8 @@ pub struct Episode {
     pub response: String,
     /// The reward model's score of prompt and response together.
     pub score: f32,
+    /// Whether the reward model has read only a part of them, as both together are longer than it reads.
+    pub cut: bool,
     /// Log-probabilities under the policy that sampled, in nats.
     pub log_probs: Vec<f32>,
     /// Log-probabilities under the reference, in nats.
@@ -84,8 +86,9 @@ impl Rollout<'_> {
         let generations = generate(&policy.gpt2, Some(&policy.value_head), prompts, &self.sampling, draws, self.batch_size)?;
         let generated = Instant::now();
         let responses = responses(self.tokenizer, &generations)?;
-        let texts: Vec<String> = prompts.iter().zip(&responses).map(|(prompt, response)| scored_text(prompt, response)).collect();
-        let scores = score_texts(self.reward, &texts)?;
+        let texts: Vec<ScoredText> =
+            prompts.iter().zip(&responses).map(|(prompt, response)| scored_text(prompt, response)).collect();
+        let Scored { scores, cut } = score_texts(self.reward, &texts)?;
         let scored = Instant::now();
         let sequences: Vec<Sequence<'_>> = prompts
             .iter()
@@ -99,13 +102,14 @@ impl Rollout<'_> {
             reference_s: scored.elapsed().as_secs_f64(),
         };
         let noted = generations.into_iter().zip(reference);
-        let judged = responses.into_iter().zip(scores);
+        let judged = responses.into_iter().zip(scores.into_iter().zip(cut));
         let rows = prompts.iter().zip(noted).zip(judged);
-        let episodes = rows.map(|((prompt, (generation, reference)), (response, score))| Episode {
+        let episodes = rows.map(|((prompt, (generation, reference)), (response, (score, cut)))| Episode {
             prompt: prompt.clone(),
             response_ids: generation.response_ids,
             response,
             score,
+            cut,
             log_probs: generation.log_probs,
             ref_log_probs: reference.log_probs,
             values: generation.values,
@@ -126,24 +130,31 @@ pub fn responses(tokenizer: &Tokenizer, generations: &[Generation]) -> Result<Ve
 
 /// What the reward model reads: the prompt's text and the response's, decoded apart.
 #[must_use]
-pub fn scored_text(prompt: &Prompt, response: &str) -> String {
-    format!("{}{response}", prompt.text)
+pub fn scored_text(prompt: &Prompt, response: &str) -> ScoredText {
+    ScoredText::new(&prompt.text, response)
 }
 
-/// Scores of texts, one finite number each.
+/// Scores larger than this, whatever their sign, are refused: sums of their squares are infinite in single precision.
+pub const LARGEST_SCORE: f32 = 1e15;
+
+/// Scores of texts, one finite number each, and which texts were cut.
 ///
 /// # Errors
-/// [`RolloutError::Reward`] if the model fails, [`RolloutError::ScoreCount`] if it gives more or fewer scores than it got
-/// texts, [`RolloutError::Score`] for NaN or infinity.
+/// [`RolloutError::Reward`] if the model fails or would read nothing of a response, [`RolloutError::ScoreCount`] if it gives more or fewer
+/// scores than it got texts, [`RolloutError::Score`] for NaN, infinity and what is larger than [`LARGEST_SCORE`].
 #[tracing::instrument(level = "debug", skip_all, fields(texts = texts.len()))]
-pub fn score_texts(reward: &dyn RewardModel, texts: &[String]) -> Result<Vec<f32>, RolloutError> {
-    let scores = reward.score(texts)?;
-    if scores.len() != texts.len() {
-        return Err(RolloutError::ScoreCount { expected: texts.len(), found: scores.len() });
+pub fn score_texts(reward: &dyn RewardModel, texts: &[ScoredText]) -> Result<Scored, RolloutError> {
+    let scored = reward.score_responses(texts)?;
+    for found in [scored.scores.len(), scored.cut.len()] {
+        if found != texts.len() {
+            return Err(RolloutError::ScoreCount { expected: texts.len(), found });
+        }
     }
-    match scores.iter().position(|score| !score.is_finite()) {
-        Some(row) => Err(RolloutError::Score { row, score: scores[row] }),
-        None => Ok(scores),
+    // not the opposite of `>`: NaN is refused, too
+    let is_fine = |score: &f32| score.abs() <= LARGEST_SCORE;
+    match scored.scores.iter().position(|score| !is_fine(score)) {
+        Some(row) => Err(RolloutError::Score { row, score: scored.scores[row] }),
+        None => Ok(scored),
     }
 }
 
@@ -202,6 +213,33 @@ mod tests {
         assert_eq!(rollout.collect(&policy, &[], SEED).unwrap().0, []);
     }
 
+    /// A reward that reads no more than so many bytes of a text.
+    struct ShortSighted(usize);
+
+    impl RewardModel for ShortSighted {
+        fn score(&self, texts: &[String]) -> Result<Vec<f32>, RewardError> {
+            Ok(lengths(texts))
+        }
+
+        fn score_responses(&self, texts: &[ScoredText]) -> Result<Scored, RewardError> {
+            let cut = texts.iter().map(|text| text.as_str().len() > self.0).collect();
+            Ok(Scored { scores: vec![0.0; texts.len()], cut })
+        }
+    }
+
+    #[test]
+    fn an_episode_tells_whether_all_of_it_was_scored() {
+        let (tokenizer, reference) = (tokenizer(), model(1));
+        let prompts = prompts(&tokenizer, &["so".to_owned(), "a movie that was not good at all".to_owned()], 20).unwrap();
+        let collect = |limit| {
+            let (reward, sampling) = (ShortSighted(limit), sampling(2));
+            let rollout = Rollout { tokenizer: &tokenizer, reference: &reference, reward: &reward, sampling, batch_size: 2 };
+            let (episodes, _) = rollout.collect(&policy(1), &prompts, SEED).unwrap();
+            episodes.iter().map(|episode| episode.cut).collect::<Vec<_>>()
+        };
+        assert_eq!((collect(0), collect(25), collect(1000)), (vec![true, true], vec![false, true], vec![false, false]));
+    }
+
     #[test]
     fn a_policy_equal_to_the_reference_has_no_divergence() {
         let (tokenizer, reference, policy) = (tokenizer(), model(1), policy(1));
@@ -229,11 +267,15 @@ mod tests {
 
     #[test]
     fn scores_of_wrong_number_or_without_a_value_are_refused() {
-        let texts = ["a".to_owned(), "b".to_owned()];
+        let texts = ["a", "b"].map(ScoredText::whole);
         let refused = |fake: fn(&[String]) -> Vec<f32>| score_texts(&Fake(fake), &texts).unwrap_err().to_string();
         assert_eq!(refused(|_| vec![1.0]), "the reward model gave 1 scores for 2 texts");
-        assert_eq!(refused(|_| vec![1.0, f32::NAN]), "the reward model scored text 1 with NaN, expected a finite number");
+        let message = "the reward model scored text 1 with NaN, expected a finite number between -1e15 and 1e15";
+        assert!(refused(|_| vec![1.0, f32::NAN]).starts_with(message));
         assert!(refused(|_| vec![f32::NEG_INFINITY, 0.0]).contains("text 0 with -inf"));
-        assert!(score_texts(&Fake(lengths), &[]).unwrap().is_empty());
+        let message = refused(|_| vec![0.0, -3.2e37]);
+        assert!(message.contains("text 1 with -3.2e37") && message.contains("scale its last layer"), "{message}");
+        assert_eq!(score_texts(&Fake(|_| vec![1e15, -1e15]), &texts).unwrap().scores, [1e15, -1e15]);
+        assert_eq!(score_texts(&Fake(lengths), &[]).unwrap(), Scored::default());
     }
 }

@@ -69,8 +69,11 @@ pub enum RolloutError {
         /// Number of scores.
         found: usize,
     },
-    /// The reward model gave NaN or infinity.
-    #[error("the reward model scored text {row} with {score}, expected a finite number")]
+    /// The reward model gave NaN, infinity, or a score too large to compute with.
+    #[error(
+        "the reward model scored text {row} with {score:?}, expected a finite number between -1e15 and 1e15: larger ones overflow in \
+         training, whatever the learning rate; scale its last layer"
+    )]
     Score {
         /// The text.
         row: usize,

@@ -44,7 +44,7 @@ mod weights;
 pub use config::{EndOfText, SamplingConfig};
 pub use draws::DrawSeed;
 pub use engine::{Generation, generate};
-pub use episodes::{Episode, Rollout, RolloutTimes, responses, score_texts, scored_text};
+pub use episodes::{Episode, LARGEST_SCORE, Rollout, RolloutTimes, responses, score_texts, scored_text};
 pub use error::RolloutError;
 pub use prompt::{Prompt, encode, prompts};
 pub use sampler::probabilities;

@@ -9,6 +9,8 @@ use toml::Value;
 pub(super) enum Kind {
     /// Any string.
     Text,
+    /// A label: a whole number that is not negative, or a string.
+    Label,
     /// `true` or `false`.
     Flag,
     /// A whole number of at least this.
@@ -73,6 +75,7 @@ impl fmt::Display for Kind {
         let quoted = |choices: &[&str]| choices.iter().map(|choice| format!("\"{choice}\"")).collect::<Vec<_>>().join(", ");
         match self {
             Self::Text => write!(f, "a string"),
+            Self::Label => write!(f, "the number or the name of a label"),
             Self::Flag => write!(f, "true or false"),
             Self::Count(least) => write!(f, "a whole number of at least {least}"),
             Self::CountOf(least, most) => write!(f, "a whole number of {least} to {most}"),
@@ -91,7 +94,8 @@ impl Kind {
     /// type or out of range.
     pub(super) fn admit(self, value: &Value) -> Option<Value> {
         let admitted = match (self, value) {
-            (Self::Text, Value::String(_)) | (Self::Flag, Value::Boolean(_)) => true,
+            (Self::Text | Self::Label, Value::String(_)) | (Self::Flag, Value::Boolean(_)) => true,
+            (Self::Label, Value::Integer(number)) => *number >= 0,
             (Self::Count(least), Value::Integer(count)) => *count >= least,
             (Self::CountOf(least, most), Value::Integer(count)) => (least..=most).contains(count),
             (Self::Number(interval), Value::Float(number)) => interval.contains(*number),
@@ -187,14 +191,16 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("data.prompt_tokens", Kind::Count(1)),
     ("policy.dir", Kind::Text),
     ("reward.dir", Kind::Text),
-    ("reward.label", Kind::Count(0)),
+    ("reward.label", Kind::Label),
     ("reward.negate", Kind::Flag),
     ("reward.max_length", Kind::Count(3)),
+    ("reward.truncation_side", Kind::Choice(&["left", "right"])),
     ("reward.batch_tokens", Kind::Count(1)),
     ("judge.dir", Kind::Text),
-    ("judge.label", Kind::Count(0)),
+    ("judge.label", Kind::Label),
     ("judge.negate", Kind::Flag),
     ("judge.max_length", Kind::Count(3)),
+    ("judge.truncation_side", Kind::Choice(&["left", "right"])),
     ("judge.batch_tokens", Kind::Count(1)),
     ("sampling.temperature", Kind::Number(NOT_TINY)),
     ("sampling.top_k", Kind::Count(0)),

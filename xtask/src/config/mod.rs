@@ -14,7 +14,7 @@ use tailguard_ppo::KlController;
 use toml::Value;
 
 pub(crate) use error::ConfigError;
-pub(crate) use sections::{DataPlace, EndToken, EvaluationSplit, GoodSide, RunConfig, ScorerSection};
+pub(crate) use sections::{DataPlace, EndToken, EvaluationSplit, GoodSide, RunConfig, ScorerSection, Side};
 
 use crate::args::{PresetName, RunArgs};
 use crate::task::{TASKS, Task};

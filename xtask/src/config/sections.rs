@@ -1,6 +1,7 @@
 //! The settings of a run, section by section. Ranges stand in `keys`, explanations in the presets.
 
-use serde::{Deserialize, Serialize};
+use clap::ValueEnum;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// All settings of a run: every key has a value, in its range.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,12 +99,34 @@ pub(crate) struct PolicySection {
 pub(crate) struct ScorerSection {
     /// See [`crate::models::ModelPlace`]. The judge may be empty: none.
     pub(crate) dir: String,
-    pub(crate) label: usize,
+    /// A number, or a name of the model's `id2label`; empty: the one that the names speak for.
+    #[serde(deserialize_with = "label")]
+    pub(crate) label: String,
     pub(crate) negate: bool,
     /// Tokens, the special ones included.
     pub(crate) max_length: usize,
+    /// Where longer texts are cut.
+    pub(crate) truncation_side: Side,
     /// Tokens of a batch, padding included.
     pub(crate) batch_tokens: usize,
+}
+
+/// Reads a label that may be written as a number.
+fn label<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    match toml::Value::deserialize(deserializer)? {
+        toml::Value::String(text) => Ok(text),
+        other => Ok(other.to_string()),
+    }
+}
+
+/// The side on which a text that is too long loses some of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Side {
+    /// The beginning: the end of a response is always read.
+    Left,
+    /// The end, as by default in transformers.
+    Right,
 }
 
 /// What the end token does in sampling.

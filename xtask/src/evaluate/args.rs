@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 use tailguard_report::NewRunDir;
+use tailguard_reward::Label;
 
 use crate::args::{PresetName, RunArgs};
+use crate::config::Side;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::task::{self, Task};
@@ -14,6 +16,7 @@ use crate::task::{self, Task};
 /// `evaluate`.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").required(true).args(["generations", "model"])))]
+#[command(group(ArgGroup::new("scorers").multiple(true).args(["reward", "judge"])))]
 pub(crate) struct EvaluateArgs {
     /// Parquet, CSV or JSONL file of texts that any tool has generated, one row each
     #[arg(long, value_name = "FILE")]
@@ -89,18 +92,23 @@ pub(crate) struct JudgingArgs {
     /// Compare every other method with this one, prompt by prompt
     #[arg(long, value_name = "METHOD")]
     pub(crate) baseline: Option<String>,
-    /// The label of --reward whose logit is the score [default: 1]
-    #[arg(long, value_name = "N", requires = "reward")]
-    pub(crate) label: Option<usize>,
+    /// The label of --reward whose logit is the score, by number or by its name in id2label [default: the only one; of two the one
+    /// that the names speak for, as in POSITIVE and NEGATIVE, or 1]
+    #[arg(long, value_name = "LABEL", requires = "reward")]
+    pub(crate) label: Option<Label>,
     /// Take minus the logit of --reward, for a label of something bad
     #[arg(long, requires = "reward")]
     pub(crate) negate: bool,
-    /// The label of --judge whose logit is its score [default: 1]
-    #[arg(long, value_name = "N", requires = "judge")]
-    pub(crate) judge_label: Option<usize>,
+    /// The label of --judge whose logit is its score, likewise
+    #[arg(long, value_name = "LABEL", requires = "judge")]
+    pub(crate) judge_label: Option<Label>,
     /// Take minus the logit of --judge
     #[arg(long, requires = "judge")]
     pub(crate) judge_negate: bool,
+    /// Where --reward and --judge cut texts that are longer than they read: `left` keeps the response, `right` is transformers' way
+    /// [default: left]
+    #[arg(long, value_name = "SIDE", requires = "scorers")]
+    pub(crate) truncation_side: Option<Side>,
     /// Count lengths in tokens of this tokenizer.json, or of the one in this directory
     #[arg(long, value_name = "PATH")]
     pub(crate) tokenizer: Option<PathBuf>,
@@ -164,7 +172,7 @@ impl EvaluateArgs {
         }
     }
 
-    fn of_generations(&self) -> [(&'static str, bool); 16] {
+    fn of_generations(&self) -> [(&'static str, bool); 17] {
         let (columns, judging) = (&self.columns, &self.judging);
         [
             ("--prompt-column", columns.prompt_column.is_some()),
@@ -180,6 +188,7 @@ impl EvaluateArgs {
             ("--negate", judging.negate),
             ("--judge-label", judging.judge_label.is_some()),
             ("--judge-negate", judging.judge_negate),
+            ("--truncation-side", judging.truncation_side.is_some()),
             ("--tokenizer", judging.tokenizer.is_some()),
             ("--curve", judging.curve),
             ("--buckets", judging.buckets.is_some()),

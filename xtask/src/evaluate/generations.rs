@@ -5,12 +5,10 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use burn::tensor::Device;
 use rayon::prelude::*;
-use tailguard_checkpoint::ModelDir;
 use tailguard_data::{Generations, Scores, Texts};
-use tailguard_report::{About, EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit, one_line};
-use tailguard_reward::{RewardModel, ScoreSettings, longest_text};
+use tailguard_report::{About, EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit, ScoreAbout, one_line};
+use tailguard_reward::{Label, RewardError, ScoreSettings, ScoredText};
 use tailguard_risk::{RiskLevel, quantile};
 use tailguard_rollout::{RolloutError, score_texts};
 use tokenizers::Tokenizer;
@@ -21,12 +19,16 @@ use super::figures::{Wanted, figures};
 use super::groups::{Group, groups, seeds};
 use super::reading::{Read, read};
 use super::{notes, tell};
+use crate::config::Side;
 use crate::experiment::digests;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::run::about;
+use crate::scorers::Scorer;
 use crate::{device, models};
 
+/// What scoring prompts alone is called.
+const PROMPTS: &str = "scoring prompts";
 /// Texts that a model scores between two lines of progress.
 const SCORED: usize = 4_096;
 
@@ -41,11 +43,18 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
     let device = device::select(&device_name)?;
     let out = args.reserve()?;
     let tokenizer = args.judging.tokenizer.as_deref().map(tokenizer).transpose()?;
-    let (asked, judging) = (&args.judging, |label, negate| ScoreSettings { label, negate, ..ScoreSettings::default() });
-    let scorer =
-        |dir: &Option<PathBuf>, flag, settings| dir.as_deref().map(|dir| scorer(dir, flag, settings, &device)).transpose();
-    let reward = scorer(&args.reward, "--reward", judging(asked.label.unwrap_or(1), asked.negate))?;
-    let judge = scorer(&args.judge, "--judge", judging(asked.judge_label.unwrap_or(1), asked.judge_negate))?;
+    let asked = &args.judging;
+    let scorer = |name: &'static str, dir: &Option<PathBuf>, label: &Option<Label>, negate| {
+        let (label, truncation_side) = (label.clone().unwrap_or_default(), asked.truncation_side.unwrap_or(Side::Left).into());
+        let settings = ScoreSettings { label, negate, truncation_side, ..ScoreSettings::default() };
+        let dir = dir.as_ref().map(|dir| models::directory(&dir.display().to_string(), &format!("--{name}"))).transpose()?;
+        dir.map(|dir| Scorer::load_longest(name, &dir, settings, &device)).transpose()
+    };
+    let reward = scorer("reward", &args.reward, &asked.label, asked.negate)?;
+    let judge = scorer("judge", &args.judge, &asked.judge_label, asked.judge_negate)?;
+    let named = [("reward model", reward.as_ref()), ("judge", judge.as_ref())];
+    let named = named.into_iter().filter_map(|(name, scorer)| Some((name.to_owned(), scorer?.about.clone())));
+    let scores: BTreeMap<String, ScoreAbout> = named.collect();
     let Read { mut texts, group_by, notes: mut said } = read(args, file)?;
     if texts.responses.len() == 1 {
         let message = format!("{} has one row, expected at least two: a single text has no spread", file.display());
@@ -60,15 +69,16 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
     if reward.is_some() || judge.is_some() {
         said.extend(notes::without_spaces(&texts));
     }
+    said.extend(scores.iter().map(|(name, about)| format!("{name}: the score is {about}")));
     if let Some(reward) = reward {
-        let whole = scored_whole(&*reward, "scoring", &texts)?;
+        let whole = scored_whole(&reward, "scoring", &texts, &mut said)?;
         if let (Some(prompts), None) = (&texts.prompts, &texts.prompt_scores) {
-            texts.prompt_scores = Some(scored_once(&*reward, prompts)?);
+            texts.prompt_scores = Some(scored_once(&reward, prompts, &mut said)?);
         }
         texts.scores = Some(whole);
     }
     if let Some(judge) = judge {
-        texts.judge = Some(scored_whole(&*judge, "judging", &texts)?);
+        texts.judge = Some(scored_whole(&judge, "judging", &texts, &mut said)?);
     }
     let lengths = tokenizer.as_ref().map(|tokenizer| lengths(tokenizer, &texts.responses)).transpose()?;
     let tail = tail(args, &texts, &groups, level)?;
@@ -87,7 +97,9 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
     if !comparisons.is_empty() || methods.values().any(|method| method.seeds == 1) {
         said.extend(notes::few(&texts, &groups, tail.as_ref())?);
     }
-    let out = out.map(|out| Ok::<_, anyhow::Error>((out, about_texts(args, file, &device_name, seeds(&groups))?))).transpose()?;
+    let out = out
+        .map(|out| Ok::<_, anyhow::Error>((out, about_texts(args, file, &device_name, seeds(&groups), scores)?)))
+        .transpose()?;
     let evaluation = Evaluation {
         kind: Kind::Evaluation,
         task: None,
@@ -107,7 +119,13 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
 }
 
 /// What `run.json` says: the file and the scorers, with their digests.
-fn about_texts(args: &EvaluateArgs, file: &Path, device: &str, seeds: Vec<u64>) -> Result<About> {
+fn about_texts(
+    args: &EvaluateArgs,
+    file: &Path,
+    device: &str,
+    seeds: Vec<u64>,
+    scores: BTreeMap<String, ScoreAbout>,
+) -> Result<About> {
     let texts = "generated texts".to_owned();
     let mut inputs = BTreeMap::from([(texts.clone(), digests::of_file(file)?)]);
     let mut places = BTreeMap::from([(texts, file.display().to_string())]);
@@ -118,7 +136,7 @@ fn about_texts(args: &EvaluateArgs, file: &Path, device: &str, seeds: Vec<u64>) 
             places.insert(name.to_owned(), place);
         }
     }
-    Ok(about(device, seeds, inputs, places))
+    Ok(About { scores, ..about(device, seeds, inputs, places) })
 }
 
 /// The figures of each method over its seeds.
@@ -167,29 +185,20 @@ fn prompts_in_tail(texts: &Generations, groups: &[Group], threshold: f64) -> Res
     Ok(if let [count] = counts[..] { Some(count) } else { None })
 }
 
-/// The scorer of a directory, which reads as much of a text as it can.
-fn scorer(dir: &Path, flag: &str, mut settings: ScoreSettings, device: &Device) -> Result<Box<dyn RewardModel>> {
-    let dir = ModelDir::open(models::directory(&dir.display().to_string(), flag)?)?;
-    if let Some(longest) = longest_text(&dir)? {
-        settings.max_length = longest;
-    }
-    Ok(tailguard_reward::load(&dir, settings, device)?)
-}
-
 /// Scores of prompt and response, or of the whole text; nothing for a row without a response.
-fn scored_whole(model: &dyn RewardModel, phase: &str, texts: &Generations) -> Result<Scores> {
+fn scored_whole(scorer: &Scorer, phase: &str, texts: &Generations, said: &mut Vec<String>) -> Result<Scores> {
     let rows: Vec<usize> = (0..texts.responses.len()).filter(|&row| texts.responses.get(row).is_some()).collect();
     let prompt = |row: usize| texts.prompts.as_ref().and_then(|prompts| prompts.get(row)).unwrap_or_default();
-    let whole = |row: usize| format!("{}{}", prompt(row), texts.responses.get(row).unwrap_or_default());
+    let whole = |row: usize| ScoredText::new(prompt(row), texts.responses.get(row).unwrap_or_default());
     let mut scores = vec![None; texts.responses.len()];
-    for (row, score) in rows.iter().zip(scored(model, phase, &rows, whole)?) {
+    for (row, score) in rows.iter().zip(scored(scorer, phase, &rows, whole, said)?) {
         scores[*row] = Some(score);
     }
     Ok(scores)
 }
 
 /// Scores of texts of which many are alike, as the prompts of several methods are.
-fn scored_once(model: &dyn RewardModel, texts: &Texts) -> Result<Scores> {
+fn scored_once(scorer: &Scorer, texts: &Texts, said: &mut Vec<String>) -> Result<Scores> {
     let (mut numbers, mut rows) = (HashMap::new(), Vec::new());
     for (row, text) in (0..texts.len()).filter_map(|row| Some((row, texts.get(row)?))) {
         numbers.entry(text).or_insert_with(|| {
@@ -197,26 +206,38 @@ fn scored_once(model: &dyn RewardModel, texts: &Texts) -> Result<Scores> {
             rows.len() - 1
         });
     }
-    let scores = scored(model, "scoring prompts", &rows, |row| texts.get(row).unwrap_or_default().to_owned())?;
+    let prompt = |row: usize| ScoredText::whole(texts.get(row).unwrap_or_default());
+    let scores = scored(scorer, PROMPTS, &rows, prompt, said)?;
     Ok((0..texts.len()).map(|row| Some(scores[*numbers.get(texts.get(row)?)?])).collect())
 }
 
-/// The score of the text of each of these rows; few of the texts are in memory together.
-fn scored(model: &dyn RewardModel, phase: &str, rows: &[usize], text: impl Fn(usize) -> String) -> Result<Vec<f64>> {
-    let mut scores = Vec::with_capacity(rows.len());
+/// The score of the text of each of these rows; few of the texts are in memory together. Texts that are cut are told of.
+fn scored(
+    scorer: &Scorer,
+    phase: &str,
+    rows: &[usize],
+    text: impl Fn(usize) -> ScoredText,
+    said: &mut Vec<String>,
+) -> Result<Vec<f64>> {
+    let (mut scores, mut cut) = (Vec::with_capacity(rows.len()), 0);
     let mut progress = Progress::new(rows.len().div_ceil(SCORED), phase);
     for rows in rows.chunks(SCORED) {
-        let chunk: Vec<String> = rows.iter().map(|&row| text(row)).collect();
-        let found = score_texts(model, &chunk).map_err(|error| match error {
-            RolloutError::Score { row, score } => {
-                anyhow!("row {}: {phase} gave {score}, expected a finite number", rows.get(row).map_or(0, |row| row + 1))
+        let chunk: Vec<ScoredText> = rows.iter().map(|&row| text(row)).collect();
+        let number = |row: usize| rows.get(row).map_or(0, |row| row + 1);
+        let found = score_texts(&*scorer.model, &chunk).map_err(|error| match &error {
+            RolloutError::Score { row, .. } | RolloutError::Reward(RewardError::NothingOfResponse { index: row, .. }) => {
+                let row = number(*row);
+                anyhow::Error::from(error).context(format!("row {row}: {phase} failed"))
             }
-            other => other.into(),
+            _ => error.into(),
         })?;
-        scores.extend(found.into_iter().map(f64::from));
+        cut += found.cut.iter().filter(|cut| **cut).count();
+        scores.extend(found.scores.into_iter().map(f64::from));
         progress.iteration(&format!("{} texts", rows.len()));
     }
     progress.finish();
+    let what = if phase == PROMPTS { "prompts" } else { "texts" };
+    said.extend(scorer.cut_note(cut, rows.len(), what));
     Ok(scores)
 }
 

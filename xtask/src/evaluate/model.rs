@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use tailguard_checkpoint::ModelDir;
 use tailguard_data::{Generations, Scores, Texts};
 use tailguard_gpt2::Gpt2;
-use tailguard_report::{EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit};
+use tailguard_report::{About, EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit};
 use tailguard_risk::RiskLevel;
 
 use super::args::EvaluateArgs;
@@ -79,7 +79,8 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
     let first = groups.first().filter(|_| groups.len() == 1).map(std::slice::from_ref).unwrap_or_default();
     let few = if first.is_empty() { None } else { notes::few(&all, first, evaluation.tail.as_ref())? };
     let places = BTreeMap::from([("policy".to_owned(), model.display().to_string())]);
-    let about = |out| (out, about(&config.run.device, config.seed_list(), inputs.digests.clone(), places));
+    let about = about(&config.run.device, config.seed_list(), inputs.digests.clone(), places);
+    let about = |out| (out, About { scores: inputs.scores(), ..about });
     tell(&evaluation, all, &groups, few.into_iter().collect(), out.map(about))
 }
 

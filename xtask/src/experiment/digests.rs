@@ -6,15 +6,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
-use tailguard_checkpoint::{CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE};
+use tailguard_checkpoint::ModelDir;
 use tailguard_data::Record;
 
 /// SHA-256 over the files of a model directory.
 pub(crate) fn of_model(dir: &Path) -> Result<String> {
     let mut digest = Sha256::new();
-    // a linear model has no tokenizer
-    for path in [CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE].map(|name| dir.join(name)).iter().filter(|path| path.is_file()) {
-        read(path, &mut digest).with_context(|| format!("cannot read {}", path.display()))?;
+    for path in ModelDir::open(dir)?.files()? {
+        read(&path, &mut digest).with_context(|| format!("cannot read {}", path.display()))?;
     }
     Ok(hex(digest))
 }

@@ -6,9 +6,8 @@ use tailguard_gpt2::{Gpt2, TokenDistribution};
 use tailguard_metrics::{Bootstrap, NumberedNGrams, Summary, at_or_below, clustered, duplicated, empty, perplexity, repeating};
 use tailguard_ppo::episode_kl;
 use tailguard_report::{Figure, Generation, Method, MethodResults, OtherTail, RunDir, write_generations};
-use tailguard_rollout::{
-    DrawSeed, Sequence, TokenScores, generate, log_probs_of, responses, score_texts, scored_text, token_nlls,
-};
+use tailguard_reward::ScoredText;
+use tailguard_rollout::{DrawSeed, Sequence, TokenScores, generate, log_probs_of, responses, scored_text, token_nlls};
 
 use super::inputs::Inputs;
 use crate::config::RunConfig;
@@ -90,9 +89,9 @@ pub(crate) fn sample(
     let draws = DrawSeed { seed, stream: EVALUATION };
     let generations = generate(model, None, &inputs.prompts, &inputs.sampling, draws, batch_size)?;
     let responses = responses(&inputs.tokenizer, &generations)?;
-    let texts: Vec<String> = inputs.prompts.iter().zip(&responses).map(|(prompt, text)| scored_text(prompt, text)).collect();
-    let rewards = score_texts(&*inputs.reward, &texts)?;
-    let judge = inputs.judge.as_ref().map(|judge| score_texts(&**judge, &texts)).transpose()?;
+    let texts: Vec<ScoredText> = inputs.prompts.iter().zip(&responses).map(|(prompt, text)| scored_text(prompt, text)).collect();
+    let rewards = inputs.reward.score(&texts, "evaluated texts")?;
+    let judge = inputs.judge.as_ref().map(|judge| judge.score(&texts, "evaluated texts")).transpose()?;
     let sequences: Vec<Sequence<'_>> = inputs
         .prompts
         .iter()

@@ -1,22 +1,24 @@
 //! What an experiment starts from: models, prompts, texts. The same for every seed.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result};
 use burn::tensor::Device;
 use tailguard_checkpoint::ModelDir;
 use tailguard_data::{Dataset, Good, GoodPercent, Layout, Lookup, Place, Record, Source, Split, at_least, duplicates, shuffled};
 use tailguard_gpt2::Gpt2;
-use tailguard_reward::{RewardModel, ScoreSettings};
-use tailguard_rollout::{EndOfText, Prompt, SamplingConfig, encode, prompts, score_texts};
+use tailguard_report::ScoreAbout;
+use tailguard_reward::ScoredText;
+use tailguard_rollout::{EndOfText, Prompt, SamplingConfig, encode, prompts};
 use tokenizers::Tokenizer;
 
 use super::digests::{of_model, of_texts};
-use crate::config::{DataPlace, EndToken, EvaluationSplit, GoodSide, RunConfig, ScorerSection};
+use crate::config::{DataPlace, EndToken, EvaluationSplit, GoodSide, RunConfig};
 use crate::failure::Failure;
 use crate::models::{ModelDirs, datasets};
 use crate::run::check_context;
+use crate::scorers::{Scorer, settings};
 
 /// Decides which prompts and texts are evaluated; the same whatever the run's seed is.
 const EVALUATION_ORDER: u64 = 0;
@@ -29,9 +31,9 @@ pub(crate) struct Inputs {
     /// Where the policy's tokenizer is, to go with our checkpoints.
     pub(crate) tokenizer_path: PathBuf,
     pub(crate) base: Gpt2,
-    pub(crate) reward: Box<dyn RewardModel>,
+    pub(crate) reward: Scorer,
     /// Takes no part in training; none if the settings name none.
-    pub(crate) judge: Option<Box<dyn RewardModel>>,
+    pub(crate) judge: Option<Scorer>,
     pub(crate) sampling: SamplingConfig,
     /// Prompts of PPO, both classes.
     pub(crate) train_prompts: Vec<Prompt>,
@@ -60,14 +62,10 @@ impl Inputs {
         let base = Gpt2::load(&dir, device)?;
         check_context(config, base.config().n_positions)?;
         let tokenizer_path = dir.tokenizer_path()?;
-        let tokenizer = tokenizer(&tokenizer_path, base.config().vocab_size)?;
-        let scorer = |path: &PathBuf, section: &ScorerSection| {
-            let ScorerSection { label, negate, max_length, batch_tokens, .. } = *section;
-            let settings = ScoreSettings { label, negate, max_length, batch_tokens };
-            Ok::<_, anyhow::Error>(tailguard_reward::load(&ModelDir::open(path)?, settings, device)?)
-        };
-        let reward = scorer(&models.reward, &config.reward)?;
-        let judge = models.judge.as_ref().map(|path| scorer(path, &config.judge)).transpose()?;
+        let tokenizer = dir.tokenizer(base.config().vocab_size)?;
+        let reward = Scorer::load("reward", &models.reward, settings(&config.reward), device)?;
+        let judge = |path: &PathBuf| Scorer::load("judge", path, settings(&config.judge), device);
+        let judge = models.judge.as_ref().map(judge).transpose()?;
         let Texts { train, evaluation, source } = texts(config)?;
 
         let mut digests = BTreeMap::from([
@@ -89,8 +87,7 @@ impl Inputs {
         let chosen: Vec<String> = order.iter().take(config.evaluation.prompts).map(|&row| evaluation[row].text.clone()).collect();
         let prompt_good = order.iter().take(config.evaluation.prompts).map(|&row| evaluation[row].label == 1).collect();
         let evaluation_prompts = prompts(&tokenizer, &chosen, config.data.prompt_tokens)?;
-        let prompt_texts: Vec<String> = evaluation_prompts.iter().map(|prompt| prompt.text.clone()).collect();
-        let prompt_scores = score_texts(&*reward, &prompt_texts)?;
+        let prompt_texts: Vec<ScoredText> = evaluation_prompts.iter().map(|prompt| ScoredText::whole(&prompt.text)).collect();
 
         let human = order.iter().map(|&row| &evaluation[row]).filter(good).take(config.evaluation.perplexity_texts);
         let human: Vec<String> =
@@ -100,6 +97,10 @@ impl Inputs {
 
         let train_texts: Vec<String> = train.into_iter().map(|record| record.text).collect();
         let train_prompts = prompts(&tokenizer, &train_texts, config.data.prompt_tokens)?;
+        for scorer in [Some(&reward), judge.as_ref()].into_iter().flatten() {
+            scorer.check_prompts(train_prompts.iter().chain(&evaluation_prompts))?;
+        }
+        let prompt_scores = reward.score(&prompt_texts, "evaluation prompts")?;
         let sampling = sampling(config, &base)?;
         let inputs = Self {
             tokenizer_path,
@@ -148,6 +149,9 @@ impl Inputs {
             self.prompts.len(),
             config.evaluation.tail_threshold
         );
+        for (name, about) in self.scores() {
+            tracing::info!("{name}: the score is {about}");
+        }
         if self.sampling.top_k > 0 || self.sampling.top_p < 1.0 {
             tracing::warn!(
                 "sampling.top_k and sampling.top_p cut what is drawn, while log-probabilities, KL and ratios are those of the uncut \
@@ -163,22 +167,17 @@ impl Inputs {
         }
     }
 
+    /// What the scores of the scorers are, by the names of the digests.
+    pub(crate) fn scores(&self) -> BTreeMap<String, ScoreAbout> {
+        let judge = self.judge.as_ref().map(|judge| ("judge".to_owned(), judge.about.clone()));
+        [("reward model".to_owned(), self.reward.about.clone())].into_iter().chain(judge).collect()
+    }
+
     /// The evaluation prompts in the tail.
     pub(crate) fn tail(&self, config: &RunConfig) -> Vec<usize> {
         let scores: Vec<f64> = self.prompt_scores.iter().map(|&score| f64::from(score)).collect();
         tailguard_metrics::at_or_below(&scores, config.evaluation.tail_threshold).unwrap_or_default()
     }
-}
-
-/// The policy's tokenizer, which cuts and pads nothing, whatever its file says, and knows no token that the policy does not.
-pub(crate) fn tokenizer(path: &Path, vocab_size: usize) -> Result<Tokenizer> {
-    let unusable = |error| anyhow!("{}: cannot read the tokenizer: {error}", path.display());
-    let mut tokenizer = Tokenizer::from_file(path).map_err(unusable)?;
-    let found = tokenizer.get_vocab_size(true);
-    ensure!(found <= vocab_size, "{}: {found} tokens, but the policy's vocab_size is {vocab_size}", path.display());
-    tokenizer.with_padding(None);
-    tokenizer.with_truncation(None).map_err(unusable)?;
-    Ok(tokenizer)
 }
 
 /// Refuses tables that are too small for the settings.

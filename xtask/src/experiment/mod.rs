@@ -24,7 +24,7 @@ use phases::Stop;
 pub(crate) fn run(prepared: Prepared) -> Result<()> {
     // the run begins only once there is nothing left that its settings could be refused for
     let inputs = Inputs::load(&prepared.config, &prepared.models, &prepared.device)?;
-    let run = &prepared.open(inputs.digests.clone())?;
+    let run = &prepared.open(inputs.digests.clone(), inputs.scores())?;
     for seed in run.config.seed_list() {
         if let Err(error) = one_seed(run, &inputs, seed) {
             run.note_costs()?;

@@ -73,7 +73,7 @@ pub(crate) fn reinforced(run: &Run, inputs: &Inputs, (method, seed): (Method, u6
     let rollout = Rollout {
         tokenizer: &inputs.tokenizer,
         reference: supervised,
-        reward: &*inputs.reward,
+        reward: &*inputs.reward.model,
         sampling: inputs.sampling,
         batch_size: run.config.sampling.batch_size,
     };
@@ -90,11 +90,16 @@ pub(crate) fn reinforced(run: &Run, inputs: &Inputs, (method, seed): (Method, u6
     let mut events = EventLog::begin(&run.dir.tensorboard_path(method, seed), &read_log(&log_path)?)?;
     let mut progress = Progress::new(config.iterations, format!("{}, seed {seed}", method.name()));
     progress.skip(state.iteration);
-    let mut stopped = false;
+    let (mut stopped, mut told_cut) = (false, false);
     let state = trainer.run(state, &mut |stats, state| {
         progress.iteration(&line(stats));
         if stats.kl < LEAST_KL {
             tracing::warn!("the KL estimate is {:.2} nats: sampling and scoring may not use the same distribution", stats.kl);
+        }
+        let cut = inputs.reward.cut_note(stats.cut, stats.episodes, "episodes").filter(|_| !told_cut);
+        if let Some(note) = cut {
+            tracing::warn!("{note}; the log has their number in every iteration");
+            told_cut = true;
         }
         let row = row(stats, method, seed);
         log.append(&row).and_then(|()| events.append(&row)).map_err(|error| PpoError::Observer(Box::new(error)))?;
@@ -200,6 +205,7 @@ fn row(stats: &IterationStats, method: Method, seed: u64) -> LogRow {
         ("entropy", stats.entropy),
         ("length", stats.length),
         ("kept", stats.kept as f64),
+        ("cut", stats.cut as f64),
         ("value_correlation", stats.value_correlation),
         ("policy_loss", stats.update.policy_loss),
         ("value_loss", stats.update.value_loss),

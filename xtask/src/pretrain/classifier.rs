@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::{ModelDir, TOKENIZER_FILE, WeightType, write_dir, write_file};
 use tailguard_data::Record;
-use tailguard_reward::{Activation, BertConfig, Classifier, DistilBertConfig, ScoreSettings, SequenceClassifier};
+use tailguard_reward::{Activation, BertConfig, Classifier, DistilBertConfig, ScoreSettings, SequenceClassifier, TruncationSide};
 use tokenizers::Tokenizer;
 use tracing::info;
 
@@ -332,7 +332,7 @@ fn write(model: &SequenceClassifier, tokenizer: &Tokenizer, out: &Path) -> Resul
 
 /// Share of the texts that the written classifier gets right from their first `length` tokens.
 fn accuracy(dir: &Path, records: &[Record], length: usize, device: &Device) -> Result<f64> {
-    let settings = ScoreSettings { max_length: length, ..Default::default() };
+    let settings = ScoreSettings { max_length: length, truncation_side: TruncationSide::Right, ..Default::default() };
     let classifier = Classifier::load(&ModelDir::open(dir)?, settings, device)?;
     let texts: Vec<String> = records.iter().map(|record| record.text.clone()).collect();
     let logits = classifier.logits(&texts)?;

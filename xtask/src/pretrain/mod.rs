@@ -115,7 +115,8 @@ fn judge_options(args: &JudgeArgs) -> Result<judge::JudgeOptions> {
 }
 
 fn prompt_options(args: &PromptsArgs, device: Device) -> Result<prompts::PromptOptions> {
-    let settings = ScoreSettings { label: args.label, negate: args.negate, ..ScoreSettings::default() };
+    let settings =
+        ScoreSettings { label: args.label.clone().unwrap_or_default(), negate: args.negate, ..ScoreSettings::default() };
     let mut forbidden = Vec::new();
     for path in &args.forbid {
         forbidden.extend(table::read_texts(path, &args.forbid_column)?);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tailguard_checkpoint::{ModelDir, write_file};
 use tailguard_data::text_hash;
 use tailguard_gpt2::Gpt2;
-use tailguard_reward::RewardModel;
+use tailguard_reward::{RewardModel, ScoredText};
 use tailguard_rollout::{DrawSeed, EndOfText, Prompt, SamplingConfig, generate, responses, score_texts};
 use tokenizers::Tokenizer;
 use tracing::info;
@@ -177,7 +177,8 @@ struct Tables {
 impl Tables {
     /// Gives every text to the split that its hash decides, in the class that its score decides.
     fn offer(&mut self, reward: &dyn RewardModel, texts: &[String]) -> Result<()> {
-        for (text, score) in texts.iter().zip(score_texts(reward, texts)?) {
+        let whole: Vec<ScoredText> = texts.iter().map(ScoredText::whole).collect();
+        for (text, score) in texts.iter().zip(score_texts(reward, &whole)?.scores) {
             let is_test = text_hash(text).is_multiple_of(EVALUATION_SHARE);
             if is_test { &mut self.test } else { &mut self.train }.offer(text, score > 0.0);
         }

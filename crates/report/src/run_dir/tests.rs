@@ -11,6 +11,7 @@ fn about() -> About {
         seeds: vec![1],
         command: vec![],
         inputs,
+        scores: [("judge".to_owned(), ScoreAbout { label: 1, name: "TOXIC".into(), negated: true })].into(),
         places: [].into(),
     }
 }
