@@ -249,13 +249,13 @@ const SIX: [&str; 6] = ["toxicity", "severe_toxicity", "obscene", "threat", "ins
 #[test]
 fn a_classifier_says_which_label_its_score_is() {
     let rows: [(&[&str], &[&str], &str); 7] = [
-        (&["LABEL_0"], &[], "the score is the logit of label 0 (LABEL_0)"),
-        (&["LABEL_0", "LABEL_1"], &[], "the score is the logit of label 1 (LABEL_1)"),
-        (&["POSITIVE", "NEGATIVE"], &[], "the score is the logit of label 0 (POSITIVE)"),
-        (&["neutral", "toxic"], &["--negate"], "the score is minus the logit of label 1 (toxic)"),
-        (&SIX, &["--label", "threat"], "the score is the logit of label 3 (threat)"),
-        (&SIX, &["--label", "3"], "the score is the logit of label 3 (threat)"),
-        (&SIX, &["--label", "Insult", "--negate"], "the score is minus the logit of label 4 (insult)"),
+        (&["LABEL_0"], &[], "the logit of label 0 (LABEL_0)"),
+        (&["LABEL_0", "LABEL_1"], &[], "the logit of label 1 (LABEL_1)"),
+        (&["POSITIVE", "NEGATIVE"], &[], "the logit of label 0 (POSITIVE)"),
+        (&["neutral", "toxic"], &["--negate"], "minus the logit of label 1 (toxic)"),
+        (&SIX, &["--label", "threat"], "the logit of label 3 (threat)"),
+        (&SIX, &["--label", "3"], "the logit of label 3 (threat)"),
+        (&SIX, &["--label", "Insult", "--negate"], "minus the logit of label 4 (insult)"),
     ];
     for (names, words, said) in rows {
         let outcome = scored(&labelled(names), words);

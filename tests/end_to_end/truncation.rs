@@ -26,8 +26,21 @@ fn evaluate(folder: &Path, words: &[&str]) -> Outcome {
     fs::write(folder.join("texts.jsonl"), rows.join("\n")).unwrap();
     run(
         folder,
-        &[&["evaluate", "--generations", "texts.jsonl", "--reward", &dataset("distilbert-reviews"), "--out", "out"], words]
-            .concat(),
+        &[
+            &[
+                "evaluate",
+                "--generations",
+                "texts.jsonl",
+                "--reward",
+                &dataset("distilbert-reviews"),
+                "--group-by",
+                "method",
+                "--out",
+                "out",
+            ],
+            words,
+        ]
+        .concat(),
     )
 }
 

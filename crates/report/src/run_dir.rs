@@ -63,7 +63,7 @@ pub struct ScoreAbout {
 impl fmt::Display for ScoreAbout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { label, name, negated } = self;
-        write!(f, "the score is {}the logit of label {label} ({name})", if *negated { "minus " } else { "" })
+        write!(f, "{}the logit of label {label} ({name})", if *negated { "minus " } else { "" })
     }
 }
 

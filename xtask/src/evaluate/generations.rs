@@ -73,7 +73,7 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
     let models = [("reward model", &args.reward, asked.negate), ("judge", &args.judge, asked.judge_negate)];
     negated.extend(models.iter().filter(|(_, dir, negate)| dir.is_some() && *negate).map(|(name, ..)| (*name).to_owned()));
     said.extend(notes::negated(&negated));
-    said.extend(scores.iter().map(|(name, about)| format!("{name}: {about}")));
+    said.extend(scores.iter().map(|(name, about)| format!("{name}: the score is {about}")));
     if let Some(reward) = reward {
         let whole = scored_whole(&reward, "scoring", &texts, &mut said)?;
         if let (Some(prompts), None) = (&texts.prompts, &texts.prompt_scores) {

@@ -164,7 +164,7 @@ impl Inputs {
             config.evaluation.tail_threshold
         );
         for (name, about) in self.scores() {
-            tracing::info!("{name}: {about}");
+            tracing::info!("{name}: the score is {about}");
         }
         if self.sampling.top_k > 0 || self.sampling.top_p < 1.0 {
             tracing::warn!(
