@@ -168,6 +168,11 @@ fn check_resumed(dir: &RunDir, inputs: &BTreeMap<String, String>) -> Result<()> 
         let message = format!("the run in {} was begun with other contents of: {}", dir.path().display(), others.join(", "));
         return Err(Failure::usage(message).hint("bring back what it was begun with, or begin a new run").into());
     }
+    if !begun.inputs.contains_key("settings") {
+        let message =
+            format!("the run in {} was begun by a version that kept no digests ({})", dir.path().display(), begun.version);
+        return Err(Failure::usage(message).hint("begin a new run").into());
+    }
     if begun.commit != commit() {
         let named = |commit: Option<String>| commit.unwrap_or_else(|| "a source without git".to_owned());
         tracing::warn!("the run was begun by {}, and goes on by {}", named(begun.commit), named(commit()));

@@ -39,7 +39,7 @@ pub enum Scale {
 /// # Interval
 /// Student's t with Satterthwaite's degrees of freedom (1946), in which prompts count as many as the kurtosis of their influences
 /// leaves of them: of CVaR, those in the tail. It is no narrower than what the prompts or the seeds alone would ask for, each by its own
-/// t: two seeds that happen to agree do not make a figure sure. The interval leans to the side where the influences have their
+/// t and for the share of its spread that the other has not seen as well: two seeds that happen to agree do not make a figure sure. The interval leans to the side where the influences have their
 /// long tail, by half of Hall's correction for skewness (On the removal of skewness by transformation, 1992): the whole would correct
 /// twice, as the degrees of freedom have fallen too. Of a [share](Scale::Share) it is Wilson's interval (1927) at the number of
 /// independent texts that would have the same standard error, or at the number of prompts where all texts are alike.
@@ -156,14 +156,12 @@ impl Spread {
 
     fn interval_of_share(&self, share: f64) -> [f64; 2] {
         let binomial = share * (1.0 - share);
-        let texts = match (self.variance > 0.0, binomial > 0.0) {
-            (true, true) => binomial / self.variance,
-            (false, true) => return [share, share],
-            (_, false) => self.prompts,
-        };
+        let texts = if self.variance > 0.0 && binomial > 0.0 { binomial / self.variance } else { self.prompts };
         let square = self.reach * self.reach / texts;
         let (centre, half) = (share + square / 2.0, (square * (binomial + square / 4.0)).sqrt());
-        [centre - half, centre + half].map(|end| (end / (1.0 + square)).clamp(0.0, 1.0))
+        let [low, high] = [centre - half, centre + half].map(|end| end / (1.0 + square));
+        // rounding may leave the share itself outside
+        [low.clamp(0.0, share), high.clamp(share, 1.0)]
     }
 }
 

@@ -75,7 +75,7 @@ pub enum PpoError {
     /// A score that training cannot work with: its square times that of a gradient is more than single precision holds.
     #[error(
         "the reward model scored episode {episode} of iteration {iteration} with {score:e}, expected at most {:e} in size: scale its scores",
-        crate::rewards::LARGEST_SCORE
+        tailguard_rollout::LARGEST_SCORE
     )]
     Score {
         /// Iteration of PPO, from 1.
@@ -162,6 +162,10 @@ impl PpoError {
     pub(crate) fn in_iteration(self, iteration: usize, config: &PpoConfig) -> Self {
         match self {
             Self::NotFinite { .. } | Self::Gradients { .. } => config.diverged(iteration, self.to_string()),
+            // whatever the learning rate
+            Self::Rollout(RolloutError::Score { row, score }) if score.is_finite() => {
+                Self::Score { iteration, episode: row, score }
+            }
             // before the first update it is the model that is damaged
             Self::Rollout(RolloutError::NotFinite { .. }) if iteration > 1 => config.diverged(iteration, self.to_string()),
             other => other,

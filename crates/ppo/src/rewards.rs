@@ -2,9 +2,6 @@
 
 use crate::error::{PpoError, finite, finite_setting, same_length};
 
-/// The largest score, in size, that training takes: losses and Adam's moments hold its square, and that times the square of a state.
-pub(crate) const LARGEST_SCORE: f32 = 1e15;
-
 /// Per-token rewards of one episode: `-kl_coef (log pi - log pi_ref)`, and the score on the last response token.
 ///
 /// # Shapes

@@ -15,7 +15,7 @@ use crate::config::PpoConfig;
 use crate::error::PpoError;
 use crate::kl::KlController;
 use crate::optimizer::adam;
-use crate::rewards::{LARGEST_SCORE, episode_return, shaped_rewards};
+use crate::rewards::{episode_return, shaped_rewards};
 use crate::self_check::{ratio_is_one, self_check};
 use crate::stats::IterationStats;
 use crate::update::{KeptBatch, Train, update};
@@ -91,7 +91,6 @@ impl Trainer<'_> {
             let named = |error: PpoError| error.in_iteration(iteration, self.config);
             let (episodes, times) =
                 self.rollout.collect(&policy.valid(), &prompts, draws).map_err(|error| named(error.into()))?;
-            check_scores(&episodes, iteration)?;
             if iteration == 1 {
                 self_check(&policy.valid(), self.rollout, &episodes, self.config)?;
             }
@@ -112,8 +111,8 @@ impl Trainer<'_> {
             if iteration == 1 {
                 ratio_is_one(updated.first_ratio_gap)?;
             }
-            let mut stats = IterationStats::new(iteration, self, &episodes, &returns, &keep, &kl, updated)?;
-            kl.update(stats.kl_kept)?;
+            let mut stats = IterationStats::new(iteration, self, &episodes, &returns, &keep, &kl, updated).map_err(named)?;
+            kl.update(stats.kl_kept).map_err(named)?;
             stats.rollout = times;
             stats.rollout_s = sampled.as_secs_f64();
             stats.update_s = begun.elapsed().as_secs_f64() - stats.rollout_s;
@@ -138,14 +137,6 @@ impl Trainer<'_> {
     /// Streams of an iteration's draws: one per episode, none of them used by another iteration.
     fn draws(&self, iteration: usize) -> DrawSeed {
         DrawSeed { seed: self.seed, stream: streams::EPISODES + (iteration * self.config.batch_size) as u64 }
-    }
-}
-
-/// Refuses scores that training cannot work with, whatever the learning rate.
-fn check_scores(episodes: &[Episode], iteration: usize) -> Result<(), PpoError> {
-    match episodes.iter().position(|episode| episode.score.abs() > LARGEST_SCORE) {
-        Some(episode) => Err(PpoError::Score { iteration, episode, score: episodes[episode].score }),
-        None => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::Device;
 use proptest::prelude::*;
+use tailguard_checkpoint::{SUMS_FILE, Sums};
 use tailguard_gpt2::{Gpt2Config, TokenDistribution};
 use tailguard_ppo::{KeptBatch, KlController, PpoError, Train, TrainingState, update};
 
@@ -121,6 +122,12 @@ fn the_state_of_another_model_is_refused() {
     assert!(matches!(state().load(Path::new("no/such/place")), Err(PpoError::State { .. })));
 }
 
+/// Makes the digests of a state those of its files as they are now.
+fn seal_again(state: &Path) {
+    fs::remove_file(state.join(SUMS_FILE)).unwrap();
+    Sums::seal(state).unwrap();
+}
+
 #[test]
 fn the_moments_of_another_model_are_refused_with_how_many_match() {
     let dir = tempfile::tempdir().unwrap();
@@ -129,6 +136,7 @@ fn the_moments_of_another_model_are_refused_with_how_many_match() {
     train(state(), 3).save(&path("ours")).unwrap();
     train(state(), 3).save(&path("other")).unwrap();
     fs::copy(path("other").join("optimizer.bpk"), path("ours").join("optimizer.bpk")).unwrap();
+    seal_again(&path("ours"));
     let Err(error) = state().load(&path("ours")) else { panic!("loaded") };
     assert!(matches!(error, PpoError::State { action: "read", .. }), "{error}");
     let parameters = weights(&state()).len();
@@ -154,6 +162,7 @@ fn a_coefficient_that_is_none_is_refused() {
     let path = dir.path().join("state");
     train(state(), 1).save(&path).unwrap();
     fs::write(path.join("progress.json"), r#"{"iteration": 1, "kl_coef": -0.5}"#).unwrap();
+    seal_again(&path);
     let Err(error) = state().load(&path) else { panic!("loaded") };
     assert!(error.to_string().contains("progress.json: training setting kl_coef is -0.5"), "{error}");
 }

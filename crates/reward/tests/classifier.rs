@@ -396,9 +396,15 @@ fn a_missing_tokenizer_is_named() {
 fn a_damaged_tokenizer_is_named() {
     let home = tempfile::tempdir().unwrap();
     let dir = model_dir(&home);
-    fs::write(dir.path().join("tokenizer.json"), "{").unwrap();
-    let error = refused(&dir, settings());
-    assert!(matches!(error, RewardError::Checkpoint(CheckpointError::Tokenizer { .. })), "{error}");
+    for (text, is_json) in [("{", false), ("{}", true)] {
+        fs::write(dir.path().join("tokenizer.json"), text).unwrap();
+        let error = refused(&dir, settings());
+        let RewardError::Checkpoint(error) = error else { panic!("{error}") };
+        assert!(
+            matches!((&error, is_json), (CheckpointError::Json { .. }, false) | (CheckpointError::Tokenizer { .. }, true)),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -67,7 +67,14 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
         comparisons::check(baseline, &groups, &texts, is_scored)?;
     }
     let can_be_compared = is_scored && texts.prompts.is_some();
-    let baseline = asked.baseline.as_ref().or(args.columns.method.first().filter(|_| can_be_compared).map(|method| &method.name));
+    // the first of a wide table, unless --group-by has parted it
+    let first = args
+        .columns
+        .method
+        .first()
+        .map(|method| &method.name)
+        .filter(|name| can_be_compared && groups.iter().any(|group| group.method == **name));
+    let baseline = asked.baseline.as_ref().or(first);
     said.extend(notes::without_prompts(args, &texts));
     said.extend(notes::seams(&texts, reward.is_some() || judge.is_some()));
     let models = [("reward model", &args.reward, asked.negate), ("judge", &args.judge, asked.judge_negate)];

@@ -75,6 +75,9 @@ pub(super) fn stacked(tables: Vec<(&str, Generations)>) -> Generations {
         if let Some(prompts) = &table.prompts {
             extend(all.prompts.get_or_insert_default(), prompts);
         }
+        // said of each reading of the same file
+        let notes: Vec<String> = table.notes.into_iter().filter(|note| !all.notes.contains(note)).collect();
+        all.notes.extend(notes);
         let scores =
             [(&mut all.scores, table.scores), (&mut all.prompt_scores, table.prompt_scores), (&mut all.judge, table.judge)];
         for (to, from) in scores {

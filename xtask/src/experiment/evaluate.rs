@@ -58,8 +58,7 @@ pub(crate) fn evaluate(
     Ok(())
 }
 
-/// Whether a policy was evaluated, and its files are as they were written. What an older version left lacks the measurements of single
-/// texts, and is made again.
+/// Whether a policy was evaluated, and its files are as they were written.
 ///
 /// # Errors
 /// Figures or texts that have changed.

@@ -202,11 +202,7 @@ fn located(error: RolloutError, records: &[&Record]) -> anyhow::Error {
             Some(origin) => anyhow!("{origin}: the text has no tokens, expected at least one for a prompt"),
             None => error.into(),
         },
-        RolloutError::Score { row, score } => match origin(*row) {
-            Some(origin) => anyhow!("{origin}: the reward model scored the prompt with {score}, expected a finite number"),
-            None => error.into(),
-        },
-        RolloutError::Tokenizer { row, .. } => {
+        RolloutError::Score { row, .. } | RolloutError::Tokenizer { row, .. } => {
             let place = origin(*row).map(ToString::to_string).unwrap_or_default();
             anyhow::Error::from(error).context(place)
         }
@@ -367,7 +363,7 @@ mod tests {
         let empty = message(RolloutError::EmptyPrompt { row: 1 });
         assert_eq!(empty, "train.csv, row 7: the text has no tokens, expected at least one for a prompt");
         let score = message(RolloutError::Score { row: 1, score: f32::NAN });
-        assert_eq!(score, "train.csv, row 7: the reward model scored the prompt with NaN, expected a finite number");
+        assert!(score.starts_with("train.csv, row 7: the reward model scored text 1 with NaN, expected a finite"), "{score}");
     }
 
     #[test]

@@ -77,10 +77,14 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
     }
 }
 
-/// Whether the system refused a file.
+/// Whether the system refused to write.
 fn is_of_files(error: &anyhow::Error) -> bool {
     let is_of_state = |error: &PpoError| matches!(error, PpoError::State { action: "write", .. });
-    error.chain().any(|cause| cause.is::<io::Error>() || cause.downcast_ref().is_some_and(is_of_state))
+    let is_of_disk = |error: &io::Error| {
+        use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull, WriteZero};
+        matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | PermissionDenied | WriteZero)
+    };
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(is_of_disk) || cause.downcast_ref().is_some_and(is_of_state))
 }
 
 /// Trains and evaluates the methods with one seed. RLHF or RA-RLHF may diverge, which is added to `diverged`.

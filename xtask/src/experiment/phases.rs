@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::module::Module;
 use tailguard_checkpoint::{CONFIG_FILE, ModelDir, SUMS_FILE, Sums, TOKENIZER_FILE, WEIGHTS_FILE, WeightType};
 use tailguard_files::{FileError, write_dir};
@@ -134,8 +134,15 @@ pub(crate) fn evaluated(run: &Run, inputs: &Inputs, (method, seed): (Method, u64
         return Err(Stop.into());
     }
     tracing::info!("evaluating {method}, seed {seed}");
-    evaluate(inputs, &run.config, &run.dir, (method, seed), model, reference).with_context(|| {
-        format!("the policy after its training cannot be evaluated (learning_rate = {})", run.config.ppo.learning_rate)
+    evaluate(inputs, &run.config, &run.dir, (method, seed), model, reference).map_err(|error| {
+        // the training came to its end, and left a policy that is of no use
+        let is_of_ppo = matches!(method, Method::Rlhf | Method::RaRlhf);
+        let rate = run.config.ppo.learning_rate;
+        if is_of_ppo && is_divergence(&error) {
+            error.context(format!("the policy after its training cannot be evaluated (learning_rate = {rate})"))
+        } else {
+            error.context(format!("evaluating {method}, seed {seed}"))
+        }
     })
 }
 

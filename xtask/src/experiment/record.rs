@@ -40,6 +40,7 @@ impl Record {
         let (log, resumed) = match open(state.iteration as u64) {
             Err(error @ ReportError::MissingIteration { .. }) => {
                 tracing::warn!("{error}; {method}, seed {seed}, begins anew");
+                remove_dir(&state_path)?;
                 state = fresh()?;
                 open(0)?
             }
@@ -65,9 +66,9 @@ impl Record {
     pub(super) fn save(&mut self, state: &TrainingState) -> Result<(), PpoError> {
         self.sync()?;
         write_dir(&self.state_path, |dir| {
-            // first, so that the digests of the state cover it
-            self.log.copy(&dir.join(LOG_COPY)).map_err(observed)?;
-            state.write_into(dir)
+            state.write_into(dir)?;
+            // beside the digests: rows that are lost cost this training, and not the run
+            self.log.copy(&dir.join(LOG_COPY)).map_err(observed)
         })
     }
 
