@@ -99,11 +99,13 @@ const EVERYTHING: &[&str] = &["--workspace", "--edges", "normal,build,dev"];
 
 /// Every crate of a tree of dependencies, with the features that it is built with.
 fn features(root: &Path, words: &[&str]) -> Result<BTreeSet<String>> {
-    let fixed = ["tree", "--offline", "--prefix", "none", "--no-dedupe", "--format", "{p} [{f}]"];
+    let fixed = ["tree", "--offline", "--prefix", "none", "--format", "{p} [{f}]"];
     let output =
         Command::new(env!("CARGO")).current_dir(root).args(fixed).args(words).output().context("cannot run cargo tree")?;
     ensure!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr).trim());
-    Ok(String::from_utf8(output.stdout).context("cargo tree writes no UTF-8")?.lines().map(str::to_owned).collect())
+    let tree = String::from_utf8(output.stdout).context("cargo tree writes no UTF-8")?;
+    // a star marks what stood in the tree before
+    Ok(tree.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect())
 }
 
 /// The program must not ask for features of a crate that the whole workspace has otherwise: the crate and all that depend on it, Burn and

@@ -81,8 +81,8 @@ pub(crate) fn run(prepared: Prepared) -> Result<()> {
 fn is_of_files(error: &anyhow::Error) -> bool {
     let is_of_state = |error: &PpoError| matches!(error, PpoError::State { action: "write", .. });
     let is_of_disk = |error: &io::Error| {
-        use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull, WriteZero};
-        matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | PermissionDenied | WriteZero)
+        use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull, WriteZero};
+        matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem | PermissionDenied | WriteZero)
     };
     error.chain().any(|cause| cause.downcast_ref().is_some_and(is_of_disk) || cause.downcast_ref().is_some_and(is_of_state))
 }

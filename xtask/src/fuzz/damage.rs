@@ -244,9 +244,16 @@ mod tests {
 
     #[test]
     fn damage_follows_the_seed_and_changes_nearly_always_something() {
-        let (one, lines) = (&b"{\"a\": 1, \"b\": [2, 3]}"[..], &b"{\"a\": 1, \"b\": [2, 3]}\n{\"a\": 4, \"b\": []}\n"[..]);
-        for form in [Form::Bytes, Form::Lines, Form::Json, Form::JsonLines, Form::Safetensors] {
-            let text = if matches!(form, Form::Json) { one } else { lines };
+        let (json, lines) = (&b"{\"a\": 1, \"b\": [2, 3]}"[..], &b"{\"a\": 1, \"b\": [2, 3]}\n{\"a\": 4, \"b\": []}\n"[..]);
+        let header = br#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+        let tensors = [&(header.len() as u64).to_le_bytes()[..], header, &[7; 8]].concat();
+        for (form, text) in [
+            (Form::Bytes, lines),
+            (Form::Lines, lines),
+            (Form::Json, json),
+            (Form::JsonLines, lines),
+            (Form::Safetensors, &tensors),
+        ] {
             let damaged = |case| damage(text, form, &mut rng(case));
             assert!((0..200).all(|case| damaged(case) == damaged(case)), "{form:?}");
             let changed = (0..200).filter(|&case| damaged(case) != text).count();
