@@ -187,7 +187,7 @@ fn sound(kind: &'static Kind, ground: &Path, folder: &Path) -> Result<Sound> {
         match end {
             End::Code(0) => return Ok(Sound { kind, ground: ground.to_owned(), files, kib, results: results? }),
             // too little memory, perhaps
-            End::Fault(_) if kib * 2 < TOO_MUCH_KIB => kib *= 2,
+            _ if kib * 2 < TOO_MUCH_KIB => kib *= 2,
             other => bail!("ended as {other:?}"),
         }
     }
