@@ -1,7 +1,7 @@
 //! The command line of `evaluate` as it is typed.
 //!
 //! Which flags go together is said where each is defined, to clap, so that one that would have nothing to do is refused: a test of
-//! [`crate::flags`] holds the whole table.
+//! `flags.rs` holds the whole table.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

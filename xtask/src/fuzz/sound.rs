@@ -77,7 +77,7 @@ pub(super) const KINDS: &[Kind] = &[
         name: "compare",
         words: "compare run run-2 --out page.html",
         damaged: FINISHED,
-        besides: &["run-2/results.json"],
+        besides: &["run-2"],
         ..KIND
     },
     Kind {
