@@ -73,13 +73,7 @@ pub(super) const KINDS: &[Kind] = &[
         ..KIND
     },
     Kind { name: "report", words: "report run", damaged: FINISHED, ..KIND },
-    Kind {
-        name: "compare",
-        words: "compare run run-2 --out page.html",
-        damaged: FINISHED,
-        besides: &["run-2"],
-        ..KIND
-    },
+    Kind { name: "compare", words: "compare run run-2 --out page.html", damaged: FINISHED, besides: &["run-2"], ..KIND },
     Kind {
         name: "resume",
         words: "train --out stopped --resume",
