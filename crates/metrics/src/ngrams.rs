@@ -53,10 +53,9 @@ impl NumberedNGrams {
     /// [`MetricsError::Unpaired`] unless there is a prompt for each text; [`MetricsError::OutOfRange`] for a number above 2^32 - 2.
     ///
     /// ```
-    /// # use tailguard_metrics::{NumberedNGrams, Scale, estimate};
-    /// let texts = ["a b c", "a b d", "e f g", "e f h"];
-    /// let se = |prompts| Ok(estimate(&[NumberedNGrams::new(&texts, 1)?.influences(prompts)?], Scale::Share)?.se);
-    /// assert!(se(&[0, 0, 1, 1])? > se(&[0, 1, 2, 3])?);
+    /// # use tailguard_metrics::NumberedNGrams;
+    /// let influences = NumberedNGrams::new(&["a b", "a b", "a c"], 1)?.influences(&[0, 0, 1])?; // two prompts
+    /// assert_eq!(influences.value(), 0.5); // a, b and c among six words
     /// # Ok::<(), tailguard_metrics::MetricsError>(())
     /// ```
     pub fn influences(&self, prompts: &[usize]) -> Result<Influences, MetricsError> {
