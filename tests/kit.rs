@@ -42,6 +42,16 @@ pub fn golden(relative: &str) -> PathBuf {
     path
 }
 
+/// Path of a table as another tool writes it, such as `field_case("ragged.jsonl")`; `tests/field_cases/README.md` says what each is.
+///
+/// # Panics
+/// If there is none of that name.
+pub fn field_case(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("field_cases").join(name);
+    assert!(path.exists(), "{} does not exist", path.display());
+    path
+}
+
 /// Name of the device on which the golden tests compute with tensors: what `TAILGUARD_DEVICE` says, else `flex`, the CPU.
 pub fn device_name() -> String {
     env::var("TAILGUARD_DEVICE").unwrap_or_else(|_| "flex".to_owned())

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use tailguard_report::{About, EvaluatedTail, Evaluation, Figure, ResultsFile};
-use tailguard_tests::golden;
+use tailguard_tests::field_case;
 
 use crate::program::{Outcome, run};
 
@@ -21,7 +21,7 @@ fn judged(folder: &Path, file: &str, words: &[&str]) -> (Evaluation, About, Outc
 }
 
 fn field(name: &str) -> String {
-    golden(&format!("field/{name}")).display().to_string()
+    field_case(name).display().to_string()
 }
 
 #[track_caller]

@@ -38,6 +38,8 @@ pub use error::DataError;
 pub use generations::{GenerationColumns, Generations, Scores, read_generations};
 pub use layout::{Good, GoodPercent, Layout, Words};
 pub use load::{Dataset, load};
-pub use record::{Half, Origin, Record, Split, at_least, duplicates, half, half_by_parity, require, shuffled, text_hash};
+pub use record::{
+    Half, Origin, Record, Split, at_least, duplicates, half, half_by_parity, require, shuffled, text_hash, without,
+};
 pub use source::{Lookup, Place, Source, hugging_face_cache};
 pub use texts::{Labels, Texts};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::cell::{At, Cell};
 use crate::error::DataError;
 use crate::layout::Layout;
-use crate::record::{Origin, Record, Split, require, shuffled};
+use crate::record::{Origin, Record, Split, require, shuffled, without};
 use crate::source::{Content, Files, Lookup, Source, find, tables};
 use crate::table::Table;
 
@@ -64,9 +64,18 @@ pub fn load(layout: &Layout, split: Split, lookup: &Lookup) -> Result<Dataset, D
     let source = Source { place, paths };
     require(&format!("texts with a score in {source}"), records.len(), 1)?;
     if is_whole {
-        let all = records.len();
-        records = part(records, split);
-        let held_out = if split == Split::Test { records.len() } else { all - records.len() };
+        let (all, test) = (records.len(), part(records.clone(), Split::Test));
+        let held_out = test.len();
+        records = match split {
+            Split::Test => test,
+            Split::Train => {
+                let (train, copies) = without(part(records, split), &test);
+                if copies > 0 {
+                    tracing::warn!("{copies} training texts are left out, of which a copy is held out: {source}");
+                }
+                train
+            }
+        };
         tracing::info!(
             "{held_out} of {all} texts are held out, one in {HELD_OUT} of each class, the same in every run: {source}"
         );

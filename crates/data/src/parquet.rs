@@ -3,6 +3,7 @@
 
 use std::io::{Cursor, Read, SeekFrom};
 use std::path::Path;
+use std::thread;
 
 use polars_arrow::array::{
     Array, BinaryViewArray, BooleanArray, FixedSizeListArray, ListArray, PrimitiveArray, StructArray, Utf8ViewArray,
@@ -162,13 +163,28 @@ impl<'a> Parquet<'a> {
             BasicDecompressor::new(pages, Vec::new())
         });
         let types = leaves.iter().map(|leaf| &leaf.descriptor().descriptor.primitive_type).collect();
-        let arrays = column_iter_to_arrays(decoders.collect(), types, wanted.field.clone(), Some(filter));
+        let (decoders, field) = (decoders.collect(), wanted.field.clone());
+        let arrays =
+            sheltered(|| column_iter_to_arrays(decoders, types, field, Some(filter))).map_err(|panic| damaged(&panic))?;
         let (arrays, _) = arrays.map_err(|error| damaged(&first_line(&error)))?;
         if arrays.iter().map(|array| array.len()).sum::<usize>() != count {
             return Err(damaged("it has fewer rows than the file says"));
         }
         Ok(Rows { arrays, array: 0, row: 0 })
     }
+}
+
+/// Runs a decoder on a thread of its own, whose panic is an error: polars panics over some damaged files. A program may keep threads of
+/// this name from printing theirs.
+fn sheltered<T: Send>(decode: impl FnOnce() -> T + Send) -> Result<T, String> {
+    let outcome = thread::scope(|scope| {
+        let reader = thread::Builder::new().name("parquet".to_owned()).spawn_scoped(scope, decode);
+        reader.map(|reader| reader.join()).map_err(|error| error.to_string())
+    });
+    outcome?.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_else(|| "it is damaged".to_owned())
+    })
 }
 
 /// Those leaves of a column that are read, if the file has the column's leaves.
@@ -351,4 +367,15 @@ fn column_unreadable(path: &Path, wanted: &Wanted, reason: &str) -> DataError {
 /// polars says more in its messages than what is wrong, which stands first.
 fn first_line(error: &impl ToString) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decoder_that_panics_is_an_error_that_says_why() {
+        assert_eq!(sheltered(|| 3), Ok(3));
+        assert_eq!(sheltered(|| -> u8 { panic!("offset {} of 3", 4) }), Err("offset 4 of 3".to_owned()));
+    }
 }

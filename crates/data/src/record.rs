@@ -128,9 +128,22 @@ pub fn at_least(records: Vec<Record>, min_chars: usize) -> Vec<Record> {
 /// How many texts of `test` are also in `train`, whatever their case and the white space around them.
 #[must_use]
 pub fn duplicates(train: &[Record], test: &[Record]) -> usize {
-    let key = |record: &Record| record.text.trim().to_lowercase();
-    let known: HashSet<String> = train.iter().map(key).collect();
-    test.iter().filter(|record| known.contains(&key(record))).count()
+    let known: HashSet<String> = train.iter().map(letters).collect();
+    test.iter().filter(|record| known.contains(&letters(record))).count()
+}
+
+/// The texts of `train` that are not also in `test`, by the same measure, and how many are left out.
+#[must_use]
+pub fn without(mut train: Vec<Record>, test: &[Record]) -> (Vec<Record>, usize) {
+    let (known, all): (HashSet<String>, usize) = (test.iter().map(letters).collect(), train.len());
+    train.retain(|record| !known.contains(&letters(record)));
+    let left_out = all - train.len();
+    (train, left_out)
+}
+
+/// What makes two texts copies of each other.
+fn letters(record: &Record) -> String {
+    record.text.trim().to_lowercase()
 }
 
 /// `0..len` in an order that depends on the seed alone: Fisher-Yates driven by `ChaCha8`, the same on every machine.

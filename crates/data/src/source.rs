@@ -197,16 +197,22 @@ fn listed(dir: &Path) -> String {
     }
 }
 
-/// The files in the first directory that has them; adds those that have not to `looked`.
+/// The files in the first directory that has them; adds those that have not to `looked`. A table for all splits does only as long as no
+/// directory has one for the other split alone: the two would overlap.
 fn first(
     dirs: impl IntoIterator<Item = PathBuf>,
     layout: &Layout,
     split: Split,
     looked: &mut String,
 ) -> Result<Option<Files>, DataError> {
+    let mut has_other = false;
     for dir in dirs {
-        if let Some(files) = in_dir(&dir, layout, split)? {
-            return Ok(Some(files));
+        if let Some(content) = in_dir(&dir, split, &|folder| of_split(folder, layout, split))? {
+            return Ok(Some(Files { content, is_whole: false }));
+        }
+        has_other = has_other || in_dir(&dir, split, &|folder| of_split(folder, layout, split.other()))?.is_some();
+        if !has_other && let Some(content) = in_dir(&dir, split, &|folder| of_all(folder, layout))? {
+            return Ok(Some(Files { content, is_whole: true }));
         }
         *looked += &format!("\n  {}", dir.display());
     }
@@ -222,26 +228,28 @@ fn main_revision(cache: &Path, name: &str) -> PathBuf {
     }
 }
 
-fn in_dir(dir: &Path, layout: &Layout, split: Split) -> Result<Option<Files>, DataError> {
+/// What `of` finds in the first folder of a directory, or else in an archive of them.
+fn in_dir(dir: &Path, split: Split, of: &dyn Fn(&Path) -> Result<Vec<Content>, DataError>) -> Result<Option<Content>, DataError> {
     let folders = FOLDERS.map(|folder| dir.join(folder));
+    let only = |folder: &Path| match of(folder)? {
+        found if found.len() > 1 => Err(several(folder, split, found.iter().map(Content::names))),
+        mut found => Ok(found.pop()),
+    };
     for folder in &folders {
-        if let Some(files) = in_folder(folder, layout, split)? {
-            return Ok(Some(files));
+        if let Some(content) = only(folder)? {
+            return Ok(Some(content));
         }
     }
     let is_archive = |path: &PathBuf| path.to_string_lossy().to_ascii_lowercase().ends_with(ZIP);
     let mut archives = Vec::new();
     for archive in folders.iter().flat_map(|folder| entries(folder)).filter(is_archive) {
-        archives.extend(in_folder(&archive, layout, split)?.map(|files| (archive, files)));
+        archives.extend(only(&archive)?.map(|content| (archive, content)));
     }
     if archives.len() > 1 {
-        return Err(several(
-            dir,
-            split,
-            archives.iter().map(|(archive, files)| format!("{} ({})", archive.display(), files.content.names())),
-        ));
+        let named = archives.iter().map(|(archive, content)| format!("{} ({})", archive.display(), content.names()));
+        return Err(several(dir, split, named));
     }
-    Ok(archives.pop().map(|(_, files)| files))
+    Ok(archives.pop().map(|(_, content)| content))
 }
 
 fn several(folder: &Path, split: Split, found: impl Iterator<Item = String>) -> DataError {
@@ -249,21 +257,13 @@ fn several(folder: &Path, split: Split, found: impl Iterator<Item = String>) -> 
     DataError::Several { folder: folder.into(), found, stem: split.stem() }
 }
 
-/// The files of a folder or an archive: those of the split, or else those for all splits if neither split has its own.
-fn in_folder(folder: &Path, layout: &Layout, split: Split) -> Result<Option<Files>, DataError> {
-    let (mut found, mut is_whole) = (of_split(folder, layout, split)?, false);
-    if found.is_empty() && of_split(folder, layout, split.other())?.is_empty() {
-        is_whole = true;
-        let tables = layout.whole.iter().flat_map(|name| tables(folder, name));
-        found.extend(tables.map(|table| Content::Tables(vec![table])));
-        found.extend(classes(folder, layout)?);
-    }
-    if found.len() > 1 {
-        return Err(several(folder, split, found.iter().map(Content::names)));
-    }
-    Ok(found.pop().map(|content| Files { content, is_whole }))
+/// What a folder or an archive has for all splits together.
+fn of_all(folder: &Path, layout: &Layout) -> Result<Vec<Content>, DataError> {
+    let tables = layout.whole.iter().flat_map(|name| tables(folder, name)).map(|table| Content::Tables(vec![table]));
+    Ok(tables.chain(classes(folder, layout)?).collect())
 }
 
+/// What it has for a split alone.
 fn of_split(folder: &Path, layout: &Layout, split: Split) -> Result<Vec<Content>, DataError> {
     let tables = tables(folder, split.stem()).into_iter().map(|table| vec![table]);
     let tables = tables.chain(parts(folder, split.stem())?).map(Content::Tables);

@@ -2,13 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its files has failed")]
 
-use std::path::{Path, PathBuf};
-
 use tailguard_data::{GenerationColumns, Generations, Scores, read_generations, table};
-
-fn case(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/field_cases").join(name)
-}
+use tailguard_tests::field_case as case;
 
 fn columns(prompt: &str, response: &str, score: &str) -> GenerationColumns {
     let column = |name: &str| Some(name.to_owned()).filter(|name| !name.is_empty());

@@ -382,6 +382,21 @@ fn two_layouts_in_one_folder_and_half_of_one_are_refused() {
     assert_eq!(pairs(&from(&dir, &reviews(), Split::Train).unwrap()), [("a", 1), ("b", 0)]);
     let text = message(&dir, &reviews(), Split::Test);
     assert!(text.contains("has no test or prompts table") && text.ends_with("it holds prompts.csv, train.csv"), "{text}");
+    // and so could one that lies elsewhere
+    fs::remove_file(dir.path().join("prompts.csv")).unwrap();
+    write(&dir, "data/prompts.csv", "text,label\na,1\nb,0\n");
+    let text = message(&dir, &reviews(), Split::Test);
+    assert!(text.contains("has no test or prompts table"), "{text}");
+}
+
+#[test]
+fn no_copy_of_a_text_is_on_both_sides_of_a_table_for_both() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows: String = (0..60).map(|row| format!("{}Text {}  ,{}\n", " ".repeat(row % 3), row % 20, row % 2)).collect();
+    write(&dir, "prompts.csv", &format!("text,label\n{rows}"));
+    let [train, test] = [Split::Train, Split::Test].map(|split| from(&dir, &reviews(), split).unwrap().records);
+    assert_eq!((test.len(), duplicates(&train, &test)), (12, 0));
+    assert!(!train.is_empty() && train.len() < 48, "{}", train.len());
 }
 
 /// The texts of an embedded task, and how many of them are good.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use burn::tensor::Device;
 use tailguard_checkpoint::ModelDir;
 use tailguard_data::{
-    Dataset, Good, GoodPercent, Layout, Lookup, Place, Record, Source, Split, Words, at_least, duplicates, shuffled,
+    Dataset, Good, GoodPercent, Layout, Lookup, Place, Record, Source, Split, Words, at_least, duplicates, shuffled, without,
 };
 use tailguard_gpt2::Gpt2;
 use tailguard_report::ScoreAbout;
@@ -271,8 +271,13 @@ fn texts(config: &RunConfig) -> Result<Texts> {
         EvaluationSplit::Validation => {
             let mut order = shuffled(train.len(), EVALUATION_ORDER);
             let held_out = order.split_off(train.len() - VALIDATION.min(train.len() / 2));
-            let take = |rows: Vec<usize>| rows.into_iter().map(|row| train[row].clone()).collect();
-            Ok(Texts { train: take(order), evaluation: take(held_out), source })
+            let take = |rows: Vec<usize>| rows.into_iter().map(|row| train[row].clone()).collect::<Vec<_>>();
+            let evaluation = take(held_out);
+            let (train, copies) = without(take(order), &evaluation);
+            if copies > 0 {
+                tracing::warn!("{copies} training texts are left out, of which a copy is held out for validation");
+            }
+            Ok(Texts { train, evaluation, source })
         }
     }
 }

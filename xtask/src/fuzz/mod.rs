@@ -182,8 +182,10 @@ impl Fuzz {
         }
         sound.copy(&kept, file, damaged)?;
         let script = format!(
-            "# {} is damaged\ncd \"$(dirname \"$0\")\" && ulimit -d {most_kib} && cargo xtask {}\n",
+            "# {} is damaged\ncd \"$(dirname \"$0\")\" && ulimit -d {most_kib} && ulimit -c 0 && \\\n\
+             HF_HOME=none RAYON_NUM_THREADS=1 POLARS_MAX_THREADS=1 exec '{}' {}\n",
             file.display(),
+            std::env::current_exe()?.display(),
             words.join(" ")
         );
         fs::write(kept.join("repeat.sh"), script)?;
