@@ -35,6 +35,7 @@
 //! # }
 //! ```
 
+mod digest;
 mod directory;
 mod error;
 mod foreign;
@@ -44,6 +45,7 @@ mod sums;
 mod weights;
 mod writer;
 
+pub use digest::Digest;
 pub use directory::{CONFIG_FILE, ModelDir, TOKENIZER_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE, read_tokenizer, write_config};
 pub use error::CheckpointError;
 pub use sums::{SUMS_FILE, Sums};

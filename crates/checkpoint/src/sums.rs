@@ -1,12 +1,11 @@
 //! Digests of files, which tell damage that no format notices: a bit of a weight, a digit of a figure.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
 use tailguard_files::write_file;
 
+use crate::digest::{Digest, of_file};
 use crate::error::CheckpointError;
 
 /// The list of a directory whose files are all in it.
@@ -31,7 +30,9 @@ impl Sums {
 
     /// Adds a file that is about to be written.
     pub fn bytes(&mut self, bytes: &[u8], name: &str) {
-        self.add(&hex(Sha256::new_with_prefix(bytes)), name);
+        let mut digest = Digest::default();
+        digest.update(bytes);
+        self.add(&digest.hex(), name);
     }
 
     /// Adds all files of a directory, and writes the list into it as [`SUMS_FILE`].
@@ -84,31 +85,6 @@ impl Sums {
     }
 }
 
-fn of_file(path: &Path) -> Result<String, CheckpointError> {
-    let mut digest = Sha256::new();
-    let mut file = File::open(path).map_err(CheckpointError::io(path, "read"))?;
-    io::copy(&mut file, &mut Blocks(&mut digest)).map_err(CheckpointError::io(path, "read"))?;
-    Ok(hex(digest))
-}
-
-/// A digest as something to write into.
-struct Blocks<'a>(&'a mut Sha256);
-
-impl io::Write for Blocks<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn hex(digest: Sha256) -> String {
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,7 +117,7 @@ mod tests {
         let list = home.path().join("a.sha256");
         assert!(matches!(Sums::check(&list, &["a"]).unwrap_err(), CheckpointError::Io { .. }));
         fs::write(home.path().join("b"), b"").unwrap();
-        let of_another = format!("{}  b\n", hex(Sha256::new()));
+        let of_another = format!("{}  b\n", Digest::default().hex());
         for text in [&b""[..], b"abc\n", b"\xff", of_another.as_bytes()] {
             fs::write(&list, text).unwrap();
             assert!(matches!(Sums::check(&list, &["a"]).unwrap_err(), CheckpointError::Sums { .. }), "{text:?}");

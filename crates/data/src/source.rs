@@ -166,11 +166,21 @@ fn named(place: &'static str, dir: Option<&Path>, layout: &Layout, split: Split)
         let found = if dir.exists() { "a file" } else { "nothing" };
         return Err(DataError::NoDirectory { place, path: dir.into(), found });
     }
-    let files = first([dir.join(&layout.folder), dir.into()], layout, split, &mut String::new())?;
+    let dirs = [dir.join(&layout.folder), dir.into()];
+    let files = first(dirs.clone(), layout, split, &mut String::new())?;
     if files.is_some() {
         return Ok(files);
     }
-    let mut wanted = format!("{} table ({EXPECTED})", stems(layout, split));
+    // a table for both would not do then
+    let other = split.other();
+    let others = dirs.iter().map(|dir| in_dir(dir, other, &|folder| of_split(folder, layout, other)));
+    let has_other = others.collect::<Result<Vec<_>, _>>()?.iter().any(Option::is_some);
+    let names = if has_other {
+        format!("{} table beside that of {}", split.stem(), other.stem())
+    } else {
+        stems(layout, split) + " table"
+    };
+    let mut wanted = format!("{names} ({EXPECTED})");
     if let (Some(good), Some(bad)) = (layout.words.good.first(), layout.words.bad.first()) {
         let stem = split.stem();
         wanted += &format!(", no archive (.zip) of one, and no folders of texts ({stem}/{good}/*.txt and {stem}/{bad}/*.txt)");

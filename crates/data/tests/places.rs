@@ -223,7 +223,8 @@ fn a_damaged_table_for_all_splits_is_named_with_its_line() {
     let line = prompt_lines().lines().next().unwrap().to_owned() + "\n";
     write(&dir, "prompts.jsonl", &(line.repeat(999) + "{\"prompt\": {\"text\": \"cut of"));
     assert!(message(&dir, &prompts(), Split::Train).contains("prompts.jsonl: line 1000 is not a JSON object"));
-    write(&dir, "prompts.jsonl", &line.repeat(10));
+    let others: String = (0..10).map(|row| line.replacen("\"text\": \"", &format!("\"text\": \"{row} "), 1)).collect();
+    write(&dir, "prompts.jsonl", &others);
     assert!(
         message(&dir, &prompts(), Split::Train).contains("prompts.jsonl (from the data directory): all texts are of one class")
     );
@@ -363,8 +364,16 @@ fn archives_as_kaggle_has_them_are_read_where_they_lie() {
     fs::write(dir.path().join("archive.zip"), zipped(&[("IMDB Dataset.csv", kaggle_reviews().into_bytes())])).unwrap();
     assert_eq!(from(&dir, &reviews_as_people_have_them(), Split::Test).unwrap().records.len(), 8);
     fs::write(dir.path().join("other.zip"), zipped(&[("data/train.csv", b"text,label\na,1\n".to_vec())])).unwrap();
+    // a table of the split alone comes before one for both, which is then no source of the other split
+    assert_eq!(pairs(&from(&dir, &reviews_as_people_have_them(), Split::Train).unwrap()), [("a", 1)]);
+    let text = message(&dir, &reviews_as_people_have_them(), Split::Test);
+    assert!(
+        text.contains("has no test table beside that of train") && text.ends_with("it holds archive.zip, other.zip"),
+        "{text}"
+    );
+    fs::write(dir.path().join("third.zip"), zipped(&[("train.csv", b"text,label\nb,1\n".to_vec())])).unwrap();
     let text = message(&dir, &reviews_as_people_have_them(), Split::Train);
-    assert!(text.contains("archive.zip (IMDB Dataset.csv) and ") && text.contains("each of which could be train"), "{text}");
+    assert!(text.contains("other.zip (train.csv) and ") && text.contains("each of which could be train"), "{text}");
 }
 
 #[test]
@@ -381,12 +390,15 @@ fn two_layouts_in_one_folder_and_half_of_one_are_refused() {
     write(&dir, "prompts.csv", "text,label\na,1\nb,0\n");
     assert_eq!(pairs(&from(&dir, &reviews(), Split::Train).unwrap()), [("a", 1), ("b", 0)]);
     let text = message(&dir, &reviews(), Split::Test);
-    assert!(text.contains("has no test or prompts table") && text.ends_with("it holds prompts.csv, train.csv"), "{text}");
+    assert!(
+        text.contains("has no test table beside that of train") && text.ends_with("it holds prompts.csv, train.csv"),
+        "{text}"
+    );
     // and so could one that lies elsewhere
     fs::remove_file(dir.path().join("prompts.csv")).unwrap();
     write(&dir, "data/prompts.csv", "text,label\na,1\nb,0\n");
     let text = message(&dir, &reviews(), Split::Test);
-    assert!(text.contains("has no test or prompts table"), "{text}");
+    assert!(text.contains("has no test table beside that of train"), "{text}");
 }
 
 #[test]
