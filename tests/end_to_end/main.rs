@@ -12,6 +12,7 @@ mod evaluate_flags;
 mod interrupted;
 mod models;
 mod own_task;
+mod pretrain;
 mod program;
 mod report;
 mod sample;

@@ -33,8 +33,8 @@ pub(crate) struct Unpacked {
 }
 
 /// What is read from any place on.
-pub(crate) trait ReadAnywhere: Read + Seek {}
-impl<T: Read + Seek> ReadAnywhere for T {}
+pub(crate) trait ReadAnywhere: Read + Seek + Send {}
+impl<T: Read + Seek + Send> ReadAnywhere for T {}
 
 /// What is unpacked so far.
 enum Content {

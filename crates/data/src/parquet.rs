@@ -73,8 +73,12 @@ impl Rows {
 
 impl<'a> Parquet<'a> {
     pub(crate) fn open(path: &'a Path, mut file: Box<dyn ReadAnywhere>) -> Result<Self, DataError> {
-        let metadata = read_metadata(&mut file).map_err(|error| unreadable(path, first_line(&error)))?;
-        let schema = infer_schema(&metadata).map_err(|error| unreadable(path, first_line(&error)))?;
+        let read = sheltered(|| {
+            let metadata = read_metadata(&mut file)?;
+            infer_schema(&metadata).map(|schema| (metadata, schema))
+        });
+        let read = read.map_err(|panic| unreadable(path, panic))?;
+        let (metadata, schema) = read.map_err(|error| unreadable(path, first_line(&error)))?;
         Ok(Self { path, file, metadata, schema })
     }
 

@@ -8,6 +8,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::{ModelDir, WeightType, read_tokenizer};
 use tailguard_files::{create_dirs, recover};
 use tailguard_gpt2::{Gpt2, Gpt2Config};
@@ -41,6 +42,28 @@ pub(crate) struct LmOptions {
     pub(crate) device: Device,
 }
 
+/// What is known about a training besides its tensors; it goes on only if all but `step` agrees.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    /// Steps done.
+    step: u64,
+    steps: u64,
+    batch_size: usize,
+    context: usize,
+    learning_rate: f64,
+    seed: u64,
+    /// Tokens of the training texts.
+    tokens: usize,
+}
+
+impl State {
+    fn begin(options: &LmOptions, tokens: usize) -> Self {
+        let &LmOptions { steps, batch_size, context, learning_rate, seed, .. } = options;
+        Self { step: 0, steps, batch_size, context, learning_rate, seed, tokens }
+    }
+}
+
 /// Share of the training windows that begin where a text begins, because prompts do.
 const STARTS: f64 = 0.6;
 /// Steps over which the rate rises.
@@ -68,12 +91,19 @@ pub(crate) fn run(options: &LmOptions) -> Result<()> {
     };
     let mut optimizer = adam_w(WEIGHT_DECAY);
     let checkpoint = options.out.join("checkpoint");
-    let mut done = 0;
+    let mut state = State::begin(options, corpus.ids.len());
     recover(&checkpoint)?;
     if checkpoint.is_dir() {
-        (model, optimizer, done) = load_state(&checkpoint, model, optimizer)?;
-        info!("going on after step {done}");
+        let saved: State;
+        (model, optimizer, saved) = load_state(&checkpoint, model, optimizer)?;
+        state.step = saved.step;
+        if saved != state {
+            let message = format!("{} belongs to another training: {saved:?}, expected {state:?}", checkpoint.display());
+            return Err(Failure::usage(message).hint("take the flags and texts that it was begun with, or remove it").into());
+        }
+        info!("going on after step {}", state.step);
     }
+    let done = state.step;
     let (mut mean_loss, begun) = (0.0, Instant::now());
     for step in done..options.steps {
         let rows = corpus.windows(options.batch_size, options.context, options.seed, step);
@@ -90,7 +120,8 @@ pub(crate) fn run(options: &LmOptions) -> Result<()> {
         if (step + 1) % options.save_every == 0 || step + 1 == options.steps {
             let loss = validation_loss(&model.valid(), &validation[..validation.len().min(500)], 32)?;
             info!("step {}: held-out perplexity {:.2} on the first {} tokens", step + 1, loss.exp(), options.context);
-            save_state(&checkpoint, &model, &optimizer, &(step + 1))?;
+            state.step = step + 1;
+            save_state(&checkpoint, &model, &optimizer, &state)?;
         }
     }
     let loss = validation_loss(&model.valid(), &validation, 32)?;
