@@ -2,7 +2,7 @@
 
 use burn::nn::Embedding;
 use burn::tensor::{Int, Tensor, TensorData, s};
-use tailguard_kernels::{embedding, Drawn, Linear, Masks, PackedMatrix, draw, drawing_head, on_gpu};
+use tailguard_kernels::{Drawn, Linear, Masks, PackedMatrix, draw, drawing_head, embedding, on_gpu};
 
 use crate::cache::KvCache;
 use crate::error::Gpt2Error;

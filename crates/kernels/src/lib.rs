@@ -62,7 +62,7 @@ pub use gelu::{gelu_new, gelu_new_factor};
 pub use lanes::{in_order, pieces, side_by_side};
 pub use layer_norm::{layer_norm, layer_norm_factor};
 pub use linear::Linear;
-pub use precision::{Precision, precision, set_precision};
 pub use log_probs::{TokenStats, token_log_probs};
 pub use packed::PackedMatrix;
+pub use precision::{Precision, precision, set_precision};
 pub use squares::sum_of_squares;

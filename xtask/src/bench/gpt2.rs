@@ -44,7 +44,15 @@ pub(crate) fn run(args: &Gpt2Args) -> Result<()> {
     let matrix_products = bench.products(args.product_seconds)?;
     let Bench { figures, others, .. } = bench;
     let others = others.and_then(OtherProcesses::most);
-    let head = Head { benchmark: "gpt2", size: args.size.size, sizes: &sizes, parameters, device: &args.size.device, precision: args.size.precision, others };
+    let head = Head {
+        benchmark: "gpt2",
+        size: args.size.size,
+        sizes: &sizes,
+        parameters,
+        device: &args.size.device,
+        precision: args.size.precision,
+        others,
+    };
     say(head.line(figures.with(matrix_products))?)?;
     Ok(())
 }

@@ -70,7 +70,15 @@ pub(crate) fn run(args: &SizeArgs) -> Result<()> {
         check(stats, &sizes, level.count(sizes.batch))?;
     }
     let others = others.and_then(OtherProcesses::most);
-    let head = Head { benchmark: "iteration", size: args.size, sizes: &sizes, parameters, device: &args.device, precision: args.precision, others };
+    let head = Head {
+        benchmark: "iteration",
+        size: args.size,
+        sizes: &sizes,
+        parameters,
+        device: &args.device,
+        precision: args.precision,
+        others,
+    };
     say(head.line(summary(&measured, &sizes))?)?;
     Ok(())
 }

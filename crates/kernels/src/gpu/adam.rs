@@ -6,29 +6,31 @@ use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use cubecl::prelude::*;
 
-use super::{owned, units};
+use super::{lanes, owned, units};
 use crate::adam::{AdamOps, Factors};
 
 #[cube(launch)]
-fn step(
-    parameter: &mut [f32],
-    grad: &[f32],
-    first: &mut [f32],
-    second: &mut [f32],
+fn step<N: Size>(
+    parameter: &mut [Vector<f32, N>],
+    grad: &[Vector<f32, N>],
+    first: &mut [Vector<f32, N>],
+    second: &mut [Vector<f32, N>],
     keep: f32,
     rate: f32,
     beta_1: f32,
     beta_2: f32,
     correction: f32,
     epsilon: f32,
+    count: usize,
 ) {
-    if ABSOLUTE_POS < parameter.len() {
+    if ABSOLUTE_POS < count {
         let gradient = grad[ABSOLUTE_POS];
-        let mean = first[ABSOLUTE_POS] * beta_1 + gradient * (1.0f32 - beta_1);
-        let square = second[ABSOLUTE_POS] * beta_2 + gradient * gradient * (1.0f32 - beta_2);
+        let mean = first[ABSOLUTE_POS] * Vector::new(beta_1) + gradient * Vector::new(1.0f32 - beta_1);
+        let square = second[ABSOLUTE_POS] * Vector::new(beta_2) + gradient * gradient * Vector::new(1.0f32 - beta_2);
         first[ABSOLUTE_POS] = mean;
         second[ABSOLUTE_POS] = square;
-        parameter[ABSOLUTE_POS] = parameter[ABSOLUTE_POS] * keep - mean * correction / (square.sqrt() + epsilon) * rate;
+        let delta = mean * Vector::new(correction) / (square.sqrt() + Vector::new(epsilon)) * Vector::new(rate);
+        parameter[ABSOLUTE_POS] = parameter[ABSOLUTE_POS] * Vector::new(keep) - delta;
     }
 }
 
@@ -42,11 +44,14 @@ impl AdamOps for CubeBackend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let [parameter, first, second] = [parameter, first, second].map(owned);
         let client = parameter.client.clone();
-        let (count, dim) = units(&client, parameter.shape().num_elements());
+        let size = parameter.shape().num_elements();
+        let (lanes, pieces) = (lanes(size), size / lanes(size));
+        let (count, dim) = units(&client, pieces);
         step::launch(
             &client,
             count,
             dim,
+            lanes,
             parameter.clone().into_buffer_arg(),
             into_contiguous(grad).into_buffer_arg(),
             first.clone().into_buffer_arg(),
@@ -57,6 +62,7 @@ impl AdamOps for CubeBackend {
             factors.beta_2,
             factors.correction,
             factors.epsilon,
+            pieces,
         );
         (parameter, first, second)
     }

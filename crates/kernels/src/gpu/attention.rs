@@ -9,7 +9,7 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{elem, empty, factors, planes, product, starts_on, transposed, units};
+use super::{elem, empty, factors, has_planes, planes, product, row_max, row_sum, starts_on, transposed, units};
 use crate::attention::AttentionOps;
 
 /// Sizes of an attention: rows, tokens, heads, width of a head.
@@ -50,13 +50,14 @@ fn split<I: Float, F: Float>(
     x: &[I],
     out: &mut [F],
     tokens: usize,
-    heads: usize,
-    width: usize,
+    #[comptime] heads: usize,
+    #[comptime] width: usize,
     part: usize,
     parts: usize,
+    count: usize,
     #[define(I, F)] _dtypes: [ElemType; 2],
 ) {
-    if ABSOLUTE_POS < out.len() {
+    if ABSOLUTE_POS < count {
         let column = ABSOLUTE_POS % width;
         let row = ABSOLUTE_POS / width;
         let token = row % tokens;
@@ -73,13 +74,14 @@ fn merge<I: Float, F: Float>(
     x: &[I],
     out: &mut [F],
     tokens: usize,
-    heads: usize,
-    width: usize,
+    #[comptime] heads: usize,
+    #[comptime] width: usize,
     part: usize,
     parts: usize,
+    count: usize,
     #[define(I, F)] _dtypes: [ElemType; 2],
 ) {
-    if ABSOLUTE_POS < x.len() {
+    if ABSOLUTE_POS < count {
         let column = ABSOLUTE_POS % width;
         let row = ABSOLUTE_POS / width;
         let token = row % tokens;
@@ -96,46 +98,54 @@ fn causal_softmax<F: Float>(
     scores: &[f32],
     starts: &[i32],
     out: &mut [F],
+    rows: usize,
     tokens: usize,
     heads: usize,
     scale: f32,
+    #[comptime] planes: bool,
     #[define(F)] _dtype: ElemType,
 ) {
-    let row = CUBE_POS * CUBE_DIM_Y as usize + UNIT_POS_Y as usize;
-    if row < scores.len() / tokens {
-        let token = row % tokens;
-        let start = usize::cast_from(starts[row / tokens / heads]);
-        let lane = UNIT_POS_X as usize;
-        let step = CUBE_DIM_X as usize;
-        let base = row * tokens;
-        let mut largest = f32::new(-3.0e38);
-        let mut at = start + lane;
-        while at <= token {
-            let value = scores[base + at] * scale;
-            if value > largest {
-                largest = value;
-            }
-            at += step;
+    let mut shared = Shared::<[f32]>::new_slice(256usize);
+    let mut row = CUBE_POS * CUBE_DIM_Y as usize + UNIT_POS_Y as usize;
+    let there = row < rows;
+    // what is beyond the last row does as it does and writes nothing, for all units meet
+    if !there {
+        row = rows - 1;
+    }
+    let token = row % tokens;
+    let start = usize::cast_from(starts[row / tokens / heads]);
+    let lane = UNIT_POS_X as usize;
+    let step = CUBE_DIM_X as usize;
+    let base = row * tokens;
+    let mut largest = f32::new(-3.0e38);
+    let mut at = start + lane;
+    while at <= token {
+        let value = scores[base + at] * scale;
+        if value > largest {
+            largest = value;
         }
-        let largest = plane_max(largest);
-        let mut sum = f32::new(0.0);
-        let mut at = start + lane;
-        while at <= token {
-            sum += (scores[base + at] * scale - largest).exp();
-            at += step;
-        }
-        let total = plane_sum(sum);
-        let mut at = lane;
-        while at < tokens {
-            let mut value = f32::new(0.0);
-            if at >= start {
-                if at <= token {
-                    value = (scores[base + at] * scale - largest).exp() / total;
-                }
+        at += step;
+    }
+    let largest = row_max(largest, &mut shared, planes);
+    let mut sum = f32::new(0.0);
+    let mut at = start + lane;
+    while at <= token {
+        sum += (scores[base + at] * scale - largest).exp();
+        at += step;
+    }
+    let total = row_sum(sum, &mut shared, planes);
+    let mut at = lane;
+    while at < tokens {
+        let mut value = f32::new(0.0);
+        if at >= start {
+            if at <= token {
+                value = (scores[base + at] * scale - largest).exp() / total;
             }
+        }
+        if there {
             out[base + at] = F::cast_from(value);
-            at += step;
         }
+        at += step;
     }
 }
 
@@ -145,33 +155,40 @@ fn softmax_backward<F: Float>(
     probabilities: &[F],
     grads: &[f32],
     out: &mut [F],
+    rows: usize,
     tokens: usize,
     scale: f32,
+    #[comptime] planes: bool,
     #[define(F)] _dtype: ElemType,
 ) {
-    let row = CUBE_POS * CUBE_DIM_Y as usize + UNIT_POS_Y as usize;
-    if row < grads.len() / tokens {
-        // what stands behind a token has probability 0
-        let seen = row % tokens + 1;
-        let lane = UNIT_POS_X as usize;
-        let step = CUBE_DIM_X as usize;
-        let base = row * tokens;
-        let mut sum = f32::new(0.0);
-        let mut at = lane;
-        while at < seen {
-            sum += f32::cast_from(probabilities[base + at]) * grads[base + at];
-            at += step;
+    let mut shared = Shared::<[f32]>::new_slice(256usize);
+    let mut row = CUBE_POS * CUBE_DIM_Y as usize + UNIT_POS_Y as usize;
+    let there = row < rows;
+    if !there {
+        row = rows - 1;
+    }
+    // what stands behind a token has probability 0
+    let seen = row % tokens + 1;
+    let lane = UNIT_POS_X as usize;
+    let step = CUBE_DIM_X as usize;
+    let base = row * tokens;
+    let mut sum = f32::new(0.0);
+    let mut at = lane;
+    while at < seen {
+        sum += f32::cast_from(probabilities[base + at]) * grads[base + at];
+        at += step;
+    }
+    let mean = row_sum(sum, &mut shared, planes);
+    let mut at = lane;
+    while at < tokens {
+        let mut value = f32::new(0.0);
+        if at < seen {
+            value = scale * f32::cast_from(probabilities[base + at]) * (grads[base + at] - mean);
         }
-        let mean = plane_sum(sum);
-        let mut at = lane;
-        while at < tokens {
-            let mut value = f32::new(0.0);
-            if at < seen {
-                value = scale * f32::cast_from(probabilities[base + at]) * (grads[base + at] - mean);
-            }
+        if there {
             out[base + at] = F::cast_from(value);
-            at += step;
         }
+        at += step;
     }
 }
 
@@ -179,19 +196,21 @@ fn softmax_backward<F: Float>(
 fn head_rows(x: &CubeTensor, sizes: Sizes, part: usize, parts: usize) -> CubeTensor {
     let dtype = factors(&x.client);
     let out = empty(x, sizes.by_head(), dtype);
-    let (count, dim) = units(&x.client, out.shape().num_elements());
+    let size = out.shape().num_elements();
+    let (count, dim) = units(&x.client, size);
     let (input, output) = (x.clone().into_buffer_arg(), out.clone().into_buffer_arg());
     let dtypes = [elem(x.dtype), elem(dtype)];
-    split::launch(&x.client, count, dim, input, output, sizes.tokens, sizes.heads, sizes.width, part, parts, dtypes);
+    split::launch(&x.client, count, dim, input, output, sizes.tokens, sizes.heads, sizes.width, part, parts, size, dtypes);
     out
 }
 
 /// Writes what is by head into one of `parts`.
 fn write_heads(x: CubeTensor, out: &CubeTensor, sizes: Sizes, part: usize, parts: usize) {
     let (client, dtypes) = (x.client.clone(), [elem(x.dtype), elem(out.dtype)]);
-    let (count, dim) = units(&client, x.shape().num_elements());
+    let size = x.shape().num_elements();
+    let (count, dim) = units(&client, size);
     let (input, output) = (x.into_buffer_arg(), out.clone().into_buffer_arg());
-    merge::launch(&client, count, dim, input, output, sizes.tokens, sizes.heads, sizes.width, part, parts, dtypes);
+    merge::launch(&client, count, dim, input, output, sizes.tokens, sizes.heads, sizes.width, part, parts, size, dtypes);
 }
 
 /// Probabilities as a factor of products, `[batch * heads, seq, seq]`.
@@ -199,10 +218,24 @@ fn probabilities(q: CubeTensor, k: CubeTensor, sizes: Sizes, starts: &[usize]) -
     let scores = product(q, transposed(k));
     let (client, dtype) = (scores.client.clone(), factors(&scores.client));
     let out = empty(&scores, sizes.square(), dtype);
-    let (count, dim) = planes(&client, sizes.batch * sizes.heads * sizes.tokens);
+    let rows = sizes.batch * sizes.heads * sizes.tokens;
+    let (count, dim) = planes(&client, rows);
     let starts = starts_on(&scores, starts).into_buffer_arg();
     let (scores, output) = (scores.into_buffer_arg(), out.clone().into_buffer_arg());
-    causal_softmax::launch(&client, count, dim, scores, starts, output, sizes.tokens, sizes.heads, sizes.scale(), elem(dtype));
+    causal_softmax::launch(
+        &client,
+        count,
+        dim,
+        scores,
+        starts,
+        output,
+        rows,
+        sizes.tokens,
+        sizes.heads,
+        sizes.scale(),
+        has_planes(&client),
+        elem(dtype),
+    );
     out
 }
 
@@ -237,10 +270,23 @@ impl AttentionOps for CubeBackend {
         let grad_p = product(grad.clone(), transposed(v));
         let (client, dtype) = (p.client.clone(), factors(&p.client));
         let grad_scores = empty(&p, sizes.square(), dtype);
-        let (count, dim) = planes(&client, sizes.batch * sizes.heads * sizes.tokens);
+        let rows = sizes.batch * sizes.heads * sizes.tokens;
+        let (count, dim) = planes(&client, rows);
         let arguments = (p.clone().into_buffer_arg(), grad_p.into_buffer_arg(), grad_scores.clone().into_buffer_arg());
         let (p_arg, grad_arg, out_arg) = arguments;
-        softmax_backward::launch(&client, count, dim, p_arg, grad_arg, out_arg, sizes.tokens, sizes.scale(), elem(dtype));
+        softmax_backward::launch(
+            &client,
+            count,
+            dim,
+            p_arg,
+            grad_arg,
+            out_arg,
+            rows,
+            sizes.tokens,
+            sizes.scale(),
+            has_planes(&client),
+            elem(dtype),
+        );
         write_heads(product(grad_scores.clone(), k), &out, sizes, 0, 3);
         write_heads(product(transposed(grad_scores), q), &out, sizes, 1, 3);
         write_heads(product(transposed(p), grad), &out, sizes, 2, 3);

@@ -95,7 +95,19 @@ pub(super) fn column_sums_normalised(
     let (client, dtype) = (x.client.clone(), elem(grad.dtype));
     let (count, dim) = grid(width, chunks);
     let (x, grad, moments) = (x.into_buffer_arg(), grad.into_buffer_arg(), moments.into_buffer_arg());
-    chunk_sums_normalised::launch(&client, count, dim, x, grad, moments, partial.clone().into_buffer_arg(), rows, width, ROWS, dtype);
+    chunk_sums_normalised::launch(
+        &client,
+        count,
+        dim,
+        x,
+        grad,
+        moments,
+        partial.clone().into_buffer_arg(),
+        rows,
+        width,
+        ROWS,
+        dtype,
+    );
     totals(partial, [chunks, width])
 }
 

@@ -6,11 +6,11 @@ use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use cubecl::prelude::*;
 
-use super::{cube_max, cube_sum, cubes, elem, empty, factors, owned, starts_on};
+use super::{cube_max, cube_sum, cubes, elem, empty, factors, has_planes, owned, starts_on};
 use crate::decode::DecodeOps;
 
 /// Units of a cube.
-const UNITS: u32 = 128;
+const UNITS: u32 = 256;
 
 #[cube(launch)]
 fn attend<Q: Float, C: Float, O: Float>(
@@ -19,19 +19,22 @@ fn attend<Q: Float, C: Float, O: Float>(
     values: &mut [C],
     starts: &[i32],
     out: &mut [O],
+    rows: usize,
     at: usize,
     capacity: usize,
     heads: usize,
     scale: f32,
     #[comptime] width: usize,
     #[comptime] places: usize,
+    #[comptime] groups: usize,
+    #[comptime] planes: bool,
     #[define(Q, C, O)] _dtypes: [ElemType; 3],
 ) {
-    let mut shared = Shared::<[f32]>::new_slice(128usize);
+    let mut shared = Shared::<[f32]>::new_slice(256usize);
     let mut query = Shared::<[f32]>::new_slice(width);
     let mut weights = Shared::<[f32]>::new_slice(places);
     let hidden = heads * width;
-    if CUBE_POS >= out.len() / width {
+    if CUBE_POS >= rows * heads {
         terminate!();
     }
     let head = CUBE_POS % heads;
@@ -70,7 +73,7 @@ fn attend<Q: Float, C: Float, O: Float>(
         }
         place += step;
     }
-    let largest = cube_max(largest, &mut shared);
+    let largest = cube_max(largest, &mut shared, planes);
     let mut sum = f32::new(0.0);
     let mut place = start + unit;
     while place <= at {
@@ -80,18 +83,31 @@ fn attend<Q: Float, C: Float, O: Float>(
         place += step;
     }
     // also a barrier for the weights
-    let total = cube_sum(sum, &mut shared);
+    let total = cube_sum(sum, &mut shared, planes);
 
-    let mut column = unit;
-    while column < width {
-        let mut mixed = weights[at] * f32::cast_from(qkv[token + 2 * hidden + column]);
-        let mut place = start;
-        while place < at {
-            mixed += weights[place] * f32::cast_from(values[(batch * capacity + place) * hidden + head * width + column]);
-            place += 1;
+    // groups of units, each for every so many places, a unit per column
+    let group = unit / width;
+    let column = unit % width;
+    let mut mixed = f32::new(0.0);
+    if group < groups {
+        let mut place = start + group;
+        while place <= at {
+            if place == at {
+                mixed += weights[place] * f32::cast_from(qkv[token + 2 * hidden + column]);
+            } else {
+                mixed += weights[place] * f32::cast_from(values[(batch * capacity + place) * hidden + head * width + column]);
+            }
+            place += groups;
         }
-        out[batch * hidden + head * width + column] = O::cast_from(mixed / total);
-        column += step;
+    }
+    shared[unit] = mixed;
+    sync_cube();
+    if unit < width {
+        let mut sum = f32::new(0.0);
+        for group in 0..groups {
+            sum += shared[group * width + unit];
+        }
+        out[batch * hidden + head * width + unit] = O::cast_from(sum / total);
     }
 }
 
@@ -108,6 +124,7 @@ impl DecodeOps for CubeBackend {
         let shape = values.shape();
         let (batch, capacity, hidden) = (shape[0], shape[1], shape[2]);
         let width = hidden / heads;
+        assert!(width <= UNITS as usize, "heads of width {width} are wider than {UNITS}");
         let out = empty(&qkv, [batch, hidden], factors(&qkv.client));
         #[expect(clippy::cast_precision_loss, reason = "a head's width is far below 2^24")]
         let scale = (width as f32).sqrt().recip();
@@ -121,12 +138,15 @@ impl DecodeOps for CubeBackend {
             values.clone().into_buffer_arg(),
             starts_on(&qkv, &starts).into_buffer_arg(),
             out.clone().into_buffer_arg(),
+            batch,
             at,
             capacity,
             heads,
             scale,
             width,
             capacity.next_multiple_of(64),
+            (UNITS as usize / width).max(1),
+            has_planes(&client),
             [elem(qkv.dtype), elem(keys.dtype), elem(out.dtype)],
         );
         (out, keys, values)

@@ -8,7 +8,7 @@ use burn_cubecl::kernel::into_contiguous;
 use cubecl::prelude::*;
 
 use super::log_probs::{padded_head, weight_of};
-use super::{UNITS, cube_max, cube_sum, cubes, empty, factor, product, rows_and_width, transposed};
+use super::{UNITS, cube_max, cube_sum, cubes, empty, factor, has_planes, product, rows_and_width, transposed};
 use crate::draw::{DrawOps, Masks};
 
 /// Units of a cube, as many segments of the vocabulary.
@@ -27,6 +27,7 @@ fn draw_rows(
     suppress: usize,
     forbidden: usize,
     #[comptime] segments: usize,
+    #[comptime] planes: bool,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(segments);
     let mut sums = Shared::<[f32]>::new_slice(segments);
@@ -53,8 +54,8 @@ fn draw_rows(
         }
         at += CUBE_DIM as usize;
     }
-    let largest = cube_max(largest, &mut shared);
-    let largest_drawn = cube_max(largest_drawn, &mut shared);
+    let largest = cube_max(largest, &mut shared, planes);
+    let largest_drawn = cube_max(largest_drawn, &mut shared, planes);
 
     // a segment of consecutive tokens for each unit, so that the sums before it are those of the tokens before it
     let length = (vocab + segments - 1) / segments;
@@ -82,8 +83,8 @@ fn draw_rows(
         at += 1;
     }
     sums[unit] = drawn;
-    let total = cube_sum(sum, &mut shared);
-    let weighted = cube_sum(weighted, &mut shared);
+    let total = cube_sum(sum, &mut shared, planes);
+    let weighted = cube_sum(weighted, &mut shared, planes);
 
     if unit == 0 {
         let mut all = f32::new(0.0);
@@ -177,6 +178,7 @@ impl DrawOps for CubeBackend {
             place(masks.suppress),
             place(masks.forbidden),
             SEGMENTS,
+            has_planes(&client),
         );
         (ids, stats)
     }

@@ -8,24 +8,32 @@ use burn_cubecl::kernel::into_contiguous;
 use cubecl::prelude::*;
 
 use super::columns::{column_sums, column_sums_normalised};
-use super::{UNITS, cube_sum, cubes, elem, empty, empty_like, factors, rows_and_width};
+use super::{UNITS, cube_sum, cubes, elem, empty, empty_like, factors, has_planes, rows_and_width};
 use crate::layer_norm::LayerNormOps;
 
 /// Mean of a row that begins at `first`.
 #[cube]
-fn mean_of(x: &[f32], first: usize, width: usize, shared: &mut Shared<[f32]>) -> f32 {
+fn mean_of(x: &[f32], first: usize, width: usize, shared: &mut Shared<[f32]>, #[comptime] planes: bool) -> f32 {
     let mut sum = f32::new(0.0);
     let mut at = UNIT_POS as usize;
     while at < width {
         sum += x[first + at];
         at += CUBE_DIM as usize;
     }
-    cube_sum(sum, shared) / f32::cast_from(width as u32)
+    cube_sum(sum, shared, planes) / f32::cast_from(width as u32)
 }
 
 /// The reciprocal of its standard deviation.
 #[cube]
-fn reciprocal_deviation(x: &[f32], first: usize, width: usize, mean: f32, epsilon: f32, shared: &mut Shared<[f32]>) -> f32 {
+fn reciprocal_deviation(
+    x: &[f32],
+    first: usize,
+    width: usize,
+    mean: f32,
+    epsilon: f32,
+    shared: &mut Shared<[f32]>,
+    #[comptime] planes: bool,
+) -> f32 {
     let mut sum = f32::new(0.0);
     let mut at = UNIT_POS as usize;
     while at < width {
@@ -33,7 +41,7 @@ fn reciprocal_deviation(x: &[f32], first: usize, width: usize, mean: f32, epsilo
         sum += centred * centred;
         at += CUBE_DIM as usize;
     }
-    let variance = cube_sum(sum, shared) / f32::cast_from(width as u32);
+    let variance = cube_sum(sum, shared, planes) / f32::cast_from(width as u32);
     1.0f32 / (variance + epsilon).sqrt()
 }
 
@@ -46,6 +54,7 @@ fn normalise<O: Float>(
     rows: usize,
     width: usize,
     epsilon: f32,
+    #[comptime] planes: bool,
     #[define(O)] _dtype: ElemType,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(256usize);
@@ -54,8 +63,8 @@ fn normalise<O: Float>(
         terminate!();
     }
     let first = row * width;
-    let mean = mean_of(x, first, width, &mut shared);
-    let factor = reciprocal_deviation(x, first, width, mean, epsilon, &mut shared);
+    let mean = mean_of(x, first, width, &mut shared, planes);
+    let factor = reciprocal_deviation(x, first, width, mean, epsilon, &mut shared, planes);
     let mut at = UNIT_POS as usize;
     while at < width {
         out[first + at] = O::cast_from((x[first + at] - mean) * factor * gamma[at] + beta[at]);
@@ -74,6 +83,7 @@ fn normalise_backward<G: Float>(
     rows: usize,
     width: usize,
     epsilon: f32,
+    #[comptime] planes: bool,
     #[define(G)] _dtype: ElemType,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(256usize);
@@ -82,8 +92,8 @@ fn normalise_backward<G: Float>(
         terminate!();
     }
     let first = row * width;
-    let mean = mean_of(x, first, width, &mut shared);
-    let factor = reciprocal_deviation(x, first, width, mean, epsilon, &mut shared);
+    let mean = mean_of(x, first, width, &mut shared, planes);
+    let factor = reciprocal_deviation(x, first, width, mean, epsilon, &mut shared, planes);
     let mut sum = f32::new(0.0);
     let mut products = f32::new(0.0);
     let mut at = UNIT_POS as usize;
@@ -94,8 +104,8 @@ fn normalise_backward<G: Float>(
         at += CUBE_DIM as usize;
     }
     let count = f32::cast_from(width as u32);
-    let sum = cube_sum(sum, &mut shared) / count;
-    let products = cube_sum(products, &mut shared) / count;
+    let sum = cube_sum(sum, &mut shared, planes) / count;
+    let products = cube_sum(products, &mut shared, planes) / count;
     let mut at = UNIT_POS as usize;
     while at < width {
         let normal = (x[first + at] - mean) * factor;
@@ -109,7 +119,13 @@ fn normalise_backward<G: Float>(
 }
 
 impl LayerNormOps for CubeBackend {
-    fn layer_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, epsilon: f32, factor: bool) -> FloatTensor<Self> {
+    fn layer_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+        factor: bool,
+    ) -> FloatTensor<Self> {
         let [x, gamma, beta] = [x, gamma, beta].map(into_contiguous);
         let [rows, width] = rows_and_width(&x);
         let out = empty(&x, x.shape(), if factor { factors(&x.client) } else { DType::F32 });
@@ -125,6 +141,7 @@ impl LayerNormOps for CubeBackend {
             rows,
             width,
             epsilon,
+            has_planes(&client),
             elem(out.dtype),
         );
         out
@@ -152,6 +169,7 @@ impl LayerNormOps for CubeBackend {
             rows,
             width,
             epsilon,
+            has_planes(&client),
             elem(grad.dtype),
         );
         let grad_beta = column_sums(grad.clone(), [rows, width]);

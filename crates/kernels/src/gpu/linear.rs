@@ -11,49 +11,73 @@ use cubecl::prelude::*;
 
 use super::columns::column_sums;
 use super::products::{Parts, in_parts, product_as};
-use super::{elem, empty, factor, factors, product, rows_and_width, shaped, transposed, units};
+use super::{elem, empty, factor, factors, lanes, product, rows_and_width, shaped, transposed, units};
 use crate::linear::LinearOps;
 
+/// `across`: pieces of a row, as in all kernels here.
 #[cube(launch)]
-fn add_bias<F: Float>(out: &mut [F], bias: &[f32], #[define(F)] _dtype: ElemType) {
-    if ABSOLUTE_POS < out.len() {
-        out[ABSOLUTE_POS] = F::cast_from(f32::cast_from(out[ABSOLUTE_POS]) + bias[ABSOLUTE_POS % bias.len()]);
+fn add_bias<F: Float, N: Size>(
+    out: &mut [Vector<F, N>],
+    bias: &[Vector<f32, N>],
+    count: usize,
+    across: usize,
+    #[define(F)] _dtype: ElemType,
+) {
+    if ABSOLUTE_POS < count {
+        let sum = Vector::<f32, N>::cast_from(out[ABSOLUTE_POS]) + bias[ABSOLUTE_POS % across];
+        out[ABSOLUTE_POS] = Vector::cast_from(sum);
     }
 }
 
 #[cube(launch)]
-fn add_bias_and_residual(out: &mut [f32], bias: &[f32], residual: &[f32]) {
-    if ABSOLUTE_POS < out.len() {
-        out[ABSOLUTE_POS] += bias[ABSOLUTE_POS % bias.len()] + residual[ABSOLUTE_POS];
+fn add_bias_and_residual<N: Size>(
+    out: &mut [Vector<f32, N>],
+    bias: &[Vector<f32, N>],
+    residual: &[Vector<f32, N>],
+    count: usize,
+    across: usize,
+) {
+    if ABSOLUTE_POS < count {
+        out[ABSOLUTE_POS] += bias[ABSOLUTE_POS % across] + residual[ABSOLUTE_POS];
     }
 }
 
 /// The same for a product in parts.
 #[cube(launch)]
-fn add_parts_and_bias<F: Float>(
-    parts: &[f32],
-    bias: &[f32],
-    out: &mut [F],
-    #[comptime] count: usize,
+fn add_parts_and_bias<F: Float, N: Size>(
+    parts: &[Vector<f32, N>],
+    bias: &[Vector<f32, N>],
+    out: &mut [Vector<F, N>],
+    count: usize,
+    across: usize,
+    #[comptime] several: usize,
     #[define(F)] _dtype: ElemType,
 ) {
-    if ABSOLUTE_POS < out.len() {
-        let mut sum = bias[ABSOLUTE_POS % bias.len()];
+    if ABSOLUTE_POS < count {
+        let mut sum = bias[ABSOLUTE_POS % across];
         #[unroll]
-        for part in 0..count {
-            sum += parts[part * out.len() + ABSOLUTE_POS];
+        for part in 0..several {
+            sum += parts[part * count + ABSOLUTE_POS];
         }
-        out[ABSOLUTE_POS] = F::cast_from(sum);
+        out[ABSOLUTE_POS] = Vector::cast_from(sum);
     }
 }
 
 #[cube(launch)]
-fn add_parts_bias_and_residual(parts: &[f32], bias: &[f32], residual: &[f32], out: &mut [f32], #[comptime] count: usize) {
-    if ABSOLUTE_POS < out.len() {
-        let mut sum = bias[ABSOLUTE_POS % bias.len()] + residual[ABSOLUTE_POS];
+fn add_parts_bias_and_residual<N: Size>(
+    parts: &[Vector<f32, N>],
+    bias: &[Vector<f32, N>],
+    residual: &[Vector<f32, N>],
+    out: &mut [Vector<f32, N>],
+    count: usize,
+    across: usize,
+    #[comptime] several: usize,
+) {
+    if ABSOLUTE_POS < count {
+        let mut sum = bias[ABSOLUTE_POS % across] + residual[ABSOLUTE_POS];
         #[unroll]
-        for part in 0..count {
-            sum += parts[part * out.len() + ABSOLUTE_POS];
+        for part in 0..several {
+            sum += parts[part * count + ABSOLUTE_POS];
         }
         out[ABSOLUTE_POS] = sum;
     }
@@ -74,26 +98,24 @@ fn like(rows: CubeTensor, like: &CubeTensor) -> CubeTensor {
 }
 
 impl LinearOps for CubeBackend {
-    fn linear(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        as_factor: bool,
-    ) -> FloatTensor<Self> {
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>, as_factor: bool) -> FloatTensor<Self> {
         let (weight, bias) = (factor(weight), into_contiguous(bias));
         let dtype = if as_factor { factors(&x.client) } else { DType::F32 };
         let ([rows, _], [_, width]) = (rows_and_width(&x), rows_and_width(&weight));
         let client = x.client.clone();
-        let (count, dim) = units(&client, rows * width);
+        let lanes = lanes(width);
+        let (pieces, across) = (rows * width / lanes, width / lanes);
+        let (count, dim) = units(&client, pieces);
         let out = match in_parts(rows_of(x.clone()), weight, dtype) {
             Parts::Whole(out) => {
-                add_bias::launch(&client, count, dim, out.clone().into_buffer_arg(), bias.into_buffer_arg(), elem(dtype));
+                let (output, bias) = (out.clone().into_buffer_arg(), bias.into_buffer_arg());
+                add_bias::launch(&client, count, dim, lanes, output, bias, pieces, across, elem(dtype));
                 out
             }
             Parts::Several(parts) => {
                 let (out, several) = (empty(&x, [rows, width], dtype), parts.shape()[0]);
                 let (parts, bias, output) = (parts.into_buffer_arg(), bias.into_buffer_arg(), out.clone().into_buffer_arg());
-                add_parts_and_bias::launch(&client, count, dim, parts, bias, output, several, elem(dtype));
+                add_parts_and_bias::launch(&client, count, dim, lanes, parts, bias, output, pieces, across, several, elem(dtype));
                 out
             }
         };
@@ -109,17 +131,22 @@ impl LinearOps for CubeBackend {
         let (weight, bias, residual) = (factor(weight), into_contiguous(bias), into_contiguous(residual));
         let ([rows, _], [_, width]) = (rows_and_width(&x), rows_and_width(&weight));
         let client = x.client.clone();
-        let (count, dim) = units(&client, rows * width);
+        let lanes = lanes(width);
+        let (pieces, across) = (rows * width / lanes, width / lanes);
+        let (count, dim) = units(&client, pieces);
         let (bias, residual) = (bias.into_buffer_arg(), residual.into_buffer_arg());
         let out = match in_parts(rows_of(x.clone()), weight, DType::F32) {
             Parts::Whole(out) => {
-                add_bias_and_residual::launch(&client, count, dim, out.clone().into_buffer_arg(), bias, residual);
+                let output = out.clone().into_buffer_arg();
+                add_bias_and_residual::launch(&client, count, dim, lanes, output, bias, residual, pieces, across);
                 out
             }
             Parts::Several(parts) => {
                 let (out, several) = (empty(&x, [rows, width], DType::F32), parts.shape()[0]);
                 let (parts, output) = (parts.into_buffer_arg(), out.clone().into_buffer_arg());
-                add_parts_bias_and_residual::launch(&client, count, dim, parts, bias, residual, output, several);
+                add_parts_bias_and_residual::launch(
+                    &client, count, dim, lanes, parts, bias, residual, output, pieces, across, several,
+                );
                 out
             }
         };

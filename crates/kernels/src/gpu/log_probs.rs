@@ -9,7 +9,9 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::products::product_as;
-use super::{UNITS, cube_max, cube_sum, cubes, elem, empty, factor, factors, product, rows_and_width, transposed, units};
+use super::{
+    UNITS, cube_max, cube_sum, cubes, elem, empty, factor, factors, has_planes, product, rows_and_width, transposed, units,
+};
 use crate::log_probs::LogProbOps;
 
 /// Logits that are there at the same time: 1.6 GB of them.
@@ -21,10 +23,10 @@ const FLOOR: f32 = -87.3;
 
 /// A head with rows of zeros below it, as a factor of products.
 #[cube(launch)]
-fn pad_rows<F: Float>(head: &[f32], out: &mut [F], #[define(F)] _dtype: ElemType) {
-    if ABSOLUTE_POS < out.len() {
+fn pad_rows<F: Float>(head: &[f32], out: &mut [F], given: usize, count: usize, #[define(F)] _dtype: ElemType) {
+    if ABSOLUTE_POS < count {
         let mut value = f32::new(0.0);
-        if ABSOLUTE_POS < head.len() {
+        if ABSOLUTE_POS < given {
             value = head[ABSOLUTE_POS];
         }
         out[ABSOLUTE_POS] = F::cast_from(value);
@@ -33,7 +35,15 @@ fn pad_rows<F: Float>(head: &[f32], out: &mut [F], #[define(F)] _dtype: ElemType
 
 /// The largest scaled logit of a row and the sum of `e^(l - max)`; a suppressed token counts for nothing.
 #[cube]
-fn largest_of(logits: &[f32], first: usize, vocab: usize, scale: f32, suppress: usize, shared: &mut Shared<[f32]>) -> f32 {
+fn largest_of(
+    logits: &[f32],
+    first: usize,
+    vocab: usize,
+    scale: f32,
+    suppress: usize,
+    shared: &mut Shared<[f32]>,
+    #[comptime] planes: bool,
+) -> f32 {
     let mut largest = f32::new(-3.0e38);
     let mut at = UNIT_POS as usize;
     while at < vocab {
@@ -45,7 +55,7 @@ fn largest_of(logits: &[f32], first: usize, vocab: usize, scale: f32, suppress: 
         }
         at += CUBE_DIM as usize;
     }
-    cube_max(largest, shared)
+    cube_max(largest, shared, planes)
 }
 
 /// `e^x`, exactly 0 where it is not a normal number; NaN stays NaN.
@@ -70,13 +80,14 @@ fn row_stats(
     vocab: usize,
     scale: f32,
     suppress: usize,
+    #[comptime] planes: bool,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(256usize);
     if CUBE_POS >= rows {
         terminate!();
     }
     let first = CUBE_POS * stride;
-    let largest = largest_of(logits, first, vocab, scale, suppress, &mut shared);
+    let largest = largest_of(logits, first, vocab, scale, suppress, &mut shared, planes);
     let mut sum = f32::new(0.0);
     let mut weighted = f32::new(0.0);
     let mut at = UNIT_POS as usize;
@@ -91,8 +102,8 @@ fn row_stats(
         }
         at += CUBE_DIM as usize;
     }
-    let total = cube_sum(sum, &mut shared);
-    let weighted = cube_sum(weighted, &mut shared);
+    let total = cube_sum(sum, &mut shared, planes);
+    let weighted = cube_sum(weighted, &mut shared, planes);
     if UNIT_POS == 0 {
         let row = row_offset + CUBE_POS;
         let target = logits[first + usize::cast_from(targets[row])] * scale;
@@ -114,6 +125,7 @@ fn row_gradients<F: Float>(
     vocab: usize,
     scale: f32,
     suppress: usize,
+    #[comptime] planes: bool,
     #[define(F)] _dtype: ElemType,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(256usize);
@@ -123,7 +135,7 @@ fn row_gradients<F: Float>(
     let first = CUBE_POS * stride;
     let row = row_offset + CUBE_POS;
     let target = usize::cast_from(targets[row]);
-    let largest = largest_of(logits, first, vocab, scale, suppress, &mut shared);
+    let largest = largest_of(logits, first, vocab, scale, suppress, &mut shared, planes);
     let mut sum = f32::new(0.0);
     let mut at = UNIT_POS as usize;
     while at < vocab {
@@ -132,7 +144,7 @@ fn row_gradients<F: Float>(
         }
         at += CUBE_DIM as usize;
     }
-    let total = cube_sum(sum, &mut shared);
+    let total = cube_sum(sum, &mut shared, planes);
     let factor = grads[row] * scale;
     let mut at = UNIT_POS as usize;
     while at < stride {
@@ -156,8 +168,10 @@ pub(super) fn padded_head(head: CubeTensor) -> CubeTensor {
     let ([vocab, width], dtype) = (rows_and_width(&head), factors(&head.client));
     let out = empty(&head, [vocab.next_multiple_of(PAD), width], dtype);
     let client = head.client.clone();
-    let (count, dim) = units(&client, out.shape().num_elements());
-    pad_rows::launch(&client, count, dim, head.into_buffer_arg(), out.clone().into_buffer_arg(), elem(dtype));
+    let size = out.shape().num_elements();
+    let (count, dim) = units(&client, size);
+    let (head, output) = (head.into_buffer_arg(), out.clone().into_buffer_arg());
+    pad_rows::launch(&client, count, dim, head, output, vocab * width, size, elem(dtype));
     out
 }
 
@@ -208,6 +222,7 @@ impl LogProbOps for CubeBackend {
                 vocab,
                 scale,
                 suppress,
+                has_planes(&client),
             );
         }
         (log_probs, entropies)
@@ -250,6 +265,7 @@ impl LogProbOps for CubeBackend {
                 vocab,
                 scale,
                 suppress,
+                has_planes(&client),
                 elem(dtype),
             );
             of_hidden.push(product_as(grads.clone(), head.clone(), of));

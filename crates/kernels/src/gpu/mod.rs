@@ -40,19 +40,23 @@ const UNITS: u32 = 256;
 const CUBES: u32 = 32_768;
 /// Planes of a cube that works on a row per plane.
 const PLANES: u32 = 8;
+/// Units that take the place of a plane.
+const GROUP: u32 = 32;
 
-/// Whether the kernels of this module run on a device: planes of one size, which rows are given to.
+/// Whether the kernels of this module run on a device.
 pub(crate) fn ready(device: &Device) -> bool {
     let inner = device.clone().inner();
     let DispatchDevice::Cube(device) = inner.as_dispatch() else {
         return false;
     };
-    let client = device.client();
+    device.client().properties().hardware.max_units_per_cube >= UNITS
+}
+
+/// Whether planes are all of one size and add up by themselves; otherwise units meet in shared memory.
+fn has_planes(client: &Client) -> bool {
     let hardware = &client.properties().hardware;
-    client.features().plane.contains(Plane::Ops)
-        && hardware.plane_size_min == hardware.plane_size_max
-        && hardware.max_units_per_cube >= UNITS
-        && UNITS.is_multiple_of(hardware.plane_size_max)
+    let size = hardware.plane_size_max;
+    client.features().plane.contains(Plane::Ops) && hardware.plane_size_min == size && size > 0 && UNITS.is_multiple_of(size)
 }
 
 /// The type of a tensor's values as kernels name it.
@@ -85,7 +89,28 @@ fn rows_and_width(tensor: &CubeTensor) -> [usize; 2] {
 /// A tensor that may be overwritten: itself if nobody else holds it, else a copy.
 fn owned(tensor: CubeTensor) -> CubeTensor {
     let tensor = into_contiguous(tensor);
-    if tensor.can_mut() { tensor } else { tensor.copy() }
+    if tensor.can_mut() {
+        return tensor;
+    }
+    // Burn's own copy may leave room between rows
+    let out = empty_like(&tensor);
+    let (client, size) = (tensor.client.clone(), tensor.shape().num_elements());
+    let (count, dim) = units(&client, size);
+    copy::launch(&client, count, dim, tensor.into_buffer_arg(), out.clone().into_buffer_arg(), size, elem(out.dtype));
+    out
+}
+
+#[cube(launch)]
+fn copy<F: Float>(x: &[F], out: &mut [F], count: usize, #[define(F)] _dtype: ElemType) {
+    if ABSOLUTE_POS < count {
+        out[ABSOLUTE_POS] = x[ABSOLUTE_POS];
+    }
+}
+
+/// Values that a unit takes at once, where rows of this many values are cut into such pieces. (What a kernel sees of a buffer may be longer
+/// than the tensor: sizes are arguments.)
+fn lanes(width: usize) -> VectorSize {
+    if width.is_multiple_of(4) { 4 } else { 1 }
 }
 
 /// One cube per item.
@@ -100,9 +125,9 @@ fn units(client: &Client, items: usize) -> (CubeCount, CubeDim) {
     (calculate_cube_count_elemwise(client, items, dim), dim)
 }
 
-/// One plane per row.
+/// A plane per row, or as many units where there are no planes.
 fn planes(client: &Client, rows: usize) -> (CubeCount, CubeDim) {
-    let size = client.properties().hardware.plane_size_max;
+    let size = if has_planes(client) { client.properties().hardware.plane_size_max } else { GROUP };
     let planes = PLANES.min(UNITS / size).max(1);
     (cubes(rows.div_ceil(planes as usize)), CubeDim::new_2d(size, planes))
 }
@@ -127,37 +152,121 @@ fn starts_on(like: &CubeTensor, starts: &[usize]) -> CubeTensor {
     tensor
 }
 
-/// The sum over a cube's units, known to all of them; `shared` has a place for each plane.
+/// The sum over a cube's units, known to all of them; `shared` has a place for each.
 #[cube]
-fn cube_sum(value: f32, shared: &mut Shared<[f32]>) -> f32 {
-    let partial = plane_sum(value);
-    if UNIT_POS_PLANE == 0 {
-        shared[PLANE_POS as usize] = partial;
+fn cube_sum(value: f32, shared: &mut Shared<[f32]>, #[comptime] planes: bool) -> f32 {
+    if planes {
+        let partial = plane_sum(value);
+        if UNIT_POS_PLANE == 0 {
+            shared[PLANE_POS as usize] = partial;
+        }
+        sync_cube();
+        let mut total = f32::new(0.0);
+        for plane in 0..CUBE_DIM / PLANE_DIM {
+            total += shared[plane as usize];
+        }
+        sync_cube();
+        total
+    } else {
+        shared[UNIT_POS as usize] = value;
+        sync_cube();
+        let mut half = CUBE_DIM / 2;
+        while half > 0 {
+            if UNIT_POS < half {
+                let other = shared[(UNIT_POS + half) as usize];
+                shared[UNIT_POS as usize] += other;
+            }
+            sync_cube();
+            half /= 2;
+        }
+        let total = shared[0];
+        sync_cube();
+        total
     }
-    sync_cube();
-    let mut total = f32::new(0.0);
-    for plane in 0..CUBE_DIM / PLANE_DIM {
-        total += shared[plane as usize];
-    }
-    sync_cube();
-    total
 }
 
 /// The maximum over a cube's units, known to all of them.
 #[cube]
-fn cube_max(value: f32, shared: &mut Shared<[f32]>) -> f32 {
-    let partial = plane_max(value);
-    if UNIT_POS_PLANE == 0 {
-        shared[PLANE_POS as usize] = partial;
-    }
-    sync_cube();
-    let mut largest = shared[0];
-    for plane in 1..CUBE_DIM / PLANE_DIM {
-        let other = shared[plane as usize];
-        if other > largest {
-            largest = other;
+fn cube_max(value: f32, shared: &mut Shared<[f32]>, #[comptime] planes: bool) -> f32 {
+    if planes {
+        let partial = plane_max(value);
+        if UNIT_POS_PLANE == 0 {
+            shared[PLANE_POS as usize] = partial;
         }
+        sync_cube();
+        let mut largest = shared[0];
+        for plane in 1..CUBE_DIM / PLANE_DIM {
+            let other = shared[plane as usize];
+            if other > largest {
+                largest = other;
+            }
+        }
+        sync_cube();
+        largest
+    } else {
+        shared[UNIT_POS as usize] = value;
+        sync_cube();
+        let mut half = CUBE_DIM / 2;
+        while half > 0 {
+            if UNIT_POS < half {
+                let other = shared[(UNIT_POS + half) as usize];
+                if other > shared[UNIT_POS as usize] {
+                    shared[UNIT_POS as usize] = other;
+                }
+            }
+            sync_cube();
+            half /= 2;
+        }
+        let largest = shared[0];
+        sync_cube();
+        largest
     }
-    sync_cube();
-    largest
+}
+
+/// The sum over the units of one row of a cube, which are a plane if there are planes.
+#[cube]
+fn row_sum(value: f32, shared: &mut Shared<[f32]>, #[comptime] planes: bool) -> f32 {
+    if planes {
+        plane_sum(value)
+    } else {
+        shared[UNIT_POS as usize] = value;
+        sync_cube();
+        let mut half = CUBE_DIM_X / 2;
+        while half > 0 {
+            if UNIT_POS_X < half {
+                let other = shared[(UNIT_POS + half) as usize];
+                shared[UNIT_POS as usize] += other;
+            }
+            sync_cube();
+            half /= 2;
+        }
+        let total = shared[(UNIT_POS_Y * CUBE_DIM_X) as usize];
+        sync_cube();
+        total
+    }
+}
+
+/// The maximum over the units of one row of a cube.
+#[cube]
+fn row_max(value: f32, shared: &mut Shared<[f32]>, #[comptime] planes: bool) -> f32 {
+    if planes {
+        plane_max(value)
+    } else {
+        shared[UNIT_POS as usize] = value;
+        sync_cube();
+        let mut half = CUBE_DIM_X / 2;
+        while half > 0 {
+            if UNIT_POS_X < half {
+                let other = shared[(UNIT_POS + half) as usize];
+                if other > shared[UNIT_POS as usize] {
+                    shared[UNIT_POS as usize] = other;
+                }
+            }
+            sync_cube();
+            half /= 2;
+        }
+        let largest = shared[(UNIT_POS_Y * CUBE_DIM_X) as usize];
+        sync_cube();
+        largest
+    }
 }

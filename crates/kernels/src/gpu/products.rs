@@ -8,8 +8,8 @@ use burn_cubecl::ops::permute;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::features::TypeUsage;
 use cubecl::prelude::*;
-use cubecl::zspace::metadata::Metadata;
 use cubecl::zspace::Strides;
+use cubecl::zspace::metadata::Metadata;
 use cubek::matmul::definition::{MatmulElems, MatmulGlobalElems, MatmulSetupError};
 use cubek::matmul::launch::launch_ref;
 use cubek::matmul::multi_level;
@@ -19,7 +19,7 @@ use cubek::matmul::routine::BlueprintStrategy::Inferred;
 use cubek::matmul::strategy::Strategy;
 use cubek::std::InputBinding;
 
-use super::{elem, empty, units};
+use super::{elem, empty, lanes, units};
 
 /// What factors of products are rounded to on this device.
 pub(super) fn factors(client: &Client) -> DType {
@@ -108,8 +108,8 @@ fn multiplied(left: CubeTensor, right: CubeTensor, dtype: DType) -> CubeTensor {
 const TILE: usize = 128;
 /// Tiles that keep a large device busy.
 const TILES: usize = 264;
-/// The least that is worth a part of its own.
-const DEPTH: usize = 192;
+/// The least that is worth a part of its own: parts of the left side may have to be copied apart.
+const DEPTH: usize = 768;
 /// The most parts.
 const PARTS: usize = 16;
 
@@ -122,7 +122,8 @@ fn parts(left: &CubeTensor, right: &CubeTensor) -> usize {
     let (rows, depth, columns) = (left.shape()[0], left.shape()[1], right.shape()[1]);
     let tiles = rows.div_ceil(TILE) * columns.div_ceil(TILE);
     let mut parts = 1;
-    while 2 * parts * tiles <= TILES && 2 * parts <= PARTS && depth.is_multiple_of(2 * parts * 64) && depth / (2 * parts) >= DEPTH {
+    while 2 * parts * tiles <= TILES && 2 * parts <= PARTS && depth.is_multiple_of(2 * parts * 64) && depth / (2 * parts) >= DEPTH
+    {
         parts *= 2;
     }
     parts
@@ -140,22 +141,31 @@ fn split(matrix: CubeTensor, dim: usize, parts: usize) -> CubeTensor {
 
 /// Sums over the first dimension, in its order.
 #[cube(launch)]
-fn add_parts<F: Float>(parts: &[f32], out: &mut [F], #[comptime] count: usize, #[define(F)] _dtype: ElemType) {
-    if ABSOLUTE_POS < out.len() {
-        let mut sum = f32::new(0.0);
+fn add_parts<F: Float, N: Size>(
+    parts: &[Vector<f32, N>],
+    out: &mut [Vector<F, N>],
+    count: usize,
+    #[comptime] several: usize,
+    #[define(F)] _dtype: ElemType,
+) {
+    if ABSOLUTE_POS < count {
+        let mut sum = parts[ABSOLUTE_POS];
         #[unroll]
-        for part in 0..count {
-            sum += parts[part * out.len() + ABSOLUTE_POS];
+        for part in 1..several {
+            sum += parts[part * count + ABSOLUTE_POS];
         }
-        out[ABSOLUTE_POS] = F::cast_from(sum);
+        out[ABSOLUTE_POS] = Vector::cast_from(sum);
     }
 }
 
 fn sum_parts(parts: CubeTensor, shape: Shape, dtype: DType) -> CubeTensor {
-    let (client, count) = (parts.client.clone(), parts.shape()[0]);
+    let (client, several) = (parts.client.clone(), parts.shape()[0]);
     let out = empty(&parts, shape, dtype);
-    let (cubes, dim) = units(&client, out.shape().num_elements());
-    add_parts::launch(&client, cubes, dim, parts.into_buffer_arg(), out.clone().into_buffer_arg(), count, elem(dtype));
+    let size = out.shape().num_elements();
+    let (lanes, pieces) = (lanes(size), size / lanes(size));
+    let (count, dim) = units(&client, pieces);
+    let (parts, output) = (parts.into_buffer_arg(), out.clone().into_buffer_arg());
+    add_parts::launch(&client, count, dim, lanes, parts, output, pieces, several, elem(dtype));
     out
 }
 

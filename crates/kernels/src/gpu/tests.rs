@@ -2,7 +2,9 @@
 
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 
-use crate::{AdamStep, AttentionCache, Linear, Masks, causal_attention, drawing_head, embedding, gelu_new, layer_norm, token_log_probs};
+use crate::{
+    AdamStep, AttentionCache, Linear, Masks, causal_attention, drawing_head, embedding, gelu_new, layer_norm, token_log_probs,
+};
 
 /// The GPUs of this build that are there, and how near their products are to those of the CPU.
 fn devices() -> Vec<(Device, f32)> {
