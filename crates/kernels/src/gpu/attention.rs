@@ -137,10 +137,8 @@ fn causal_softmax<F: Float>(
     let mut at = lane;
     while at < tokens {
         let mut value = f32::new(0.0);
-        if at >= start {
-            if at <= token {
-                value = (scores[base + at] * scale - largest).exp() / total;
-            }
+        if at >= start && at <= token {
+            value = (scores[base + at] * scale - largest).exp() / total;
         }
         if there {
             out[base + at] = F::cast_from(value);

@@ -26,6 +26,7 @@ fn draw_rows(
     scale: f32,
     suppress: usize,
     forbidden: usize,
+    length: usize,
     #[comptime] segments: usize,
     #[comptime] planes: bool,
 ) {
@@ -46,10 +47,8 @@ fn draw_rows(
             if value > largest {
                 largest = value;
             }
-            if at != forbidden {
-                if value > largest_drawn {
-                    largest_drawn = value;
-                }
+            if at != forbidden && value > largest_drawn {
+                largest_drawn = value;
             }
         }
         at += CUBE_DIM as usize;
@@ -58,7 +57,6 @@ fn draw_rows(
     let largest_drawn = cube_max(largest_drawn, &mut shared, planes);
 
     // a segment of consecutive tokens for each unit, so that the sums before it are those of the tokens before it
-    let length = (vocab + segments - 1) / segments;
     let mut sum = f32::new(0.0);
     let mut weighted = f32::new(0.0);
     let mut drawn = f32::new(0.0);
@@ -119,17 +117,13 @@ fn draw_rows(
         let mut running = before;
         let mut searching = true;
         while token < end {
-            if searching {
-                if token != suppress {
-                    if token != forbidden {
-                        let weight = weight_of(logits[first + token] * scale - largest_drawn);
-                        if weight > 0.0f32 {
-                            last = token;
-                            running += weight;
-                            if running > target {
-                                searching = false;
-                            }
-                        }
+            if searching && token != suppress && token != forbidden {
+                let weight = weight_of(logits[first + token] * scale - largest_drawn);
+                if weight > 0.0f32 {
+                    last = token;
+                    running += weight;
+                    if running > target {
+                        searching = false;
                     }
                 }
             }
@@ -177,6 +171,7 @@ impl DrawOps for CubeBackend {
             masks.scale,
             place(masks.suppress),
             place(masks.forbidden),
+            masks.vocab.div_ceil(SEGMENTS),
             SEGMENTS,
             has_planes(&client),
         );

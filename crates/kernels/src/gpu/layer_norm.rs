@@ -20,7 +20,7 @@ fn mean_of(x: &[f32], first: usize, width: usize, shared: &mut Shared<[f32]>, #[
         sum += x[first + at];
         at += CUBE_DIM as usize;
     }
-    cube_sum(sum, shared, planes) / f32::cast_from(width as u32)
+    cube_sum(sum, shared, planes) / f32::cast_from(width)
 }
 
 /// The reciprocal of its standard deviation.
@@ -41,7 +41,7 @@ fn reciprocal_deviation(
         sum += centred * centred;
         at += CUBE_DIM as usize;
     }
-    let variance = cube_sum(sum, shared, planes) / f32::cast_from(width as u32);
+    let variance = cube_sum(sum, shared, planes) / f32::cast_from(width);
     1.0f32 / (variance + epsilon).sqrt()
 }
 
@@ -103,7 +103,7 @@ fn normalise_backward<G: Float>(
         products += scaled * (x[first + at] - mean) * factor;
         at += CUBE_DIM as usize;
     }
-    let count = f32::cast_from(width as u32);
+    let count = f32::cast_from(width);
     let sum = cube_sum(sum, &mut shared, planes) / count;
     let products = cube_sum(products, &mut shared, planes) / count;
     let mut at = UNIT_POS as usize;

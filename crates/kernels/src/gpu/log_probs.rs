@@ -61,9 +61,9 @@ fn largest_of(
 /// `e^x`, exactly 0 where it is not a normal number; NaN stays NaN.
 #[cube]
 pub(super) fn weight_of(x: f32) -> f32 {
-    let mut weight = f32::new(0.0);
-    if !(x < FLOOR) {
-        weight = x.exp();
+    let mut weight = x.exp();
+    if x < FLOOR {
+        weight = f32::new(0.0);
     }
     weight
 }
@@ -96,9 +96,11 @@ fn row_stats(
             let value = logits[first + at] * scale - largest;
             let weight = weight_of(value);
             sum += weight;
-            if !(value < FLOOR) {
-                weighted += weight * value;
+            let mut product = weight * value;
+            if value < FLOOR {
+                product = f32::new(0.0);
             }
+            weighted += product;
         }
         at += CUBE_DIM as usize;
     }
@@ -149,12 +151,10 @@ fn row_gradients<F: Float>(
     let mut at = UNIT_POS as usize;
     while at < stride {
         let mut value = f32::new(0.0);
-        if at < vocab {
-            if at != suppress {
-                value = weight_of(logits[first + at] * scale - largest) / total * factor * -1.0f32;
-                if at == target {
-                    value += factor;
-                }
+        if at < vocab && at != suppress {
+            value -= weight_of(logits[first + at] * scale - largest) / total * factor;
+            if at == target {
+                value += factor;
             }
         }
         out[first + at] = F::cast_from(value);

@@ -1,4 +1,4 @@
-//! The fused functions of this crate for Burn's CubeCL backends (CUDA, wgpu): one kernel where the plain composition takes many passes
+//! The fused functions of this crate for Burn's `CubeCL` backends (CUDA, wgpu): one kernel where the plain composition takes many passes
 //! over memory.
 //!
 //! Products are cubek's; they are taken in f32 (TF32 where there are tensor cores) or with factors rounded to bf16 ([`Precision`](crate::Precision)).
@@ -195,7 +195,7 @@ fn cube_max(value: f32, shared: &mut Shared<[f32]>, #[comptime] planes: bool) ->
         }
         sync_cube();
         let mut largest = shared[0];
-        for plane in 1..CUBE_DIM / PLANE_DIM {
+        for plane in 0..CUBE_DIM / PLANE_DIM {
             let other = shared[plane as usize];
             if other > largest {
                 largest = other;
