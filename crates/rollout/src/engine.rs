@@ -357,6 +357,32 @@ mod tests {
         assert_eq!(one, two);
     }
 
+    /// On software Vulkan, say; in a build without wgpu there is nothing to compare.
+    #[test]
+    fn a_gpu_draws_the_tokens_of_the_cpu() {
+        let Ok(device) = tailguard_kernels::device("wgpu") else { return };
+        let prompts = prompts(&[5, 3, 5, 4, 5, 5, 3, 5]);
+        for end_of_text in [EndOfText::None, EndOfText::Stop(4), EndOfText::Mask(4)] {
+            let config = SamplingConfig { temperature: 0.8, min_new_tokens: 2, end_of_text, ..sampling(16) };
+            let [cpu, gpu] = [burn::tensor::Device::flex(), device.clone()].map(|device| {
+                let model = Gpt2Config::new(61, 24, 16, 2, 2).init(3, &device).unwrap();
+                let prompts: Vec<Prompt> =
+                    prompts.iter().map(|prompt| prompt.ids.iter().map(|id| id % 61).collect()).map(prompt).collect();
+                generate(&model, Some(&ValueHead::init(16, &device)), &prompts, &config, SEED, 8).unwrap()
+            });
+            for (cpu, gpu) in cpu.iter().zip(&gpu) {
+                assert_eq!(cpu.response_ids, gpu.response_ids, "{end_of_text:?}");
+                close(&gpu.log_probs, &cpu.log_probs, 1e-4, "log-probabilities");
+                close(&gpu.entropies, &cpu.entropies, 1e-4, "entropies");
+                close(&gpu.values, &cpu.values, 1e-4, "values");
+            }
+        }
+    }
+
+    fn prompt(ids: Vec<u32>) -> Prompt {
+        Prompt { ids, text: String::new() }
+    }
+
     #[test]
     fn another_seed_or_stream_samples_something_else() {
         let prompts = prompts(&[5, 5]);
