@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench::args::BenchCommand;
 use crate::bench::sizes::Sizes;
+use crate::device::PrecisionName;
 use crate::evaluate::args::EvaluateArgs;
 use crate::failure::Failure;
 use crate::fuzz::FuzzArgs;
@@ -121,6 +122,9 @@ pub(crate) struct RunArgs {
     /// `flex` (the CPU), `wgpu[:n]` or `cuda[:n]` [run.device]
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
+    /// What factors of products are rounded to on a GPU: f32 (TF32 by tensor cores) or bf16 [run.precision]
+    #[arg(long, value_name = "PRECISION")]
+    pub(crate) precision: Option<PrecisionName>,
     /// Hugging Face directory of the GPT-2 to start from [policy.dir]
     #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) policy: Option<PathBuf>,

@@ -1,7 +1,9 @@
 //! The device that tensors live on, and the number of threads.
 
 use burn::tensor::Device;
-use tailguard_kernels::DeviceError;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use tailguard_kernels::{DeviceError, Precision};
 
 use crate::failure::Failure;
 
@@ -23,6 +25,26 @@ pub(crate) fn select(spec: &str) -> Result<Device, Failure> {
             }
         }
     })
+}
+
+/// What the factors of matrix products are rounded to on a GPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PrecisionName {
+    /// Not at all, or to TF32 by tensor cores
+    #[default]
+    F32,
+    /// bfloat16; weights, sums and everything else stay in single precision
+    Bf16,
+}
+
+impl From<PrecisionName> for Precision {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::F32 => Self::F32,
+            PrecisionName::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 /// More threads than this are a slip of the finger, and starting them would take minutes.

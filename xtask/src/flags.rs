@@ -24,14 +24,14 @@ struct Mode {
     refused: &'static [&'static str],
 }
 
-const RUN: &str = "--set --seed --seeds --threads --device --policy --reward --judge --data-dir --out";
+const RUN: &str = "--set --seed --seeds --threads --device --precision --policy --reward --judge --data-dir --out";
 const SIZES: &str = "--size --layers --width --heads --vocab --batch --mini-batch --prompt-len --gen-len --ppo-epochs --alpha-keep \
-                     --iters --threads --seed --device";
+                     --iters --threads --seed --device --precision";
 
 const MODES: &[Mode] = &[
     Mode {
         words: "reproduce imdb",
-        obeyed: "--preset --config --set --seed --seeds --threads --device --policy --reward --judge --data-dir --out",
+        obeyed: "--preset --config --set --seed --seeds --threads --device --precision --policy --reward --judge --data-dir --out",
         needing: &["--resume: --out"],
         refused: &[],
     },
@@ -76,14 +76,14 @@ const MODES: &[Mode] = &[
     Mode { words: "pretrain tokenizer --out a", obeyed: "--threads --data-dir --vocab-size", needing: &[], refused: &[] },
     Mode {
         words: "pretrain lm --out a",
-        obeyed: "--threads --seed --device --data-dir --extra --from --vocab-size --layers --width --heads --context --steps \
+        obeyed: "--threads --seed --device --precision --data-dir --extra --from --vocab-size --layers --width --heads --context --steps \
                  --batch-size --learning-rate --save-every",
         needing: &["--train: --test", "--test: --train", "--text-column: --train"],
         refused: &["--data-dir: --train --test --text-column", "--from: --vocab-size --layers --width --heads"],
     },
     Mode {
         words: "pretrain classifier --out a",
-        obeyed: "--threads --seed --device --data-dir --label-names --half --architecture --epochs",
+        obeyed: "--threads --seed --device --precision --data-dir --label-names --half --architecture --epochs",
         needing: &["--train: --test", "--test: --train", "--text-column: --train", "--label-column: --train"],
         refused: &["--data-dir: --train --test --text-column --label-column"],
     },
@@ -95,7 +95,7 @@ const MODES: &[Mode] = &[
     },
     Mode {
         words: "pretrain prompts --out a --policy b --reward c",
-        obeyed: "--threads --seed --device --label --negate --forbid --add --text-column --continuation-column --label-column --train \
+        obeyed: "--threads --seed --device --precision --label --negate --forbid --add --text-column --continuation-column --label-column --train \
                  --test --tokens --min-tokens --min-chars",
         needing: &["--forbid-column: --forbid", "--add-column: --add", "--prompt-tokens: --continuation-column"],
         refused: &[],
@@ -104,7 +104,7 @@ const MODES: &[Mode] = &[
     Mode {
         words: "bench gpt2",
         obeyed: "--size --layers --width --heads --vocab --batch --mini-batch --prompt-len --gen-len --ppo-epochs --alpha-keep --iters \
-                 --threads --seed --device --product-seconds",
+                 --threads --seed --device --precision --product-seconds",
         needing: &[],
         refused: &[],
     },

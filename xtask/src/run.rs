@@ -61,6 +61,7 @@ pub(crate) fn prepare(task: Option<&'static Task>, preset: Option<PresetName>, a
     let config = config::resolve(task, preset, args, recorded)?;
     device::set_threads(config.run.threads)?;
     let device = device::select(&config.run.device)?;
+    tailguard_kernels::set_precision(config.run.precision.into());
     let dir = match (resumed, &args.out) {
         (Some(dir), _) => Dir::Resumed(dir),
         (None, Some(out)) => Dir::New(NewRunDir::reserve(out).map_err(resumable)?),

@@ -1,7 +1,8 @@
 //! A model that continues prompts, token by token.
 
+use burn::nn::Embedding;
 use burn::tensor::{Int, Tensor, TensorData, s};
-use tailguard_kernels::{Linear, PackedMatrix};
+use tailguard_kernels::{Drawn, Linear, Masks, PackedMatrix, draw, drawing_head, embedding, on_gpu};
 
 use crate::cache::KvCache;
 use crate::error::Gpt2Error;
@@ -15,6 +16,8 @@ pub struct Decoder {
     model: Gpt2,
     /// The output head; none where a product needs no layout.
     head: Option<PackedMatrix>,
+    /// The output head as the draw on a GPU takes it.
+    drawing: Option<Tensor<2>>,
 }
 
 impl Gpt2 {
@@ -22,13 +25,14 @@ impl Gpt2 {
     #[must_use]
     pub fn decoder(&self) -> Decoder {
         let head = PackedMatrix::transposed(self.head());
+        let drawing = on_gpu(&self.device()).then(|| drawing_head(self.head()));
         let mut model = self.clone();
         for Block { attn, mlp, .. } in &mut model.h {
             for layer in [&mut attn.c_attn, &mut attn.c_proj, &mut mlp.c_fc, &mut mlp.c_proj] {
                 *layer = Linear::packed(layer.clone());
             }
         }
-        Decoder { model, head }
+        Decoder { model, head, drawing }
     }
 }
 
@@ -61,15 +65,27 @@ impl Decoder {
     /// # Errors
     /// As [`prefill`](Self::prefill).
     pub fn step(&self, ids: &[u32], cache: &mut KvCache) -> Result<Tensor<2>, Gpt2Error> {
+        ids.iter().enumerate().try_for_each(|(row, &id)| check_id((id, row), self.model.config()))?;
+        self.step_drawn(id_tensor(ids, &self.model.device()), cache)
+    }
+
+    /// [`step`](Self::step) for ids that are on the device already, `[batch]`, as [`draw`](Self::draw) gives them: they are not checked.
+    ///
+    /// # Errors
+    /// As [`prefill`](Self::prefill), but for unknown tokens.
+    pub fn step_drawn(&self, ids: Tensor<1, Int>, cache: &mut KvCache) -> Result<Tensor<2>, Gpt2Error> {
         let Self { model, .. } = self;
-        self.check_cache(ids.len(), cache)?;
+        self.check_cache(ids.dims()[0], cache)?;
         cache.check_room(cache.len + 1)?;
         check_positions(cache.next_positions().max().map_or(0, |position| position + 1), model.config())?;
-        ids.iter().enumerate().try_for_each(|(row, &id)| check_id((id, row), model.config()))?;
-        let ids = id_tensor(ids, &model.device());
         let positions: Vec<i64> = cache.next_positions().map(|position| i64::try_from(position).unwrap_or(i64::MAX)).collect();
         let positions = Tensor::<1, Int>::from_data(TensorData::new(positions, [cache.starts.len()]), &ids.device());
-        let mut x = model.wte.weight.val().select(0, ids) + model.wpe.weight.val().select(0, positions);
+        let mut x = if self.draws() {
+            let row = |of: &Embedding, ids: Tensor<1, Int>| embedding(of.weight.val(), ids.unsqueeze_dim(1)).squeeze_dim::<2>(1);
+            row(&model.wte, ids) + row(&model.wpe, positions)
+        } else {
+            model.wte.weight.val().select(0, ids) + model.wpe.weight.val().select(0, positions)
+        };
         for (block, layer) in model.h.iter().zip(&mut cache.layers) {
             let attended = layer.attend(block.qkv(x.clone()), cache.len, block.attn.n_head, &cache.starts);
             x = block.finish(x, attended);
@@ -82,6 +98,18 @@ impl Decoder {
     fn check_cache(&self, rows: usize, cache: &KvCache) -> Result<(), Gpt2Error> {
         check_count("rows of tokens for the rows of the cache", rows, cache.starts.len())?;
         check_count("layers in the cache", cache.layers.len(), self.model.h.len())
+    }
+
+    /// Whether tokens are drawn where the hidden states are: on a GPU, from which they would have to be read otherwise.
+    #[must_use]
+    pub fn draws(&self) -> bool {
+        self.drawing.is_some()
+    }
+
+    /// Draws the next token of each row, `hidden`: `[batch, hidden]`, at one number in [0, 1) per row, `uniforms`: `[batch]`.
+    #[must_use]
+    pub fn draw(&self, hidden: Tensor<2>, uniforms: Tensor<1>, masks: Masks) -> Drawn {
+        draw(hidden, self.drawing.clone().unwrap_or_else(|| self.model.head()), uniforms, masks)
     }
 
     /// Raw next-token logits.

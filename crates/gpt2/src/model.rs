@@ -6,7 +6,7 @@
 use burn::module::{Module, Param};
 use burn::nn::Embedding;
 use burn::tensor::{Device, Int, Tensor};
-use tailguard_kernels::{Linear, TokenStats, causal_attention, gelu_new, layer_norm, token_log_probs};
+use tailguard_kernels::{Linear, TokenStats, causal_attention, embedding, gelu_new_factor, layer_norm_factor, token_log_probs};
 
 use crate::config::Gpt2Config;
 use crate::error::Gpt2Error;
@@ -142,13 +142,14 @@ impl Gpt2 {
     /// What the first block reads; refuses tokens and positions that have no embedding.
     pub(crate) fn embed(&self, tokens: &TokenBatch) -> Result<Tensor<3>, Gpt2Error> {
         tokens.check(&self.config)?;
-        Ok(self.wte.forward(tokens.input_ids.clone()) + self.wpe.forward(tokens.position_ids.clone()))
+        let rows = |of: &Embedding, ids: &Tensor<2, Int>| embedding(of.weight.val(), ids.clone());
+        Ok(rows(&self.wte, &tokens.input_ids) + rows(&self.wpe, &tokens.position_ids))
     }
 }
 
 impl LayerNorm {
     pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        layer_norm(x, self.weight.val(), self.bias.val(), self.epsilon)
+        layer_norm_factor(x, self.weight.val(), self.bias.val(), self.epsilon)
     }
 }
 
@@ -160,13 +161,13 @@ impl Block {
 
     /// Queries, keys and values, `[.., d]` to `[.., 3d]`.
     pub(crate) fn qkv<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        self.attn.c_attn.forward(self.ln_1.forward(x))
+        self.attn.c_attn.forward_factor(self.ln_1.forward(x))
     }
 
     /// What comes after the tokens have seen each other: `[.., d]` twice to `[.., d]`.
     pub(crate) fn finish<const D: usize>(&self, x: Tensor<D>, attended: Tensor<D>) -> Tensor<D> {
         let x = self.attn.c_proj.forward_add(x, attended);
-        let inner = gelu_new(self.mlp.c_fc.forward(self.ln_2.forward(x.clone())));
+        let inner = gelu_new_factor(self.mlp.c_fc.forward_factor(self.ln_2.forward(x.clone())));
         self.mlp.c_proj.forward_add(x, inner)
     }
 }

@@ -45,13 +45,13 @@ impl AdamStep {
 
 /// What the loop multiplies by and adds.
 #[derive(Clone, Copy, Debug)]
-struct Factors {
-    keep: f32,
-    rate: f32,
-    beta_1: f32,
-    beta_2: f32,
-    correction: f32,
-    epsilon: f32,
+pub(crate) struct Factors {
+    pub(crate) keep: f32,
+    pub(crate) rate: f32,
+    pub(crate) beta_1: f32,
+    pub(crate) beta_2: f32,
+    pub(crate) correction: f32,
+    pub(crate) epsilon: f32,
 }
 
 /// The parameter after a step, and its two moments.
@@ -74,7 +74,7 @@ pub fn adam_step<const D: usize>(
         "gradient and moments are not of the parameter's shape {shape:?}"
     );
     let ([first, second], factors) = (moments, step.factors());
-    if crate::on_flex(&parameter.device()) && !parameter.device().is_autodiff() {
+    if crate::fused(&parameter.device()) && !parameter.device().is_autodiff() {
         let (parameter, grad) = (parameter.into_dispatch(), grad.into_dispatch());
         let moments = (first.into_dispatch(), second.into_dispatch());
         let (parameter, first, second) = <Dispatch as AdamOps>::adam_step(parameter, grad, moments.0, moments.1, factors);
@@ -98,8 +98,8 @@ fn plain<const D: usize>(
     (parameter * keep - delta * rate, [first, second])
 }
 
-#[backend_extension(Flex)]
-trait AdamOps: Backend {
+#[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")))]
+pub(crate) trait AdamOps: Backend {
     fn adam_step(
         parameter: FloatTensor<Self>,
         grad: FloatTensor<Self>,

@@ -42,7 +42,7 @@ pub fn causal_attention(qkv: Tensor<3>, heads: usize, starts: &[usize]) -> Tenso
         heads > 0 && width.is_multiple_of(3 * heads),
         "{heads} heads do not divide queries, keys and values of width {width}"
     );
-    if crate::on_flex(&qkv.device()) {
+    if crate::fused(&qkv.device()) {
         Tensor::from_dispatch(<Dispatch as AttentionOps>::causal_attention(qkv.into_dispatch(), heads, starts.to_vec()))
     } else {
         plain(qkv, heads, starts)
@@ -60,8 +60,8 @@ fn plain(qkv: Tensor<3>, heads: usize, starts: &[usize]) -> Tensor<3> {
     out.swap_dims(1, 2).reshape([b, t, d])
 }
 
-#[backend_extension(Flex, Autodiff)]
-trait AttentionOps: Backend {
+#[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
+pub(crate) trait AttentionOps: Backend {
     fn causal_attention(qkv: FloatTensor<Self>, heads: usize, starts: Vec<usize>) -> FloatTensor<Self>;
 
     fn causal_attention_backward(

@@ -23,7 +23,11 @@ impl AttentionCache {
     /// An empty cache for `batch` rows of at most `capacity` tokens each.
     #[must_use]
     pub fn new(batch: usize, capacity: usize, hidden: usize, device: &Device) -> Self {
-        let zeros = |shape: [usize; 3]| Tensor::zeros(shape, device);
+        let zeros = |shape: [usize; 3]| {
+            let zeros = Tensor::zeros(shape, device);
+            // of the type that queries, keys and values have there
+            if crate::on_gpu(device) { crate::draw::rounded(zeros) } else { zeros }
+        };
         Self { keys: zeros([batch, hidden, capacity]), values: zeros([batch, capacity, hidden]) }
     }
 
@@ -64,7 +68,7 @@ impl AttentionCache {
         let [keys, values] =
             [&mut self.keys, &mut self.values].map(|cache| std::mem::replace(cache, Tensor::empty([0; 3], &device)));
         let out;
-        (out, self.keys, self.values) = if crate::on_flex(&device) {
+        (out, self.keys, self.values) = if crate::fused(&device) {
             let (qkv, keys, values) = (qkv.into_dispatch(), keys.into_dispatch(), values.into_dispatch());
             let (out, keys, values) = <Dispatch as DecodeOps>::attend(qkv, keys, values, at, heads, starts.to_vec());
             (Tensor::from_dispatch(out), Tensor::from_dispatch(keys), Tensor::from_dispatch(values))
@@ -116,8 +120,8 @@ pub(crate) fn padding(starts: &[usize], seq: usize, device: &Device) -> Option<T
     padded.contains(&true).then(|| Tensor::from_data(TensorData::new(padded, [starts.len(), 1, 1, seq]), &device.clone().inner()))
 }
 
-#[backend_extension(Flex)]
-trait DecodeOps: Backend {
+#[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")))]
+pub(crate) trait DecodeOps: Backend {
     fn attend(
         qkv: FloatTensor<Self>,
         keys: FloatTensor<Self>,

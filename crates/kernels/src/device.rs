@@ -95,6 +95,25 @@ pub fn on_flex(device: &Device) -> bool {
     device.clone().inner() == Device::flex()
 }
 
+/// Whether this crate has kernels of its own for tensors of this device.
+pub(crate) fn fused(device: &Device) -> bool {
+    on_flex(device) || on_gpu(device)
+}
+
+/// Whether the kernels for GPUs run on this device.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[must_use]
+pub fn on_gpu(device: &Device) -> bool {
+    crate::gpu::ready(device)
+}
+
+/// Whether the kernels for GPUs run on this device: there are none in this build.
+#[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+#[must_use]
+pub fn on_gpu(_device: &Device) -> bool {
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

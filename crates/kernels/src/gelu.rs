@@ -23,7 +23,21 @@ const BLOCK: usize = 1 << 14;
 /// Any shape in, the same shape out.
 #[must_use]
 pub fn gelu_new<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    if crate::on_flex(&x.device()) { Tensor::from_dispatch(<Dispatch as GeluOps>::gelu_new(x.into_dispatch())) } else { plain(x) }
+    gelu(x, false)
+}
+
+/// [`gelu_new`] for a result that is only multiplied with matrices: on a GPU it is rounded as [`Precision`](crate::Precision) says.
+#[must_use]
+pub fn gelu_new_factor<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    gelu(x, true)
+}
+
+fn gelu<const D: usize>(x: Tensor<D>, factor: bool) -> Tensor<D> {
+    if crate::fused(&x.device()) {
+        Tensor::from_dispatch(<Dispatch as GeluOps>::gelu_new(x.into_dispatch(), factor))
+    } else {
+        plain(x)
+    }
 }
 
 /// The definition, by Burn operations.
@@ -33,14 +47,15 @@ fn plain<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     x * 0.5 * (u.tanh() + 1.0)
 }
 
-#[backend_extension(Flex, Autodiff)]
-trait GeluOps: Backend {
-    fn gelu_new(x: FloatTensor<Self>) -> FloatTensor<Self>;
+#[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
+pub(crate) trait GeluOps: Backend {
+    /// `factor`: whether the result is only multiplied with matrices.
+    fn gelu_new(x: FloatTensor<Self>, factor: bool) -> FloatTensor<Self>;
     fn gelu_new_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 impl GeluOps for Flex {
-    fn gelu_new(x: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn gelu_new(x: FloatTensor<Self>, _factor: bool) -> FloatTensor<Self> {
         overwritten(x, |x| {
             x.par_chunks_mut(BLOCK).for_each(|x| {
                 vectorised(
@@ -96,14 +111,14 @@ impl<B: GeluOps> Backward<B, 1> for GeluBackward {
 }
 
 impl<B: GeluOps, C: CheckpointStrategy> GeluOps for Autodiff<B, C> {
-    fn gelu_new(x: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn gelu_new(x: FloatTensor<Self>, factor: bool) -> FloatTensor<Self> {
         let (x, node) = x.into_parts();
         match GeluBackward.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let out = B::gelu_new(x.clone());
+                let out = B::gelu_new(x.clone(), factor);
                 prep.finish(x, out)
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::gelu_new(x)),
+            OpsKind::UnTracked(prep) => prep.finish(B::gelu_new(x, factor)),
         }
     }
 

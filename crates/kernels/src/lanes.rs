@@ -20,11 +20,11 @@ use crate::on_flex;
 /// Tokens per piece on the CPU, roughly: a few MB of activations at the sizes that CPUs train, so that they stay in the caches.
 const PIECE_TOKENS: usize = 1024;
 
-/// Tokens per piece on other devices: enough to keep one busy, and with GPT-2's vocabulary not more than 2 GB of logits.
-const LARGE_PIECE_TOKENS: usize = 8192;
+/// Tokens per piece on other devices: enough to keep one busy; at GPT-2's size 10 GB of activations.
+const LARGE_PIECE_TOKENS: usize = 16_384;
 
 /// Cuts `rows` rows of at most `row_tokens` tokens into even pieces: ranges of row indices. A piece has about 1,024 tokens on the CPU and
-/// 8,192 on other devices.
+/// 16,384 on other devices.
 #[must_use]
 pub fn pieces(device: &Device, rows: usize, row_tokens: usize) -> Vec<Range<usize>> {
     let tokens = rows * row_tokens;

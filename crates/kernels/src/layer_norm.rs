@@ -21,11 +21,21 @@ const BLOCK_ROWS: usize = 64;
 /// - `gamma`, `beta`: `[d]`
 #[must_use]
 pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Tensor<D> {
-    if crate::on_flex(&x.device()) {
+    normalised(x, gamma, beta, epsilon, false)
+}
+
+/// [`layer_norm`] for a result that is only multiplied with matrices: on a GPU it is rounded as [`Precision`](crate::Precision) says.
+#[must_use]
+pub fn layer_norm_factor<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    normalised(x, gamma, beta, epsilon, true)
+}
+
+fn normalised<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64, factor: bool) -> Tensor<D> {
+    if crate::fused(&x.device()) {
         #[expect(clippy::cast_possible_truncation, reason = "epsilon is a small constant of the model")]
         let epsilon = epsilon as f32;
         let (x, gamma, beta) = (x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch());
-        Tensor::from_dispatch(<Dispatch as LayerNormOps>::layer_norm(x, gamma, beta, epsilon))
+        Tensor::from_dispatch(<Dispatch as LayerNormOps>::layer_norm(x, gamma, beta, epsilon, factor))
     } else {
         plain(x, gamma, beta, epsilon)
     }
@@ -38,9 +48,16 @@ fn plain<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilo
     centred / (variance + epsilon).sqrt() * gamma.unsqueeze() + beta.unsqueeze()
 }
 
-#[backend_extension(Flex, Autodiff)]
-trait LayerNormOps: Backend {
-    fn layer_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self>;
+#[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
+pub(crate) trait LayerNormOps: Backend {
+    /// `factor`: whether the result is only multiplied with matrices.
+    fn layer_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+        factor: bool,
+    ) -> FloatTensor<Self>;
 
     /// Gradients with respect to `x`, `gamma` and `beta`.
     fn layer_norm_backward(
@@ -62,7 +79,13 @@ fn moments(row: &[f32], epsilon: f32) -> (f32, f32) {
 }
 
 impl LayerNormOps for Flex {
-    fn layer_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self> {
+    fn layer_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+        _factor: bool,
+    ) -> FloatTensor<Self> {
         let (gamma, beta) = (contiguous(gamma), contiguous(beta));
         let (gamma, beta) = (floats(&gamma), floats(&beta));
         overwritten(x, |x| {
@@ -161,14 +184,20 @@ impl<B: LayerNormOps> Backward<B, 3> for LayerNormBackward {
 }
 
 impl<B: LayerNormOps, C: CheckpointStrategy> LayerNormOps for Autodiff<B, C> {
-    fn layer_norm(x: FloatTensor<Self>, gamma: FloatTensor<Self>, beta: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self> {
+    fn layer_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f32,
+        factor: bool,
+    ) -> FloatTensor<Self> {
         let ((x, x_node), (gamma, gamma_node), (beta, beta_node)) = (x.into_parts(), gamma.into_parts(), beta.into_parts());
         match LayerNormBackward.prepare::<C>([x_node, gamma_node, beta_node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let out = <B as LayerNormOps>::layer_norm(x.clone(), gamma.clone(), beta, epsilon);
+                let out = <B as LayerNormOps>::layer_norm(x.clone(), gamma.clone(), beta, epsilon, factor);
                 prep.finish((x, gamma, epsilon), out)
             }
-            OpsKind::UnTracked(prep) => prep.finish(<B as LayerNormOps>::layer_norm(x, gamma, beta, epsilon)),
+            OpsKind::UnTracked(prep) => prep.finish(<B as LayerNormOps>::layer_norm(x, gamma, beta, epsilon, factor)),
         }
     }
 

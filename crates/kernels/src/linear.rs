@@ -9,7 +9,7 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use crate::packed::PackedMatrix;
 use crate::products::{add_product, matrix, write_product};
@@ -41,10 +41,13 @@ impl Linear {
         Self { weight: Param::from_tensor(weight), bias: Param::from_tensor(bias), packed: None }
     }
 
-    /// The same layer, faster with few rows at a time: on the CPU it keeps a copy of its weight in the order that products read it. Not
-    /// for training, which would change the weight and not the copy.
+    /// The same layer, faster with few rows at a time: on the CPU it keeps a copy of its weight in the order that products read it, on a
+    /// GPU that rounds the factors of products its weight is rounded once. Not for training, which would change the weight and not the copy.
     #[must_use]
     pub fn packed(self) -> Self {
+        if crate::on_gpu(&self.weight.val().device()) {
+            return Self { weight: Param::from_tensor(crate::draw::rounded(self.weight.val())), ..self };
+        }
         let packed = PackedMatrix::new(self.weight.val());
         Self { packed, ..self }
     }
@@ -58,14 +61,32 @@ impl Linear {
     /// If the width of `x` is another.
     #[must_use]
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        self.apply(x, false)
+    }
+
+    /// [`forward`](Self::forward) for a result that need not be exact, such as what GELU or attention reads: on a GPU it is rounded as
+    /// [`Precision`](crate::Precision) says.
+    ///
+    /// # Shapes
+    /// `[.., in]` to `[.., out]`.
+    ///
+    /// # Panics
+    /// If the width of `x` is another.
+    #[must_use]
+    pub fn forward_factor<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        self.apply(x, true)
+    }
+
+    fn apply<const D: usize>(&self, x: Tensor<D>, factor: bool) -> Tensor<D> {
         let (weight, bias) = self.parameters(&x);
         if let Some(packed) = self.packed_for(&x) {
             packed.linear(x, bias)
-        } else if crate::on_flex(&x.device()) {
+        } else if crate::fused(&x.device()) {
             Tensor::from_dispatch(<Dispatch as LinearOps>::linear(
                 x.into_dispatch(),
                 weight.into_dispatch(),
                 bias.into_dispatch(),
+                factor,
             ))
         } else {
             plain(x, weight, bias)
@@ -87,7 +108,7 @@ impl Linear {
         assert_eq!(residual.dims(), shape, "the residual is not of the shape of what is added to it");
         if let Some(packed) = self.packed_for(&x) {
             packed.linear_add(residual, x, bias)
-        } else if crate::on_flex(&x.device()) {
+        } else if crate::fused(&x.device()) {
             let (residual, x) = (residual.into_dispatch(), x.into_dispatch());
             Tensor::from_dispatch(<Dispatch as LinearOps>::linear_add(residual, x, weight.into_dispatch(), bias.into_dispatch()))
         } else {
@@ -113,9 +134,10 @@ fn plain<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Te
     x.matmul(weight.unsqueeze()) + bias.unsqueeze()
 }
 
-#[backend_extension(Flex, Autodiff)]
-trait LinearOps: Backend {
-    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
+#[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
+pub(crate) trait LinearOps: Backend {
+    /// `factor`: whether the result need not be exact.
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>, factor: bool) -> FloatTensor<Self>;
 
     fn linear_add(
         residual: FloatTensor<Self>,
@@ -124,8 +146,13 @@ trait LinearOps: Backend {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    /// Gradient with respect to `x`.
-    fn linear_backward_input(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// What several products take as a factor, rounded once for all of them.
+    fn rounded(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
+        tensor
+    }
+
+    /// Gradient with respect to an `x` of this type.
+    fn linear_backward_input(weight: FloatTensor<Self>, grad: FloatTensor<Self>, of: DType) -> FloatTensor<Self>;
 
     /// Gradient with respect to `weight`.
     fn linear_backward_weight(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -168,7 +195,7 @@ pub(crate) fn onto_residual(
 }
 
 impl LinearOps for Flex {
-    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>, _factor: bool) -> FloatTensor<Self> {
         let (x, weight) = (contiguous(x), contiguous(weight));
         let depth = width(&x);
         onto_bias(x, bias, |out, x| add_product(out, matrix(x, depth), matrix(floats(&weight), width(&weight))))
@@ -185,7 +212,7 @@ impl LinearOps for Flex {
         onto_residual(residual, x, bias, |out, x| add_product(out, matrix(x, depth), matrix(floats(&weight), width(&weight))))
     }
 
-    fn linear_backward_input(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn linear_backward_input(weight: FloatTensor<Self>, grad: FloatTensor<Self>, _of: DType) -> FloatTensor<Self> {
         let (weight, grad) = (contiguous(weight), contiguous(grad));
         let (left, right) = (matrix(floats(&grad), width(&grad)), matrix(floats(&weight), width(&weight)).transpose());
         let mut out = vec![0.0; left.nrows() * right.ncols()];
@@ -230,11 +257,12 @@ fn register<B: LinearOps>(parents: [Option<NodeId>; 3], (x, weight): Saved<B>, g
     if let Some(id) = bias_id {
         grads.register::<B>(id, B::linear_backward_bias(grad.clone()));
     }
+    let (grad, of) = (B::rounded(grad), x.dtype());
     if let Some(id) = weight_id {
         grads.register::<B>(id, B::linear_backward_weight(x, grad.clone()));
     }
     if let Some(id) = x_id {
-        grads.register::<B>(id, B::linear_backward_input(weight, grad));
+        grads.register::<B>(id, B::linear_backward_input(weight, grad, of));
     }
 }
 
@@ -267,14 +295,14 @@ impl<B: LinearOps> Backward<B, 4> for LinearAddBackward {
 }
 
 impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
-    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>, factor: bool) -> FloatTensor<Self> {
         let ((x, x_node), (weight, weight_node), (bias, bias_node)) = (x.into_parts(), weight.into_parts(), bias.into_parts());
         match LinearBackward.prepare::<C>([x_node, weight_node, bias_node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let out = <B as LinearOps>::linear(x.clone(), weight.clone(), bias);
+                let out = <B as LinearOps>::linear(x.clone(), weight.clone(), bias, factor);
                 prep.finish((x, weight), out)
             }
-            OpsKind::UnTracked(prep) => prep.finish(<B as LinearOps>::linear(x, weight, bias)),
+            OpsKind::UnTracked(prep) => prep.finish(<B as LinearOps>::linear(x, weight, bias, factor)),
         }
     }
 
@@ -295,7 +323,7 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
         }
     }
 
-    fn linear_backward_input(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn linear_backward_input(_: FloatTensor<Self>, _: FloatTensor<Self>, _: DType) -> FloatTensor<Self> {
         unreachable!("gradients of gradients are never taken")
     }
 

@@ -51,7 +51,7 @@ pub fn token_log_probs(
         n == count && width == of_head,
         "{n} states of width {width} do not go with {count} targets and a head of width {of_head}"
     );
-    if crate::on_flex(&hidden.device()) {
+    if crate::fused(&hidden.device()) {
         // an id outside the vocabulary suppresses nothing
         let suppress = suppress.map_or(usize::MAX, |id| id as usize);
         let (log_probs, entropies) = <Dispatch as LogProbOps>::token_log_probs(
@@ -83,8 +83,8 @@ fn plain(hidden: Tensor<2>, head: Tensor<2>, targets: Tensor<1, Int>, temperatur
     TokenStats { log_probs, entropies }
 }
 
-#[backend_extension(Flex, Autodiff)]
-trait LogProbOps: Backend {
+#[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
+pub(crate) trait LogProbOps: Backend {
     fn token_log_probs(
         hidden: FloatTensor<Self>,
         head: FloatTensor<Self>,

@@ -18,7 +18,7 @@ const BLOCK: usize = 1 << 14;
 /// Any; the result stays on the device.
 #[must_use]
 pub fn sum_of_squares<const D: usize>(values: Tensor<D>) -> Tensor<1> {
-    if crate::on_flex(&values.device()) && !values.device().is_autodiff() {
+    if crate::fused(&values.device()) && !values.device().is_autodiff() {
         Tensor::from_dispatch(<Dispatch as SquareOps>::sum_of_squares(values.into_dispatch()))
     } else {
         plain(values)
@@ -30,8 +30,8 @@ fn plain<const D: usize>(values: Tensor<D>) -> Tensor<1> {
     values.square().sum_dim(D - 1).sum()
 }
 
-#[backend_extension(Flex)]
-trait SquareOps: Backend {
+#[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")))]
+pub(crate) trait SquareOps: Backend {
     fn sum_of_squares(values: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 

@@ -77,6 +77,16 @@ impl SamplingConfig {
         }
     }
 
+    /// Whether tokens are drawn from the whole distribution, which a GPU does by itself.
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.greedy && self.top_k == 0 && self.top_p >= 1.0
+    }
+
+    /// Whether a response may end before it has `max_new_tokens`.
+    pub(crate) fn may_stop(&self) -> bool {
+        matches!(self.end_of_text, EndOfText::Stop(_))
+    }
+
     /// Whether `token` ends a response.
     pub(crate) fn stops_at(&self, token: u32) -> bool {
         self.end_of_text == EndOfText::Stop(token)

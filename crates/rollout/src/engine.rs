@@ -1,9 +1,9 @@
 //! Prompts in, responses out: prefill, then one token per row and step until all rows have ended.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor, TensorData, Transaction};
 use rayon::prelude::*;
-use tailguard_gpt2::{Decoder, Gpt2, Gpt2Config, Gpt2Error, KvCache, TokenBatch, ValueHead};
-use tailguard_kernels::side_by_side;
+use tailguard_gpt2::{Decoder, Gpt2, Gpt2Config, Gpt2Error, KvCache, TokenBatch, TokenDistribution, ValueHead};
+use tailguard_kernels::{Drawn, Masks, side_by_side};
 
 use crate::buckets::sampled_batches;
 use crate::config::{SamplingConfig, check_batch_size, is_token};
@@ -12,6 +12,12 @@ use crate::error::RolloutError;
 use crate::prompt::Prompt;
 use crate::sampler::{Draw, draw};
 use crate::weights::Scratch;
+
+/// Steps on a GPU between two looks at which rows have ended: a look waits for the device, and what is drawn behind an end is lost.
+const STEPS: usize = 8;
+
+/// The largest number below 1 in single precision.
+const BELOW_ONE: f32 = 1.0 - f32::EPSILON / 2.0;
 
 /// A sampled response, and what was known when it was sampled: one entry per response token.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -101,6 +107,9 @@ impl Batch<'_> {
         let device = self.model.device();
         let mut cache = KvCache::new(self.model.config(), batch, seq + self.config.max_new_tokens, &device);
         let mut hidden = self.decoder.prefill(prompts, &mut cache)?;
+        if self.decoder.draws() && self.config.is_plain() {
+            return self.run_on_device(hidden, cache);
+        }
         for position in 0..self.config.max_new_tokens {
             self.draw_all(position, hidden)?;
             let live: Vec<usize> = (0..self.rows.len()).filter(|&row| !self.rows[row].finished).collect();
@@ -120,6 +129,89 @@ impl Batch<'_> {
         }
         self.done.append(&mut self.rows);
         Ok(self.done)
+    }
+
+    /// The steps after the first, with tokens drawn on the device: nothing is read but every [`STEPS`] steps, when it is seen which rows have
+    /// ended.
+    fn run_on_device(mut self, mut hidden: Tensor<2>, mut cache: KvCache) -> Result<Vec<Row>, RolloutError> {
+        let device = hidden.device();
+        let config = self.config;
+        let TokenDistribution { temperature, suppress } = config.distribution();
+        let mut unread = Vec::with_capacity(STEPS);
+        for position in 0..config.max_new_tokens {
+            #[expect(clippy::cast_possible_truncation, reason = "rounding to single precision, below 1")]
+            let uniforms: Vec<f32> = self.rows.iter_mut().map(|row| (row.uniforms.draw() as f32).min(BELOW_ONE)).collect();
+            let uniforms = Tensor::<1>::from_data(TensorData::new(uniforms, [self.rows.len()]), &device);
+            let vocab = self.model.config().vocab_size;
+            let masks = Masks { vocab, scale: temperature.recip(), suppress, forbidden: config.forbidden(position) };
+            let values = self.value_head.map(|head| head.forward(hidden.clone()));
+            let Drawn { ids, stats } = self.decoder.draw(hidden, uniforms, masks);
+            unread.push((ids.clone(), stats, values));
+            let last = position + 1 == config.max_new_tokens;
+            let mut keep = None;
+            if last || (config.may_stop() && unread.len() == STEPS) {
+                self.note(position + 1 - unread.len(), std::mem::take(&mut unread))?;
+                let live: Vec<usize> = (0..self.rows.len()).filter(|&row| !self.rows[row].finished).collect();
+                if last || live.is_empty() {
+                    break;
+                }
+                if 4 * (self.rows.len() - live.len()) >= self.rows.len() {
+                    cache.select(&live)?;
+                    let (done, rows) = self.rows.into_iter().partition(|row| row.finished);
+                    self.rows = rows;
+                    self.done.extend::<Vec<Row>>(done);
+                    keep = Some(live);
+                }
+            }
+            let ids = match keep {
+                Some(live) => {
+                    let live: Vec<i64> = live.into_iter().map(|row| i64::try_from(row).unwrap_or(i64::MAX)).collect();
+                    let count = live.len();
+                    ids.select(0, Tensor::<1, Int>::from_data(TensorData::new(live, [count]), &device))
+                }
+                None => ids,
+            };
+            hidden = self.decoder.step_drawn(ids, &mut cache)?;
+        }
+        self.done.append(&mut self.rows);
+        Ok(self.done)
+    }
+
+    /// Reads the tokens drawn in some steps, the first of which is that of response token `first`, into their rows.
+    fn note(&mut self, first: usize, steps: Vec<(Tensor<1, Int>, Tensor<2>, Option<Tensor<1>>)>) -> Result<(), RolloutError> {
+        let mut transaction = Transaction::default();
+        for (ids, stats, values) in steps {
+            transaction = transaction.register(ids).register(stats);
+            if let Some(values) = values {
+                transaction = transaction.register(values);
+            }
+        }
+        let read = transaction.try_execute().map_err(|source| RolloutError::Read { what: "tokens", source: source.into() })?;
+        let each = 2 + usize::from(self.value_head.is_some());
+        for (step, read) in read.chunks_exact(each).enumerate() {
+            let position = first + step;
+            let ids: Vec<u32> = read[0].iter::<u32>().collect();
+            let stats: Vec<f32> = read[1].iter::<f32>().collect();
+            let values: Option<Vec<f32>> = read.get(2).map(|values| values.iter::<f32>().collect());
+            for (at, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| !row.finished) {
+                let not_finite = |what| RolloutError::NotFinite { what, row: row.episode, position };
+                let (log_prob, entropy) = (stats[2 * at], stats[2 * at + 1]);
+                if !(log_prob.is_finite() && entropy.is_finite()) {
+                    return Err(not_finite("logits"));
+                }
+                if let Some(values) = &values {
+                    if !values[at].is_finite() {
+                        return Err(not_finite("values"));
+                    }
+                    row.generation.values.push(values[at]);
+                }
+                row.generation.response_ids.push(ids[at]);
+                row.generation.log_probs.push(log_prob);
+                row.generation.entropies.push(entropy.max(0.0));
+                row.finished = self.config.stops_at(ids[at]);
+            }
+        }
+        Ok(())
     }
 
     /// Draws the next token of every unfinished row from the hidden states `[rows, hidden]`.
@@ -263,6 +355,32 @@ mod tests {
             pool.install(|| sample(&prompts, &config, 4))
         });
         assert_eq!(one, two);
+    }
+
+    /// On software Vulkan, say; in a build without wgpu there is nothing to compare.
+    #[test]
+    fn a_gpu_draws_the_tokens_of_the_cpu() {
+        let Ok(device) = tailguard_kernels::device("wgpu") else { return };
+        let prompts = prompts(&[5, 3, 5, 4, 5, 5, 3, 5]);
+        for end_of_text in [EndOfText::None, EndOfText::Stop(4), EndOfText::Mask(4)] {
+            let config = SamplingConfig { temperature: 0.8, min_new_tokens: 2, end_of_text, ..sampling(16) };
+            let [cpu, gpu] = [burn::tensor::Device::flex(), device.clone()].map(|device| {
+                let model = Gpt2Config::new(61, 24, 16, 2, 2).init(3, &device).unwrap();
+                let prompts: Vec<Prompt> =
+                    prompts.iter().map(|prompt| prompt.ids.iter().map(|id| id % 61).collect()).map(prompt).collect();
+                generate(&model, Some(&ValueHead::init(16, &device)), &prompts, &config, SEED, 8).unwrap()
+            });
+            for (cpu, gpu) in cpu.iter().zip(&gpu) {
+                assert_eq!(cpu.response_ids, gpu.response_ids, "{end_of_text:?}");
+                close(&gpu.log_probs, &cpu.log_probs, 1e-4, "log-probabilities");
+                close(&gpu.entropies, &cpu.entropies, 1e-4, "entropies");
+                close(&gpu.values, &cpu.values, 1e-4, "values");
+            }
+        }
+    }
+
+    fn prompt(ids: Vec<u32>) -> Prompt {
+        Prompt { ids, text: String::new() }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::device::PrecisionName;
 use crate::typed;
 
 /// `bench`.
@@ -97,6 +98,9 @@ pub(crate) struct SizeArgs {
     /// `flex`, `wgpu[:n]` or `cuda[:n]`
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub(crate) device: String,
+    /// What factors of products are rounded to on a GPU
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    pub(crate) precision: PrecisionName,
 }
 
 /// `bench gpt2`.

@@ -34,6 +34,7 @@ pub(crate) fn run(args: &Gpt2Args) -> Result<()> {
     let sizes = Sizes::resolve(&args.size)?;
     device::set_threads(args.size.timing.threads)?;
     let device = device::select(&args.size.device)?;
+    tailguard_kernels::set_precision(args.size.precision.into());
     let policy = Policy::new(sizes.model(&device)?);
     let parameters = policy.num_params();
     let mut bench = Bench { sizes: &sizes, device: &device, figures: Figures::default(), others: None };
@@ -43,7 +44,15 @@ pub(crate) fn run(args: &Gpt2Args) -> Result<()> {
     let matrix_products = bench.products(args.product_seconds)?;
     let Bench { figures, others, .. } = bench;
     let others = others.and_then(OtherProcesses::most);
-    let head = Head { benchmark: "gpt2", size: args.size.size, sizes: &sizes, parameters, device: &args.size.device, others };
+    let head = Head {
+        benchmark: "gpt2",
+        size: args.size.size,
+        sizes: &sizes,
+        parameters,
+        device: &args.size.device,
+        precision: args.size.precision,
+        others,
+    };
     say(head.line(figures.with(matrix_products))?)?;
     Ok(())
 }

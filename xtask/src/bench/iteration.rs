@@ -29,6 +29,7 @@ pub(crate) fn run(args: &SizeArgs) -> Result<()> {
     let sizes = Sizes::resolve(args)?;
     device::set_threads(args.timing.threads)?;
     let device = device::select(&args.device)?;
+    tailguard_kernels::set_precision(args.precision.into());
     let supervised = sizes.model(&device)?;
     let config = ppo_config(&sizes);
     let state = TrainingState::new(&supervised, &config)?;
@@ -69,7 +70,15 @@ pub(crate) fn run(args: &SizeArgs) -> Result<()> {
         check(stats, &sizes, level.count(sizes.batch))?;
     }
     let others = others.and_then(OtherProcesses::most);
-    let head = Head { benchmark: "iteration", size: args.size, sizes: &sizes, parameters, device: &args.device, others };
+    let head = Head {
+        benchmark: "iteration",
+        size: args.size,
+        sizes: &sizes,
+        parameters,
+        device: &args.device,
+        precision: args.precision,
+        others,
+    };
     say(head.line(summary(&measured, &sizes))?)?;
     Ok(())
 }

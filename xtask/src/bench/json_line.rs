@@ -2,10 +2,12 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Number, Value, json};
+use tailguard_kernels::Precision;
 
 use super::args::SizeName;
 use super::machine::{machine, peak_rss_mib, versions};
 use super::sizes::Sizes;
+use crate::device::PrecisionName;
 
 /// What every line says.
 pub(crate) struct Head<'a> {
@@ -18,6 +20,8 @@ pub(crate) struct Head<'a> {
     pub(crate) parameters: usize,
     /// As it was asked for.
     pub(crate) device: &'a str,
+    /// What factors of products are rounded to there.
+    pub(crate) precision: PrecisionName,
     /// The most cores that other processes took.
     pub(crate) others: Option<f64>,
 }
@@ -35,6 +39,7 @@ impl Head<'_> {
             "parameters": self.parameters,
             "threads": rayon::current_num_threads(),
             "device": self.device,
+            "precision": Precision::from(self.precision).name(),
             "machine": machine(),
             "versions": versions(),
             "peak_rss_mib": peak_rss_mib(),

@@ -189,6 +189,7 @@ pub(super) const KEYS: &[(&str, Kind)] = &[
     ("run.seeds", Kind::CountOf(1, 1_000)),
     ("run.threads", Kind::Count(0)),
     ("run.device", Kind::Text),
+    ("run.precision", Kind::Choice(&["f32", "bf16"])),
     ("data.dir", Kind::Text),
     ("data.places", Kind::Choices(&["data-dir", "env", "cache", "embedded"])),
     ("data.folder", Kind::Text),

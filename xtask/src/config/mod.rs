@@ -10,6 +10,7 @@ mod sections;
 
 use std::path::Path;
 
+use tailguard_kernels::Precision;
 use tailguard_ppo::KlController;
 use toml::Value;
 
@@ -121,6 +122,7 @@ fn put_flags(layers: &mut Layers, args: &RunArgs) -> Result<(), ConfigError> {
         ("--seeds", "run.seeds", args.seeds.map(count)),
         ("--threads", "run.threads", args.threads.map(count)),
         ("--device", "run.device", args.device.clone().map(Value::String)),
+        ("--precision", "run.precision", args.precision.map(|name| Value::String(Precision::from(name).name().to_owned()))),
         ("--policy", "policy.dir", utf8("--policy", "policy.dir", args.policy.as_deref())?),
         ("--reward", "reward.dir", utf8("--reward", "reward.dir", args.reward.as_deref())?),
         ("--judge", "judge.dir", utf8("--judge", "judge.dir", args.judge.as_deref())?),

@@ -3,6 +3,8 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::device::PrecisionName;
+
 /// All settings of a run: every key has a value, in its range.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +34,9 @@ pub(crate) struct RunSection {
     /// 0: one per core.
     pub(crate) threads: usize,
     pub(crate) device: String,
+    /// What factors of products are rounded to on a GPU; runs from before there was a choice have none.
+    #[serde(default)]
+    pub(crate) precision: PrecisionName,
 }
 
 /// A place to look for data, in the order of the configuration.

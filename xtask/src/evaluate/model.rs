@@ -34,6 +34,7 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
     let preset = config::resolve(Some(task), args.task.preset, &args.run_args(None), None)?;
     device::set_threads(config.run.threads)?;
     let device = device::select(&config.run.device)?;
+    tailguard_kernels::set_precision(config.run.precision.into());
     let out = args.reserve()?;
     let dirs = models::locate(&config)?;
     let inputs = Inputs::load(&config, &dirs, &device)?;

@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use tailguard_data::{Half, half, half_by_parity};
 use tailguard_reward::{Label, NgramUnit};
 
+use crate::device::PrecisionName;
 use crate::failure::Failure;
 use crate::typed;
 
@@ -44,6 +45,9 @@ pub(crate) struct NetworkArgs {
     /// `flex` (the CPU), `wgpu[:n]` or `cuda[:n]`
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub(crate) device: String,
+    /// What factors of products are rounded to on a GPU
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    pub(crate) precision: PrecisionName,
 }
 
 /// `pretrain tokenizer`.

@@ -35,7 +35,10 @@ pub(crate) fn run(command: &PretrainCommand) -> Result<()> {
         PretrainCommand::Prompts(args) => &args.common,
     };
     device::set_threads(common.threads)?;
-    let device = |network: &NetworkArgs| device::select(&network.device);
+    let device = |network: &NetworkArgs| {
+        tailguard_kernels::set_precision(network.precision.into());
+        device::select(&network.device)
+    };
     match command {
         PretrainCommand::Tokenizer(args) => {
             create_dirs(&common.out)?;
