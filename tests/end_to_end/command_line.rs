@@ -143,11 +143,18 @@ fn resuming_with_other_settings_lists_them() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     fs::create_dir(&out).unwrap();
-    let shared = include_str!("../../xtask/presets/embedded.toml").parse::<toml::Table>().unwrap();
-    let mut settings = include_str!("../../xtask/presets/imdb-embedded.toml").parse::<toml::Table>().unwrap();
-    for (section, values) in shared {
-        let own = settings.entry(section).or_insert_with(|| toml::Table::new().into());
-        own.as_table_mut().unwrap().extend(values.as_table().unwrap().clone());
+    let mut settings = toml::Table::new();
+    for text in [
+        include_str!("../../crates/experiment/presets/arms.toml"),
+        include_str!("../../crates/experiment/presets/embedded.toml"),
+        include_str!("../../crates/experiment/presets/imdb-embedded.toml"),
+    ] {
+        for (key, value) in text.parse::<toml::Table>().unwrap() {
+            match (settings.get_mut(&key).and_then(toml::Value::as_table_mut), value) {
+                (Some(section), toml::Value::Table(more)) => section.extend(more),
+                (_, value) => drop(settings.insert(key, value)),
+            }
+        }
     }
     fs::write(out.join("config.toml"), settings.to_string()).unwrap();
     let words = ["reproduce", "imdb", "--out", "run", "--resume", "--set", "risk.alpha=0.25", "--seed", "77"];

@@ -92,6 +92,16 @@ fn under_nohup_a_hangup_does_nothing_and_ctrl_c_leaves_nothing() {
     assert!(said.contains("stopped"), "{said}");
 }
 
+#[test]
+fn a_run_that_is_stopped_in_its_first_phase_says_how_to_go_on() {
+    let folder = few_texts();
+    let mut long = command(folder.path());
+    long.args(words(folder.path())).args(["--set", "sft.steps=400"]);
+    let (code, said) = signalled(&mut long, "run directory", &["-INT"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("error: stopped\n  hint: cargo xtask reproduce imdb --out run --resume"), "{said}");
+}
+
 /// The results of the run in a folder, after it has gone on.
 fn resumed(folder: &Path) -> (String, String) {
     let outcome = run(folder, &words(folder));

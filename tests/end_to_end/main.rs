@@ -16,6 +16,7 @@ mod pretrain;
 mod program;
 mod report;
 mod sample;
+mod settings;
 mod smoke;
 mod streams;
 mod truncation;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tailguard_report::{Comparison, Method, Results, ResultsFile, cell, gain, number};
+use tailguard_report::{Comparison, Results, ResultsFile, cell, gain, number};
 
 use crate::browser::{Browser, rewrite};
 use crate::program::run;
@@ -45,14 +45,14 @@ fn the_page_shows_the_figures_sorts_searches_unblurs_and_knows_the_dark() {
 
 fn figures_are_those_of_the_results(browser: &Browser, dir: &Path) {
     let results = Results::read(&dir.join("results.json")).unwrap();
-    for method in Method::ALL {
-        for (key, figure) in results.methods[&method].figures() {
+    for method in ["gpt2", "sft", "rlhf", "ra_rlhf"] {
+        for (key, figure) in results.methods[method].figures() {
             let digits = match key {
                 "reward" | "tail" | "judge" | "judge_tail" | "kl" => 2,
                 "perplexity_human" | "perplexity_generated" | "length" => 1,
                 _ => 3,
             };
-            let place = format!("td[data-method=\"{}\"][data-key=\"{key}\"]", method.name());
+            let place = format!("td[data-method=\"{method}\"][data-key=\"{key}\"]");
             let shown = browser.text(&format!("return document.querySelector('{place}').innerText"));
             let expected = minus(&cell(figure, digits));
             assert_eq!(shown, expected, "{method}: {key}");
@@ -78,7 +78,7 @@ fn figures_are_those_of_the_results(browser: &Browser, dir: &Path) {
     assert_eq!(csv.lines().count(), 1 + 4 * 100, "{csv:.300}");
     let last = csv.lines().rfind(|line| line.starts_with("RA-RLHF,1,")).unwrap();
     let mean: f64 = last.split(',').nth(2).unwrap().parse().unwrap();
-    assert!((mean - results.methods[&Method::RaRlhf].reward.mean).abs() < 1e-9, "at alpha 1 CVaR is the mean: {last}");
+    assert!((mean - results.methods["ra_rlhf"].reward.mean).abs() < 1e-9, "at alpha 1 CVaR is the mean: {last}");
 }
 
 /// The values that the rows show in a column, from the first to the last.
@@ -281,7 +281,7 @@ fn runs_are_compared_on_the_same_prompts_alone() {
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert!(outcome.stdout.contains("A: a (risk.alpha = 0.4)\nB: b (risk.alpha = 0.2)\n"), "{}", outcome.stdout);
     let results = Results::read(&folder.path().join("b/results.json")).unwrap();
-    let tail = number(results.methods[&Method::RaRlhf].tail.mean, 2);
+    let tail = number(results.methods["ra_rlhf"].tail.mean, 2);
     let row = outcome.stdout.lines().find(|line| line.trim_start().starts_with("B ") && line.contains("RA-RLHF")).unwrap();
     assert!(row.contains(&format!(" {tail} [")), "{row}");
     let path = folder.path().join("compare.html");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use tailguard_report::{Figure, Generation, Method, Results, ResultsFile, Tail, read_generations};
+use tailguard_report::{Figure, Generation, Results, ResultsFile, Tail, read_generations};
 
 use crate::program::{Outcome, run};
 
@@ -64,7 +64,7 @@ fn check(task: &str, other_tails: &[f64], notice: Option<&str>) {
     }
     let rows = read_generations(&dir.join("generations.parquet")).unwrap();
     assert_eq!(rows.len(), 4 * 32);
-    for method in Method::ALL {
+    for method in ["gpt2", "sft", "rlhf", "ra_rlhf"] {
         let rows: Vec<_> = rows.iter().filter(|row| row.method == method).collect();
         let mean = |number: &dyn Fn(&Generation) -> f64, of: &[&Generation]| {
             of.iter().map(|row| number(row)).sum::<f64>() / of.len() as f64
@@ -72,7 +72,7 @@ fn check(task: &str, other_tails: &[f64], notice: Option<&str>) {
         let (reward, judge) = (|row: &Generation| f64::from(row.reward), |row: &Generation| f64::from(row.judge.unwrap()));
         let tail: Vec<_> = rows.iter().copied().filter(|row| row.prompt_score <= 0.0).collect();
         let blank = |row: &Generation| f64::from(u8::from(row.response.trim().is_empty()));
-        let figures = &results.methods[&method];
+        let figures = &results.methods[method];
         for (figure, expected) in [
             (figures.reward, mean(&reward, &rows)),
             (figures.tail, mean(&reward, &tail)),
@@ -84,7 +84,7 @@ fn check(task: &str, other_tails: &[f64], notice: Option<&str>) {
         }
         assert_eq!(results.tail, Tail { threshold: 0.0, prompts: tail.len() });
         assert!((figures.length.mean - 8.0).abs() < 1e-9, "{method}: the end token is masked, so lengths are fixed");
-        assert!(figures.perplexity_human.mean > 1.0 && figures.perplexity_generated.mean > 1.0);
+        assert!(figures.perplexity_human.unwrap().mean > 1.0 && figures.perplexity_generated.mean > 1.0);
         assert_eq!(figures.other_tails.iter().map(|tail| tail.threshold).collect::<Vec<_>>(), other_tails);
         for other in &figures.other_tails {
             let tail: Vec<_> = rows.iter().copied().filter(|row| f64::from(row.prompt_score) <= other.threshold).collect();
@@ -93,7 +93,7 @@ fn check(task: &str, other_tails: &[f64], notice: Option<&str>) {
             assert_eq!(other.reward.is_some(), other.prompts > 0, "{method}: {other:?}");
         }
     }
-    assert!(results.methods[&Method::Sft].kl.mean.abs() < 1e-3, "the reference has no KL to itself");
+    assert!(results.methods["sft"].kl.unwrap().mean.abs() < 1e-3, "the reference has no KL to itself");
     assert!(fs::metadata(dir.join("metrics.parquet")).unwrap().len() > 0);
     check_comparisons(&results, &rows);
     check_logs(&dir);
@@ -110,7 +110,7 @@ fn check_comparisons(results: &Results, rows: &[Generation]) {
     assert_eq!(compared, [("ra_rlhf", "rlhf"), ("rlhf", "sft"), ("ra_rlhf", "sft")]);
     for comparison in &results.comparisons {
         let rewards = |name: &str, in_tail: bool| {
-            let of = rows.iter().filter(|row| row.method.name() == name && (!in_tail || row.prompt_score <= 0.0));
+            let of = rows.iter().filter(|row| row.method == name && (!in_tail || row.prompt_score <= 0.0));
             of.map(|row| f64::from(row.reward)).collect::<Vec<_>>()
         };
         for (difference, in_tail) in [(comparison.reward, false), (comparison.tail.unwrap(), true)] {
@@ -121,7 +121,7 @@ fn check_comparisons(results: &Results, rows: &[Generation]) {
             assert!(low <= mean && mean <= high && difference.seeds_std.is_none());
         }
         // whatever is measured of both is compared, on the same prompts or human texts
-        let figures = |name: &str| results.methods[&Method::named(name).unwrap()].figures().collect::<BTreeMap<_, _>>();
+        let figures = |name: &str| results.methods[name].figures().collect::<BTreeMap<_, _>>();
         let (own, others) = (figures(&comparison.method), figures(&comparison.over));
         let keys: Vec<&str> = comparison.differences().map(|(key, ..)| key).collect();
         assert_eq!(keys, ["reward", "tail", "cvar", "judge", "judge_tail", "perplexity_human", "perplexity_generated", "kl"]);

@@ -2,18 +2,21 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
+use tailguard_experiment::settings::{ConfigError, Overrides, PrecisionName, Preset, TASKS, Task};
+use tailguard_kernels::Precision;
+use toml::Value;
 
 use crate::bench::args::BenchCommand;
 use crate::bench::sizes::Sizes;
-use crate::device::PrecisionName;
 use crate::evaluate::args::EvaluateArgs;
 use crate::failure::Failure;
 use crate::fuzz::FuzzArgs;
 use crate::pretrain::args::PretrainCommand;
 use crate::sample::{self, SampleArgs};
+use crate::settings::SettingsArgs;
 use crate::soak::SoakArgs;
-use crate::task::{self, Task};
 use crate::{ci, train, typed};
 
 /// Fine-tunes language models so that their worst outputs get better, not only their average.
@@ -34,6 +37,8 @@ pub(crate) enum Command {
     Evaluate(Box<EvaluateArgs>),
     /// Continue a prompt in the terminal
     Sample(SampleArgs),
+    /// Say what every setting means, what it may be, and what a preset sets it to
+    Settings(SettingsArgs),
     /// Write the page of each run, report.html, anew
     Report(ReportArgs),
     /// Put several runs side by side: a table, and a page
@@ -68,7 +73,7 @@ impl Command {
             Self::Bench(BenchCommand::Gpt2(args)) => Sizes::resolve(&args.size).map(drop),
             Self::Ci(args) => ci::check(args),
             Self::Report(ReportArgs { runs }) | Self::Compare(CompareArgs { runs, .. }) => named_once(runs),
-            Self::Reproduce(_) | Self::Pretrain(_) | Self::Bench(_) | Self::Soak(_) | Self::Fuzz(_) => Ok(()),
+            Self::Reproduce(_) | Self::Pretrain(_) | Self::Bench(_) | Self::Settings(_) | Self::Soak(_) | Self::Fuzz(_) => Ok(()),
         }
     }
 }
@@ -85,11 +90,11 @@ fn named_once(runs: &[PathBuf]) -> Result<(), Failure> {
 #[derive(Debug, Args)]
 pub(crate) struct ReproduceArgs {
     /// The experiment
-    #[arg(value_parser = task::parser())]
+    #[arg(value_parser = task_parser())]
     pub(crate) task: &'static Task,
     /// The settings to start from [default: embedded]
-    #[arg(long)]
-    pub(crate) preset: Option<PresetName>,
+    #[arg(long, value_parser = preset_parser())]
+    pub(crate) preset: Option<Preset>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
 }
@@ -123,7 +128,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
     /// What factors of products are rounded to on a GPU: f32 (TF32 by tensor cores) or bf16 [run.precision]
-    #[arg(long, value_name = "PRECISION")]
+    #[arg(long, value_name = "PRECISION", value_parser = typed::precision())]
     pub(crate) precision: Option<PrecisionName>,
     /// Hugging Face directory of the GPT-2 to start from [policy.dir]
     #[arg(long, value_name = "DIR", value_parser = typed::path())]
@@ -137,6 +142,9 @@ pub(crate) struct RunArgs {
     /// Directory with the task's data [data.dir]
     #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) data_dir: Option<PathBuf>,
+    /// The arms to make and compare, by their keys [default: all of the settings] [run.arms]
+    #[arg(long, value_name = "KEY", value_delimiter = ',')]
+    pub(crate) arms: Vec<String>,
     /// Run directory [default: runs/TASK-PRESET-N]
     #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) out: Option<PathBuf>,
@@ -167,31 +175,58 @@ pub(crate) struct CompareArgs {
     pub(crate) allow_different_prompts: bool,
 }
 
-/// Names of the presets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PresetName {
-    /// The models and texts in datasets/: no network, no GPU, some minutes
-    Embedded,
-    /// A run of seconds that shows that everything works; its figures mean nothing
-    Smoke,
-    /// The paper's models, data and settings; wants a GPU
-    Paper,
+impl RunArgs {
+    /// What is set by flags and files, over a preset.
+    ///
+    /// # Errors
+    /// A path that is no UTF-8.
+    pub(crate) fn overrides(&self) -> Result<Overrides, ConfigError> {
+        // a count that TOML cannot hold is out of every range, as a negative one is
+        let count = |count: u64| Value::Integer(i64::try_from(count).unwrap_or(-1));
+        let values = [
+            ("--seed", "run.seed", self.seed.map(count)),
+            ("--seeds", "run.seeds", self.seeds.map(count)),
+            ("--threads", "run.threads", self.threads.map(count)),
+            ("--device", "run.device", self.device.clone().map(Value::String)),
+            ("--precision", "run.precision", self.precision.map(|name| Value::String(Precision::from(name).name().to_owned()))),
+            (
+                "--arms",
+                "run.arms",
+                (!self.arms.is_empty()).then(|| Value::Array(self.arms.iter().cloned().map(Value::String).collect())),
+            ),
+        ];
+        let paths = [
+            ("--policy", "policy.dir", &self.policy),
+            ("--reward", "reward.dir", &self.reward),
+            ("--judge", "judge.dir", &self.judge),
+            ("--data-dir", "data.dir", &self.data_dir),
+        ];
+        let mut overrides = Overrides { file: self.config.clone(), assignments: self.set.clone(), ..Overrides::default() };
+        overrides.flags.extend(values.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?))));
+        for (flag, key, path) in paths {
+            if let Some(path) = path {
+                overrides.put_path(flag, key, path)?;
+            }
+        }
+        Ok(overrides)
+    }
 }
 
-impl PresetName {
-    /// The preset of that name.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::value_variants().iter().copied().find(|preset| preset.name() == name)
-    }
+/// Reads a task from the command line.
+pub(crate) fn task_parser() -> impl TypedValueParser<Value = &'static Task> {
+    let values = TASKS.iter().map(|task| PossibleValue::new(task.name).help(task.about));
+    PossibleValuesParser::new(values).try_map(|name| Task::named(&name).ok_or("not a task"))
+}
 
-    /// As it is typed.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Embedded => "embedded",
-            Self::Smoke => "smoke",
-            Self::Paper => "paper",
-        }
-    }
+/// Reads a preset from the command line.
+pub(crate) fn preset_parser() -> impl TypedValueParser<Value = Preset> {
+    let about = |preset: Preset| match preset {
+        Preset::Embedded => "The models and texts in datasets/: no network, no GPU, some minutes",
+        Preset::Smoke => "A run of seconds that shows that everything works; its figures mean nothing",
+        Preset::Paper => "The paper's models, data and settings; wants a GPU",
+    };
+    let values = Preset::ALL.map(|preset| PossibleValue::new(preset.name()).help(about(preset)));
+    PossibleValuesParser::new(values).try_map(|name| Preset::named(&name).ok_or("not a preset"))
 }
 
 /// `ci`.

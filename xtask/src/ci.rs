@@ -9,13 +9,13 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-use tailguard_report::{Figure, Method, Results, ResultsFile};
+use tailguard_experiment::settings::{TASKS, Task};
+use tailguard_report::{Figure, Results, ResultsFile};
 
 use crate::args::CiArgs;
 use crate::failure::{Failure, say};
 use crate::fuzz::{self, FuzzArgs};
-use crate::models::workspace;
-use crate::task::{TASKS, Task};
+use crate::run::workspace;
 use crate::tidy;
 
 /// What a step came to.
@@ -175,9 +175,10 @@ fn check_smoke(task: &Task, out: &Path) -> Result<()> {
         "results.json is of another run: {results:?}"
     );
     ensure!(results.tail.prompts > 0, "results.json has no tail: {:?}", results.tail);
+    ensure!(results.arms.len() == 4, "results.json lacks arms: {:?}", results.arms);
     ensure!(results.comparisons.len() == 3, "results.json lacks comparisons: {:?}", results.comparisons);
-    for method in Method::ALL {
-        let figures = results.methods.get(&method).with_context(|| format!("results.json lacks {method}"))?;
+    for method in results.arms.iter().map(|arm| &arm.key) {
+        let figures = results.methods.get(method).with_context(|| format!("results.json lacks {method}"))?;
         for (key, figure) in figures.figures() {
             let (least, most) = match key {
                 "reward" | "tail" | "judge" | "judge_tail" | "kl" => (f64::NEG_INFINITY, f64::INFINITY),
@@ -190,6 +191,7 @@ fn check_smoke(task: &Task, out: &Path) -> Result<()> {
             let in_range = (least..=most).contains(&mean) && low <= mean && mean <= high;
             ensure!(in_range, "{method}: {key} is {figure:?}, expected {least} to {most}");
         }
+        ensure!(figures.kl.is_some() && figures.perplexity_human.is_some(), "{method} is no language model: {figures:?}");
         for tail in &figures.other_tails {
             ensure!(tail.reward.is_some() == (tail.prompts > 0), "{method}: {tail:?}");
         }

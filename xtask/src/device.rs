@@ -1,9 +1,8 @@
 //! The device that tensors live on, and the number of threads.
 
 use burn::tensor::Device;
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-use tailguard_kernels::{DeviceError, Precision};
+use tailguard_experiment::settings::PrecisionName;
+use tailguard_kernels::DeviceError;
 
 use crate::failure::Failure;
 
@@ -27,24 +26,16 @@ pub(crate) fn select(spec: &str) -> Result<Device, Failure> {
     })
 }
 
-/// What the factors of matrix products are rounded to on a GPU.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum PrecisionName {
-    /// Not at all, or to TF32 by tensor cores
-    #[default]
-    F32,
-    /// bfloat16; weights, sums and everything else stay in single precision
-    Bf16,
-}
-
-impl From<PrecisionName> for Precision {
-    fn from(name: PrecisionName) -> Self {
-        match name {
-            PrecisionName::F32 => Self::F32,
-            PrecisionName::Bf16 => Self::Bf16,
-        }
+/// Sets what factors of products are rounded to, for a device of this specification.
+///
+/// # Errors
+/// bf16 on a CPU, where it would do nothing.
+pub(crate) fn set_precision(precision: PrecisionName, spec: &str) -> Result<(), Failure> {
+    if precision == PrecisionName::Bf16 && spec.starts_with("flex") {
+        return Err(Failure::usage("--precision bf16 is for GPUs, and --device is flex"));
     }
+    tailguard_kernels::set_precision(precision.into());
+    Ok(())
 }
 
 /// More threads than this are a slip of the finger, and starting them would take minutes.

@@ -5,10 +5,9 @@ use std::io::{self, Write};
 use std::panic;
 use std::thread;
 
+use tailguard_experiment::{ConfigError, ExperimentError};
 use tailguard_page::PageError;
 use tailguard_report::ReportError;
-
-use crate::config::ConfigError;
 
 /// Exit code of a run that failed.
 pub(crate) const FAILED: u8 = 1;
@@ -53,6 +52,7 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     let usage = error.chain().any(|cause| {
         cause.downcast_ref::<Failure>().is_some_and(|failure| failure.usage)
             || cause.is::<ConfigError>()
+            || cause.downcast_ref::<ExperimentError>().is_some_and(ExperimentError::is_usage)
             || cause.downcast_ref::<ReportError>().is_some_and(ReportError::is_usage)
             || cause.downcast_ref::<PageError>().is_some_and(PageError::is_usage)
     });
@@ -92,7 +92,8 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
     }
     // a failure may be what was added to an error, which is no cause of its own
     let failure = error.downcast_ref::<Failure>().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()));
-    if let Some(hint) = failure.and_then(|failure: &Failure| failure.hint.as_ref()) {
+    let of_experiment = || error.chain().find_map(|cause| cause.downcast_ref::<ExperimentError>()?.hint());
+    if let Some(hint) = failure.and_then(|failure: &Failure| failure.hint.as_deref()).or_else(of_experiment) {
         text += &format!("  hint: {hint}\n");
     }
     text

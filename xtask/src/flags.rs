@@ -24,14 +24,14 @@ struct Mode {
     refused: &'static [&'static str],
 }
 
-const RUN: &str = "--set --seed --seeds --threads --device --precision --policy --reward --judge --data-dir --out";
+const RUN: &str = "--set --seed --seeds --threads --device --precision --policy --reward --judge --data-dir --arms --out";
 const SIZES: &str = "--size --layers --width --heads --vocab --batch --mini-batch --prompt-len --gen-len --ppo-epochs --alpha-keep \
                      --iters --threads --seed --device --precision";
 
 const MODES: &[Mode] = &[
     Mode {
         words: "reproduce imdb",
-        obeyed: "--preset --config --set --seed --seeds --threads --device --precision --policy --reward --judge --data-dir --out",
+        obeyed: "--preset --config --set --seed --seeds --threads --device --precision --policy --reward --judge --data-dir --arms --out",
         needing: &["--resume: --out"],
         refused: &[],
     },
@@ -70,6 +70,12 @@ const MODES: &[Mode] = &[
         obeyed: "--model --reward --task --tokens --temperature --seed --count --threads --device",
         needing: &["--label: --reward --task", "--negate: --reward --task"],
         refused: &[],
+    },
+    Mode {
+        words: "settings",
+        obeyed: "--explain --schema --task --preset",
+        needing: &[],
+        refused: &["--schema: --explain --task --preset"],
     },
     Mode { words: "report a", obeyed: "", needing: &[], refused: &[] },
     Mode { words: "compare a b", obeyed: "--out --allow-different-prompts", needing: &[], refused: &[] },

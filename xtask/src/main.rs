@@ -6,26 +6,22 @@ mod args;
 mod bench;
 mod ci;
 mod compare;
-mod config;
 mod device;
 mod evaluate;
-mod experiment;
 mod failure;
 #[cfg(test)]
 mod flags;
 mod fuzz;
 mod heap;
 mod interrupt;
-mod models;
 mod pretrain;
 mod progress;
 mod report;
 mod reproduce;
 mod run;
 mod sample;
-mod scorers;
+mod settings;
 mod soak;
-mod task;
 mod tidy;
 mod train;
 mod typed;
@@ -67,6 +63,7 @@ fn execute(command: &Command) -> Result<()> {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Sample(args) => sample::run(args),
+        Command::Settings(args) => settings::run(args),
         Command::Report(args) => report::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Pretrain(command) => pretrain::run(command),

@@ -6,11 +6,15 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use tracing::{Event, Level, Subscriber};
+use tailguard_experiment::{Event, Observer};
+use tailguard_ppo::IterationStats;
+use tracing::{Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::interrupt;
 
 /// All bars of the process: log lines are written above them.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
@@ -30,7 +34,7 @@ pub(crate) fn init_logging() {
 struct Plain;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for Plain {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &tracing::Event<'_>) -> fmt::Result {
         match *event.metadata().level() {
             Level::ERROR => writer.write_str("error: ")?,
             Level::WARN => writer.write_str("warning: ")?,
@@ -64,6 +68,67 @@ impl MakeWriter<'_> for AboveBars {
     fn make_writer(&self) -> Self {
         *self
     }
+}
+
+/// Tells of an experiment: bars and lines, and Ctrl-C.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// Of the training that goes on.
+    progress: Option<Progress>,
+    /// Steps of that.
+    total: usize,
+    /// Whether there is a run to go on with.
+    pub(crate) has_begun: bool,
+}
+
+/// Supervised steps between two lines of progress.
+const TELL_EVERY: usize = 10;
+
+impl Observer for Told {
+    fn tell(&mut self, event: Event<'_>) {
+        match event {
+            Event::Begins => interrupt::begun(),
+            Event::Begun { dir } => {
+                self.has_begun = true;
+                tracing::info!("run directory: {}", dir.display());
+            }
+            Event::Training { arm, seed, total, done } => {
+                let mut progress = Progress::new(total, format!("{arm}, seed {seed}"));
+                progress.skip(done);
+                (self.progress, self.total) = (Some(progress), total);
+            }
+            Event::Step { step, loss } => {
+                if let Some(progress) = self.progress.as_mut().filter(|_| step % TELL_EVERY == 0 || step == self.total) {
+                    progress.reach(step, &format!("loss {loss:.3}"));
+                }
+            }
+            Event::Iteration(stats) => {
+                if let Some(progress) = &mut self.progress {
+                    progress.reach(stats.iteration, &line(stats));
+                }
+            }
+            Event::Trained => {
+                if let Some(progress) = self.progress.take() {
+                    progress.finish();
+                }
+            }
+            Event::Info(text) => tracing::info!("{text}"),
+            Event::Warning(text) => tracing::warn!("{text}"),
+            _ => {}
+        }
+    }
+
+    fn goes_on(&mut self) -> bool {
+        !interrupt::requested()
+    }
+}
+
+/// How an iteration went.
+fn line(stats: &IterationStats) -> String {
+    let IterationStats { reward, reward_tail, kl, kept, episodes, .. } = stats;
+    // adding 0 turns -0 into 0
+    let kl = (10.0 * kl).round() / 10.0 + 0.0;
+    format!("reward {reward:.2}  tail {reward_tail:.2}  kl {kl:.1}  keep {kept}/{episodes}")
 }
 
 /// The progress of one phase, such as the training of one method with one seed.
@@ -100,11 +165,17 @@ impl Progress {
         self.last = self.begun;
     }
 
-    /// One more iteration is done; `stats` says how it went, as in `reward 0.83  tail -1.20  kl 2.1  keep 117/128`.
+    /// One more iteration is done.
     pub(crate) fn iteration(&mut self, stats: &str) {
+        self.reach(self.done + 1, stats);
+    }
+
+    /// So many iterations are done; `stats` says how the last one went, as in `reward 0.83  tail -1.20  kl 2.1  keep 117/128`.
+    pub(crate) fn reach(&mut self, done: usize, stats: &str) {
         let now = Instant::now();
-        self.done += 1;
-        let line = self.line(stats, now - self.last, now - self.begun);
+        let steps = done.saturating_sub(self.done).max(1);
+        self.done = done;
+        let line = self.line(stats, (now - self.last) / u32::try_from(steps).unwrap_or(u32::MAX), now - self.begun);
         self.last = now;
         match &self.bar {
             Some(bar) => {

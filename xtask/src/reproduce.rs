@@ -3,12 +3,12 @@
 use anyhow::Result;
 
 use crate::args::ReproduceArgs;
-use crate::{experiment, run};
+use crate::run;
 
 /// Runs the command.
 ///
 /// # Errors
-/// What `run::prepare` refuses, and whatever goes wrong on the way.
+/// As those of [`run::run`].
 pub(crate) fn run(args: &ReproduceArgs) -> Result<()> {
-    experiment::run(run::prepare(Some(args.task), args.preset, &args.run)?)
+    run::run(Some(args.task), args.preset, &args.run)
 }

@@ -8,18 +8,18 @@ use anyhow::{Context, Result};
 use burn::tensor::Device;
 use clap::Args;
 use tailguard_checkpoint::ModelDir;
+use tailguard_experiment::settings::{Overrides, ScorerSection, Task, resolve};
+use tailguard_experiment::{Scorer, checkpoint, directory, score_settings};
 use tailguard_gpt2::Gpt2;
 use tailguard_report::harmless;
 use tailguard_reward::{Label, ScoreSettings, ScoredText};
 use tailguard_rollout::{DrawSeed, EndOfText, Prompt, SamplingConfig, TextStream, prompts, scored_text, stream};
 use tokenizers::Tokenizer;
 
-use crate::args::RunArgs;
-use crate::config::{self, ScorerSection};
+use crate::args::task_parser;
 use crate::failure::{Failure, put, say};
-use crate::scorers::{self, Scorer};
-use crate::task::{self, Task};
-use crate::{device, models, typed};
+use crate::run::home;
+use crate::{device, typed};
 
 /// The model that is embedded for reviews.
 const DEFAULT_MODEL: &str = "embedded:gpt2-reviews";
@@ -47,7 +47,7 @@ pub(crate) struct SampleArgs {
     #[arg(long)]
     pub(crate) negate: bool,
     /// The task whose embedded model and classifier are taken
-    #[arg(long, value_parser = task::parser())]
+    #[arg(long, value_parser = task_parser())]
     pub(crate) task: Option<&'static Task>,
     /// Most tokens of a continuation
     #[arg(long, value_name = "N", default_value_t = 48)]
@@ -85,14 +85,14 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     device::set_threads(args.threads)?;
     let device = device::select(&args.device)?;
     let text = prompt(&args.prompt)?;
-    let settings = args.task.map(|task| config::resolve(Some(task), None, &RunArgs::default(), None)).transpose()?;
+    let settings = args.task.map(|task| resolve(Some(task), None, &Overrides::default(), None)).transpose()?;
     let default = settings.as_ref().map_or(DEFAULT_MODEL, |settings| settings.policy.dir.as_str());
     let writers = if args.model.is_empty() {
-        vec![writer(&models::directory(default, "--model")?, default, &text, args, &device)?]
+        vec![writer(&directory(default, "--model", &home())?, default, &text, args, &device)?]
     } else {
         let named = |path: &PathBuf| {
             let name = path.display().to_string();
-            let dir = models::directory(&models::checkpoint(path).display().to_string(), "--model")?;
+            let dir = directory(&checkpoint(path).display().to_string(), "--model", &home())?;
             writer(&dir, &name, &text, args, &device)
         };
         args.model.iter().map(named).collect::<Result<_>>()?
@@ -175,13 +175,13 @@ fn scorer(args: &SampleArgs, of_task: Option<&ScorerSection>, device: &Device) -
     let (setting, settings) = match (&args.reward, of_task) {
         (Some(dir), _) => (dir.display().to_string(), ScoreSettings { negate: args.negate, ..ScoreSettings::default() }),
         (None, Some(section)) => {
-            let settings = scorers::settings(section);
+            let settings = score_settings(section);
             (section.dir.clone(), ScoreSettings { negate: section.negate != args.negate, ..settings })
         }
         (None, None) => return Ok(None),
     };
     let label = args.label.clone().unwrap_or(settings.label);
-    let dir = models::directory(&setting, "--reward")?;
+    let dir = directory(&setting, "--reward", &home())?;
     Ok(Some(Scorer::load_longest("reward", &dir, ScoreSettings { label, ..settings }, device)?))
 }
 
@@ -221,8 +221,10 @@ fn write(writer: &Writer, args: &SampleArgs, count: u64) -> Result<String> {
 }
 
 fn tell_score(reward: &Scorer, prompt: &Prompt, response: &str) -> Result<()> {
-    let scores = reward.score(&[scored_text(prompt, response), ScoredText::whole(&prompt.text)], "texts")?;
-    say(format_args!("score {:+.2} (the prompt alone {:+.2}; {})", scores[0], scores[1], reward.about))?;
+    let texts = [scored_text(prompt, response), ScoredText::whole(&prompt.text)];
+    let scores = reward.score(&texts, "texts", &mut |note| tracing::warn!("{note}"))?;
+    let about = reward.about.as_ref().map(|about| format!("; {about}")).unwrap_or_default();
+    say(format_args!("score {:+.2} (the prompt alone {:+.2}{about})", scores[0], scores[1]))?;
     Ok(())
 }
 

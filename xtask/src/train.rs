@@ -4,14 +4,14 @@ use anyhow::Result;
 
 use crate::args::TrainArgs;
 use crate::failure::Failure;
-use crate::{experiment, run};
+use crate::run;
 
 /// Runs the command.
 ///
 /// # Errors
-/// What `run::prepare` refuses, and whatever goes wrong on the way.
+/// As those of [`run::run`].
 pub(crate) fn run(args: &TrainArgs) -> Result<()> {
-    experiment::run(run::prepare(None, None, &args.run)?)
+    run::run(None, None, &args.run)
 }
 
 /// Refuses a call without settings.
@@ -20,8 +20,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<()> {
 /// What to pass.
 pub(crate) fn check(args: &TrainArgs) -> Result<(), Failure> {
     if args.run.config.is_none() && !args.run.resume {
-        let hint = "xtask/examples/own-task.toml is a file to start from; all keys are explained in xtask/presets/embedded.toml and \
-                    imdb-embedded.toml";
+        let hint = "xtask/examples/own-task.toml is a file to start from; all keys are explained in crates/experiment/presets";
         return Err(Failure::usage("train needs --config FILE").hint(hint));
     }
     Ok(())

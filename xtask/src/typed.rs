@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, RangedU64ValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
+use tailguard_experiment::settings::{PrecisionName, Side};
 use tailguard_risk::RiskLevel;
 
 /// A path, which must be UTF-8: settings and `run.json`, which name what was read, are texts, and a run must find its models again.
@@ -13,6 +14,21 @@ pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
         Ok(path) => Ok(PathBuf::from(path)),
         Err(_) => Err("the path is not UTF-8, in which run.json and config.toml are written: rename it, or make a link to it"),
     })
+}
+
+/// The side on which a text that is too long is cut.
+pub(crate) fn side() -> impl TypedValueParser<Value = Side> {
+    let left = PossibleValue::new("left").help("The beginning: the end of a response is always read");
+    let right = PossibleValue::new("right").help("The end, as by default in transformers");
+    PossibleValuesParser::new([left, right]).map(|side| if side == "left" { Side::Left } else { Side::Right })
+}
+
+/// What factors of products are rounded to.
+pub(crate) fn precision() -> impl TypedValueParser<Value = PrecisionName> {
+    let f32 = PossibleValue::new("f32").help("Not at all, or to TF32 by tensor cores");
+    let bf16 = PossibleValue::new("bf16").help("bfloat16; weights, sums and everything else stay in single precision");
+    let parser = PossibleValuesParser::new([f32, bf16]);
+    parser.map(|name| if name == "bf16" { PrecisionName::Bf16 } else { PrecisionName::F32 })
 }
 
 /// A number of things of which there must be one at least.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tailguard_files::write_file;
 use tokenizers::Tokenizer;
 
@@ -143,12 +144,29 @@ pub fn read_tokenizer(path: &Path) -> Result<Tokenizer, CheckpointError> {
     }
     // tokenizers panics over some files that are no JSON
     let json = |source| CheckpointError::Json { path: path.to_owned(), source };
-    serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).map_err(json)?;
+    let content: Value = serde_json::from_slice(&bytes).map_err(json)?;
     let unusable = |source| CheckpointError::Tokenizer { path: path.to_owned(), source };
+    check_templates(&content["post_processor"]).map_err(|detail| unusable(detail.into()))?;
     let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(unusable)?;
     tokenizer.with_padding(None);
     tokenizer.with_truncation(None).map_err(unusable)?;
     Ok(tokenizer)
+}
+
+/// Refuses a template that puts a special token around texts which the file does not define: tokenizers panics over it at the first text.
+fn check_templates(post_processor: &Value) -> Result<(), String> {
+    for inner in post_processor["processors"].as_array().into_iter().flatten() {
+        check_templates(inner)?;
+    }
+    let pieces = ["single", "pair"].into_iter().flat_map(|template| post_processor[template].as_array().into_iter().flatten());
+    let tokens = pieces.filter_map(|piece| piece["SpecialToken"]["id"].as_str());
+    let mut unknown = tokens.filter(|token| post_processor["special_tokens"].get(token).is_none());
+    match unknown.next() {
+        Some(token) => {
+            Err(format!("post_processor: a template has the token {token:.40?}, which is not among its special_tokens"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Writes a configuration as `config.json` in a directory, indented, with the keys in the order that serde gives them.
@@ -164,7 +182,7 @@ pub fn write_config(dir: &Path, config: &impl Serialize) -> Result<(), Checkpoin
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -198,6 +216,35 @@ mod tests {
         }
         fs::write(&path, "{}").unwrap();
         assert!(matches!(read_tokenizer(&path), Err(CheckpointError::Tokenizer { .. })));
+    }
+
+    #[test]
+    fn a_template_with_a_token_that_is_not_defined_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join(TOKENIZER_FILE);
+        let sound =
+            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert/tokenizer.json")).unwrap();
+        let mut tokenizer: Value = serde_json::from_str(&sound).unwrap();
+        let cls = json!({"SpecialToken": {"id": "[CLS]", "type_id": 0}});
+        let text = json!({"Sequence": {"id": "A", "type_id": 0}});
+        let template = |special_tokens: Value| json!({"type": "TemplateProcessing", "single": [cls, text], "pair": [text], "special_tokens": special_tokens});
+        let known = json!({"[CLS]": {"id": "[CLS]", "ids": [2], "tokens": ["[CLS]"]}});
+        for (processor, is_sound) in [
+            (template(known.clone()), true),
+            (template(json!({})), false),
+            (json!({"type": "Sequence", "processors": [template(known)]}), true),
+            (json!({"type": "Sequence", "processors": [template(json!({}))]}), false),
+        ] {
+            tokenizer["post_processor"] = processor;
+            fs::write(&path, tokenizer.to_string()).unwrap();
+            match read_tokenizer(&path) {
+                Ok(tokenizer) => assert!(is_sound && tokenizer.encode("a", true).is_ok()),
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).unwrap().to_string();
+                    assert!(!is_sound && cause.contains("has the token \"[CLS]\""), "{error}: {cause}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -112,7 +112,13 @@ impl Comparison {
     pub(crate) fn settings_apart(&self) -> Vec<&str> {
         let keys: BTreeSet<&str> = self.runs.iter().flat_map(|run| run.settings.keys().map(String::as_str)).collect();
         let with: Vec<&Run> = self.runs.iter().filter(|run| !run.settings.is_empty()).collect();
-        let apart = |key: &&str| with.iter().any(|run| run.setting(key) != with[0].setting(key));
+        // a run of an earlier version has the arms of the paper, and does not say so
+        let is_of_arms = |key: &str| key.starts_with("arm.") || ["run.arms", "evaluation.reference"].contains(&key);
+        let unsaid = |run: &Run, key: &str| is_of_arms(key) && run.setting("evaluation.reference").is_none();
+        let apart = |key: &&str| {
+            let said: Vec<&&Run> = with.iter().filter(|run| !unsaid(run, key)).collect();
+            said.iter().any(|run| run.setting(key) != said[0].setting(key))
+        };
         keys.into_iter().filter(apart).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! The page of a comparison.
 
 use maud::{Markup, html};
-use tailguard_report::{Figure as Value, Method, cell};
+use tailguard_report::{Arm, Figure as Value, cell};
 
 use crate::charts::palette::style;
 use crate::charts::{Axis, Chart, Draw, Series, Size};
@@ -180,8 +180,19 @@ impl Comparison {
         Figure { id: "overview", heading: "Figures side by side", caption, charts: OVERVIEW.map(chart).into() }
     }
 
+    /// The arms of all runs, each once.
+    fn arms(&self) -> Vec<Arm> {
+        let mut arms: Vec<Arm> = Vec::new();
+        for arm in self.runs.iter().flat_map(|run| &run.results.arms) {
+            if arms.iter().all(|known| known.key != arm.key) {
+                arms.push(arm.clone());
+            }
+        }
+        arms
+    }
+
     fn policies(&self) -> Vec<Policy> {
-        policies(self.runs.iter().flat_map(|run| run.methods.iter().map(|policy| policy.key.as_str())))
+        policies(&self.arms(), self.runs.iter().flat_map(|run| run.methods.iter().map(|policy| policy.key.as_str())))
     }
 
     /// One line per run, for every policy that is not the same in all runs.
@@ -237,7 +248,7 @@ impl Comparison {
     }
 
     fn training(&self) -> Option<Figure> {
-        let trained = policies(self.runs.iter().flat_map(|run| run.metrics.iter().map(|row| row.method.as_str())));
+        let trained = policies(&self.arms(), self.runs.iter().flat_map(|run| run.metrics.iter().map(|row| row.method.as_str())));
         let mut charts = Vec::new();
         for policy in &trained {
             for (key, title, unit) in LOGGED {
@@ -269,7 +280,8 @@ fn run_style(place: usize) -> usize {
 
 /// A policy's name as part of an identifier, with a number where the name is not of the paper: two may look alike.
 fn slug(policy: &Policy) -> String {
-    let number = if Method::named(&policy.key).is_some() { String::new() } else { format!("-{}", policy.style) };
+    let is_of_paper = Arm::of_paper().iter().any(|arm| arm.key == policy.key);
+    let number = if is_of_paper { String::new() } else { format!("-{}", policy.style) };
     let sign = |character: char| if character.is_ascii_alphanumeric() { character } else { '-' };
     policy.key.chars().map(sign).collect::<String>() + &number
 }
@@ -337,7 +349,7 @@ mod tests {
 
     #[test]
     fn two_policies_of_like_names_have_charts_of_their_own() {
-        let found = policies(["best of 8", "best-of-8", "ra_rlhf"].into_iter());
+        let found = policies(&Arm::of_paper(), ["best of 8", "best-of-8", "ra_rlhf"].into_iter());
         assert_eq!(found.iter().map(slug).collect::<Vec<_>>(), ["ra-rlhf", "best-of-8-4", "best-of-8-5"]);
     }
 }

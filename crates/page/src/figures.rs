@@ -247,7 +247,8 @@ const TRAINING: [(&str, &str, &str); 9] = [
 fn training(run: &Run) -> Option<Figure> {
     let trained: BTreeSet<&str> = run.metrics.iter().map(|row| row.method.as_str()).collect();
     // numbered together, so that they look as in the other charts
-    let mut policies = policies(run.methods.iter().map(|policy| policy.key.as_str()).chain(trained.iter().copied()));
+    let mut policies =
+        policies(&run.results.arms, run.methods.iter().map(|policy| policy.key.as_str()).chain(trained.iter().copied()));
     policies.retain(|policy| trained.contains(policy.key.as_str()));
     let chart = |(key, title, label): (&str, &str, &str)| Chart {
         id: format!("training-{}", key.replace('_', "-")),

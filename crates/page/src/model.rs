@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 use tailguard_report::{
-    About, Comparison, Diverged, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, Method, MetricRow, OtherTail, Process,
-    TableColumn, TextRow, by_name, few_prompts, hacking, percent, upgrade,
+    About, Arm, Comparison, Diverged, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, MetricRow, OtherTail, Process,
+    TableColumn, TextRow, by_name, few_prompts, hacking, percent, title, upgrade,
 };
 
 use crate::error::PageError;
@@ -74,6 +74,8 @@ pub(crate) struct Summary {
     /// Whether some intervals are not what they would be today.
     pub(crate) is_older: bool,
     diverged: Vec<Diverged>,
+    /// What a run has compared; those of the paper where the file does not say, as that of an evaluation.
+    pub(crate) arms: Vec<Arm>,
     methods: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
@@ -97,6 +99,7 @@ impl Summary {
             comparisons: Option::deserialize(&value["comparisons"])?.unwrap_or_default(),
             is_older,
             diverged: Option::deserialize(&value["diverged"])?.unwrap_or_default(),
+            arms: arms(&value["arms"]),
             methods: BTreeMap::deserialize(&value["methods"])?,
         };
         // that of a run is by the prompts' scores, and does not say so
@@ -130,6 +133,16 @@ impl Summary {
     /// What a method gains over another on the same prompts, if they were compared.
     pub(crate) fn gain(&self, method: &str, over: &str) -> Option<&Comparison> {
         self.comparisons.iter().find(|comparison| comparison.method == method && comparison.over == over)
+    }
+
+    /// The comparison that a page speaks of first: that of the paper, or else the first of the run.
+    pub(crate) fn main_gain(&self) -> Option<&Comparison> {
+        self.gain("ra_rlhf", "rlhf").or_else(|| self.comparisons.first().filter(|_| !self.is_evaluation))
+    }
+
+    /// What a policy is called.
+    pub(crate) fn label(&self, key: &str) -> String {
+        label(&self.arms, key)
     }
 
     /// What the prompts of the tail score at most, if it is their own scores that make the tail.
@@ -184,10 +197,24 @@ impl Summary {
 
     /// What diverged, and where a reward rises and the judge sees nothing of it.
     fn warnings(&self) -> Vec<String> {
-        let over_sft = self.comparisons.iter().filter(|comparison| comparison.over == Method::Sft.name());
-        let hacked = over_sft.filter_map(|comparison| hacking(&label(&comparison.method), comparison));
+        let named = |key: &str| label(&self.arms, key);
+        let begins = |comparison: &&Comparison| {
+            let arm = self.arms.iter().find(|arm| arm.key == comparison.method).filter(|_| !self.is_evaluation);
+            match arm {
+                Some(arm) => arm.from.as_ref() == Some(&comparison.over),
+                // a policy of somebody else's began with SFT, if with any of these
+                None => comparison.over == "sft",
+            }
+        };
+        let hacked = self.comparisons.iter().filter(begins);
+        let hacked = hacked.filter_map(|comparison| hacking(&named(&comparison.method), &named(&comparison.over), comparison));
         let older = self.is_older.then(|| format!("these are figures of an older version: {OLDER}"));
-        self.diverged.iter().map(|diverged| format!("No figures of {diverged}")).chain(hacked).chain(older).collect()
+        self.diverged
+            .iter()
+            .map(|diverged| format!("No figures of {}", diverged.told(&self.arms)))
+            .chain(hacked)
+            .chain(older)
+            .collect()
     }
 
     /// Whether there are several seeds.
@@ -207,25 +234,36 @@ pub(crate) struct Policy {
     pub(crate) style: usize,
 }
 
-/// What a policy of that name is called.
-fn label(name: &str) -> String {
-    Method::named(name).map_or_else(|| crate::clean::line(name), |method| method.to_string())
+/// The arms of a run, as far as they are understood; those of the paper where there are none.
+fn arms(value: &Value) -> Vec<Arm> {
+    let Some(list) = value.as_array() else { return Arm::of_paper() };
+    let word = |arm: &Value, key: &str| arm[key].as_str().map(str::to_owned);
+    let arm = |arm: &Value| {
+        let key = word(arm, "key")?;
+        Some(Arm { title: word(arm, "title").unwrap_or_else(|| key.clone()), from: word(arm, "from"), key })
+    };
+    list.iter().filter_map(arm).collect()
 }
 
-/// The policies of these names: those of the paper first, each in a style that is the same in every run, then the others.
-pub(crate) fn policies<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Policy> {
-    let rank = |name: &str| Method::ALL.iter().position(|method| method.name() == name);
+/// What a policy of that name is called.
+fn label(arms: &[Arm], name: &str) -> String {
+    crate::clean::line(title(arms, name))
+}
+
+/// The policies of these names: the arms in their order, then the others. Those of the paper have the same style in every run.
+pub(crate) fn policies<'a>(arms: &[Arm], names: impl Iterator<Item = &'a str>) -> Vec<Policy> {
+    let of_paper = Arm::of_paper();
+    let place = |arms: &[Arm], name: &str| arms.iter().position(|arm| arm.key == name).unwrap_or(arms.len());
     let mut names: Vec<&str> = names.collect();
-    let place = |name: &str| rank(name).unwrap_or(Method::ALL.len());
-    names.sort_by(|left, right| place(left).cmp(&place(right)).then_with(|| by_name(left, right)));
+    names.sort_by(|left, right| place(arms, left).cmp(&place(arms, right)).then_with(|| by_name(left, right)));
     names.dedup();
-    let mut next = Method::ALL.len();
+    let mut next = of_paper.len();
     let policy = |name: &str| {
-        let style = rank(name).unwrap_or_else(|| {
-            next += 1;
-            next - 1
-        });
-        Policy { key: name.to_owned(), label: label(name), style }
+        let mut style = place(&of_paper, name);
+        if style == of_paper.len() {
+            (style, next) = (next, next + 1);
+        }
+        Policy { key: name.to_owned(), label: label(arms, name), style }
     };
     names.into_iter().map(policy).collect()
 }
@@ -246,7 +284,7 @@ impl Run {
         let settings = config.map(|text| toml::from_str::<toml::Table>(&text).map_err(|error| not("config.toml")(&error)));
         let settings = settings.transpose()?.map(|table| flat(&table)).unwrap_or_default();
         let processes = processes.map(|text| serde_json::from_str(&text).map_err(|error| not("processes.json")(&error)));
-        let methods = policies(summary.methods.keys().map(String::as_str));
+        let methods = policies(&summary.arms, summary.methods.keys().map(String::as_str));
         let has_texts_file = texts.is_some();
         let texts = Texts::new(&methods, texts.unwrap_or_default());
         summary.count_tail(&texts);
@@ -299,6 +337,14 @@ fn flat(table: &toml::Table) -> BTreeMap<String, String> {
             toml::Value::Table(inner) => {
                 settings.extend(flat(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)));
             }
+            // a list of tables: those of arms are told apart by their keys
+            toml::Value::Array(list) if list.iter().any(toml::Value::is_table) => {
+                for (place, inner) in list.iter().enumerate().filter_map(|(place, inner)| Some((place, inner.as_table()?))) {
+                    let name = inner.get("key").and_then(toml::Value::as_str).map_or_else(|| place.to_string(), str::to_owned);
+                    let of_inner = flat(inner).into_iter().filter(|(rest, _)| rest != "key");
+                    settings.extend(of_inner.map(|(rest, value)| (format!("{key}.{name}.{rest}"), value)));
+                }
+            }
             value => {
                 settings.insert(key.clone(), value.to_string());
             }
@@ -314,10 +360,10 @@ mod tests {
 
     #[test]
     fn policies_come_in_the_order_of_the_paper_and_others_after_them() {
-        let found = policies(["sft", "best_of_8", "ra_rlhf", "dpo", "gpt2"].into_iter());
+        let found = policies(&Arm::of_paper(), ["sft", "best_of_8", "ra_rlhf", "dpo", "gpt2"].into_iter());
         let shown: Vec<_> = found.iter().map(|policy| (policy.label.as_str(), policy.style)).collect();
         assert_eq!(shown, [("GPT-2", 0), ("SFT", 1), ("RA-RLHF", 3), ("best_of_8", 4), ("dpo", 5)]);
-        let steps = policies(["100", "20", "5"].into_iter());
+        let steps = policies(&[], ["100", "20", "5"].into_iter());
         assert_eq!(steps.iter().map(|policy| policy.key.as_str()).collect::<Vec<_>>(), ["5", "20", "100"]);
     }
 
@@ -377,7 +423,7 @@ mod tests {
             method: "dpo".into(),
             seed: 1,
         };
-        let texts = Texts::new(&policies(["dpo"].into_iter()), vec![row("a", "x"), row("a", "y")]);
+        let texts = Texts::new(&policies(&[], ["dpo"].into_iter()), vec![row("a", "x"), row("a", "y")]);
         let counted = |kind: &str| {
             let tail = r#"{"by": "prompt_scores", "threshold": -2.5, "share": null, "prompts": 2}"#;
             let mut summary = Summary::read(&format!(r#"{{{kind} "methods": {{}}, "tail": {tail}}}"#)).unwrap();
@@ -427,5 +473,7 @@ mod tests {
         let fine = run("imdb", "[data]\ngood = \"high\"\n[risk]\nalpha = 0.4");
         assert!(!fine.may_offend());
         assert_eq!(fine.setting("risk.alpha"), Some("0.4"));
+        let arms = run("imdb", "[[arm]]\nkey = \"a\"\nrecipe = \"base\"\nset = { \"ppo.clip\" = 0.1 }");
+        assert_eq!((arms.setting("arm.a.recipe"), arms.setting("arm.a.set.ppo.clip")), (Some("\"base\""), Some("0.1")));
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn section(run: &Run, most_bytes: usize) -> Markup {
     let policies: Vec<&Policy> = run.methods.iter().filter(|policy| texts.of(&policy.key).next().is_some()).collect();
     let (chosen, is_tail) = chosen(run);
     let seeds = texts.seeds();
-    let pair = pair(&policies);
+    let pair = pair(run, &policies);
     let blurred = run.may_offend();
     let prompts = texts.rows();
     let values = |prompt: usize| {
@@ -106,10 +106,12 @@ fn entry<'a>(run: &'a Run, policies: &[&Policy], prompt: usize, seed: u64) -> En
     Entry { seed, texts: policies.iter().map(text).collect() }
 }
 
-/// The two policies whose difference is shown: RA-RLHF and RLHF.
-fn pair(policies: &[&Policy]) -> Option<(usize, usize)> {
+/// The two policies whose difference is shown: RA-RLHF and RLHF, or else those that the run compares first.
+fn pair(run: &Run, policies: &[&Policy]) -> Option<(usize, usize)> {
     let place = |key: &str| policies.iter().position(|policy| policy.key == key);
-    Some((place("ra_rlhf")?, place("rlhf")?))
+    let compared = run.results.main_gain();
+    let (own, over) = compared.map_or(("ra_rlhf", "rlhf"), |gain| (gain.method.as_str(), gain.over.as_str()));
+    Some((place(own)?, place(over)?))
 }
 
 fn words(run: &Run, is_tail: bool, chosen: &[usize], shown: usize) -> String {

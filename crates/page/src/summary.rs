@@ -1,7 +1,7 @@
 //! What was run and what came out, in plain words that follow from the figures, whichever policy is ahead.
 
 use maud::{Markup, html};
-use tailguard_report::{Figure, gain, number, percent};
+use tailguard_report::{Arm, Comparison, Figure, gain, number, percent};
 
 use crate::clean;
 use crate::error::PageError;
@@ -79,6 +79,12 @@ fn what_was_run(run: &Run) -> String {
              that have the lowest returns."
         );
     }
+    let of_paper = Arm::of_paper();
+    for arm in results.arms.iter().filter(|arm| has(&arm.key) && !of_paper.contains(arm)) {
+        if let Some(from) = &arm.from {
+            text += &format!(" {} was made from {}.", clean::line(&arm.title), results.label(from));
+        }
+    }
     let reward = if results.is_evaluation { "score of the texts" } else { "raw logit of the reward model" };
     if let Some(tail) = results.tail {
         text += &format!(" The reward is the {reward}, higher is better; the tail is {}.", tail_words(tail));
@@ -104,7 +110,7 @@ fn outcome(run: &Run) -> Vec<String> {
     let order = [order(run, "reward", "Mean reward"), order(run, "tail", "Mean reward in the tail")];
     let order: Vec<String> = order.into_iter().flatten().collect();
     let order = (!order.is_empty()).then(|| order.join(" "));
-    [order, averse_against_neutral(run), price(run), judged(run)].into_iter().flatten().collect()
+    [order, gained(run), price(run), judged(run)].into_iter().flatten().collect()
 }
 
 /// The policies in the order of a figure.
@@ -151,11 +157,12 @@ fn clearly_more(one: Figure, other: Figure) -> bool {
     one.ci95.zip(other.ci95).is_some_and(|([low, _], [_, high])| low > high)
 }
 
-/// RA-RLHF beside RLHF: on average, in the tail, and where it gains more.
-fn averse_against_neutral(run: &Run) -> Option<String> {
-    let gain = run.results.gain("ra_rlhf", "rlhf")?;
+/// One policy beside another, RA-RLHF beside RLHF in a run of the paper: on average, in the tail, and where it gains more.
+fn gained(run: &Run) -> Option<String> {
+    let gain = run.results.main_gain()?;
     let mean = gain.reward;
-    let mut text = format!("RA-RLHF beside RLHF, on the same {} prompts: on average it is {}", gain.prompts, verdict(mean));
+    let [own, other] = labels(run, gain);
+    let mut text = format!("{own} beside {other}, on the same {} prompts: on average it is {}", gain.prompts, verdict(mean));
     let Some(tail) = gain.tail else { return Some(text + ".") };
     text += &format!("; in the tail it is {}.", verdict(tail));
     text += match (direction(mean), direction(tail)) {
@@ -174,10 +181,17 @@ fn averse_against_neutral(run: &Run) -> Option<String> {
     Some(text)
 }
 
+/// What the two policies of a comparison are called.
+fn labels(run: &Run, compared: &Comparison) -> [String; 2] {
+    [&compared.method, &compared.over].map(|key| run.results.label(key))
+}
+
 /// What the reward was bought with.
 fn price(run: &Run) -> Option<String> {
-    let pair = |key: &str| Some((run.results.figure("ra_rlhf", key)?, run.results.figure("rlhf", key)?));
-    let differences = run.results.gain("ra_rlhf", "rlhf").map(|gain| gain.differences().collect::<Vec<_>>()).unwrap_or_default();
+    let compared = run.results.main_gain();
+    let (own, over) = compared.map_or(("ra_rlhf", "rlhf"), |gain| (gain.method.as_str(), gain.over.as_str()));
+    let pair = |key: &str| Some((run.results.figure(own, key)?, run.results.figure(over, key)?));
+    let differences = compared.map(|gain| gain.differences().collect::<Vec<_>>()).unwrap_or_default();
     let apart = |key: &str| {
         let found = differences.iter().find(|(known, ..)| *known == key);
         found.map(|(_, _, digits, figure)| format!(", {}", minus(&gain(*figure, *digits)))).unwrap_or_default()
@@ -200,16 +214,18 @@ fn price(run: &Run) -> Option<String> {
             parts.push(format!("{what} {averse} against {neutral}{}", apart(key)));
         }
     }
-    (!parts.is_empty()).then(|| format!("What it costs, RA-RLHF against RLHF: {}.", parts.join("; ")))
+    let [own, over] = [own, over].map(|key| run.results.label(key));
+    (!parts.is_empty()).then(|| format!("What it costs, {own} against {over}: {}.", parts.join("; ")))
 }
 
 /// What the judge says of the same comparison.
 fn judged(run: &Run) -> Option<String> {
-    let compared = run.results.gain("ra_rlhf", "rlhf")?;
+    let compared = run.results.main_gain()?;
     let (mean, tail) = (compared.judge?, compared.judge_tail?);
+    let [own, over] = &labels(run, compared);
     let preferred = |difference| match direction(difference) {
-        Direction::Up => Some("RA-RLHF"),
-        Direction::Down => Some("RLHF"),
+        Direction::Up => Some(own),
+        Direction::Down => Some(over),
         Direction::Unclear => None,
     };
     let verdict = match (preferred(mean), preferred(tail)) {
@@ -221,7 +237,7 @@ fn judged(run: &Run) -> Option<String> {
     };
     let judge = if run.results.is_evaluation { "a second scorer" } else { "a second model that no training saw" };
     let [mean, tail] = [mean, tail].map(|difference| minus(&gain(difference, 2)));
-    Some(format!("The judge, {judge}, gives RA-RLHF against RLHF {mean} on average and {tail} in the tail. {verdict}"))
+    Some(format!("The judge, {judge}, gives {own} against {over} {mean} on average and {tail} in the tail. {verdict}"))
 }
 
 /// How far the figures go.

@@ -263,6 +263,8 @@ impl Texts {
 
 #[cfg(test)]
 mod tests {
+    use tailguard_report::Arm;
+
     use super::*;
     use crate::model::policies;
 
@@ -299,7 +301,7 @@ mod tests {
             row("gpt2", 2, "a", 4.0),
             row("gpt2", 2, "a", 6.0),
         ];
-        let texts = Texts::new(&policies(["rlhf", "gpt2"].into_iter()), rows);
+        let texts = Texts::new(&policies(&Arm::of_paper(), ["rlhf", "gpt2"].into_iter()), rows);
         assert_eq!(paired(&texts), (vec!["b", "a", "a"], vec![vec![5.0, 4.0, 6.0], vec![2.0, 1.0, 3.0]]));
         assert_eq!((texts.samples[0].method.as_str(), texts.seeds(), texts.is_whole()), ("gpt2", vec![2], true));
         assert_eq!(texts.counts(), Counts { texts: 3, prompts: 2 });
@@ -321,7 +323,7 @@ mod tests {
             row("ppo", 1, "b", 6.0),
             row("ppo", 1, "b", 7.0),
         ];
-        let policies = policies(["sft", "dpo", "ppo"].into_iter());
+        let policies = policies(&Arm::of_paper(), ["sft", "dpo", "ppo"].into_iter());
         let texts = Texts::new(&policies, rows.clone());
         assert_eq!(paired(&texts), (vec!["b"], vec![vec![2.0], vec![4.0], vec![6.0]]));
         assert_eq!((texts.samples[1].rewards(), texts.is_whole(), texts.has_all_prompts()), (vec![3.0, 4.0, 5.0], false, false));
@@ -341,7 +343,7 @@ mod tests {
         let mut rows = vec![row("sft", 1, "a", 1.0), row("sft", 1, "b", 2.0), row("sft", 1, "c", 3.0)];
         rows[1].prompt_score = None;
         rows[2].prompt_score = Some(0.5);
-        let texts = Texts::new(&policies(["sft"].into_iter()), rows);
+        let texts = Texts::new(&policies(&Arm::of_paper(), ["sft"].into_iter()), rows);
         assert_eq!((texts.scored(), texts.tail(0.0)), ((vec![-1.0, 0.5], vec![vec![1.0, 3.0]]), vec![0]));
     }
 
@@ -349,7 +351,7 @@ mod tests {
     fn a_prompt_has_one_score_the_first_that_there_is() {
         let mut rows = vec![row("sft", 1, "a", 1.0), row("sft", 1, "a", 2.0), row("sft", 1, "a", 3.0)];
         (rows[0].prompt_score, rows[2].prompt_score) = (None, Some(0.5));
-        let texts = Texts::new(&policies(["sft"].into_iter()), rows);
+        let texts = Texts::new(&policies(&Arm::of_paper(), ["sft"].into_iter()), rows);
         assert_eq!((texts.tail(0.0), texts.prompts()[0].score), (vec![0, 1, 2], Some(-1.0)));
     }
 }

@@ -1,44 +1,86 @@
 //! The settings of PPO, and what makes them valid.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::error::PpoError;
 use crate::kl::KlController;
 
-/// Settings of one PPO run (Appendix C.2 and Table 5 of arXiv 2501.06911), shared by RLHF and RA-RLHF.
-#[derive(Clone, Debug, PartialEq)]
+/// Settings of one PPO run (Appendix C.2 and Table 5 of arXiv 2501.06911), shared by RLHF and RA-RLHF. The defaults are the paper's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct PpoConfig {
-    /// M: iterations of the run.
+    /// M of Algorithm 1: iterations of the run.
+    #[schemars(range(min = 1))]
     pub iterations: usize,
-    /// B: episodes sampled per iteration.
+    /// B of Algorithm 1: episodes sampled per iteration.
+    #[schemars(range(min = 1))]
     pub batch_size: usize,
     /// Episodes per optimiser step when all are kept; at most `batch_size`. When fewer are kept, the number of steps stays and
     /// each sees fewer episodes.
+    #[schemars(range(min = 1))]
     pub minibatch_size: usize,
     /// Passes over the kept episodes.
+    #[schemars(range(min = 1))]
     pub epochs: usize,
     /// Adam's rate, constant.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "maximum" = LARGEST_RATE))]
     pub learning_rate: f64,
     /// Rate of the value head, which starts from nothing; the same as `learning_rate` in the paper.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "maximum" = LARGEST_RATE))]
     pub value_learning_rate: f64,
     /// Discount per token.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub gamma: f64,
     /// Decay of generalised advantage estimation.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub lambda: f64,
-    /// The policy ratio is clipped to `1 - clip ..= 1 + clip`.
+    /// The policy ratio is clipped to `1 - clip ..= 1 + clip` (Eq. 11).
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub clip: f64,
-    /// New values are clipped to old values plus or minus this.
+    /// New values are clipped to old values plus or minus this (Eq. 13).
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub value_clip: f64,
     /// Weight of the value loss.
+    #[schemars(range(min = 0.0))]
     pub value_coef: f64,
-    /// Initial KL coefficient, beta.
+    /// Initial KL coefficient, beta of Eq. 5.
+    #[schemars(range(min = 0.0))]
     pub kl_coef: f64,
-    /// KL per episode that the controller aims at, in nats.
+    /// KL per episode that the controller aims at, in nats (Eq. 4).
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub kl_target: f64,
-    /// The controller's gain is `batch_size / kl_horizon` (`K_beta` in Table 5); 0 for a coefficient that stays.
+    /// The controller's gain is `batch_size / kl_horizon` (`K_beta` of Eq. 4); 0 for a coefficient that stays.
+    #[schemars(range(min = 0.0))]
     pub kl_horizon: f64,
     /// A minibatch whose mean ratio is above this is skipped.
+    #[schemars(extend("exclusiveMinimum" = 1.0))]
     pub ratio_threshold: f64,
     /// First iterations that train the value head alone; 0 in the paper.
     pub value_warmup: usize,
+}
+
+impl Default for PpoConfig {
+    fn default() -> Self {
+        Self {
+            iterations: 194,
+            batch_size: 128,
+            minibatch_size: 128,
+            epochs: 4,
+            learning_rate: 1.41e-5,
+            value_learning_rate: 1.41e-5,
+            gamma: 1.0,
+            lambda: 0.95,
+            clip: 0.2,
+            value_clip: 0.2,
+            value_coef: 0.1,
+            kl_coef: 0.2,
+            kl_target: 6.0,
+            kl_horizon: 10_000.0,
+            ratio_threshold: 10.0,
+            value_warmup: 0,
+        }
+    }
 }
 
 impl PpoConfig {
@@ -47,40 +89,15 @@ impl PpoConfig {
     /// # Errors
     /// [`PpoError::Setting`] names the first that is out of range.
     pub fn validate(&self) -> Result<(), PpoError> {
-        let positive = |value: f64| value.is_finite() && value > 0.0;
-        let share = |value: f64| (0.0..=1.0).contains(&value);
-        let not_negative = |value: f64| value.is_finite() && value >= 0.0;
-        let checks = [
-            ("iterations", self.iterations.to_string(), self.iterations >= 1, "at least 1"),
-            ("batch_size", self.batch_size.to_string(), self.batch_size >= 1, "at least 1"),
-            (
-                "minibatch_size",
-                self.minibatch_size.to_string(),
-                (1..=self.batch_size).contains(&self.minibatch_size),
-                "1 to batch_size",
-            ),
-            ("epochs", self.epochs.to_string(), self.epochs >= 1, "at least 1"),
-            ("learning_rate", self.learning_rate.to_string(), is_rate(self.learning_rate), RATE),
-            ("value_learning_rate", self.value_learning_rate.to_string(), is_rate(self.value_learning_rate), RATE),
-            ("gamma", self.gamma.to_string(), share(self.gamma), "0 to 1"),
-            ("lambda", self.lambda.to_string(), share(self.lambda), "0 to 1"),
-            ("clip", self.clip.to_string(), positive(self.clip), "a positive number"),
-            ("value_clip", self.value_clip.to_string(), positive(self.value_clip), "a positive number"),
-            ("value_coef", self.value_coef.to_string(), not_negative(self.value_coef), "0 or more"),
-            ("kl_coef", self.kl_coef.to_string(), not_negative(self.kl_coef), "0 or more"),
-            ("kl_target", self.kl_target.to_string(), positive(self.kl_target), "a positive number"),
-            (
-                "kl_horizon",
-                self.kl_horizon.to_string(),
-                not_negative(self.kl_horizon) && KlController::gain(self.batch_size, self.kl_horizon) < KlController::GAIN_LIMIT,
-                "0, or more than a fifth of batch_size",
-            ),
-            ("ratio_threshold", self.ratio_threshold.to_string(), self.ratio_threshold > 1.0, "above 1"),
-        ];
-        match checks.into_iter().find(|(_, _, valid, _)| !valid) {
-            Some((key, found, _, expected)) => Err(PpoError::Setting { key, found, expected }),
-            None => Ok(()),
+        tailguard_settings::check(self)?;
+        let refuse = |key, found: &dyn ToString, expected| Err(PpoError::setting(key, found, expected));
+        if self.minibatch_size > self.batch_size {
+            return refuse("minibatch_size", &self.minibatch_size, "1 to batch_size");
         }
+        if KlController::gain(self.batch_size, self.kl_horizon) >= KlController::GAIN_LIMIT {
+            return refuse("kl_horizon", &self.kl_horizon, "0, or more than a fifth of batch_size");
+        }
+        Ok(())
     }
 
     /// What a training with these settings comes to if something is not finite.

@@ -1,8 +1,9 @@
 //! What can go wrong in training.
 
 use tailguard_gpt2::Gpt2Error;
-use tailguard_risk::RiskError;
+use tailguard_risk::{ObjectiveError, RiskError};
 use tailguard_rollout::RolloutError;
+use tailguard_settings::OutOfRange;
 
 use crate::config::PpoConfig;
 
@@ -14,12 +15,15 @@ pub enum PpoError {
     #[error("training setting {key} is {found}, expected {expected}")]
     Setting {
         /// The setting's name.
-        key: &'static str,
+        key: String,
         /// The value found.
         found: String,
         /// What it may be.
-        expected: &'static str,
+        expected: String,
     },
+    /// What an objective says of its failure, or what is wrong with what it gives.
+    #[error("the objective cannot be used")]
+    Objective(#[source] ObjectiveError),
     /// Rows that should have one entry per response token do not.
     #[error("{what} have {found} entries, expected {expected}, one per response token")]
     Length {
@@ -143,7 +147,7 @@ pub(crate) fn finite(what: &'static str, values: &[f32]) -> Result<(), PpoError>
 
 /// Checks that a setting is a number.
 pub(crate) fn finite_setting(key: &'static str, value: f64) -> Result<(), PpoError> {
-    if value.is_finite() { Ok(()) } else { Err(PpoError::Setting { key, found: value.to_string(), expected: "a finite number" }) }
+    if value.is_finite() { Ok(()) } else { Err(PpoError::setting(key, &value, "a finite number")) }
 }
 
 /// Checks that a row has one entry per response token.
@@ -151,7 +155,18 @@ pub(crate) fn same_length(what: &'static str, found: usize, expected: usize) -> 
     if found == expected { Ok(()) } else { Err(PpoError::Length { what, found, expected }) }
 }
 
+impl From<OutOfRange> for PpoError {
+    fn from(OutOfRange { key, found, expected }: OutOfRange) -> Self {
+        Self::Setting { key, found, expected }
+    }
+}
+
 impl PpoError {
+    /// A setting outside its range.
+    pub(crate) fn setting(key: &str, found: &dyn ToString, expected: &str) -> Self {
+        Self::Setting { key: key.to_owned(), found: found.to_string(), expected: expected.to_owned() }
+    }
+
     /// Whether training has left the numbers that there are, so that no more can come of it.
     #[must_use]
     pub fn is_divergence(&self) -> bool {

@@ -86,7 +86,7 @@ impl KlController {
     /// [`PpoError::Setting`] unless `coef` and `gain` are at least 0, `target` is positive, all are finite, and `gain` is below
     /// [`GAIN_LIMIT`](Self::GAIN_LIMIT).
     pub fn adaptive(coef: f64, target: f64, gain: f64) -> Result<Self, PpoError> {
-        let refuse = |key, found: f64, expected| Err(PpoError::Setting { key, found: found.to_string(), expected });
+        let refuse = |key, found: f64, expected| Err(PpoError::setting(key, &found, expected));
         if !(coef.is_finite() && coef >= 0.0) {
             return refuse("kl_coef", coef, "0 or more");
         }

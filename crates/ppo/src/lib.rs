@@ -2,7 +2,7 @@
 //!
 //! The formulas stand alone: [`shaped_rewards`], [`gae`], [`whiten`], [`policy_loss`], [`value_loss`], [`KlController`].
 //! [`Trainer`] puts them together as Algorithm 1: it is given prompts, a rollout and a supervised model, and knows no task,
-//! opens no data and prints nothing. RLHF and RA-RLHF differ by one thing, the schedule of how many episodes are kept.
+//! opens no data and prints nothing. RLHF and RA-RLHF differ by one thing, the objective (`tailguard_risk::Objective`).
 //!
 //! ```
 //! use tailguard_ppo::{episode_return, gae, shaped_rewards, whiten};

@@ -38,7 +38,7 @@ pub fn next_token_step(
     step: usize,
 ) -> Result<(Gpt2, f64), PpoError> {
     if !is_rate(learning_rate) {
-        return Err(PpoError::Setting { key: "learning_rate", found: learning_rate.to_string(), expected: RATE });
+        return Err(PpoError::setting("learning_rate", &learning_rate, RATE));
     }
     let tokens: usize = rows.iter().map(|row| row.len().saturating_sub(1)).sum();
     let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);

@@ -68,7 +68,7 @@ pub fn global_norm<M: Module>(module: &M, grads: &GradientsParams) -> f64 {
 /// [`PpoError::Setting`] unless `max_norm` is above 0.
 pub fn clip_global_norm<M: Module>(module: &M, grads: &mut GradientsParams, max_norm: f64) -> Result<f64, PpoError> {
     if !(max_norm.is_finite() && max_norm > 0.0) {
-        return Err(PpoError::Setting { key: "max_norm", found: max_norm.to_string(), expected: "a positive number" });
+        return Err(PpoError::setting("max_norm", &max_norm, "a positive number"));
     }
     let norm = global_norm(module, grads);
     if !norm.is_finite() {

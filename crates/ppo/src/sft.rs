@@ -3,25 +3,38 @@
 use std::ops::ControlFlow;
 
 use burn::module::Module;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tailguard_gpt2::Gpt2;
 
 use crate::batches::{batch, streams};
-use crate::config::{RATE, is_rate};
+use crate::config::LARGEST_RATE;
 use crate::error::PpoError;
 use crate::next_token::next_token_step;
 use crate::optimizer::adam_w;
 
-/// Settings of supervised fine-tuning: next-token cross-entropy, AdamW, a rate that falls to 0 in a line.
-#[derive(Clone, Debug, PartialEq)]
+/// Settings of supervised fine-tuning: next-token cross-entropy, AdamW, a rate that falls to 0 in a line. The defaults are those of the
+/// authors' code.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct SftConfig {
     /// Optimiser steps.
     pub steps: usize,
     /// Texts per step; fewer if there are not as many.
+    #[schemars(range(min = 1))]
     pub batch_size: usize,
     /// The rate of the first step.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "maximum" = LARGEST_RATE))]
     pub learning_rate: f64,
     /// `AdamW`'s decoupled weight decay.
+    #[schemars(range(min = 0.0))]
     pub weight_decay: f64,
+}
+
+impl Default for SftConfig {
+    fn default() -> Self {
+        Self { steps: 100, batch_size: 1024, learning_rate: 1e-5, weight_decay: 0.0 }
+    }
 }
 
 impl SftConfig {
@@ -30,20 +43,7 @@ impl SftConfig {
     /// # Errors
     /// [`PpoError::Setting`] names the first that is out of range.
     pub fn validate(&self) -> Result<(), PpoError> {
-        let checks = [
-            ("batch_size", self.batch_size.to_string(), self.batch_size >= 1, "at least 1"),
-            ("learning_rate", self.learning_rate.to_string(), is_rate(self.learning_rate), RATE),
-            (
-                "weight_decay",
-                self.weight_decay.to_string(),
-                self.weight_decay.is_finite() && self.weight_decay >= 0.0,
-                "0 or more",
-            ),
-        ];
-        match checks.into_iter().find(|(_, _, valid, _)| !valid) {
-            Some((key, found, _, expected)) => Err(PpoError::Setting { key, found, expected }),
-            None => Ok(()),
-        }
+        Ok(tailguard_settings::check(self)?)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Algorithm 1 of arXiv 2501.06911: PPO that ends on the worst episodes of each batch. RLHF is the same loop with a schedule
-//! that keeps all of them.
+//! Algorithm 1 of arXiv 2501.06911: PPO that ends on the worst episodes of each batch. RLHF is the same loop with an objective
+//! for which all of them count.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -7,8 +7,8 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use tailguard_gpt2::{Gpt2, Policy};
-use tailguard_risk::{RiskLevel, SoftRiskSchedule, lowest};
-use tailguard_rollout::{DrawSeed, Episode, Prompt, Rollout};
+use tailguard_risk::{Batch, Objective, RiskLevel};
+use tailguard_rollout::{DrawSeed, Episode, LARGEST_SCORE, Prompt, Rollout};
 
 use crate::batches::{batch, streams};
 use crate::config::PpoConfig;
@@ -24,8 +24,8 @@ use crate::update::{KeptBatch, Train, update};
 pub struct Trainer<'a> {
     /// Settings of PPO.
     pub config: &'a PpoConfig,
-    /// How many episodes of a batch of `config.batch_size` count at each iteration; [`SoftRiskSchedule::keep_all`] makes this RLHF.
-    pub schedule: SoftRiskSchedule,
+    /// What is maximised: [`Mean`](tailguard_risk::Mean) makes this RLHF, [`KeepLowest`](tailguard_risk::KeepLowest) RA-RLHF.
+    pub objective: &'a dyn Objective,
     /// The level whose CVaR of the rewards is reported; it does not enter training.
     pub reported_level: RiskLevel,
     /// Sampling, scoring, reference.
@@ -78,11 +78,7 @@ impl Trainer<'_> {
         if self.prompts.len() < batch_size {
             return Err(PpoError::TooFewPrompts { needed: batch_size, found: self.prompts.len() });
         }
-        let of_schedule = self.schedule.keep(0);
-        if of_schedule != batch_size {
-            let (key, found) = ("the risk schedule's batch", of_schedule.to_string());
-            return Err(PpoError::Setting { key, found, expected: "that of the training, batch_size" });
-        }
+        self.objective.check(batch_size).map_err(PpoError::Objective)?;
         let TrainingState { mut policy, mut optimizer, mut kl, iteration: done } = state;
         for iteration in done + 1..=self.config.iterations {
             let begun = Instant::now();
@@ -96,11 +92,12 @@ impl Trainer<'_> {
             }
             let sampled = begun.elapsed();
             // 3  shaped rewards (Eq. 5)
-            let rewards =
-                episodes.iter().map(|episode| shape(episode, kl.coef())).collect::<Result<Vec<_>, _>>().map_err(named)?;
+            let utilities = self.utilities(iteration, &episodes)?;
+            let shaped = episodes.iter().zip(&utilities).map(|(episode, utility)| shape(episode, *utility, kl.coef()));
+            let rewards = shaped.collect::<Result<Vec<_>, _>>().map_err(named)?;
             let returns: Vec<f64> = rewards.iter().map(|rewards| episode_return(rewards)).collect();
-            // 4  keep the lowest returns (Eqs. 8-10); advantages and whitening see nothing else
-            let keep = lowest(&returns, self.schedule.keep(iteration))?;
+            // 4  keep the episodes that count (Eqs. 8-10); advantages and whitening see nothing else
+            let keep = self.counted(iteration, &returns)?;
             let kept = KeptBatch::new(&episodes, &rewards, &keep, self.config).map_err(named)?;
             // 5  update value and policy on the kept episodes (Eqs. 11 and 13), then beta (Eqs. 4 and 12)
             let train = if iteration <= self.config.value_warmup { Train::ValueHead } else { Train::All };
@@ -128,6 +125,39 @@ impl Trainer<'_> {
         Ok(TrainingState { policy, optimizer, kl, iteration })
     }
 
+    /// What the objective makes of the scores of an iteration's episodes.
+    fn utilities(&self, iteration: usize, episodes: &[Episode]) -> Result<Vec<f32>, PpoError> {
+        let scores: Vec<f64> = episodes.iter().map(|episode| episode.score.into()).collect();
+        let prompts: Vec<usize> = (0..scores.len()).collect();
+        let utilities = self.objective.utilities(Batch { iteration, values: &scores, prompts: &prompts });
+        let utilities = utilities.map_err(PpoError::Objective)?;
+        if utilities.len() != scores.len() {
+            let message = format!("it gives {} utilities, expected one for each of {} episodes", utilities.len(), scores.len());
+            return Err(PpoError::Objective(message.into()));
+        }
+        let limit = f64::from(LARGEST_SCORE);
+        if let Some(utility) = utilities.iter().find(|utility| !utility.is_finite() || utility.abs() > limit) {
+            let message =
+                format!("it gives the utility {utility:e}, expected numbers of at most {LARGEST_SCORE:e} in size, as scores are");
+            return Err(PpoError::Objective(message.into()));
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "rewards are in single precision")]
+        Ok(utilities.into_iter().map(|utility| utility as f32).collect())
+    }
+
+    /// The episodes that count by their returns.
+    fn counted(&self, iteration: usize, returns: &[f64]) -> Result<Vec<usize>, PpoError> {
+        let prompts: Vec<usize> = (0..returns.len()).collect();
+        let keep =
+            self.objective.counted(Batch { iteration, values: returns, prompts: &prompts }).map_err(PpoError::Objective)?;
+        let is_ascending = keep.is_sorted_by(|one, next| one < next);
+        if keep.is_empty() || !is_ascending || keep.last().is_some_and(|last| *last >= returns.len()) {
+            let message = format!("it counts {keep:?}, expected ascending places of {} episodes, at least one", returns.len());
+            return Err(PpoError::Objective(message.into()));
+        }
+        Ok(keep)
+    }
+
     /// The prompts of an iteration; two methods with the same seed see the same ones.
     fn prompt_batch(&self, iteration: usize) -> Vec<Prompt> {
         let batch = batch(self.prompts.len(), self.config.batch_size, iteration - 1, self.seed, streams::PROMPTS);
@@ -140,6 +170,6 @@ impl Trainer<'_> {
     }
 }
 
-fn shape(episode: &Episode, kl_coef: f64) -> Result<Vec<f32>, PpoError> {
-    shaped_rewards(&episode.log_probs, &episode.ref_log_probs, episode.score, kl_coef)
+fn shape(episode: &Episode, utility: f32, kl_coef: f64) -> Result<Vec<f32>, PpoError> {
+    shaped_rewards(&episode.log_probs, &episode.ref_log_probs, utility, kl_coef)
 }

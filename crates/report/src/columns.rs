@@ -43,9 +43,9 @@ pub(crate) const QUALITY: [Column<MethodResults>; 7] = [
     column!(tail, "tail", 2),
     column!(optional judge, "judge", 2),
     column!(optional judge_tail, "judge tail", 2),
-    column!(perplexity_human, "ppl human", 1),
+    column!(optional perplexity_human, "ppl human", 1),
     column!(perplexity_generated, "ppl generated", 1),
-    column!(kl, "KL", 2),
+    column!(optional kl, "KL", 2),
 ];
 
 macro_rules! text_columns {

@@ -7,7 +7,6 @@ use tailguard_files::stream_file;
 
 use crate::error::ReportError;
 use crate::frame;
-use crate::results::Method;
 
 /// One response to one prompt.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +29,8 @@ pub struct Generation {
     pub kl: Option<f64>,
     /// Tokens of the response; nothing where that is not known.
     pub tokens: Option<u32>,
-    /// The policy.
-    pub method: Method,
+    /// The key of the arm.
+    pub method: String,
     /// The seed.
     pub seed: u64,
 }
@@ -76,7 +75,7 @@ impl<'a> From<&'a Generation> for GenerationRow<'a> {
             perplexity: row.perplexity,
             kl: row.kl,
             tokens: row.tokens,
-            method: row.method.name(),
+            method: &row.method,
             seed: Some(row.seed),
         }
     }
@@ -158,11 +157,11 @@ fn rows(frame: &DataFrame) -> Result<Vec<Generation>, PolarsError> {
             perplexity: perplexities.and_then(|column| column.get(index)),
             kl: kl.and_then(|column| column.get(index)),
             tokens: tokens.and_then(|column| column.get(index)),
-            method: Method::named(methods.get(index)?)?,
+            method: methods.get(index)?.to_owned(),
             seed: seeds.get(index)?,
         })
     };
-    let incomplete = |index| PolarsError::NoData(format!("row {index} lacks a value or has an unknown method").into());
+    let incomplete = |index| PolarsError::NoData(format!("row {index} lacks a value").into());
     (0..frame.height()).map(|index| row(index).ok_or_else(|| incomplete(index))).collect()
 }
 
@@ -178,7 +177,7 @@ mod tests {
     fn what_is_written_reads_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("generations.parquet");
-        let row = |method, seed, judge: Option<f32>| Generation {
+        let row = |method: &str, seed, judge: Option<f32>| Generation {
             prompt: "It was \"good\", é\n".to_owned(),
             prompt_score: -1.25,
             good: judge.map(|judge| judge > 0.0),
@@ -188,10 +187,10 @@ mod tests {
             perplexity: judge.map(|_| 0.1 + 0.2),
             kl: Some(-0.25),
             tokens: judge.map(|_| 7),
-            method,
+            method: method.to_owned(),
             seed,
         };
-        for rows in [vec![], vec![row(Method::Gpt2, 1, Some(-0.2)), row(Method::RaRlhf, u64::MAX, None)]] {
+        for rows in [vec![], vec![row("gpt2", 1, Some(-0.2)), row("ra_rlhf", u64::MAX, None)]] {
             write_generations(&path, &rows).unwrap();
             assert_eq!(read_generations(&path).unwrap(), rows);
         }

@@ -1,7 +1,7 @@
 //! What a run leaves behind: its directory, the log of its training, the texts it was judged by, and its figures.
 //!
 //! A [`RunDir`] is made once, locked while a process works in it, and holds everything that resuming and reporting need. The
-//! figures are [`Results`], one [`MethodResults`] per [`Method`]; [`table`] prints them as the paper does, and [`warnings`] says
+//! figures are [`Results`], one [`MethodResults`] per [`Arm`]; [`table`] prints them as the paper does, and [`warnings`] says
 //! where a reward rose and the held-out judge saw nothing of it. Nothing here knows a model or a tensor: a run can be reported on
 //! another machine than the one it was made on. What was judged without a run is an [`Evaluation`].
 //!
@@ -31,6 +31,7 @@
 //!     seeds: vec![1],
 //!     device: "flex".into(),
 //!     tail: Tail { threshold: -2.5, prompts: 190 },
+//!     arms: vec![],
 //!     methods: [].into(),
 //!     diverged: vec![],
 //!     comparisons: vec![],
@@ -43,6 +44,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod arms;
 mod columns;
 mod comparison;
 mod error;
@@ -65,6 +67,7 @@ mod terminal;
 mod trl;
 mod warnings;
 
+pub use arms::{Arm, title};
 pub use columns::{TableColumn, table_columns};
 pub use comparison::{Comparison, Values, gain};
 pub use error::ReportError;
@@ -75,7 +78,7 @@ pub use log::{LogRow, Resumed, TrainingLog, read_log, write_metrics};
 pub use older::upgrade;
 pub use order::by_name;
 pub use processes::Process;
-pub use results::{Diverged, Figure, Method, MethodResults, OtherTail, Results, Tail};
+pub use results::{Diverged, Figure, MethodResults, OtherTail, Results, Tail};
 pub use results_file::ResultsFile;
 pub use rows::{MetricRow, TextRow, read_metrics, read_texts};
 pub use run_dir::{About, NewRunDir, RunDir, ScoreAbout, Traces};

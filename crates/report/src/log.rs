@@ -11,13 +11,12 @@ use tailguard_files::{AppendFile, stream_file};
 
 use crate::error::ReportError;
 use crate::files;
-use crate::results::Method;
 
 /// One iteration of one training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogRow {
-    /// What is trained.
-    pub method: Method,
+    /// The key of the arm that is trained.
+    pub method: String,
     /// The seed.
     pub seed: u64,
     /// Counts from 1.
@@ -122,7 +121,7 @@ pub fn read_log(path: &Path) -> Result<Vec<LogRow>, ReportError> {
 /// When the file cannot be written.
 pub fn write_metrics(path: &Path, rows: &[LogRow]) -> Result<(), ReportError> {
     let names: std::collections::BTreeSet<&str> = rows.iter().flat_map(|row| row.values.keys().map(String::as_str)).collect();
-    let methods: Vec<_> = rows.iter().map(|row| row.method.name()).collect();
+    let methods: Vec<_> = rows.iter().map(|row| row.method.as_str()).collect();
     let mut columns: Vec<Column> = vec![
         Series::new("method".into(), methods).into_column(),
         Series::new("seed".into(), rows.iter().map(|row| row.seed).collect::<Vec<_>>()).into_column(),
@@ -147,7 +146,7 @@ fn write_parquet(path: &Path, rows: usize, columns: Vec<Column>) -> Result<(), R
 
 fn line(row: &LogRow) -> String {
     let mut object = Map::new();
-    object.insert("method".to_owned(), row.method.name().into());
+    object.insert("method".to_owned(), row.method.as_str().into());
     object.insert("seed".to_owned(), row.seed.into());
     object.insert("iteration".to_owned(), row.iteration.into());
     // a number that is not finite becomes null
@@ -167,7 +166,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<LogRow>, ReportError> {
 fn row(text: &str) -> Result<LogRow, String> {
     let object: Map<String, Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let count = |key: &str| object.get(key).and_then(Value::as_u64).ok_or_else(|| format!("no count `{key}`"));
-    let method = object.get("method").and_then(Value::as_str).and_then(Method::named).ok_or("no known `method`")?;
+    let method = object.get("method").and_then(Value::as_str).ok_or("no `method`")?.to_owned();
     let numbers = object.iter().filter(|(key, _)| !["method", "seed", "iteration"].contains(&key.as_str()));
     let values = numbers.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect();
     Ok(LogRow { method, seed: count("seed")?, iteration: count("iteration")?, values })
@@ -183,7 +182,7 @@ mod tests {
 
     fn row(iteration: u64, values: &[(&str, f64)]) -> LogRow {
         let values = values.iter().map(|(name, value)| (name.to_string(), *value)).collect();
-        LogRow { method: Method::Rlhf, seed: 1, iteration, values }
+        LogRow { method: "rlhf".into(), seed: 1, iteration, values }
     }
 
     /// A log of some rows, and the path of its copy.

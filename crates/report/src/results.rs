@@ -1,65 +1,13 @@
 //! The figures of a run: `results.json`.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use tailguard_metrics::Estimate;
 
+use crate::arms::{Arm, title};
 use crate::columns::{columns, numbers};
 use crate::comparison::Comparison;
 use crate::results_file::ResultsFile;
-
-/// The policies that a run compares, in the order of the paper's tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Method {
-    /// The base model.
-    #[serde(rename = "gpt2")]
-    Gpt2,
-    /// Next-token training on the good class.
-    #[serde(rename = "sft")]
-    Sft,
-    /// PPO on all episodes.
-    #[serde(rename = "rlhf")]
-    Rlhf,
-    /// PPO on the lowest episodes.
-    #[serde(rename = "ra_rlhf")]
-    RaRlhf,
-}
-
-impl Method {
-    /// All of them, in order.
-    pub const ALL: [Self; 4] = [Self::Gpt2, Self::Sft, Self::Rlhf, Self::RaRlhf];
-
-    /// The key in `results.json`: `gpt2`, `sft`, `rlhf`, `ra_rlhf`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Gpt2 => "gpt2",
-            Self::Sft => "sft",
-            Self::Rlhf => "rlhf",
-            Self::RaRlhf => "ra_rlhf",
-        }
-    }
-
-    /// The method of that [`name`](Self::name).
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|method| method.name() == name)
-    }
-}
-
-impl fmt::Display for Method {
-    /// As the paper's tables write it: `GPT-2`, `SFT`, `RLHF`, `RA-RLHF`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Gpt2 => "GPT-2",
-            Self::Sft => "SFT",
-            Self::Rlhf => "RLHF",
-            Self::RaRlhf => "RA-RLHF",
-        })
-    }
-}
 
 /// One figure, or the difference of two, and how far it can be trusted: see [`estimate`](tailguard_metrics::estimate).
 ///
@@ -114,8 +62,8 @@ pub struct MethodResults {
     pub reward: Figure,
     /// Mean reward over the prompts whose own score is at most the threshold.
     pub tail: Figure,
-    /// Perplexity of the policy on human texts of the good class.
-    pub perplexity_human: Figure,
+    /// Perplexity of the policy on human texts of the good class; `null` for what answers prompts and is no language model.
+    pub perplexity_human: Option<Figure>,
     /// Perplexity of the policy's texts under the base model.
     pub perplexity_generated: Figure,
     /// Different words as a share of all words of the policy's texts together.
@@ -126,8 +74,8 @@ pub struct MethodResults {
     pub distinct_3: Figure,
     /// Response tokens.
     pub length: Figure,
-    /// KL estimate to the reference policy, nats per response.
-    pub kl: Figure,
+    /// KL estimate to the reference policy, nats per response; `null` likewise.
+    pub kl: Option<Figure>,
     /// Mean score by the judge, a model that no policy was trained on, over all prompts; `null` without a judge.
     pub judge: Option<Figure>,
     /// Mean score by the judge over the prompts of the tail.
@@ -175,19 +123,20 @@ impl MethodResults {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Diverged {
-    /// The method.
-    pub method: Method,
+    /// The key of the arm.
+    pub method: String,
     /// The seed.
     pub seed: u64,
     /// What was not finite, where, and what usually leads there.
     pub reason: String,
 }
 
-impl fmt::Display for Diverged {
+impl Diverged {
     /// `RLHF, seed 1: ` and the reason.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    #[must_use]
+    pub fn told(&self, arms: &[Arm]) -> String {
         let Self { method, seed, reason } = self;
-        write!(f, "{method}, seed {seed}: {reason}")
+        format!("{}, seed {seed}: {reason}", title(arms, method))
     }
 }
 
@@ -206,6 +155,7 @@ impl fmt::Display for Diverged {
 ///   "seeds": [1, 2],
 ///   "device": "flex",
 ///   "tail": { "threshold": -2.6, "prompts": 190 },
+///   "arms": [{ "key": "gpt2", "title": "GPT-2" }, { "key": "sft", "title": "SFT", "from": "gpt2" }, ...],
 ///   "methods": {
 ///     "gpt2": {
 ///       "reward": { "mean": -0.03, "se": 0.01, "ci95": [-0.05, -0.01], "seeds_std": 0.01 },
@@ -244,8 +194,12 @@ pub struct Results {
     pub device: String,
     /// The prompts that the figures `tail` and `judge_tail` are about.
     pub tail: Tail,
-    /// The figures of each method; none of a method that diverged with any seed, for those of the others would flatter it.
-    pub methods: BTreeMap<Method, MethodResults>,
+    /// What was compared, in the order of the tables; those of the paper in older files, which do not say.
+    #[serde(default = "Arm::of_paper")]
+    pub arms: Vec<Arm>,
+    /// The figures of each arm by its key, in the order of the arms; none of one that diverged with any seed, for those of the other
+    /// seeds would flatter it.
+    pub methods: IndexMap<String, MethodResults>,
     /// What diverged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diverged: Vec<Diverged>,
@@ -254,11 +208,18 @@ pub struct Results {
     pub comparisons: Vec<Comparison>,
 }
 
+impl Results {
+    /// The figures of the arms that have some, in the order of the arms.
+    pub fn in_order(&self) -> impl Iterator<Item = (&Arm, &MethodResults)> {
+        self.arms.iter().filter_map(|arm| Some((arm, self.methods.get(&arm.key)?)))
+    }
+}
+
 impl ResultsFile for Results {
     fn numbers(&self) -> Vec<(String, f64)> {
         let mut all = vec![("the threshold of the tail".to_owned(), self.tail.threshold)];
-        for (method, results) in &self.methods {
-            all.extend(numbers(&method.to_string(), results.figures(), &results.other_tails));
+        for (arm, results) in self.in_order() {
+            all.extend(numbers(&arm.title, results.figures(), &results.other_tails));
         }
         all.extend(self.comparisons.iter().flat_map(Comparison::numbers));
         all
@@ -278,13 +239,13 @@ pub(crate) mod tests {
         MethodResults {
             reward: figure(0.0),
             tail: figure(1.0),
-            perplexity_human: figure(2.0),
+            perplexity_human: Some(figure(2.0)),
             perplexity_generated: figure(3.0),
             distinct_1: figure(4.0),
             distinct_2: figure(5.0),
             distinct_3: figure(6.0),
             length: figure(7.0),
-            kl: figure(8.0),
+            kl: Some(figure(8.0)),
             judge: Some(figure(9.0)),
             judge_tail: Some(figure(10.0)),
             repeated_4gram: figure(11.0),
@@ -298,7 +259,8 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn results(seeds: &[u64]) -> Results {
-        let methods = Method::ALL.into_iter().zip([0.0, 10.0, 20.0, 30.0]).map(|(method, base)| (method, method_results(base)));
+        let arms = Arm::of_paper();
+        let methods = arms.iter().zip([0.0, 10.0, 20.0, 30.0]).map(|(arm, base)| (arm.key.clone(), method_results(base)));
         let [task, preset, data, split, device] = ["imdb", "smoke", "embedded", "test", "flex"].map(str::to_owned);
         let tail = Tail { threshold: -2.5, prompts: 19 };
         Results {
@@ -311,6 +273,7 @@ pub(crate) mod tests {
             device,
             tail,
             methods: methods.collect(),
+            arms,
             diverged: vec![],
             comparisons: vec![],
         }
@@ -319,7 +282,8 @@ pub(crate) mod tests {
     #[test]
     fn the_file_is_exactly_this() {
         let mut small = results(&[1, 2]);
-        small.methods.retain(|method, _| *method == Method::RaRlhf);
+        small.methods.retain(|method, _| method == "ra_rlhf");
+        small.arms.retain(|arm| arm.key == "ra_rlhf");
         let figure = |indent: usize, mean: usize| {
             let (inner, outer) = (" ".repeat(indent + 2), " ".repeat(indent));
             format!(
@@ -341,17 +305,29 @@ pub(crate) mod tests {
         let expected = format!(
             "{{\n  \"task\": \"imdb\",\n  \"preset\": \"smoke\",\n  \"data\": \"embedded\",\n  \"split\": \"test\",\n  \"notice\": null,\n  \"seeds\": [\n    1,\n    2\n  ],\n  \"device\": \"flex\",\n  \
              \"tail\": {{\n    \"threshold\": -2.5,\n    \"prompts\": 19\n  }},\n  \
+             \"arms\": [\n    {{\n      \"key\": \"ra_rlhf\",\n      \"title\": \"RA-RLHF\",\n      \"from\": \"sft\"\n    }}\n  ],\n  \
              \"methods\": {{\n    \"ra_rlhf\": {{\n{figures}{other_tails}    }}\n  }}\n}}\n"
         );
         assert_eq!(small.to_json().unwrap(), expected);
     }
 
     #[test]
-    fn methods_come_in_the_order_of_the_paper() {
-        let json = results(&[1]).to_json().unwrap();
-        let places: Vec<_> = Method::ALL.iter().map(|method| json.find(&format!("\"{}\"", method.name())).unwrap()).collect();
-        assert!(places.is_sorted());
-        assert!(Method::ALL.iter().all(|method| Method::named(method.name()) == Some(*method)));
+    fn methods_come_in_the_order_of_the_arms() {
+        let results = results(&[1]);
+        let json = results.to_json().unwrap();
+        let places: Vec<_> = results.arms.iter().map(|arm| json.find(&format!("\"{}\": {{", arm.key)).unwrap()).collect();
+        assert!(places.is_sorted(), "{json}");
+    }
+
+    #[test]
+    fn a_file_that_names_no_arms_has_those_of_the_paper() {
+        let mut file = serde_json::to_value(results(&[1])).unwrap();
+        file.as_object_mut().unwrap().remove("arms");
+        let read = serde_json::from_value::<Results>(file).unwrap();
+        assert_eq!(read, results(&[1]));
+        // in the order of the paper, whatever that of the file
+        let titles: Vec<&str> = read.in_order().map(|(arm, _)| arm.title.as_str()).collect();
+        assert_eq!(titles, ["GPT-2", "SFT", "RLHF", "RA-RLHF"]);
     }
 
     #[test]
@@ -359,9 +335,9 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("results.json");
         let mut results = results(&[7]);
-        results.methods.get_mut(&Method::Sft).unwrap().kl.mean = 0.1 + 0.2;
+        results.methods.get_mut("sft").unwrap().length.mean = 0.1 + 0.2;
         results.comparisons.push(crate::comparison::tests::comparison());
-        results.diverged.push(Diverged { method: Method::Rlhf, seed: 7, reason: "the loss is NaN".into() });
+        results.diverged.push(Diverged { method: "rlhf".into(), seed: 7, reason: "the loss is NaN".into() });
         results.write(&path).unwrap();
         assert_eq!(Results::read(&path).unwrap(), results);
     }
@@ -377,7 +353,7 @@ pub(crate) mod tests {
     #[test]
     fn a_figure_that_is_not_finite_is_named() {
         let mut results = results(&[1]);
-        results.methods.get_mut(&Method::Rlhf).unwrap().tail.mean = f64::NAN;
+        results.methods.get_mut("rlhf").unwrap().tail.mean = f64::NAN;
         assert_eq!(results.to_json().unwrap_err().to_string(), "RLHF: tail is NaN, expected a finite number");
     }
 

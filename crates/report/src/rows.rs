@@ -139,7 +139,6 @@ mod tests {
     use super::*;
     use crate::generations::{Generation, write_generations};
     use crate::log::{LogRow, write_metrics};
-    use crate::results::Method;
 
     fn write(path: &Path, columns: Vec<Column>) {
         let mut frame = DataFrame::new(2, columns).unwrap();
@@ -154,7 +153,7 @@ mod tests {
     fn the_texts_of_a_run_come_with_their_policies_names() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("generations.parquet");
-        let row = |method, good, judge| Generation {
+        let row = |method: &str, good, judge| Generation {
             prompt: "It was".into(),
             prompt_score: -1.25,
             good,
@@ -164,10 +163,10 @@ mod tests {
             perplexity: Some(12.5),
             kl: None,
             tokens: Some(1),
-            method,
+            method: method.to_owned(),
             seed: 3,
         };
-        write_generations(&path, &[row(Method::RaRlhf, Some(true), None), row(Method::Sft, None, Some(0.25))]).unwrap();
+        write_generations(&path, &[row("ra_rlhf", Some(true), None), row("sft", None, Some(0.25))]).unwrap();
         let rows = read_texts(&path).unwrap();
         assert_eq!((rows[0].method.as_str(), rows[0].good, rows[0].judge, rows[0].seed), ("ra_rlhf", Some(true), None, 3));
         assert_eq!((rows[1].method.as_str(), rows[1].good, rows[1].judge), ("sft", None, Some(0.25)));
@@ -201,7 +200,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.parquet");
         let row = |iteration, name: &str, value| LogRow {
-            method: Method::Rlhf,
+            method: "rlhf".into(),
             seed: 1,
             iteration,
             values: [(name.to_owned(), value)].into(),

@@ -14,7 +14,6 @@ use tailguard_files::{FileError, create_dirs, discard, is_temporary, probe, reco
 use crate::error::ReportError;
 use crate::files;
 use crate::processes::{self, Process};
-use crate::results::Method;
 
 const CONFIG: &str = "config.toml";
 const ABOUT: &str = "run.json";
@@ -223,9 +222,9 @@ impl Traces {
 /// | `tensorboard/rlhf-seed1/` | the same rows as events ([`EventLog`](crate::EventLog)) |
 /// | `metrics.parquet` | all logs in one table |
 /// | `metrics.jsonl` | the same rows by the names of TRL |
-/// | `generations/seed-1-rlhf.parquet` | the evaluated texts of one method and seed |
+/// | `generations/seed-1-rlhf.parquet` | the evaluated texts of one arm and seed |
 /// | `generations.parquet` | all of them |
-/// | `evaluation/seed-1-rlhf.json` | the figures of one method and seed, in the caller's form |
+/// | `evaluation/seed-1-rlhf.json` | the figures of one arm and seed, in the caller's form |
 /// | `checkpoints/seed-1-rlhf/` | Hugging Face directories and what resuming needs |
 /// | `results.json` | [`Results`](crate::Results) |
 /// | `processes.json` | a [`Process`] for each that worked on the run: how long, how much memory |
@@ -306,7 +305,7 @@ impl RunDir {
         processes::note(&self.path.join("processes.json"), nth, process)
     }
 
-    /// `metrics.parquet`: one row per iteration of every method and seed.
+    /// `metrics.parquet`: one row per iteration of every arm and seed.
     #[must_use]
     pub fn metrics_path(&self) -> PathBuf {
         self.path.join("metrics.parquet")
@@ -320,11 +319,11 @@ impl RunDir {
 
     /// The folder of the TensorBoard events of one training.
     #[must_use]
-    pub fn tensorboard_path(&self, method: Method, seed: u64) -> PathBuf {
-        self.path.join("tensorboard").join(format!("{}-seed{seed}", method.name().replace('_', "-")))
+    pub fn tensorboard_path(&self, arm: &str, seed: u64) -> PathBuf {
+        self.path.join("tensorboard").join(format!("{}-seed{seed}", arm.replace('_', "-")))
     }
 
-    /// `generations.parquet`: the evaluated texts of every method and seed.
+    /// `generations.parquet`: the evaluated texts of every arm and seed.
     #[must_use]
     pub fn generations_path(&self) -> PathBuf {
         self.path.join("generations.parquet")
@@ -332,8 +331,8 @@ impl RunDir {
 
     /// The log of one training.
     #[must_use]
-    pub fn log_path(&self, method: Method, seed: u64) -> PathBuf {
-        self.path.join("logs").join(format!("{}.jsonl", stem(method, seed)))
+    pub fn log_path(&self, arm: &str, seed: u64) -> PathBuf {
+        self.path.join("logs").join(format!("{}.jsonl", stem(arm, seed)))
     }
 
     /// The logs that there are, by name.
@@ -350,22 +349,22 @@ impl RunDir {
         Ok(paths)
     }
 
-    /// The evaluated texts of one method and seed.
+    /// The evaluated texts of one arm and seed.
     #[must_use]
-    pub fn method_generations_path(&self, method: Method, seed: u64) -> PathBuf {
-        self.path.join("generations").join(format!("{}.parquet", stem(method, seed)))
+    pub fn method_generations_path(&self, arm: &str, seed: u64) -> PathBuf {
+        self.path.join("generations").join(format!("{}.parquet", stem(arm, seed)))
     }
 
-    /// The figures of one method and seed.
+    /// The figures of one arm and seed.
     #[must_use]
-    pub fn evaluation_path(&self, method: Method, seed: u64) -> PathBuf {
-        self.path.join("evaluation").join(format!("{}.json", stem(method, seed)))
+    pub fn evaluation_path(&self, arm: &str, seed: u64) -> PathBuf {
+        self.path.join("evaluation").join(format!("{}.json", stem(arm, seed)))
     }
 
     /// The folder for the checkpoints of one training.
     #[must_use]
-    pub fn checkpoint_path(&self, method: Method, seed: u64) -> PathBuf {
-        self.path.join("checkpoints").join(stem(method, seed))
+    pub fn checkpoint_path(&self, arm: &str, seed: u64) -> PathBuf {
+        self.path.join("checkpoints").join(stem(arm, seed))
     }
 
     /// Writes a small text of the caller's as a whole, or not at all.
@@ -385,8 +384,8 @@ impl RunDir {
     }
 }
 
-fn stem(method: Method, seed: u64) -> String {
-    format!("seed-{seed}-{}", method.name().replace('_', "-"))
+fn stem(arm: &str, seed: u64) -> String {
+    format!("seed-{seed}-{}", arm.replace('_', "-"))
 }
 
 /// A new run wants a directory that is not there, or holds nothing but what a process left that died before its run began.

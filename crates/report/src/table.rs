@@ -2,10 +2,11 @@
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
+use crate::arms::{Arm, title};
 use crate::columns::{Column, EVALUATED_QUALITY, EVALUATED_TEXT, QUALITY, TEXT};
 use crate::comparison::Comparison;
 use crate::evaluation::{EvaluatedMethod, EvaluatedTail, Evaluation, LengthUnit};
-use crate::results::{Diverged, Figure, Method, MethodResults, OtherTail, Results};
+use crate::results::{Diverged, Figure, MethodResults, OtherTail, Results};
 use crate::terminal::one_line;
 
 /// How a table is written.
@@ -23,25 +24,25 @@ pub enum Style {
 /// A cell is `mean [low, high]`, the 95 % interval: see [`Figure`].
 #[must_use]
 pub fn table(results: &Results, style: Style) -> String {
-    let row = |(method, figures): (&Method, _)| Row { name: method.to_string(), figures };
-    let rows: Vec<Row<'_, MethodResults>> = results.methods.iter().map(row).collect();
+    let named = |key: &str| one_line(title(&results.arms, key));
+    let row = |(arm, figures): (&Arm, _)| Row { name: one_line(&arm.title), figures };
+    let rows: Vec<Row<'_, MethodResults>> = results.in_order().map(row).collect();
     let head = |column: &Column<MethodResults>| match column.key {
         "tail" => tail_head(results.tail.threshold, Some(results.tail.prompts)),
         _ => column.head.to_owned(),
     };
     let mut tables = vec![of_columns(&rows, style, &QUALITY, head), of_columns(&rows, style, &TEXT, head)];
     tables.extend(of_other_tails(&rows, style, |figures| &figures.other_tails));
-    let name = |key: &str| Method::named(key).map_or(key.to_owned(), |method| method.to_string());
-    tables.extend(gains(&results.comparisons, name));
-    tables.extend(diverged(&results.diverged, style));
+    tables.extend(gains(&results.comparisons, named));
+    tables.extend(diverged(&results.diverged, &results.arms, style));
     tables.join("\n")
 }
 
 /// A line for each training that diverged.
-fn diverged(list: &[Diverged], style: Style) -> Option<String> {
+fn diverged(list: &[Diverged], arms: &[Arm], style: Style) -> Option<String> {
     // a list needs a blank line before it
     let item = if style == Style::Markdown { "\n- " } else { "  " };
-    let line = |diverged: &Diverged| format!("{item}{}\n", one_line(&diverged.to_string()));
+    let line = |diverged: &Diverged| format!("{item}{}\n", one_line(&diverged.told(arms)));
     (!list.is_empty()).then(|| format!("Without figures, as a training diverged:\n{}", list.iter().map(line).collect::<String>()))
 }
 
@@ -242,8 +243,8 @@ mod tests {
     #[test]
     fn what_diverged_stands_beneath_the_tables() {
         let mut results = results(&[1]);
-        results.methods.remove(&Method::Rlhf);
-        results.diverged = vec![Diverged { method: Method::Rlhf, seed: 1, reason: "the loss is NaN".into() }];
+        results.methods.shift_remove("rlhf");
+        results.diverged = vec![Diverged { method: "rlhf".into(), seed: 1, reason: "the loss is NaN".into() }];
         let told = "\n\nWithout figures, as a training diverged:\n";
         let text = table(&results, Style::Plain);
         assert!(text.ends_with(&format!("{told}  RLHF, seed 1: the loss is NaN\n")), "{text}");

@@ -65,7 +65,7 @@ fn non_score(row: &LogRow) -> Option<f64> {
 pub fn write_trl_metrics(path: &Path, rows: &[LogRow]) -> Result<(), ReportError> {
     let line = |row: &LogRow| {
         let mut object = Map::new();
-        object.insert("method".to_owned(), row.method.name().into());
+        object.insert("method".to_owned(), row.method.as_str().into());
         object.insert("seed".to_owned(), row.seed.into());
         object.insert("step".to_owned(), row.iteration.into());
         object.extend(trl_scalars(row).into_iter().map(|(name, value)| (name, Value::from(value))));
@@ -77,12 +77,11 @@ pub fn write_trl_metrics(path: &Path, rows: &[LogRow]) -> Result<(), ReportError
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::results::Method;
 
     pub(crate) fn row(iteration: u64) -> LogRow {
         let values = [("reward", 1.5), ("return", 0.5), ("length", 8.0), ("kl", 2.0 * iteration as f64), ("mine", -1.0)];
         let values = values.map(|(name, value)| (name.to_owned(), value)).into();
-        LogRow { method: Method::RaRlhf, seed: 3, iteration, values }
+        LogRow { method: "ra_rlhf".into(), seed: 3, iteration, values }
     }
 
     #[test]

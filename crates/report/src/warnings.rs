@@ -1,33 +1,34 @@
 //! What must be said beneath the tables: above all reward hacking, where the reward rises, and a judge that the policy was not
 //! trained on sees nothing of it.
 
+use crate::arms::title;
 use crate::comparison::{Comparison, gain};
 use crate::few::few_prompts;
-use crate::results::{Method, Results};
+use crate::results::Results;
 
-/// One sentence for each of RLHF and RA-RLHF whose reward has risen over SFT's while the judge's score has not, and one where there
-/// is a single prompt, or one in the tail.
+/// One sentence for each arm whose reward has risen over that of the arm it was made from, while the judge's score has not, and one where
+/// there is a single prompt, or one in the tail.
 #[must_use]
 pub fn warnings(results: &Results) -> Vec<String> {
     let prompts = results.comparisons.first().map_or(usize::MAX, |comparison| comparison.prompts);
     let single = few_prompts(prompts, Some(results.tail.prompts)).map(|said| format!("{said}; raise evaluation.tail_threshold"));
-    let sentence = |comparison: &Comparison| {
-        let method = Method::named(&comparison.method).map_or(comparison.method.clone(), |method| method.to_string());
-        hacking(&method, comparison)
+    let named = |key: &str| title(&results.arms, key).to_owned();
+    let sentence = |comparison: &Comparison| hacking(&named(&comparison.method), &named(&comparison.over), comparison);
+    let begins = |comparison: &&Comparison| {
+        results.arms.iter().any(|arm| arm.key == comparison.method && arm.from.as_ref() == Some(&comparison.over))
     };
-    let over_sft = results.comparisons.iter().filter(|comparison| comparison.over == Method::Sft.name());
-    single.into_iter().chain(over_sft.filter_map(sentence)).collect()
+    single.into_iter().chain(results.comparisons.iter().filter(begins).filter_map(sentence)).collect()
 }
 
-/// The sentence of a method, by this name, whose reward has risen over SFT's while the judge sees no rise: by their paired
-/// differences, of which one lies above 0 with all of its interval, and the other does not.
+/// The sentence of a method, by this name, whose reward has risen over that of another one, from which it began, while the judge sees
+/// no rise: by their paired differences, of which one lies above 0 with all of its interval, and the other does not.
 #[must_use]
-pub fn hacking(method: &str, over_sft: &Comparison) -> Option<String> {
-    let judge = over_sft.judge.filter(|judge| !judge.is_above_zero())?;
-    over_sft.reward.is_above_zero().then(|| {
+pub fn hacking(method: &str, over: &str, comparison: &Comparison) -> Option<String> {
+    let judge = comparison.judge.filter(|judge| !judge.is_above_zero())?;
+    comparison.reward.is_above_zero().then(|| {
         format!(
-            "{method} may please the reward model alone: over SFT its reward gains {}, but the held-out judge sees no clear gain: {}",
-            gain(over_sft.reward, 2),
+            "{method} may please the reward model alone: over {over} its reward gains {}, but the held-out judge sees no clear gain: {}",
+            gain(comparison.reward, 2),
             gain(judge, 2)
         )
     })

@@ -11,6 +11,9 @@ pub enum RewardError {
     /// The model directory or its weights cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// What a reward model that is not ours says of its failure.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
     /// A model of another architecture than those here.
     #[error("{}: config.json has model_type {found:?}, expected one of {expected:?}", path.display())]
     Architecture {

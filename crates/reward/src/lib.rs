@@ -91,6 +91,41 @@ pub trait RewardModel: Send + Sync {
     }
 }
 
+/// A reward model that is a function of prompt and response. A text without a prompt, such as a prompt that is scored alone, has an
+/// empty one.
+///
+/// # Example
+/// ```
+/// use tailguard_reward::{RewardModel, ScoredText, from_fn};
+///
+/// let short = from_fn(|_prompt: &str, response: &str| Ok(-(response.len() as f32)));
+/// let scored = short.score_responses(&[ScoredText::new("Once upon", " a time")])?;
+/// assert_eq!(scored.scores, [-7.0]);
+/// # Ok::<(), tailguard_reward::RewardError>(())
+/// ```
+pub fn from_fn<F>(score: F) -> impl RewardModel
+where
+    F: Fn(&str, &str) -> Result<f32, Box<dyn std::error::Error + Send + Sync>> + Send + Sync,
+{
+    struct FromFn<F>(F);
+
+    impl<F> RewardModel for FromFn<F>
+    where
+        F: Fn(&str, &str) -> Result<f32, Box<dyn std::error::Error + Send + Sync>> + Send + Sync,
+    {
+        fn score(&self, texts: &[String]) -> Result<Vec<f32>, RewardError> {
+            texts.iter().map(|text| (self.0)("", text).map_err(RewardError::Other)).collect()
+        }
+
+        fn score_responses(&self, texts: &[ScoredText]) -> Result<Scored, RewardError> {
+            let scores = texts.iter().map(|text| (self.0)(text.prompt(), text.response()).map_err(RewardError::Other));
+            Ok(Scored { scores: scores.collect::<Result<_, _>>()?, cut: vec![false; texts.len()] })
+        }
+    }
+
+    FromFn(score)
+}
+
 /// Scores of texts, in their order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Scored {

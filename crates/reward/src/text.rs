@@ -32,8 +32,15 @@ impl ScoredText {
         &self.text
     }
 
-    /// The response alone.
-    fn response(&self) -> &str {
+    /// The prompt alone; empty where there is none.
+    #[must_use]
+    pub fn prompt(&self) -> &str {
+        self.text.get(..self.prompt).unwrap_or_default()
+    }
+
+    /// The response alone; the whole text where there is no prompt.
+    #[must_use]
+    pub fn response(&self) -> &str {
         self.text.get(self.prompt..).unwrap_or_default()
     }
 }

@@ -8,6 +8,7 @@
 //! - [`SoftRiskSchedule`] says how many episodes to keep at each iteration: all of them at first, then fewer and fewer,
 //!   down to the risk level (Eqs. 8-10 of arXiv 2501.06911).
 //! - [`lowest`] picks exactly that many, ties broken by the earlier index.
+//! - [`Objective`] is what training maximises: [`Mean`] is RLHF's, [`KeepLowest`] that of RA-RLHF.
 //!
 //! Levels are read as the decimals that were written and rounded up exactly, so that 7 % of 100 episodes are 7 and not
 //! 8. Empty batches, NaN, infinities and levels outside (0, 1] are errors, never silent numbers.
@@ -34,11 +35,13 @@ mod decimal;
 mod error;
 mod level;
 mod measures;
+mod objective;
 mod quantile;
 mod schedule;
 
 pub use error::RiskError;
 pub use level::{RiskAversion, RiskLevel};
 pub use measures::{Measure, RiskMeasure, cvar, cvar_conditional_mean, cvar_rockafellar_uryasev, entropic, mean};
+pub use objective::{Batch, KeepLowest, Mean, Objective, ObjectiveError};
 pub use quantile::{lowest, quantile};
 pub use schedule::{ScheduleConfig, SoftRiskSchedule};

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use tailguard_experiment::settings::PrecisionName;
 
-use crate::device::PrecisionName;
 use crate::typed;
 
 /// `bench`.
@@ -99,7 +99,7 @@ pub(crate) struct SizeArgs {
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub(crate) device: String,
     /// What factors of products are rounded to on a GPU
-    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    #[arg(long, value_name = "PRECISION", default_value = "f32", value_parser = typed::precision())]
     pub(crate) precision: PrecisionName,
 }
 

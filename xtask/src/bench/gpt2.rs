@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Gpt2Args) -> Result<()> {
     let sizes = Sizes::resolve(&args.size)?;
     device::set_threads(args.size.timing.threads)?;
     let device = device::select(&args.size.device)?;
-    tailguard_kernels::set_precision(args.size.precision.into());
+    device::set_precision(args.size.precision, &args.size.device)?;
     let policy = Policy::new(sizes.model(&device)?);
     let parameters = policy.num_params();
     let mut bench = Bench { sizes: &sizes, device: &device, figures: Figures::default(), others: None };

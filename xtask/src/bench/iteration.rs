@@ -7,7 +7,7 @@ use burn::module::Module;
 use serde_json::{Value, json};
 use tailguard_ppo::{IterationStats, PpoConfig, Trainer, TrainingState};
 use tailguard_reward::{RewardError, RewardModel};
-use tailguard_risk::{RiskLevel, ScheduleConfig, SoftRiskSchedule};
+use tailguard_risk::{KeepLowest, RiskLevel, ScheduleConfig, SoftRiskSchedule};
 use tailguard_rollout::{EndOfText, Prompt, Rollout, SamplingConfig};
 use tokenizers::Tokenizer;
 use tokenizers::models::wordlevel::WordLevel;
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &SizeArgs) -> Result<()> {
     let sizes = Sizes::resolve(args)?;
     device::set_threads(args.timing.threads)?;
     let device = device::select(&args.device)?;
-    tailguard_kernels::set_precision(args.precision.into());
+    device::set_precision(args.precision, &args.device)?;
     let supervised = sizes.model(&device)?;
     let config = ppo_config(&sizes);
     let state = TrainingState::new(&supervised, &config)?;
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &SizeArgs) -> Result<()> {
     let level = RiskLevel::new(sizes.alpha_keep)?;
     let trainer = Trainer {
         config: &config,
-        schedule: schedule(&sizes)?,
+        objective: &KeepLowest(schedule(&sizes)?),
         reported_level: level,
         rollout: &rollout,
         prompts: &prompts,
@@ -90,18 +90,7 @@ fn ppo_config(sizes: &Sizes) -> PpoConfig {
         batch_size: sizes.batch,
         minibatch_size: sizes.mini_batch,
         epochs: sizes.ppo_epochs,
-        learning_rate: 1.41e-5,
-        value_learning_rate: 1.41e-5,
-        gamma: 1.0,
-        lambda: 0.95,
-        clip: 0.2,
-        value_clip: 0.2,
-        value_coef: 0.1,
-        kl_coef: 0.2,
-        kl_target: 6.0,
-        kl_horizon: 10_000.0,
-        ratio_threshold: 10.0,
-        value_warmup: 0,
+        ..PpoConfig::default()
     }
 }
 

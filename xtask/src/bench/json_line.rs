@@ -5,9 +5,9 @@ use serde_json::{Map, Number, Value, json};
 use tailguard_kernels::Precision;
 
 use super::args::SizeName;
-use super::machine::{machine, peak_rss_mib, versions};
+use super::machine::{machine, versions};
 use super::sizes::Sizes;
-use crate::device::PrecisionName;
+use tailguard_experiment::settings::PrecisionName;
 
 /// What every line says.
 pub(crate) struct Head<'a> {
@@ -42,7 +42,7 @@ impl Head<'_> {
             "precision": Precision::from(self.precision).name(),
             "machine": machine(),
             "versions": versions(),
-            "peak_rss_mib": peak_rss_mib(),
+            "peak_rss_mib": tailguard_experiment::machine::peak_mib(),
             "other_processes_cores": self.others,
         });
         let mut line = Map::new();

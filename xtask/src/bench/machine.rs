@@ -4,16 +4,12 @@ use std::fs;
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use tailguard_experiment::machine::cpu;
 
 /// Ticks per second in `/proc`, on every Linux.
 const TICKS: f64 = 100.0;
 /// Shortest time over which CPU seconds are compared: ticks make shorter ones inexact.
 const LEAST_S: f64 = 1.0;
-
-/// Name of the CPU.
-pub(crate) fn cpu() -> Option<String> {
-    cpu_name(&fs::read_to_string("/proc/cpuinfo").ok()?)
-}
 
 /// CPU, cores.
 pub(crate) fn machine() -> Value {
@@ -23,11 +19,6 @@ pub(crate) fn machine() -> Value {
 /// Of this program and of what does its arithmetic.
 pub(crate) fn versions() -> Value {
     json!({"tailguard": env!("CARGO_PKG_VERSION"), "burn": burn_version(include_str!("../../../Cargo.toml"))})
-}
-
-/// The most memory that this process has had, in MiB.
-pub(crate) fn peak_rss_mib() -> Option<f64> {
-    peak_mib(&fs::read_to_string("/proc/self/status").ok()?)
 }
 
 /// CPU seconds of a process; unknown outside Linux, and once it is gone.
@@ -112,17 +103,6 @@ fn own_seconds(text: &str) -> Option<f64> {
     Some((ticks()? + ticks()?) / TICKS)
 }
 
-/// The peak in a process' `status`.
-fn peak_mib(text: &str) -> Option<f64> {
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<f64>().ok()? / 1024.0)
-}
-
-fn cpu_name(text: &str) -> Option<String> {
-    let (_, name) = text.lines().find(|line| line.starts_with("model name"))?.split_once(':')?;
-    Some(name.trim().to_owned())
-}
-
 /// The version of Burn that the workspace pins.
 fn burn_version(workspace: &str) -> Option<String> {
     let workspace: toml::Table = toml::from_str(workspace).ok()?;
@@ -147,13 +127,6 @@ mod tests {
         let stat = "42 (a (b) c) R 1 2 3 4 5 6 7 8 9 10 250 150 0 0 20 0 3 0 100";
         assert_eq!(own_seconds(stat).map(|seconds| (seconds * 100.0).round()), Some(400.0));
         assert_eq!(own_seconds("42"), None);
-    }
-
-    #[test]
-    fn peak_memory_and_cpu_are_read() {
-        assert_eq!(peak_mib("Name:\tx\nVmHWM:\t    2048 kB\n").map(f64::round), Some(2.0));
-        assert_eq!(peak_mib("Name:\tx\n"), None);
-        assert_eq!(cpu_name("processor: 0\nmodel name\t: A: B 9\nmodel name\t: C\n").as_deref(), Some("A: B 9"));
     }
 
     #[test]

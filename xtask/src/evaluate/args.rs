@@ -7,14 +7,13 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
+use tailguard_experiment::settings::{Preset, Side, Task};
 use tailguard_report::NewRunDir;
 use tailguard_reward::Label;
 
 use super::wide::MethodColumns;
-use crate::args::{PresetName, RunArgs};
-use crate::config::Side;
+use crate::args::{RunArgs, preset_parser, task_parser};
 use crate::failure::Failure;
-use crate::task::{self, Task};
 use crate::{interrupt, typed};
 
 /// The share of the lowest scores if nothing else is said.
@@ -130,7 +129,7 @@ pub(crate) struct JudgingArgs {
     pub(crate) judge_label: Option<Label>,
     /// Where --reward and --judge cut texts that are longer than they read: `left` keeps the response, `right` is transformers' way
     /// [default: left]
-    #[arg(long, value_name = "SIDE", requires = "scorers")]
+    #[arg(long, value_name = "SIDE", value_parser = typed::side(), requires = "scorers")]
     pub(crate) truncation_side: Option<Side>,
     /// Count lengths in tokens of this tokenizer.json, or of the one in this directory
     #[arg(long, value_name = "PATH", value_parser = typed::path())]
@@ -149,11 +148,11 @@ pub(crate) struct JudgingArgs {
 #[command(next_help_heading = "Prompts of --model")]
 pub(crate) struct TaskArgs {
     /// The task whose held-out prompts and settings are taken
-    #[arg(long, value_parser = task::parser())]
+    #[arg(long, value_parser = task_parser())]
     pub(crate) task: Option<&'static Task>,
     /// Its settings [default: embedded]
-    #[arg(long)]
-    pub(crate) preset: Option<PresetName>,
+    #[arg(long, value_parser = preset_parser())]
+    pub(crate) preset: Option<Preset>,
     /// TOML file with settings that replace the preset's
     #[arg(long, value_name = "FILE", value_parser = typed::path())]
     pub(crate) config: Option<PathBuf>,

@@ -8,6 +8,8 @@ use anyhow::{Context, Result, anyhow};
 use rayon::prelude::*;
 use tailguard_checkpoint::read_tokenizer;
 use tailguard_data::{Generations, Scores, Texts};
+use tailguard_experiment::settings::Side;
+use tailguard_experiment::{Scorer, about, directory, of_file, of_model};
 use tailguard_report::{About, EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit, ScoreAbout, one_line};
 use tailguard_reward::{Label, RewardError, ScoreSettings, ScoredText};
 use tailguard_risk::{RiskLevel, quantile};
@@ -20,13 +22,10 @@ use super::figures::{Wanted, figures};
 use super::groups::{Group, groups, seeds};
 use super::reading::{Read, read};
 use super::{notes, tell};
-use crate::config::Side;
-use crate::experiment::digests;
+use crate::device;
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::run::about;
-use crate::scorers::Scorer;
-use crate::{device, models};
+use crate::run::{home, origin};
 
 /// What scoring prompts alone is called.
 const PROMPTS: &str = "scoring prompts";
@@ -45,13 +44,13 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
     let scorer = |name: &'static str, dir: &Option<PathBuf>, label: &Option<Label>, negate| {
         let (label, truncation_side) = (label.clone().unwrap_or_default(), asked.truncation_side.unwrap_or(Side::Left).into());
         let settings = ScoreSettings { label, negate, truncation_side, ..ScoreSettings::default() };
-        let dir = dir.as_ref().map(|dir| models::directory(&dir.display().to_string(), &format!("--{name}"))).transpose()?;
+        let dir = dir.as_ref().map(|dir| directory(&dir.display().to_string(), &format!("--{name}"), &home())).transpose()?;
         dir.map(|dir| Scorer::load_longest(name, &dir, settings, &device)).transpose()
     };
     let reward = scorer("reward", &args.reward, &asked.label, asked.negate)?;
     let judge = scorer("judge", &args.judge, &asked.judge_label, asked.judge_negate)?;
     let named = [("reward model", reward.as_ref()), ("judge", judge.as_ref())];
-    let named = named.into_iter().filter_map(|(name, scorer)| Some((name.to_owned(), scorer?.about.clone())));
+    let named = named.into_iter().filter_map(|(name, scorer)| Some((name.to_owned(), scorer?.about.clone()?)));
     let scores: BTreeMap<String, ScoreAbout> = named.collect();
     let Read { mut texts, group_by, mut negated, notes: mut said } = read(args, file)?;
     if texts.responses.len() == 1 {
@@ -145,16 +144,16 @@ fn about_texts(
     scores: BTreeMap<String, ScoreAbout>,
 ) -> Result<About> {
     let texts = "generated texts".to_owned();
-    let mut inputs = BTreeMap::from([(texts.clone(), digests::of_file(file)?)]);
+    let mut inputs = BTreeMap::from([(texts.clone(), of_file(file)?)]);
     let mut places = BTreeMap::from([(texts, file.display().to_string())]);
     for (name, flag, dir) in [("reward model", "--reward", &args.reward), ("judge", "--judge", &args.judge)] {
         if let Some(dir) = dir {
             let place = dir.display().to_string();
-            inputs.insert(name.to_owned(), digests::of_model(&models::directory(&place, flag)?)?);
+            inputs.insert(name.to_owned(), of_model(&directory(&place, flag, &home())?)?);
             places.insert(name.to_owned(), place);
         }
     }
-    Ok(About { scores, ..about(device, seeds, inputs, places) })
+    Ok(About { scores, ..about(&origin(), device, seeds, inputs, places) })
 }
 
 /// The figures of each method over its seeds.

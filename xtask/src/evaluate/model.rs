@@ -7,6 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use tailguard_checkpoint::ModelDir;
 use tailguard_data::{Generations, Scores, Texts};
+use tailguard_experiment::settings::{Settings, resolve};
+use tailguard_experiment::{Inputs, Made, ModelDirs, Perplexities, Samples, about, checkpoint, directory, locate, sample};
 use tailguard_gpt2::Gpt2;
 use tailguard_metrics::{ByPrompt, Scale};
 use tailguard_report::{About, EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit};
@@ -16,28 +18,27 @@ use super::args::EvaluateArgs;
 use super::figures::{Wanted, figures, mean};
 use super::groups::Group;
 use super::{notes, tell};
-use crate::config::{self, RunConfig};
-use crate::experiment::evaluate::{Perplexities, Samples, sample};
-use crate::experiment::inputs::Inputs;
+use crate::device;
 use crate::failure::Failure;
-use crate::models::ModelDirs;
-use crate::run::about;
-use crate::{device, models};
+use crate::progress::Told;
+use crate::run::{home, origin};
 
 /// Runs `evaluate --model`.
 pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
     // the command line wants it
     let task = args.task.task.ok_or_else(|| Failure::usage("--model needs --task"))?;
     let level = RiskLevel::new(args.tail_share()).map_err(|error| Failure::usage(format!("--tail-share: {error}")))?;
-    let model = models::directory(&models::checkpoint(model).display().to_string(), "--model")?;
-    let config = config::resolve(Some(task), args.task.preset, &args.run_args(Some(&model)), None)?;
-    let preset = config::resolve(Some(task), args.task.preset, &args.run_args(None), None)?;
+    let home = home();
+    let model = directory(&checkpoint(model).display().to_string(), "--model", &home)?;
+    let config = resolve(Some(task), args.task.preset, &args.run_args(Some(&model)).overrides()?, None)?;
+    let preset = resolve(Some(task), args.task.preset, &args.run_args(None).overrides()?, None)?;
     device::set_threads(config.run.threads)?;
     let device = device::select(&config.run.device)?;
     tailguard_kernels::set_precision(config.run.precision.into());
     let out = args.reserve()?;
-    let dirs = models::locate(&config)?;
-    let inputs = Inputs::load(&config, &dirs, &device)?;
+    let dirs = locate(&config, &home, false)?;
+    let told = &mut Told::default();
+    let inputs = Inputs::load(&config, &home, &dirs, &device, told)?;
     let base = base(&preset, &model)?.map(|dir| Gpt2::load(&ModelDir::open(dir)?, &device)).transpose()?;
     let tail = inputs.tail(&config).into_iter().map(|row| &inputs.prompts[row].text).collect::<HashSet<_>>().len();
     let threshold = config.evaluation.tail_threshold;
@@ -54,9 +55,10 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
     let by_place = |values: Perplexities| -> Vec<ByPrompt> {
         values.into_iter().enumerate().filter_map(|(place, value)| Some((place, value?))).collect()
     };
+    let policy = Made::from(inputs.base.clone());
     for seed in config.seed_list() {
         tracing::info!("evaluating {name}, seed {seed}");
-        let samples = sample(&inputs, &config, seed, &inputs.base, base.as_ref(), None)?;
+        let samples = sample(&inputs, &config, seed, &policy, base.as_ref(), None, told)?;
         let begin = all.responses.len();
         append(&mut all, &inputs, &samples);
         lengths.extend(samples.tokens.iter().map(|&tokens| f64::from(tokens)));
@@ -77,7 +79,7 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
         preset: Some(config.preset.clone()),
         data: Some(inputs.source.place.name().to_owned()),
         split: Some(config.evaluation.split.name().to_owned()),
-        notice: inputs.notice(&config).map(str::to_owned),
+        notice: inputs.notice(&config, &home).map(str::to_owned),
         seeds: config.seed_list(),
         device: config.run.device.clone(),
         tail: wanted.tail,
@@ -92,7 +94,7 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
     let about = About {
         negated,
         scores: inputs.scores(),
-        ..about(&config.run.device, config.seed_list(), inputs.digests.clone(), places(&dirs))
+        ..about(&origin(), &config.run.device, config.seed_list(), inputs.digests.clone(), places(&dirs))
     };
     tell(&evaluation, all, &groups, few, out.map(|out| (out, about)))
 }
@@ -100,14 +102,13 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
 /// Where the models are, by the names of their digests.
 fn places(dirs: &ModelDirs) -> BTreeMap<String, String> {
     let ModelDirs { policy, reward, judge } = dirs;
-    let judge = judge.as_ref().map(|judge| ("judge", judge));
-    let all = [("policy", policy), ("reward model", reward)].into_iter().chain(judge);
-    all.map(|(name, dir)| (name.to_owned(), dir.display().to_string())).collect()
+    let all = [("policy", Some(policy)), ("reward model", reward.as_ref()), ("judge", judge.as_ref())];
+    all.into_iter().filter_map(|(name, dir)| Some((name.to_owned(), dir?.display().to_string()))).collect()
 }
 
 /// The base model of the preset, under which the texts have a perplexity: only if its tokens are those of the model.
-fn base(preset: &RunConfig, model: &Path) -> Result<Option<std::path::PathBuf>> {
-    let Ok(dir) = models::directory(&preset.policy.dir, "--policy") else {
+fn base(preset: &Settings, model: &Path) -> Result<Option<std::path::PathBuf>> {
+    let Ok(dir) = directory(&preset.policy.dir, "--policy", &home()) else {
         tracing::info!("no perplexity of the generated texts: the base model {:?} is not there", preset.policy.dir);
         return Ok(None);
     };

@@ -22,7 +22,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::failure::{Failure, say};
-use crate::models::workspace;
+use crate::run::workspace;
 use crate::typed;
 use child::End;
 use damage::{Form, damage};

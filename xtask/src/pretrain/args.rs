@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use tailguard_data::{Half, half, half_by_parity};
+use tailguard_experiment::settings::PrecisionName;
 use tailguard_reward::{Label, NgramUnit};
 
-use crate::device::PrecisionName;
 use crate::failure::Failure;
 use crate::typed;
 
@@ -46,7 +46,7 @@ pub(crate) struct NetworkArgs {
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub(crate) device: String,
     /// What factors of products are rounded to on a GPU
-    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    #[arg(long, value_name = "PRECISION", default_value = "f32", value_parser = typed::precision())]
     pub(crate) precision: PrecisionName,
 }
 

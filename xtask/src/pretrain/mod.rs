@@ -19,7 +19,7 @@ use tailguard_files::create_dirs;
 use tailguard_reward::{NgramConfig, ScoreSettings, TrainSettings};
 
 use crate::device;
-use crate::models::datasets;
+use crate::run::home;
 use args::{JudgeArgs, LabelledArgs, LmArgs, NetworkArgs, PretrainCommand, PromptsArgs};
 
 /// Runs the command.
@@ -36,7 +36,7 @@ pub(crate) fn run(command: &PretrainCommand) -> Result<()> {
     };
     device::set_threads(common.threads)?;
     let device = |network: &NetworkArgs| {
-        tailguard_kernels::set_precision(network.precision.into());
+        device::set_precision(network.precision, &network.device)?;
         device::select(&network.device)
     };
     match command {
@@ -78,7 +78,12 @@ pub(crate) fn run(command: &PretrainCommand) -> Result<()> {
 /// The movie reviews.
 fn reviews(data_dir: Option<&Path>, split: Split) -> Result<Vec<Record>> {
     let places = vec![Place::DataDir, Place::Embedded];
-    let lookup = Lookup { data_dir: data_dir.map(Path::to_owned), embedded_dir: Some(datasets()), places, ..Lookup::default() };
+    let lookup = Lookup {
+        data_dir: data_dir.map(Path::to_owned),
+        embedded_dir: Some(home().datasets().to_owned()),
+        places,
+        ..Lookup::default()
+    };
     let layout = Layout { folder: "imdb".to_owned(), ..Layout::default() };
     Ok(load(&layout, split, &lookup)?.records)
 }

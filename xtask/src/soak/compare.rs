@@ -145,13 +145,13 @@ fn timeless(data: &[u8]) -> Result<Vec<u8>> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use tailguard_report::{EventLog, LogRow, Method, write_metrics, write_trl_metrics};
+    use tailguard_report::{EventLog, LogRow, write_metrics, write_trl_metrics};
 
     use super::*;
 
     fn row(kl: f64, update_s: f64) -> LogRow {
         let values = BTreeMap::from([("kl".to_owned(), kl), ("update_s".to_owned(), update_s)]);
-        LogRow { method: Method::Rlhf, seed: 1, iteration: 1, values }
+        LogRow { method: "rlhf".into(), seed: 1, iteration: 1, values }
     }
 
     /// A run's files of some contents.

@@ -27,7 +27,7 @@ fn a_new_directory_is_made_with_its_parents() {
     let run = create(&folder.path().join("a/b")).unwrap();
     assert_eq!(run.config().unwrap(), "task = \"t\"\n");
     assert_eq!(run.about().unwrap(), about());
-    assert!(run.checkpoint_path(Method::RaRlhf, 3).ends_with("checkpoints/seed-3-ra-rlhf"));
+    assert!(run.checkpoint_path("ra_rlhf", 3).ends_with("checkpoints/seed-3-ra-rlhf"));
 }
 
 #[test]

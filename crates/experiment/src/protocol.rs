@@ -1,0 +1,235 @@
+//! The evaluation protocol: one response per held-out prompt, and what is measured of it.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tailguard_checkpoint::Sums;
+use tailguard_files::write_file;
+use tailguard_gpt2::{Gpt2, TokenDistribution};
+use tailguard_metrics::perplexity;
+use tailguard_ppo::episode_kl;
+use tailguard_report::{Generation, RunDir, read_generations, write_generations};
+use tailguard_reward::ScoredText;
+use tailguard_rollout::{DrawSeed, Sequence, TokenScores, generate, log_probs_of, responses, scored_text, token_nlls};
+
+use crate::error::ExperimentError;
+use crate::inputs::Inputs;
+use crate::observer::{Event, Observer};
+use crate::recipe::Made;
+use crate::settings::Settings;
+
+/// The streams of the run's seed that draw evaluation samples; training draws from those below.
+const EVALUATION: u64 = 1 << 50;
+
+/// What was measured of a policy and seed, text by text.
+pub(crate) struct Evaluated {
+    /// One for each evaluation prompt, in their order.
+    pub(crate) rows: Vec<Generation>,
+    /// Perplexity of each human text under the policy; nothing for one without a token to score.
+    pub(crate) perplexity_human: Vec<Option<f64>>,
+}
+
+/// What the rows do not say. Written last: what has it is whole.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HumanTexts {
+    perplexity_human: Vec<Option<f64>>,
+}
+
+/// A policy and seed that are evaluated.
+pub(crate) struct Subject<'a> {
+    pub(crate) arm: &'a str,
+    pub(crate) seed: u64,
+    pub(crate) made: &'a Made,
+    /// What its KL is measured to.
+    pub(crate) reference: &'a Gpt2,
+}
+
+/// Takes one response per prompt from a policy, measures it, and writes what was measured into the run directory.
+///
+/// # Errors
+/// When the model fails, or a file cannot be written.
+pub(crate) fn evaluate(
+    inputs: &Inputs,
+    settings: &Settings,
+    dir: &RunDir,
+    subject: &Subject<'_>,
+    observer: &mut dyn Observer,
+) -> Result<(), ExperimentError> {
+    let &Subject { arm, seed, made, reference } = subject;
+    let samples = sample(inputs, settings, seed, made, Some(&inputs.base), Some(reference), observer)?;
+    let (perplexity_human, perplexities) = samples.perplexities()?;
+    let rows: Vec<Generation> = samples.rows(inputs, perplexities, arm, seed).collect();
+    let (texts, path) = (dir.method_generations_path(arm, seed), dir.evaluation_path(arm, seed));
+    write_generations(&texts, &rows)?;
+    // a list of numbers is always JSON
+    let human = serde_json::to_string(&HumanTexts { perplexity_human }).unwrap_or_default();
+    write_sums(&path, human.as_bytes(), &texts)?;
+    // last: what has this file is evaluated
+    write_file(&path, human.as_bytes())?;
+    Ok(())
+}
+
+/// Whether a policy was evaluated, and its files are as they were written.
+///
+/// # Errors
+/// Figures or texts that have changed.
+pub(crate) fn is_evaluated(dir: &RunDir, arm: &str, seed: u64) -> Result<bool, ExperimentError> {
+    let (path, texts) = (dir.evaluation_path(arm, seed), dir.method_generations_path(arm, seed));
+    let (list, names) = sums_of(&path, &texts);
+    let is_there = path.is_file() && list.is_file();
+    if is_there {
+        Sums::check(&list, &names.each_ref().map(String::as_str))?;
+    }
+    Ok(is_there)
+}
+
+/// Reads what [`evaluate`] wrote.
+///
+/// # Errors
+/// A file that is missing or damaged.
+pub(crate) fn evaluated(dir: &RunDir, arm: &str, seed: u64) -> Result<Evaluated, ExperimentError> {
+    let path = dir.evaluation_path(arm, seed);
+    let missing = || ExperimentError::failed(format!("{} is missing", path.display()));
+    let text = dir.read_text(&path)?.ok_or_else(missing)?;
+    let damaged = |error| ExperimentError::failed(format!("{} is damaged: {error}", path.display()));
+    let HumanTexts { perplexity_human } = serde_json::from_str(&text).map_err(damaged)?;
+    Ok(Evaluated { rows: read_generations(&dir.method_generations_path(arm, seed))?, perplexity_human })
+}
+
+/// Notes the digests of figures that are about to be written and of the texts that they are about: a resumed run takes both as they are.
+fn write_sums(path: &Path, figures: &[u8], texts: &Path) -> Result<(), ExperimentError> {
+    let (list, [figures_name, texts_name]) = sums_of(path, texts);
+    let mut sums = Sums::default();
+    sums.bytes(figures, &figures_name);
+    sums.file(list.parent().unwrap_or(path), &texts_name)?;
+    Ok(sums.write(&list)?)
+}
+
+/// The list of digests, and the names of figures and texts as seen from it.
+fn sums_of(path: &Path, texts: &Path) -> (PathBuf, [String; 2]) {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let folder = texts.parent().map(name).unwrap_or_default();
+    (path.with_extension("sha256"), [name(path), format!("../{folder}/{}", name(texts))])
+}
+
+/// What a policy made of the evaluation prompts, one entry per prompt, and of the human texts.
+pub struct Samples {
+    /// The responses.
+    pub responses: Vec<String>,
+    /// Their scores.
+    pub rewards: Vec<f32>,
+    /// Their scores by the judge; none without one.
+    pub judge: Option<Vec<f32>>,
+    /// Response tokens.
+    pub tokens: Vec<u32>,
+    /// To the reference, nats; none without one, or of what is no language model.
+    kl: Option<Vec<f64>>,
+    /// Of the response's tokens under the base model; none without one.
+    base_nlls: Option<Vec<Vec<f32>>>,
+    /// Of the human texts' tokens under the policy; empty of what is no language model.
+    human_nlls: Vec<Vec<f32>>,
+}
+
+/// Perplexity of each text; nothing for one without a token to score.
+pub type Perplexities = Vec<Option<f64>>;
+
+impl Samples {
+    /// Perplexity of each human text under the policy, and of each response under the base model if there was one.
+    ///
+    /// # Errors
+    /// Log-probabilities that are not finite.
+    pub fn perplexities(&self) -> Result<(Perplexities, Option<Perplexities>), ExperimentError> {
+        Ok((per_text(&self.human_nlls)?, self.base_nlls.as_deref().map(per_text).transpose()?))
+    }
+
+    fn rows(self, inputs: &Inputs, perplexities: Option<Perplexities>, arm: &str, seed: u64) -> impl Iterator<Item = Generation> {
+        let perplexity = move |place: usize| perplexities.as_ref().and_then(|perplexities| perplexities[place]);
+        let row = move |(place, response): (usize, String)| Generation {
+            prompt: inputs.prompts[place].text.clone(),
+            prompt_score: inputs.prompt_scores[place],
+            good: Some(inputs.prompt_good[place]),
+            response,
+            reward: self.rewards[place],
+            judge: self.judge.as_ref().map(|scores| scores[place]),
+            perplexity: perplexity(place),
+            kl: self.kl.as_ref().map(|kl| kl[place]),
+            tokens: Some(self.tokens[place]),
+            method: arm.to_owned(),
+            seed,
+        };
+        self.responses.into_iter().enumerate().map(row)
+    }
+}
+
+/// Samples and scores: all that needs a model. Base and reference have the tokens of the model.
+///
+/// # Errors
+/// A model that fails, texts that cannot be scored.
+pub fn sample(
+    inputs: &Inputs,
+    settings: &Settings,
+    seed: u64,
+    made: &Made,
+    base: Option<&Gpt2>,
+    reference: Option<&Gpt2>,
+    observer: &mut dyn Observer,
+) -> Result<Samples, ExperimentError> {
+    let batch_size = settings.evaluation.batch_size;
+    let draws = DrawSeed { seed, stream: EVALUATION };
+    let generations = match made {
+        Made::Model(model) => generate(model, None, &inputs.prompts, &inputs.sampling, draws, batch_size)?,
+        Made::Answers(answers) => {
+            let given = answers.answer(inputs, draws)?;
+            if given.len() != inputs.prompts.len() {
+                let (found, expected) = (given.len(), inputs.prompts.len());
+                return Err(ExperimentError::failed(format!("the policy gave {found} answers to {expected} prompts")));
+            }
+            given
+        }
+    };
+    let responses = responses(&inputs.tokenizer, &generations)?;
+    let texts: Vec<ScoredText> = inputs.prompts.iter().zip(&responses).map(|(prompt, text)| scored_text(prompt, text)).collect();
+    let mut warn = |note: &str| observer.tell(Event::Warning(note));
+    let rewards = inputs.reward.score(&texts, "evaluated texts", &mut warn)?;
+    let judge = inputs.judge.as_ref().map(|judge| judge.score(&texts, "evaluated texts", &mut warn)).transpose()?;
+    let sequences: Vec<Sequence<'_>> = inputs
+        .prompts
+        .iter()
+        .zip(&generations)
+        .map(|(prompt, generation)| Sequence { prompt: &prompt.ids, response: &generation.response_ids })
+        .collect();
+    let under = |model: &Gpt2, distribution| log_probs_of(model, None, &sequences, &distribution, batch_size);
+    let reference = reference.filter(|_| made.model().is_some());
+    let under_reference = reference.map(|reference| under(reference, inputs.sampling.distribution())).transpose()?;
+    let under_base = base.map(|base| under(base, TokenDistribution::default())).transpose()?;
+    let kl = |old: Vec<TokenScores>| -> Result<Vec<f64>, ExperimentError> {
+        let pairs = generations.iter().zip(&old);
+        Ok(pairs.map(|(new, old)| episode_kl(&new.log_probs, &old.log_probs)).collect::<Result<_, _>>()?)
+    };
+    let nlls = |scores: TokenScores| scores.log_probs.into_iter().map(|log_prob| -log_prob).collect();
+    let human_nlls = |model: &Gpt2| {
+        let begin = model.config().bos_token_id.or(model.config().eos_token_id);
+        token_nlls(model, &inputs.human_texts, begin, batch_size)
+    };
+    let length = |ids: &[u32]| u32::try_from(ids.len()).unwrap_or(u32::MAX);
+    Ok(Samples {
+        responses,
+        rewards,
+        judge,
+        tokens: generations.iter().map(|generation| length(&generation.response_ids)).collect(),
+        kl: under_reference.map(kl).transpose()?,
+        base_nlls: under_base.map(|scores| scores.into_iter().map(nlls).collect()),
+        human_nlls: made.model().map(human_nlls).transpose()?.unwrap_or_default(),
+    })
+}
+
+/// [`Perplexities`] from the negative log-likelihoods of tokens.
+fn per_text(nlls: &[Vec<f32>]) -> Result<Perplexities, ExperimentError> {
+    let scored: Vec<&Vec<f32>> = nlls.iter().filter(|row| !row.is_empty()).collect();
+    if scored.is_empty() {
+        return Ok(vec![None; nlls.len()]);
+    }
+    let mut found = perplexity(&scored)?.per_text.into_iter();
+    Ok(nlls.iter().map(|row| if row.is_empty() { None } else { found.next() }).collect())
+}

@@ -1,0 +1,105 @@
+//! From the figures of each seed to the results of the run, and the samples that people look at.
+
+use indexmap::IndexMap;
+use tailguard_report::{
+    Arm, Diverged, Generation, ReportError, Results, Tail, read_generations, read_log, write_generations, write_metrics,
+    write_trl_metrics,
+};
+
+use crate::error::{During, ExperimentError};
+use crate::experiment::Phases;
+use crate::figures::{comparison, figures, values};
+use crate::places::Home;
+use crate::protocol::evaluated;
+use crate::settings::ArmSettings;
+
+/// A prompt of the tail, and what the arms made of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TailSample {
+    /// The prompt.
+    pub prompt: String,
+    /// Its own score.
+    pub score: f32,
+    /// The arms that have a text, with that.
+    pub responses: Vec<(Arm, Generation)>,
+}
+
+/// The results over all seeds. An arm that diverged with any of them has none.
+pub(crate) fn collect(phases: &Phases<'_>, home: &Home, diverged: Vec<Diverged>) -> Result<Results, ExperimentError> {
+    let (settings, inputs) = (phases.settings, phases.inputs);
+    let seeds = settings.seed_list();
+    let compared: Vec<Arm> = phases.plan.compared().map(|planned| planned.arm.arm()).collect();
+    // with those that others were only made from, so that all have their titles
+    let arms = phases.plan.made.iter().map(|planned| planned.arm.arm()).collect();
+    let (mut methods, mut measured) = (IndexMap::new(), IndexMap::new());
+    for arm in compared.iter().filter(|arm| diverged.iter().all(|lost| lost.method != arm.key)) {
+        let of_seeds = seeds.iter().map(|&seed| evaluated(&phases.run.dir, &arm.key, seed)).collect::<Result<Vec<_>, _>>()?;
+        let values = values(&of_seeds);
+        let figures = figures(inputs, settings, &of_seeds, &values).during(|| format!("cannot judge {}", arm.title))?;
+        methods.insert(arm.key.clone(), figures);
+        measured.insert(arm.key.as_str(), values);
+    }
+    let mut pairs: Vec<(&ArmSettings, &str)> = Vec::new();
+    for arm in phases.plan.compared().map(|planned| planned.arm) {
+        pairs.extend(arm.compared_with.iter().map(|over| (arm, over.as_str())));
+    }
+    // first what sets the methods apart, then what each gains over what it began with
+    pairs.sort_by_key(|(arm, over)| arm.from.as_deref() == Some(*over));
+    let mut comparisons = Vec::new();
+    for (arm, over) in pairs {
+        if let (Some(own), Some(others)) = (measured.get(arm.key.as_str()), measured.get(over)) {
+            comparisons.extend(comparison(inputs, settings, (&arm.key, own), (over, others))?);
+        }
+    }
+    let (task, preset, device) = (settings.task.clone(), settings.preset.clone(), settings.run.device.clone());
+    let (data, split) = (inputs.source.place.name().to_owned(), settings.evaluation.split.name().to_owned());
+    let tail = Tail { threshold: settings.evaluation.tail_threshold, prompts: inputs.tail(settings).len() };
+    let notice = inputs.notice(settings, home).map(str::to_owned);
+    Ok(Results { task, preset, data, split, notice, seeds, device, tail, arms, methods, diverged, comparisons })
+}
+
+/// The arms that have texts of a seed: those that are compared and did not diverge.
+fn with_texts(phases: &Phases<'_>, results: &Results, seed: u64) -> Vec<Arm> {
+    let is_lost = |arm: &Arm| results.diverged.iter().any(|lost| lost.method == arm.key && lost.seed == seed);
+    phases.plan.compared().map(|planned| planned.arm.arm()).filter(|arm| !is_lost(arm)).collect()
+}
+
+/// Writes `metrics.parquet` and `generations.parquet` from the parts that the phases left.
+pub(crate) fn write_tables(phases: &Phases<'_>, results: &Results) -> Result<(), ExperimentError> {
+    let dir = &phases.run.dir;
+    let mut rows = Vec::new();
+    for path in dir.log_paths()? {
+        rows.extend(read_log(&path)?);
+    }
+    write_metrics(&dir.metrics_path(), &rows)?;
+    write_trl_metrics(&dir.trl_metrics_path(), &rows)?;
+    let mut texts = Vec::new();
+    for seed in phases.settings.seed_list() {
+        for arm in with_texts(phases, results, seed) {
+            texts.extend(read_generations(&dir.method_generations_path(&arm.key, seed))?);
+        }
+    }
+    Ok(write_generations(&dir.generations_path(), &texts)?)
+}
+
+/// A few prompts of the tail, the worst first, with what the arms of the first seed made of them.
+pub(crate) fn tail_samples(phases: &Phases<'_>, results: &Results) -> Result<Vec<TailSample>, ExperimentError> {
+    let (settings, inputs) = (phases.settings, phases.inputs);
+    let mut tail = inputs.tail(settings);
+    tail.sort_by(|&a, &b| inputs.prompt_scores[a].total_cmp(&inputs.prompt_scores[b]));
+    let seed = settings.run.seed;
+    let of_arm = |arm: Arm| {
+        let rows = read_generations(&phases.run.dir.method_generations_path(&arm.key, seed))?;
+        Ok((arm, rows))
+    };
+    let by_arm = with_texts(phases, results, seed)
+        .into_iter()
+        .map(of_arm)
+        .collect::<Result<Vec<(Arm, Vec<Generation>)>, ReportError>>()?;
+    let sample = |prompt: usize| TailSample {
+        prompt: inputs.prompts[prompt].text.clone(),
+        score: inputs.prompt_scores[prompt],
+        responses: by_arm.iter().filter_map(|(arm, rows)| Some((arm.clone(), rows.get(prompt)?.clone()))).collect(),
+    };
+    Ok(tail.into_iter().take(settings.evaluation.shown_samples).map(sample).collect())
+}
