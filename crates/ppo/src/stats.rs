@@ -27,7 +27,9 @@ pub struct IterationStats {
     pub reward_std: f64,
     /// CVaR of the scores at the run's reported level.
     pub reward_tail: f64,
-    /// Mean return: score minus KL penalty.
+    /// Mean utility: what the objective makes of the scores; those of RLHF and RA-RLHF leave them as they are.
+    pub utility: f64,
+    /// Mean return: utility minus KL penalty.
     pub episode_return: f64,
     /// The same over the kept episodes.
     pub return_kept: f64,
@@ -58,7 +60,7 @@ impl IterationStats {
         iteration: usize,
         trainer: &Trainer<'_>,
         episodes: &[Episode],
-        returns: &[f64],
+        (utilities, returns): (&[f32], &[f64]),
         keep: &[usize],
         kl: &KlController,
         update: UpdateStats,
@@ -81,6 +83,7 @@ impl IterationStats {
             reward: mean(scores.iter().copied()),
             reward_std: covariance(&scores, &scores).sqrt(),
             reward_tail: cvar(&scores, trainer.reported_level)?,
+            utility: mean(utilities.iter().map(|&utility| f64::from(utility))),
             episode_return: mean(returns.iter().copied()),
             return_kept: kept(returns),
             kl: mean(kls.iter().copied()),

@@ -108,7 +108,8 @@ impl Trainer<'_> {
             if iteration == 1 {
                 ratio_is_one(updated.first_ratio_gap)?;
             }
-            let mut stats = IterationStats::new(iteration, self, &episodes, &returns, &keep, &kl, updated).map_err(named)?;
+            let of_episodes = (utilities.as_slice(), returns.as_slice());
+            let mut stats = IterationStats::new(iteration, self, &episodes, of_episodes, &keep, &kl, updated).map_err(named)?;
             kl.update(stats.kl_kept).map_err(named)?;
             stats.rollout = times;
             stats.rollout_s = sampled.as_secs_f64();

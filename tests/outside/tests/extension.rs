@@ -8,7 +8,7 @@ use tailguard_experiment::{
     Answers, Event, Experiment, ExperimentError, Home, Inputs, Made, Observer, Out, Recipe, Settings, Work,
 };
 use tailguard_gpt2::Gpt2;
-use tailguard_report::{ResultsFile, read_log};
+use tailguard_report::{ResultsFile, read_log, trl_scalars};
 use tailguard_reward::from_fn;
 use tailguard_risk::{Batch, Objective, ObjectiveError};
 use tailguard_rollout::{DrawSeed, Generation, generate, responses, scored_text};
@@ -172,6 +172,13 @@ fn arms_recipe_objective_and_reward_model_of_ones_own() {
     assert_eq!(compared, [("enough", "best"), ("best", "small"), ("enough", "small")]);
     let log = read_log(&finished.dir.log_path("enough", 1)).unwrap();
     assert!(log.iter().all(|row| row.values["return"] <= row.values["reward"] + 1.0), "{log:?}");
+    for row in &log {
+        let value = |name: &str| row.values[name];
+        assert!(value("utility") < value("reward") - 0.1, "the objective takes something off: {row:?}");
+        let non_score = trl_scalars(row).into_iter().find(|(name, _)| name == "ppo/mean_non_score_reward").unwrap().1;
+        let penalty = value("kl_coef") * value("kl");
+        assert!((non_score * value("length") + penalty).abs() < 1e-3, "the KL penalty, and nothing else: {row:?}");
+    }
     assert_eq!(tailguard_report::Results::read(&finished.dir.results_path()).unwrap(), *results);
     assert_eq!(results.arms[1].title, "best of 3");
 }
