@@ -16,24 +16,27 @@
 //! assert!(error.ends_with("column \"toxic\", row 1: found \"2\", expected a number from 0 to 1"));
 //! ```
 
+mod at;
 mod cell;
+mod column;
+mod csv;
 mod error;
 mod format;
 mod generations;
 mod json;
+mod jsonl;
+mod kind;
 mod layout;
-mod lines;
 mod load;
 mod packed;
 mod parquet;
 mod record;
-mod rows;
 mod shape;
 mod source;
 pub mod table;
 mod texts;
 
-pub use cell::At;
+pub use at::At;
 pub use error::DataError;
 pub use generations::{GenerationColumns, Generations, Scores, read_generations};
 pub use layout::{Good, GoodPercent, Layout, Words};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
-use crate::format::{EXPECTED, PACKED, TABLES, ZIP};
+use crate::kind::{EXPECTED, PACKED, TABLES, ZIP};
 use crate::layout::Layout;
 use crate::packed;
 use crate::record::Split;

@@ -8,7 +8,8 @@ use crate::charts::palette::{PROMPT, style};
 use crate::charts::{Axis, Chart, Draw, Series, Size, data_link, key_sample, svg};
 use crate::curves::{self, Point, extent, places};
 use crate::error::PageError;
-use crate::model::{Policy, Run, policies};
+use crate::policies::{Policy, policies};
+use crate::run::Run;
 use crate::texts::{Counts, Prompt, Sample, Text, Texts};
 
 /// Places at which a density is computed.

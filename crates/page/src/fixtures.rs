@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tailguard_report::{MetricRow, TextRow};
 
-use crate::model::{Run, RunFiles};
+use crate::run::{Run, RunFiles};
 
 /// What a run comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

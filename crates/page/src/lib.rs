@@ -27,9 +27,10 @@ mod figures;
 #[cfg(test)]
 mod fixtures;
 mod gains;
-mod model;
 mod page;
+mod policies;
 mod prompts;
+mod run;
 mod settings;
 mod summary;
 mod table;
@@ -37,5 +38,5 @@ mod texts;
 
 pub use compare::Comparison;
 pub use error::PageError;
-pub use model::{Run, RunFiles};
 pub use page::{GENERATOR, run_page};
+pub use run::{Run, RunFiles};
