@@ -38,8 +38,8 @@ mod fixtures;
 mod prompt;
 mod sampler;
 mod score;
+mod softmax;
 mod stream;
-mod weights;
 
 pub use config::{EndOfText, SamplingConfig};
 pub use draws::DrawSeed;
