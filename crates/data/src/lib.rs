@@ -44,5 +44,5 @@ pub use load::{Dataset, load};
 pub use record::{
     Half, Origin, Record, Split, at_least, duplicates, half, half_by_parity, require, shuffled, text_hash, without,
 };
-pub use source::{Lookup, Place, Source, hugging_face_cache};
+pub use source::{Lookup, Place, Source, hugging_face_cache, main_snapshot};
 pub use texts::{Labels, Texts};

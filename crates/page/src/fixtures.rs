@@ -1,7 +1,7 @@
 //! Small runs for the tests.
 
 use serde_json::{Value, json};
-use tailguard_report::{MetricRow, TextRow};
+use tailguard_report::{LogRow, TextRow};
 
 use crate::run::{Run, RunFiles};
 
@@ -81,7 +81,7 @@ pub(crate) fn files(kind: Kind) -> RunFiles {
     let results = json!({"task": "imdb", "preset": "embedded", "data": "embedded", "split": "test", "notice": null, "seeds": seeds,
                          "device": "flex", "tail": {"threshold": -2.5, "prompts": TAIL}, "methods": methods,
                          "comparisons": comparisons(kind)});
-    let row = |method: &str, iteration: u64| MetricRow {
+    let row = |method: &str, iteration: u64| LogRow {
         method: method.to_owned(),
         seed: 1,
         iteration,

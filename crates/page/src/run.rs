@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 use tailguard_report::{
-    About, Arm, Comparison, Diverged, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, MetricRow, OtherTail, Process,
-    TableColumn, TextRow, few_prompts, hacking, percent, upgrade,
+    About, Arm, Comparison, Diverged, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, LogRow, OtherTail, Process, TableColumn,
+    TextRow, few_prompts, hacking, percent, upgrade,
 };
 
 use crate::error::PageError;
@@ -33,7 +33,7 @@ pub struct RunFiles {
     /// Rows of `generations.parquet`, if there is one.
     pub texts: Option<Vec<TextRow>>,
     /// Rows of `metrics.parquet`; none if it is missing.
-    pub metrics: Vec<MetricRow>,
+    pub metrics: Vec<LogRow>,
 }
 
 /// A run that can be shown.
@@ -52,7 +52,7 @@ pub struct Run {
     pub(crate) texts: Texts,
     /// Whether there is a file of texts, be it without one that can be shown.
     pub(crate) has_texts_file: bool,
-    pub(crate) metrics: Vec<MetricRow>,
+    pub(crate) metrics: Vec<LogRow>,
 }
 
 /// `results.json`, with whatever it has; texts that are missing are empty.
