@@ -1,9 +1,8 @@
-//! Fused CPU kernels for Burn, each with a hand-written gradient.
+#![doc = include_str!("../README.md")]
 //!
+//! ## What is here
 //! On the `flex` backend Burn computes `exp`, `tanh` and `log` one value at a time on one thread, and under autodiff an
-//! activation, a layer norm or a log-softmax falls apart into many passes over memory. The functions here do the same in
-//! one vectorised, threaded pass. On every other backend they are the plain composition of Burn operations, which is also
-//! what the tests compare them with.
+//! activation, a layer norm or a log-softmax falls apart into many passes over memory.
 //!
 //! | function | what it saves |
 //! |---|---|
@@ -18,15 +17,6 @@
 //! | [`token_log_probs`] | the `[tokens, vocab]` matrix, which is never kept |
 //!
 //! [`device()`] picks a device by its name. [`side_by_side`] and [`in_order`] run the pieces of a batch on cores of their own.
-//!
-//! Results do not depend on the number of threads: each row is summed by one thread in a fixed order.
-//!
-//! ```
-//! use burn::tensor::{Device, Tensor};
-//! let x = Tensor::<1>::from_floats([-1.0, 0.0, 2.0], &Device::flex());
-//! let y = tailguard_kernels::gelu_new(x).into_data().try_to_vec::<f32>().unwrap();
-//! assert!((y[0] + 0.158_808).abs() < 1e-5 && y[1] == 0.0);
-//! ```
 
 mod adam;
 mod attention;
@@ -51,6 +41,7 @@ mod sums;
 
 pub use adam::{AdamStep, adam_step};
 pub use attention::causal_attention;
+pub use burn;
 pub use decode::AttentionCache;
 pub use draw::{Drawn, Masks, draw, drawing_head};
 pub use embedding::embedding;

@@ -1,48 +1,9 @@
-//! What a run leaves behind: its directory, the log of its training, the texts it was judged by, and its figures.
+#![doc = include_str!("../README.md")]
 //!
+//! ## What is here
 //! A [`RunDir`] is made once, locked while a process works in it, and holds everything that resuming and reporting need. The
-//! figures are [`Results`], one [`MethodResults`] per [`Arm`]; [`table`] prints them as the paper does, and [`warnings`] says
-//! where a reward rose and the held-out judge saw nothing of it. Nothing here knows a model or a tensor: a run can be reported on
-//! another machine than the one it was made on. What was judged without a run is an [`Evaluation`].
-//!
-//! ```
-//! use tailguard_report::{About, NewRunDir, Results, ResultsFile, Style, Tail, table};
-//!
-//! # let folder = tempfile::tempdir()?;
-//! # let path = folder.path().join("run");
-//! let about = About {
-//!     version: "0.1.0".into(),
-//!     commit: None,
-//!     device: "flex".into(),
-//!     seeds: vec![1],
-//!     command: vec![],
-//!     inputs: [].into(),
-//!     scores: [].into(),
-//!     places: [].into(),
-//!     negated: vec![],
-//! };
-//! let run = NewRunDir::reserve(&path)?.begin("task = \"imdb\"\n", &about)?;
-//! let results = Results {
-//!     task: "imdb".into(),
-//!     preset: "smoke".into(),
-//!     data: "embedded".into(),
-//!     split: "test".into(),
-//!     notice: None,
-//!     seeds: vec![1],
-//!     device: "flex".into(),
-//!     tail: Tail { threshold: -2.5, prompts: 190 },
-//!     arms: vec![],
-//!     methods: [].into(),
-//!     diverged: vec![],
-//!     comparisons: vec![],
-//! };
-//! results.write(&run.results_path())?;
-//! print!("{}", table(&Results::read(&run.results_path())?, Style::Plain));
-//!
-//! // a second run is not written over the first
-//! assert!(NewRunDir::reserve(&path).is_err());
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! figures are [`Results`], one [`MethodResults`] per [`Arm`]; [`table()`] prints them as the paper does, and [`warnings()`] says
+//! where a reward rose and the held-out judge saw nothing of it. What was judged without a run is an [`Evaluation`].
 
 mod arms;
 mod columns;
