@@ -26,11 +26,13 @@ pub(super) type Exception = (&'static str, &'static str, &'static str);
 /// # Errors
 /// A text that is no Rust.
 pub(super) fn circles(sources: &[Source], exceptions: &[Exception]) -> Result<Vec<String>, LexError> {
-    let modules: BTreeMap<Module, &str> =
-        sources.iter().filter_map(|source| Some((module(&source.file)?, &*source.file))).collect();
+    // a program beside the library is a crate of its own
+    let has_library = sources.iter().any(|source| source.file == "lib.rs");
+    let of_crate = || sources.iter().filter(|source| !(has_library && source.file == "main.rs"));
+    let modules: BTreeMap<Module, &str> = of_crate().filter_map(|source| Some((module(&source.file)?, &*source.file))).collect();
     let mut scans = BTreeMap::new();
     let mut for_tests = BTreeSet::new();
-    for source in sources {
+    for source in of_crate() {
         if let Some(module) = module(&source.file) {
             let mut scan = Scan { modules: &modules, paths: Vec::new(), passed_on: BTreeMap::new(), words: BTreeSet::new() };
             scan.tokens(source.text.parse()?, &module, &mut for_tests);
@@ -58,7 +60,7 @@ pub(super) fn circles(sources: &[Source], exceptions: &[Exception]) -> Result<Ve
     Ok(problems)
 }
 
-/// The module that a file holds; `None` for a program beside the library.
+/// The module that a file holds; `None` for another program.
 fn module(file: &str) -> Option<Module> {
     let mut names: Module = file.strip_suffix(".rs")?.split('/').map(str::to_owned).collect();
     match (names.len(), names.last()?.as_str()) {
@@ -381,6 +383,9 @@ mod tests {
 
     #[test]
     fn a_program_beside_the_library_is_no_part_of_it() {
-        assert_eq!(found(&[("lib.rs", "pub fn f() {}"), ("bin/tool.rs", "use own::f;")], &[]), [""; 0]);
+        let files = [("lib.rs", "mod a;\npub use a::A;"), ("a.rs", ""), ("main.rs", "use own::A;\nfn g() { a::f() }")];
+        assert_eq!(found(&files, &[]), [""; 0]);
+        let used = [files[0], ("a.rs", "use crate::f;"), files[2], ("bin/tool.rs", "use own::A;")];
+        assert_eq!(found(&used, &[]), [""; 0]);
     }
 }
