@@ -52,8 +52,8 @@ pub struct OtherTail {
     pub reward: Option<Figure>,
 }
 
-/// The figures of one method of an [`Evaluation`](crate::Evaluation); `None` where one could not be computed. Figures of the same name are those of
-/// [`MethodResults`].
+/// The figures of one method of an [`Evaluation`](crate::Evaluation); `None` where one could not be computed. Figures of the same
+/// name are those of [`MethodResults`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluatedMethod {
