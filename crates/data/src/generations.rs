@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::cell::{At, Cell};
+use crate::at::At;
+use crate::cell::Cell;
 use crate::error::DataError;
 use crate::table::{Table, halves_of_characters};
 use crate::texts::{Labels, Texts};

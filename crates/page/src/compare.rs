@@ -9,7 +9,8 @@ use crate::charts::plain;
 use crate::clean;
 use crate::error::PageError;
 use crate::gains::Gains;
-use crate::model::{OLDER, Policy, Run};
+use crate::policies::Policy;
+use crate::run::{OLDER, Run, letter};
 use crate::texts::Prompt;
 
 /// How far scores of the same prompt by the same model may lie apart: other batches and other machines round otherwise.
@@ -126,12 +127,6 @@ impl Comparison {
 /// A setting as it is shown.
 pub(crate) fn setting<'a>(run: &'a Run, key: &str) -> &'a str {
     run.setting(key).unwrap_or("not recorded")
-}
-
-/// What a run is called in charts and tables: A, B, ..., Z, AA, ...
-pub(crate) fn letter(place: usize) -> String {
-    let last = char::from(b'A' + u8::try_from(place % 26).unwrap_or_default());
-    if place < 26 { last.to_string() } else { letter(place / 26 - 1) + &last.to_string() }
 }
 
 /// In what the prompts of two runs, or what scores them, differ.
@@ -307,10 +302,5 @@ mod tests {
     #[test]
     fn one_run_is_no_comparison() {
         assert!(matches!(Comparison::new(vec![run(Kind::Gain)], true), Err(PageError::TooFew { found: 1 })));
-    }
-
-    #[test]
-    fn there_is_a_letter_for_every_run() {
-        assert_eq!([0, 25, 26, 52].map(letter), ["A", "Z", "AA", "BA"]);
     }
 }

@@ -6,13 +6,14 @@ use tailguard_report::{Arm, Figure as Value, cell};
 use crate::charts::palette::style;
 use crate::charts::{Axis, Chart, Draw, Series, Size};
 use crate::clean;
-use crate::compare::{Comparison, letter, setting};
+use crate::compare::{Comparison, setting};
 use crate::curves::{self, Point};
 use crate::error::PageError;
 use crate::figures::{Figure, logged, section};
 use crate::gains::are_same;
-use crate::model::{Policy, Run, policies};
 use crate::page::frame;
+use crate::policies::{Policy, policies};
+use crate::run::{Run, letter};
 use crate::table::{NOTHING, minus, shown};
 use crate::texts::Sample;
 

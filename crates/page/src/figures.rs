@@ -8,7 +8,8 @@ use crate::charts::palette::{PROMPT, style};
 use crate::charts::{Axis, Chart, Draw, Series, Size, data_link, key_sample, svg};
 use crate::curves::{self, Point, extent, places};
 use crate::error::PageError;
-use crate::model::{Policy, Run, policies};
+use crate::policies::{Policy, policies};
+use crate::run::Run;
 use crate::texts::{Counts, Prompt, Sample, Text, Texts};
 
 /// Places at which a density is computed.
@@ -251,7 +252,7 @@ fn training(run: &Run) -> Option<Figure> {
         policies(&run.results.arms, run.methods.iter().map(|policy| policy.key.as_str()).chain(trained.iter().copied()));
     policies.retain(|policy| trained.contains(policy.key.as_str()));
     // what an objective makes of rewards; without one that does, and in older logs, the rewards themselves
-    let differ = |row: &tailguard_report::MetricRow| {
+    let differ = |row: &tailguard_report::LogRow| {
         row.values.get("utility").is_some_and(|utility| row.values.get("reward") != Some(utility))
     };
     let has_utilities = run.metrics.iter().any(differ);

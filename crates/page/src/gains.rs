@@ -7,9 +7,9 @@ use tailguard_metrics::Pairs;
 use tailguard_report::{Comparison, Values, few_prompts, gain as shown};
 
 use crate::clean;
-use crate::compare::letter;
 use crate::error::PageError;
-use crate::model::{Policy, Run};
+use crate::policies::Policy;
+use crate::run::{Run, letter};
 use crate::summary::enumerate;
 use crate::texts::{Sample, Text};
 
@@ -163,7 +163,7 @@ fn made(sample: &Sample) -> impl Iterator<Item = (&str, u64)> {
 mod tests {
     use super::*;
     use crate::fixtures::{Kind, files, run};
-    use crate::model::RunFiles;
+    use crate::run::RunFiles;
 
     fn sentences(change: impl Fn(&mut RunFiles)) -> Vec<String> {
         let mut other = files(Kind::Loss);

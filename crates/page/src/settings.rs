@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use tailguard_report::Process;
 
 use crate::clean;
-use crate::model::Run;
+use crate::run::Run;
 
 /// The section.
 pub(crate) fn section(run: &Run) -> Markup {

@@ -6,7 +6,8 @@ use tailguard_report::{Arm, Comparison, Figure, gain, number, percent};
 use crate::clean;
 use crate::error::PageError;
 use crate::figures::{glance, key, panel};
-use crate::model::{Policy, Run};
+use crate::policies::Policy;
+use crate::run::Run;
 use crate::table::{minus, tail_words};
 
 /// The section.

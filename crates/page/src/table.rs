@@ -7,7 +7,8 @@ use tailguard_report::{
 
 use crate::charts::plain;
 use crate::clean;
-use crate::model::{Policy, Run, Summary};
+use crate::policies::Policy;
+use crate::run::{Run, Summary};
 
 /// What a column is, for those who do not know it; empty where nobody knows.
 fn meaning(key: &str, results: &Summary) -> String {

@@ -1,11 +1,10 @@
 //! What is known after an iteration: a row of the training log.
 
-use tailguard_risk::cvar;
+use tailguard_risk::{RiskLevel, cvar};
 use tailguard_rollout::{Episode, RolloutTimes};
 
 use crate::error::PpoError;
 use crate::kl::{KlController, episode_kl};
-use crate::trainer::Trainer;
 use crate::update::UpdateStats;
 
 /// Figures of one iteration. Means are over all sampled episodes unless the name says `kept`.
@@ -56,9 +55,10 @@ pub struct IterationStats {
 }
 
 impl IterationStats {
+    /// The figures without the length of the run and the times, which the trainer knows.
     pub(crate) fn new(
         iteration: usize,
-        trainer: &Trainer<'_>,
+        reported_level: RiskLevel,
         episodes: &[Episode],
         (utilities, returns): (&[f32], &[f64]),
         keep: &[usize],
@@ -76,13 +76,13 @@ impl IterationStats {
         let lengths = episodes.iter().map(|episode| episode.response_ids.len() as f64);
         Ok(Self {
             iteration,
-            iterations: trainer.config.iterations,
+            iterations: 0,
             episodes: episodes.len(),
             kept: keep.len(),
             cut: episodes.iter().filter(|episode| episode.cut).count(),
             reward: mean(scores.iter().copied()),
             reward_std: covariance(&scores, &scores).sqrt(),
-            reward_tail: cvar(&scores, trainer.reported_level)?,
+            reward_tail: cvar(&scores, reported_level)?,
             utility: mean(utilities.iter().map(|&utility| f64::from(utility))),
             episode_return: mean(returns.iter().copied()),
             return_kept: kept(returns),

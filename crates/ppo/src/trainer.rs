@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use tailguard_gpt2::{Gpt2, Policy};
 use tailguard_risk::{Batch, Objective, RiskLevel};
-use tailguard_rollout::{DrawSeed, Episode, LARGEST_SCORE, Prompt, Rollout};
+use tailguard_rollout::{DrawSeed, Episode, LARGEST_SCORE, Prompt, Rollout, RolloutError};
 
 use crate::batches::{batch, streams};
 use crate::config::PpoConfig;
@@ -84,7 +84,7 @@ impl Trainer<'_> {
             let begun = Instant::now();
             // 2  sample B prompts, generate, score
             let (prompts, draws) = (self.prompt_batch(iteration), self.draws(iteration));
-            let named = |error: PpoError| error.in_iteration(iteration, self.config);
+            let named = |error: PpoError| in_iteration(error, iteration, self.config);
             let (episodes, times) =
                 self.rollout.collect(&policy.valid(), &prompts, draws).map_err(|error| named(error.into()))?;
             if iteration == 1 {
@@ -108,9 +108,10 @@ impl Trainer<'_> {
             if iteration == 1 {
                 ratio_is_one(updated.first_ratio_gap)?;
             }
-            let of_episodes = (utilities.as_slice(), returns.as_slice());
-            let mut stats = IterationStats::new(iteration, self, &episodes, of_episodes, &keep, &kl, updated).map_err(named)?;
+            let (level, of_episodes) = (self.reported_level, (utilities.as_slice(), returns.as_slice()));
+            let mut stats = IterationStats::new(iteration, level, &episodes, of_episodes, &keep, &kl, updated).map_err(named)?;
             kl.update(stats.kl_kept).map_err(named)?;
+            stats.iterations = self.config.iterations;
             stats.rollout = times;
             stats.rollout_s = sampled.as_secs_f64();
             stats.update_s = begun.elapsed().as_secs_f64() - stats.rollout_s;
@@ -173,4 +174,18 @@ impl Trainer<'_> {
 
 fn shape(episode: &Episode, utility: f32, kl_coef: f64) -> Result<Vec<f32>, PpoError> {
     shaped_rewards(&episode.log_probs, &episode.ref_log_probs, utility, kl_coef)
+}
+
+/// The same error, or the divergence that it is a sign of: numbers that are not finite once training has moved the weights.
+fn in_iteration(error: PpoError, iteration: usize, config: &PpoConfig) -> PpoError {
+    match error {
+        PpoError::NotFinite { .. } | PpoError::Gradients { .. } => config.diverged(iteration, error.to_string()),
+        // whatever the learning rate
+        PpoError::Rollout(RolloutError::Score { row, score }) if score.is_finite() => {
+            PpoError::Score { iteration, episode: row, score }
+        }
+        // before the first update it is the model that is damaged
+        PpoError::Rollout(RolloutError::NotFinite { .. }) if iteration > 1 => config.diverged(iteration, error.to_string()),
+        other => other,
+    }
 }

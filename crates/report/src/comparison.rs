@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tailguard_metrics::{ByPrompt, MetricsError, Pairs};
 
-use crate::results::Figure;
-use crate::table::{number, percent};
+use crate::figure::{Figure, number, percent};
 
 /// What was measured of a method text by text: for each seed the values with the numbers of their prompts, which are the same for all
 /// methods. A quantity that was not measured has no seed, or no value in one.

@@ -38,7 +38,7 @@ pub fn hacking(method: &str, over: &str, comparison: &Comparison) -> Option<Stri
 mod tests {
     use super::*;
     use crate::comparison::tests::comparison;
-    use crate::results::Figure;
+    use crate::figure::Figure;
     use crate::results::tests::results;
 
     /// Results in which RLHF gains so much over SFT in reward and judge, each with an interval of half a unit to both sides.

@@ -11,7 +11,7 @@ use crate::draws::{DrawSeed, Uniforms};
 use crate::error::RolloutError;
 use crate::prompt::Prompt;
 use crate::sampler::{Draw, draw};
-use crate::weights::Scratch;
+use crate::softmax::Scratch;
 
 /// Steps on a GPU between two looks at which rows have ended: a look waits for the device, and what is drawn behind an end is lost.
 const STEPS: usize = 8;

@@ -11,7 +11,7 @@ use crate::engine::{check_length, check_model, check_tokens, host};
 use crate::error::RolloutError;
 use crate::prompt::{Prompt, decode};
 use crate::sampler::draw;
-use crate::weights::Scratch;
+use crate::softmax::Scratch;
 
 /// Samples one response and hands over each token as soon as it is drawn, until `each` breaks off; gives the tokens.
 ///

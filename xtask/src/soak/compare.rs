@@ -68,7 +68,7 @@ pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 enum Content {
     Bytes(Vec<u8>),
     Rows(Vec<Map<String, Value>>),
-    Numbers(Vec<tailguard_report::MetricRow>),
+    Numbers(Vec<tailguard_report::LogRow>),
     Events(Vec<Vec<u8>>),
     Sound,
 }

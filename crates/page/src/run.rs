@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 use tailguard_report::{
-    About, Arm, Comparison, Diverged, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, MetricRow, OtherTail, Process,
-    TableColumn, TextRow, by_name, few_prompts, hacking, percent, title, upgrade,
+    About, Arm, Comparison, Diverged, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, LogRow, OtherTail, Process, TableColumn,
+    TextRow, few_prompts, hacking, percent, upgrade,
 };
 
 use crate::error::PageError;
+use crate::policies::{Policy, label, policies};
 use crate::texts::Texts;
 
 /// What the intervals of an older version are.
@@ -32,7 +33,7 @@ pub struct RunFiles {
     /// Rows of `generations.parquet`, if there is one.
     pub texts: Option<Vec<TextRow>>,
     /// Rows of `metrics.parquet`; none if it is missing.
-    pub metrics: Vec<MetricRow>,
+    pub metrics: Vec<LogRow>,
 }
 
 /// A run that can be shown.
@@ -51,7 +52,7 @@ pub struct Run {
     pub(crate) texts: Texts,
     /// Whether there is a file of texts, be it without one that can be shown.
     pub(crate) has_texts_file: bool,
-    pub(crate) metrics: Vec<MetricRow>,
+    pub(crate) metrics: Vec<LogRow>,
 }
 
 /// `results.json`, with whatever it has; texts that are missing are empty.
@@ -223,17 +224,6 @@ impl Summary {
     }
 }
 
-/// A policy of the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Policy {
-    /// As the files name it.
-    pub(crate) key: String,
-    /// As people do.
-    pub(crate) label: String,
-    /// Which of the styles of lines and marks is its own.
-    pub(crate) style: usize,
-}
-
 /// The arms of a run, as far as they are understood; those of the paper where there are none.
 fn arms(value: &Value) -> Vec<Arm> {
     let Some(list) = value.as_array() else { return Arm::of_paper() };
@@ -243,29 +233,6 @@ fn arms(value: &Value) -> Vec<Arm> {
         Some(Arm { title: word(arm, "title").unwrap_or_else(|| key.clone()), from: word(arm, "from"), key })
     };
     list.iter().filter_map(arm).collect()
-}
-
-/// What a policy of that name is called.
-fn label(arms: &[Arm], name: &str) -> String {
-    crate::clean::line(title(arms, name))
-}
-
-/// The policies of these names: the arms in their order, then the others. Those of the paper have the same style in every run.
-pub(crate) fn policies<'a>(arms: &[Arm], names: impl Iterator<Item = &'a str>) -> Vec<Policy> {
-    let of_paper = Arm::of_paper();
-    let place = |arms: &[Arm], name: &str| arms.iter().position(|arm| arm.key == name).unwrap_or(arms.len());
-    let mut names: Vec<&str> = names.collect();
-    names.sort_by(|left, right| place(arms, left).cmp(&place(arms, right)).then_with(|| by_name(left, right)));
-    names.dedup();
-    let mut next = of_paper.len();
-    let policy = |name: &str| {
-        let mut style = place(&of_paper, name);
-        if style == of_paper.len() {
-            (style, next) = (next, next + 1);
-        }
-        Policy { key: name.to_owned(), label: label(arms, name), style }
-    };
-    names.into_iter().map(policy).collect()
 }
 
 impl Run {
@@ -329,6 +296,12 @@ impl Run {
     }
 }
 
+/// What a run is called in charts and tables: A, B, ..., Z, AA, ...
+pub(crate) fn letter(place: usize) -> String {
+    let last = char::from(b'A' + u8::try_from(place % 26).unwrap_or_default());
+    if place < 26 { last.to_string() } else { letter(place / 26 - 1) + &last.to_string() }
+}
+
 /// The values of a table by their dotted keys, in TOML.
 fn flat(table: &toml::Table) -> BTreeMap<String, String> {
     let mut settings = BTreeMap::new();
@@ -357,15 +330,6 @@ fn flat(table: &toml::Table) -> BTreeMap<String, String> {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn policies_come_in_the_order_of_the_paper_and_others_after_them() {
-        let found = policies(&Arm::of_paper(), ["sft", "best_of_8", "ra_rlhf", "dpo", "gpt2"].into_iter());
-        let shown: Vec<_> = found.iter().map(|policy| (policy.label.as_str(), policy.style)).collect();
-        assert_eq!(shown, [("GPT-2", 0), ("SFT", 1), ("RA-RLHF", 3), ("best_of_8", 4), ("dpo", 5)]);
-        let steps = policies(&[], ["100", "20", "5"].into_iter());
-        assert_eq!(steps.iter().map(|policy| policy.key.as_str()).collect::<Vec<_>>(), ["5", "20", "100"]);
-    }
 
     #[test]
     fn figures_may_be_missing_and_policies_may_have_any_name() {
@@ -475,5 +439,10 @@ mod tests {
         assert_eq!(fine.setting("risk.alpha"), Some("0.4"));
         let arms = run("imdb", "[[arm]]\nkey = \"a\"\nrecipe = \"base\"\nset = { \"ppo.clip\" = 0.1 }");
         assert_eq!((arms.setting("arm.a.recipe"), arms.setting("arm.a.set.ppo.clip")), (Some("\"base\""), Some("0.1")));
+    }
+
+    #[test]
+    fn there_is_a_letter_for_every_run() {
+        assert_eq!([0, 25, 26, 52].map(letter), ["A", "Z", "AA", "BA"]);
     }
 }

@@ -1,12 +1,11 @@
-//! The tables of a run as they are read back to be shown: policies go by their names, whoever made them.
+//! The evaluated texts as they are read back to be shown: policies go by their names, whoever made them.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use polars::prelude::{BooleanChunked, DataFrame, DataType, Float64Chunked, PolarsError, UInt64Chunked};
+use polars::prelude::{DataFrame, Float64Chunked, PolarsError};
 
 use crate::error::ReportError;
-use crate::frame::read;
+use crate::frame::{counts, flags, floats, read};
 
 /// One response to one prompt, by any policy.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,19 +32,6 @@ pub struct TextRow {
     pub seed: u64,
 }
 
-/// One iteration of one training.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MetricRow {
-    /// Name of what was trained.
-    pub method: String,
-    /// The seed.
-    pub seed: u64,
-    /// Counts from 1.
-    pub iteration: u64,
-    /// The numbers that the row has, by their names.
-    pub values: BTreeMap<String, f64>,
-}
-
 /// Reads `generations.parquet`. Scores, classes and seeds may be missing; rows without a prompt or a response are left out,
 /// for there is nothing to show.
 ///
@@ -53,14 +39,6 @@ pub struct MetricRow {
 /// When the file cannot be read, lacks a column, or a row lacks its method or has a reward that is no finite number.
 pub fn read_texts(path: &Path) -> Result<Vec<TextRow>, ReportError> {
     read(path, texts)
-}
-
-/// Reads `metrics.parquet`.
-///
-/// # Errors
-/// When the file cannot be read, or lacks `method`, `seed` or `iteration`.
-pub fn read_metrics(path: &Path) -> Result<Vec<MetricRow>, ReportError> {
-    read(path, metrics)
 }
 
 fn texts(frame: &DataFrame) -> Result<Vec<TextRow>, PolarsError> {
@@ -98,38 +76,6 @@ fn texts(frame: &DataFrame) -> Result<Vec<TextRow>, PolarsError> {
     Ok(rows)
 }
 
-fn metrics(frame: &DataFrame) -> Result<Vec<MetricRow>, PolarsError> {
-    let (methods, seeds, iterations) = (frame.column("method")?.str()?, counts(frame, "seed")?, counts(frame, "iteration")?);
-    let names = frame.get_column_names().into_iter().map(|name| name.as_str().to_owned());
-    let numbers = names.filter(|name| !["method", "seed", "iteration"].contains(&name.as_str()));
-    let numbers: Vec<_> = numbers.map(|name| Ok::<_, PolarsError>((floats(frame, &name)?, name))).collect::<Result<_, _>>()?;
-    let row = |index| {
-        let value = |(column, name): &(Float64Chunked, String)| {
-            Some((name.clone(), column.get(index).filter(|value| value.is_finite())?))
-        };
-        Some(MetricRow {
-            method: methods.get(index)?.to_owned(),
-            seed: seeds.get(index)?,
-            iteration: iterations.get(index)?,
-            values: numbers.iter().filter_map(value).collect(),
-        })
-    };
-    let incomplete = |index| PolarsError::NoData(format!("row {index} lacks its method, seed or iteration").into());
-    (0..frame.height()).map(|index| row(index).ok_or_else(|| incomplete(index))).collect()
-}
-
-fn floats(frame: &DataFrame, name: &str) -> Result<Float64Chunked, PolarsError> {
-    Ok(frame.column(name)?.cast(&DataType::Float64)?.f64()?.clone())
-}
-
-fn counts(frame: &DataFrame, name: &str) -> Result<UInt64Chunked, PolarsError> {
-    Ok(frame.column(name)?.cast(&DataType::UInt64)?.u64()?.clone())
-}
-
-fn flags(frame: &DataFrame, name: &str) -> Result<BooleanChunked, PolarsError> {
-    Ok(frame.column(name)?.cast(&DataType::Boolean)?.bool()?.clone())
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -138,7 +84,6 @@ mod tests {
 
     use super::*;
     use crate::generations::{Generation, write_generations};
-    use crate::log::{LogRow, write_metrics};
 
     fn write(path: &Path, columns: Vec<Column>) {
         let mut frame = DataFrame::new(2, columns).unwrap();
@@ -193,21 +138,5 @@ mod tests {
         let error = read_texts(&path).unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(error.to_string().contains("generations.parquet") && cause.contains("row 1"), "{error}: {cause}");
-    }
-
-    #[test]
-    fn metrics_have_the_numbers_that_there_are() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("metrics.parquet");
-        let row = |iteration, name: &str, value| LogRow {
-            method: "rlhf".into(),
-            seed: 1,
-            iteration,
-            values: [(name.to_owned(), value)].into(),
-        };
-        write_metrics(&path, &[row(1, "kl", 0.5), row(2, "reward", f64::NAN)]).unwrap();
-        let rows = read_metrics(&path).unwrap();
-        assert_eq!(rows[0].values, [("kl".to_owned(), 0.5)].into());
-        assert_eq!((rows[1].method.as_str(), rows[1].iteration, rows[1].values.len()), ("rlhf", 2, 0));
     }
 }

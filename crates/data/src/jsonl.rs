@@ -1,14 +1,14 @@
-//! Lines of a text, numbered, and the JSON objects of a file: one on each line, or the entries of one array.
+//! The JSON objects of a file: one on each line (JSONL), or the entries of one array.
 
 use std::io::{BufRead, Read};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::cell::At;
+use crate::at::At;
 use crate::error::DataError;
-use crate::format::Kind;
 use crate::json::{add_shape, parse};
+use crate::kind::Kind;
 use crate::shape::Shape;
 
 /// No line and no entry is longer: a packed file may be of one line that no memory holds.

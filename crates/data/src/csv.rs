@@ -8,9 +8,11 @@ use std::path::Path;
 
 use csv::{Error, ErrorKind, Reader, ReaderBuilder, StringRecord};
 
-use crate::cell::{At, Cell};
+use crate::at::At;
+use crate::cell::Cell;
 use crate::error::DataError;
-use crate::format::{Kind, open};
+use crate::format::open;
+use crate::kind::Kind;
 
 /// No field is longer: a packed file may be of one field that no memory holds.
 const LONGEST: usize = 1 << 28;

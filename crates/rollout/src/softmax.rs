@@ -1,4 +1,4 @@
-//! The kernel that sampling spends its time in: one row of logits to unnormalised probabilities, vectorised.
+//! The softmax that sampling spends its time in: one row of logits to unnormalised probabilities, vectorised.
 
 use tailguard_kernels::exp;
 
