@@ -55,7 +55,8 @@ pub(crate) fn collect(phases: &Phases<'_>, home: &Home, diverged: Vec<Diverged>)
     let (data, split) = (inputs.source.place.name().to_owned(), settings.evaluation.split.name().to_owned());
     let tail = Tail { threshold: settings.evaluation.tail_threshold, prompts: inputs.tail(settings).len() };
     let notice = inputs.notice(settings, home).map(str::to_owned);
-    Ok(Results { task, preset, data, split, notice, seeds, device, tail, arms, methods, diverged, comparisons })
+    let reference = phases.plan.reference.to_owned();
+    Ok(Results { task, preset, data, split, notice, seeds, device, tail, arms, reference, methods, diverged, comparisons })
 }
 
 /// The arms that have texts of a seed: those that are compared and did not diverge.

@@ -11,6 +11,7 @@ use crate::error::PageError;
 use crate::gains::Gains;
 use crate::policies::Policy;
 use crate::run::{OLDER, Run, letter};
+use crate::summary::enumerate;
 use crate::texts::Prompt;
 
 /// How far scores of the same prompt by the same model may lie apart: other batches and other machines round otherwise.
@@ -74,7 +75,7 @@ impl Comparison {
         for sentence in self.gains.iter().flat_map(|gains| gains.sentences(str::to_owned)) {
             text += &format!("{sentence}\n");
         }
-        for note in self.older() {
+        for note in self.older().chain(self.references()) {
             text += &format!("{note}\n");
         }
         for difference in &self.differences {
@@ -87,6 +88,15 @@ impl Comparison {
     pub(crate) fn older(&self) -> impl Iterator<Item = String> {
         let older = self.runs.iter().enumerate().filter(|(_, run)| run.results.is_older);
         older.map(|(place, _)| format!("Run {} is of an older version: {OLDER}.", letter(place)))
+    }
+
+    /// Says what KL is measured to, where that is not the same in all runs that have it.
+    pub(crate) fn references(&self) -> Option<String> {
+        let with = self.runs.iter().enumerate().filter(|(_, run)| run.results.keys().contains("kl"));
+        let named: Vec<(usize, String)> = with.map(|(place, run)| (place, run.results.reference())).collect();
+        let differ = named.iter().any(|(_, reference)| *reference != named[0].1);
+        let each: Vec<String> = named.iter().map(|(place, name)| format!("to {name} in run {}", letter(*place))).collect();
+        differ.then(|| format!("KL is measured {}: it is not compared where that differs.", enumerate(&each)))
     }
 
     /// A row for every policy of every run.
@@ -238,6 +248,18 @@ mod tests {
         let text = comparison.table();
         assert!(text.contains("Run B is of an older version: its intervals are over seeds alone"), "{text}");
         assert!(!text.contains("Run A is of"), "{text}");
+    }
+
+    #[test]
+    fn runs_whose_kl_is_to_different_policies_are_told() {
+        let table = |config: &str| {
+            let mut other = files(Kind::Loss);
+            other.config = other.config.map(|text| text + config);
+            Comparison::new(vec![run(Kind::Gain), Run::new(other).unwrap()], false).unwrap().table()
+        };
+        let said = "KL is measured to SFT in run A and to GPT-2 in run B: it is not compared where that differs.";
+        let text = table("[evaluation]\nreference = \"gpt2\"\n");
+        assert!(text.contains(said) && !table("").contains("KL is measured"), "{text}");
     }
 
     /// What is said, and the change to a run that makes it so.

@@ -147,7 +147,7 @@ impl Comparison {
                     }
                 }
                 p.caption { "Cells are means and their 95 % intervals, over prompts and seeds; of a run with one seed over prompts, given the policies that this seed has trained." }
-                @for note in self.older() { p.remark { (note) } }
+                @for note in self.older().chain(self.references()) { p.remark { (note) } }
                 @for gain in gains { p { (gain) } }
             }
         }

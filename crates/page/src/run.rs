@@ -77,6 +77,8 @@ pub(crate) struct Summary {
     diverged: Vec<Diverged>,
     /// What a run has compared; those of the paper where the file does not say, as that of an evaluation.
     pub(crate) arms: Vec<Arm>,
+    /// The key of the arm that KL is measured to; unknown of an evaluation.
+    reference: Option<String>,
     methods: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
@@ -101,6 +103,7 @@ impl Summary {
             is_older,
             diverged: Option::deserialize(&value["diverged"])?.unwrap_or_default(),
             arms: arms(&value["arms"]),
+            reference: value["reference"].as_str().map(str::to_owned),
             methods: BTreeMap::deserialize(&value["methods"])?,
         };
         // that of a run is by the prompts' scores, and does not say so
@@ -144,6 +147,11 @@ impl Summary {
     /// What a policy is called.
     pub(crate) fn label(&self, key: &str) -> String {
         label(&self.arms, key)
+    }
+
+    /// What the policy is called that KL is measured to.
+    pub(crate) fn reference(&self) -> String {
+        self.reference.as_deref().map_or_else(|| "the reference".to_owned(), |key| self.label(key))
     }
 
     /// What the prompts of the tail score at most, if it is their own scores that make the tail.
@@ -255,6 +263,11 @@ impl Run {
         let has_texts_file = texts.is_some();
         let texts = Texts::new(&methods, texts.unwrap_or_default());
         summary.count_tail(&texts);
+        if summary.reference.is_none() && !summary.is_evaluation {
+            // an older file does not say it, and its settings may
+            let recorded = settings.get("evaluation.reference").map(|key| key.trim_matches('"').to_owned());
+            summary.reference = Some(recorded.unwrap_or_else(Arm::reference_of_paper));
+        }
         let few = texts.fewest(summary.threshold()).and_then(|(prompts, tail)| few_prompts(prompts, tail));
         Ok(Self {
             warnings: few.into_iter().chain(summary.warnings()).collect(),
@@ -416,6 +429,20 @@ mod tests {
         let run = Run::new(RunFiles { name: "a".into(), results, ..RunFiles::default() }).unwrap();
         assert!(run.warnings[0].starts_with("dpo may please") && run.warnings[1].starts_with("RLHF may please"));
         assert_eq!(run.warnings.len(), 2, "{:?}", run.warnings);
+    }
+
+    #[test]
+    fn what_kl_is_measured_to_is_in_the_results_or_in_the_settings_or_that_of_the_paper() {
+        let reference = |more: &str, config: Option<&str>| {
+            let arms = r#"[{"key": "base", "title": "The base"}, {"key": "sft", "title": "SFT", "from": "base"}]"#;
+            let results = format!(r#"{{"methods": {{}}, "arms": {arms}{more}}}"#);
+            let config = config.map(str::to_owned);
+            Run::new(RunFiles { name: "a".into(), results, config, ..RunFiles::default() }).unwrap().results.reference()
+        };
+        let said = "[evaluation]\nreference = \"base\"";
+        assert_eq!(reference(r#", "reference": "base""#, None), "The base");
+        assert_eq!([reference("", Some(said)), reference("", Some("")), reference("", None)], ["The base", "SFT", "SFT"]);
+        assert_eq!(reference(r#", "kind": "evaluation""#, None), "the reference");
     }
 
     #[test]

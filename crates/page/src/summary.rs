@@ -208,8 +208,8 @@ fn price(run: &Run) -> Option<String> {
         let (averse, neutral) = (number(averse.mean, 1), number(neutral.mean, 1));
         parts.push(format!("perplexity on human texts is {change} ({averse} against {neutral}{})", apart("perplexity_human")));
     }
-    let kl = if run.results.is_evaluation { "KL" } else { "KL to SFT" };
-    for (key, what, digits) in [("distinct_2", "distinct-2", 3), ("kl", kl, 2)] {
+    let kl = if run.results.is_evaluation { "KL".to_owned() } else { format!("KL to {}", run.results.reference()) };
+    for (key, what, digits) in [("distinct_2", "distinct-2", 3), ("kl", kl.as_str(), 2)] {
         if let Some((averse, neutral)) = pair(key) {
             let (averse, neutral) = (minus(&number(averse.mean, digits)), minus(&number(neutral.mean, digits)));
             parts.push(format!("{what} {averse} against {neutral}{}", apart(key)));
@@ -338,6 +338,13 @@ mod tests {
     fn a_run_without_comparisons_is_not_compared() {
         let text = said_of(Kind::Gain, |results| results["comparisons"] = serde_json::Value::Null);
         assert!(!text.contains("beside RLHF") && text.contains("What it costs"), "{text}");
+    }
+
+    #[test]
+    fn kl_is_said_to_be_to_what_it_was_measured_to() {
+        assert!(said(Kind::Gain).contains("KL to SFT 1.50 against 1.00"));
+        let text = said_of(Kind::Gain, |results| results["reference"] = "gpt2".into());
+        assert!(text.contains("KL to GPT-2 1.50 against 1.00") && !text.contains("KL to SFT"), "{text}");
     }
 
     #[test]

@@ -56,6 +56,7 @@ impl Diverged {
 ///   "device": "flex",
 ///   "tail": { "threshold": -2.6, "prompts": 190 },
 ///   "arms": [{ "key": "gpt2", "title": "GPT-2" }, { "key": "sft", "title": "SFT", "from": "gpt2" }, ...],
+///   "reference": "sft",
 ///   "methods": {
 ///     "gpt2": {
 ///       "reward": { "mean": -0.03, "se": 0.01, "ci95": [-0.05, -0.01], "seeds_std": 0.01 },
@@ -97,6 +98,9 @@ pub struct Results {
     /// What was compared, in the order of the tables; those of the paper in older files, which do not say.
     #[serde(default = "Arm::of_paper")]
     pub arms: Vec<Arm>,
+    /// The key of the arm that `kl` is measured to; that of the paper in older files, which do not say.
+    #[serde(default = "Arm::reference_of_paper")]
+    pub reference: String,
     /// The figures of each arm by its key, in the order of the arms; none of one that diverged with any seed, for those of the other
     /// seeds would flatter it.
     pub methods: IndexMap<String, MethodResults>,
@@ -176,6 +180,7 @@ pub(crate) mod tests {
             tail,
             methods: methods.collect(),
             arms,
+            reference: Arm::reference_of_paper(),
             diverged: vec![],
             comparisons: vec![],
         }
@@ -207,7 +212,7 @@ pub(crate) mod tests {
         let expected = format!(
             "{{\n  \"task\": \"imdb\",\n  \"preset\": \"smoke\",\n  \"data\": \"embedded\",\n  \"split\": \"test\",\n  \"notice\": null,\n  \"seeds\": [\n    1,\n    2\n  ],\n  \"device\": \"flex\",\n  \
              \"tail\": {{\n    \"threshold\": -2.5,\n    \"prompts\": 19\n  }},\n  \
-             \"arms\": [\n    {{\n      \"key\": \"ra_rlhf\",\n      \"title\": \"RA-RLHF\",\n      \"from\": \"sft\"\n    }}\n  ],\n  \
+             \"arms\": [\n    {{\n      \"key\": \"ra_rlhf\",\n      \"title\": \"RA-RLHF\",\n      \"from\": \"sft\"\n    }}\n  ],\n  \"reference\": \"sft\",\n  \
              \"methods\": {{\n    \"ra_rlhf\": {{\n{figures}{other_tails}    }}\n  }}\n}}\n"
         );
         assert_eq!(small.to_json().unwrap(), expected);
@@ -224,7 +229,7 @@ pub(crate) mod tests {
     #[test]
     fn a_file_that_names_no_arms_has_those_of_the_paper() {
         let mut file = serde_json::to_value(results(&[1])).unwrap();
-        file.as_object_mut().unwrap().remove("arms");
+        file.as_object_mut().unwrap().retain(|key, _| !["arms", "reference"].contains(&key.as_str()));
         let read = serde_json::from_value::<Results>(file).unwrap();
         assert_eq!(read, results(&[1]));
         // in the order of the paper, whatever that of the file

@@ -180,7 +180,7 @@ fn arms_recipe_objective_and_reward_model_of_ones_own() {
         assert!((non_score * value("length") + penalty).abs() < 1e-3, "the KL penalty, and nothing else: {row:?}");
     }
     assert_eq!(tailguard_report::Results::read(&finished.dir.results_path()).unwrap(), *results);
-    assert_eq!(results.arms[1].title, "best of 3");
+    assert_eq!((results.arms[1].title.as_str(), results.reference.as_str()), ("best of 3", "small"));
 }
 
 #[test]
