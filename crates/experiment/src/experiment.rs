@@ -203,7 +203,7 @@ impl Prepared {
 /// What the phases of all seeds have in common.
 pub(crate) struct Phases<'a> {
     pub(crate) settings: &'a Settings,
-    recipes: &'a Recipes,
+    pub(crate) recipes: &'a Recipes,
     objectives: &'a Objectives,
     pub(crate) inputs: &'a Inputs,
     device: &'a Device,

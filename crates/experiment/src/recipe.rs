@@ -32,6 +32,11 @@ pub trait Recipe: Send + Sync {
         false
     }
 
+    /// Whether rewards form what it makes, so that these may rise where nothing else becomes better: then that is watched.
+    fn sees_rewards(&self) -> bool {
+        true
+    }
+
     /// Whether it makes a language model, with which other arms can begin and to which KL can be measured.
     fn makes_model(&self) -> bool {
         true

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tailguard_report::{
     About, Arm, Comparison, Diverged, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, LogRow, OtherTail, Process, TableColumn,
-    TextRow, few_prompts, hacking, percent, upgrade,
+    TextRow, Watched, few_prompts, percent, rises_alone, upgrade,
 };
 
 use crate::error::PageError;
@@ -72,6 +72,7 @@ pub(crate) struct Summary {
     pub(crate) cvar_share: Option<f64>,
     pub(crate) length_unit: LengthUnit,
     pub(crate) comparisons: Vec<Comparison>,
+    watched: Vec<Watched>,
     /// Whether some intervals are not what they would be today.
     pub(crate) is_older: bool,
     diverged: Vec<Diverged>,
@@ -100,6 +101,7 @@ impl Summary {
             cvar_share: Option::deserialize(&value["cvar_share"])?,
             length_unit: Option::deserialize(&value["length_unit"])?.unwrap_or(LengthUnit::Tokens),
             comparisons: Option::deserialize(&value["comparisons"])?.unwrap_or_default(),
+            watched: Option::deserialize(&value["watched"])?.unwrap_or_default(),
             is_older,
             diverged: Option::deserialize(&value["diverged"])?.unwrap_or_default(),
             arms: arms(&value["arms"]),
@@ -207,7 +209,7 @@ impl Summary {
     /// What diverged, and where a reward rises and the judge sees nothing of it.
     fn warnings(&self) -> Vec<String> {
         let named = |key: &str| label(&self.arms, key);
-        let begins = |comparison: &&Comparison| {
+        let begins = |comparison: &Comparison| {
             let arm = self.arms.iter().find(|arm| arm.key == comparison.method).filter(|_| !self.is_evaluation);
             match arm {
                 Some(arm) => arm.from.as_ref() == Some(&comparison.over),
@@ -215,8 +217,7 @@ impl Summary {
                 None => comparison.over == "sft",
             }
         };
-        let hacked = self.comparisons.iter().filter(begins);
-        let hacked = hacked.filter_map(|comparison| hacking(&named(&comparison.method), &named(&comparison.over), comparison));
+        let hacked = rises_alone(&self.comparisons, &self.watched, named, begins);
         let older = self.is_older.then(|| format!("these are figures of an older version: {OLDER}"));
         self.diverged
             .iter()
@@ -429,6 +430,18 @@ mod tests {
         let run = Run::new(RunFiles { name: "a".into(), results, ..RunFiles::default() }).unwrap();
         assert!(run.warnings[0].starts_with("dpo may please") && run.warnings[1].starts_with("RLHF may please"));
         assert_eq!(run.warnings.len(), 2, "{:?}", run.warnings);
+    }
+
+    #[test]
+    fn what_is_watched_is_told_without_being_a_gain() {
+        let figure = |mean: f64| json!({"mean": mean, "se": 0.1, "ci95": [mean - 0.2, mean + 0.2]});
+        let watched = json!([{"method": "rlhf", "over": "sft", "reward": figure(2.0), "judge": figure(0.0)},
+                             {"method": "ra_rlhf", "over": "sft", "reward": null, "judge": null}]);
+        let results = json!({"task": "mine", "methods": {}, "watched": watched}).to_string();
+        let run = Run::new(RunFiles { name: "a".into(), results, ..RunFiles::default() }).unwrap();
+        assert!(run.warnings[0].starts_with("RLHF may please the reward model alone: over SFT"), "{:?}", run.warnings);
+        assert!(run.warnings[1].contains("RA-RLHF may please the reward model alone was not checked: SFT"), "{:?}", run.warnings);
+        assert!(run.results.comparisons.is_empty() && run.warnings.len() == 2);
     }
 
     #[test]

@@ -33,7 +33,7 @@ mod warnings;
 
 pub use arms::{Arm, title};
 pub use columns::{TableColumn, table_columns};
-pub use comparison::{Comparison, Values, gain};
+pub use comparison::{Comparison, Values, Watched, gain};
 pub use error::ReportError;
 pub use evaluation::{EvaluatedTail, Evaluation, Kind, LengthUnit};
 pub use few::few_prompts;
@@ -53,4 +53,4 @@ pub use tensorboard::EventLog;
 pub use terminal::{harmless, one_line, turns_direction};
 pub use texts::{TextRow, read_texts};
 pub use trl::{trl_scalars, write_trl_metrics};
-pub use warnings::{hacking, warnings};
+pub use warnings::{rises_alone, warnings};

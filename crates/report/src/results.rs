@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arms::{Arm, title};
 use crate::columns::numbers;
-use crate::comparison::Comparison;
+use crate::comparison::{Comparison, Watched};
 use crate::methods::MethodResults;
 use crate::results_file::ResultsFile;
 
@@ -110,6 +110,9 @@ pub struct Results {
     /// What methods gain over another; older files have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comparisons: Vec<Comparison>,
+    /// What arms gain over those that they were made from where that is not told: for the warning of a reward that rises alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<Watched>,
 }
 
 impl Results {
@@ -126,6 +129,7 @@ impl ResultsFile for Results {
             all.extend(numbers(&arm.title, results.figures(), &results.other_tails));
         }
         all.extend(self.comparisons.iter().flat_map(Comparison::numbers));
+        all.extend(self.watched.iter().flat_map(Watched::numbers));
         all
     }
 }
@@ -183,6 +187,7 @@ pub(crate) mod tests {
             reference: Arm::reference_of_paper(),
             diverged: vec![],
             comparisons: vec![],
+            watched: vec![],
         }
     }
 
@@ -244,6 +249,7 @@ pub(crate) mod tests {
         let mut results = results(&[7]);
         results.methods.get_mut("sft").unwrap().length.mean = 0.1 + 0.2;
         results.comparisons.push(crate::comparison::tests::comparison());
+        results.watched.push(Watched { method: "rlhf".into(), over: "sft".into(), reward: None, judge: None });
         results.diverged.push(Diverged { method: "rlhf".into(), seed: 7, reason: "the loss is NaN".into() });
         results.write(&path).unwrap();
         assert_eq!(Results::read(&path).unwrap(), results);
@@ -252,7 +258,7 @@ pub(crate) mod tests {
     #[test]
     fn a_file_without_comparisons_and_divergence_is_read_and_written_as_it_was() {
         let json = results(&[1]).to_json().unwrap();
-        assert!(!json.contains("comparisons") && !json.contains("diverged"), "{json}");
+        assert!(["comparisons", "watched", "diverged"].iter().all(|key| !json.contains(key)), "{json}");
         let read: Results = serde_json::from_str(&json).unwrap();
         assert_eq!(read, results(&[1]));
     }

@@ -17,6 +17,10 @@ impl Recipe for Sft {
         &["sft.steps", "sft.batch_size", "sft.learning_rate", "sft.weight_decay"]
     }
 
+    fn sees_rewards(&self) -> bool {
+        false
+    }
+
     fn make(&self, work: &mut Work<'_>) -> Result<Made, ExperimentError> {
         if let Some(model) = work.finished()? {
             return Ok(model.into());
