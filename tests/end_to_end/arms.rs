@@ -40,7 +40,7 @@ fn an_arm_that_is_compared_with_nothing_is_watched_over_what_it_was_made_from() 
                 [[arm]]\nkey = \"tuned\"\nrecipe = \"sft\"\nfrom = \"base\"\n\
                 [[arm]]\nkey = \"mine\"\nrecipe = \"ppo\"\nfrom = \"tuned\"\n";
     fs::write(folder.path().join("mine.toml"), arms).unwrap();
-    let (printed, results, _) = made(folder.path(), &["train", "--config", "mine.toml"]);
+    let (printed, results, page) = made(folder.path(), &["train", "--config", "mine.toml"]);
     // rewards form what PPO trains, and not what texts alone do
     assert!(results.comparisons.is_empty() && results.watched.len() == 1, "{results:?}");
     let watched = &results.watched[0];
@@ -50,4 +50,16 @@ fn an_arm_that_is_compared_with_nothing_is_watched_over_what_it_was_made_from() 
     assert!((watched.reward.unwrap().mean - (reward - reward_before)).abs() < 1e-9, "{watched:?}");
     assert!((watched.judge.unwrap().mean - (judge - judge_before)).abs() < 1e-9, "{watched:?}");
     assert!(!printed.contains("was not checked") && !printed.contains("mine - tuned"), "{printed}");
+    let described =
+        "base is the base model. tuned is base fine-tuned on texts of the good class. mine trains tuned further by PPO on all";
+    assert!(page.contains(described) && page.contains("KL divergence to base"), "{page:.6000}");
+}
+
+#[test]
+fn where_nothing_is_averse_to_risk_nothing_is_said_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, results, page) = made(folder.path(), &["reproduce", "imdb", "--preset", "smoke", "--arms", "sft,rlhf"]);
+    assert_eq!(results.comparisons.len(), 1);
+    assert!(page.contains("RLHF beside SFT") && page.contains("RLHF trains SFT further by PPO on all episodes."), "{page:.6000}");
+    assert!(!page.contains("risk aversion"), "{page:.6000}");
 }

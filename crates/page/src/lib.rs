@@ -14,6 +14,7 @@ mod figures;
 #[cfg(test)]
 mod fixtures;
 mod gains;
+mod making;
 mod page;
 mod policies;
 mod prompts;
