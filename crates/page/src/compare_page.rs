@@ -27,7 +27,7 @@ const OVERVIEW: [(&str, &str); 4] = [
 /// Numbers of the log that are shown: key, title, unit.
 const LOGGED: [(&str, &str, &str); 3] = [
     ("reward", "mean reward", "reward"),
-    ("kl", "KL to the reference", "nats per response"),
+    ("kl", "KL to what it began with", "nats per response"),
     ("kept", "episodes kept", "episodes"),
 ];
 

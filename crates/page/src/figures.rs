@@ -239,7 +239,7 @@ const TRAINING: [(&str, &str, &str); 9] = [
     ("reward_tail", "CVaR of the rewards", "mean of the lowest share α"),
     ("return_kept", "Return of the episodes kept", "reward − KL penalty"),
     ("kept", "Episodes kept", "episodes"),
-    ("kl", "KL to the reference", "nats per response"),
+    ("kl", "KL to what training began with", "nats per response"),
     ("kl_coef", "KL coefficient β", "β"),
     ("entropy", "Entropy of the policy", "nats per token"),
     ("length", "Length of the responses", "tokens"),
