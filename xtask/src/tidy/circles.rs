@@ -103,7 +103,7 @@ impl Scan<'_> {
                 }
                 TokenTree::Ident(word) if word == "use" => {
                     for (path, name) in tree(&mut tokens) {
-                        let Some(path) = self.from_root(path, module) else { continue };
+                        let Some(path) = self.absolute(path, module) else { continue };
                         if public {
                             self.passed_on.insert(name, path);
                         } else {
@@ -127,7 +127,7 @@ impl Scan<'_> {
                     }
                     self.words.extend(path.iter().cloned());
                     if path.len() > 1 && colons_before < 2 {
-                        self.paths.extend(self.from_root(path, module));
+                        self.paths.extend(self.absolute(path, module));
                     }
                 }
                 TokenTree::Group(group) => self.tokens(group.stream(), module, for_tests),
@@ -142,7 +142,7 @@ impl Scan<'_> {
     }
 
     /// A path as seen in a module, as one from the root; `None` if it leads out of the crate.
-    fn from_root(&self, path: Vec<String>, module: &[String]) -> Option<Vec<String>> {
+    fn absolute(&self, path: Vec<String>, module: &[String]) -> Option<Vec<String>> {
         let mut base = module.to_vec();
         let mut rest = path.into_iter().peekable();
         match rest.peek()?.as_str() {
