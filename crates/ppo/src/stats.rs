@@ -54,9 +54,9 @@ pub struct IterationStats {
 }
 
 impl IterationStats {
-    pub(crate) fn new(
+    pub(crate) fn new<M>(
         iteration: usize,
-        trainer: &Trainer<'_>,
+        trainer: &Trainer<'_, M>,
         episodes: &[Episode],
         returns: &[f64],
         keep: &[usize],
