@@ -31,6 +31,7 @@ const NOT_BELOW: &[(&str, &[&str])] = &[
             "tailguard-risk",
             "tailguard-metrics",
             "tailguard-kernels",
+            "tailguard-lm",
             "tailguard-gpt2",
             "tailguard-reward",
             "tailguard-data",
@@ -42,8 +43,12 @@ const NOT_BELOW: &[(&str, &[&str])] = &[
     ),
     ("tailguard-gpt2", &["tailguard-reward", "tailguard-rollout", "tailguard-ppo", "tailguard-data", "tailguard-report"]),
     ("tailguard-reward", &["tailguard-gpt2", "tailguard-rollout", "tailguard-ppo", "tailguard-data", "tailguard-report"]),
-    ("tailguard-rollout", &["tailguard-ppo", "tailguard-data", "tailguard-report", "tailguard-risk"]),
-    ("tailguard-ppo", &["tailguard-data", "tailguard-report", "tailguard-metrics"]),
+    (
+        "tailguard-lm",
+        &["tailguard-gpt2", "tailguard-reward", "tailguard-rollout", "tailguard-ppo", "tailguard-data", "tailguard-report"],
+    ),
+    ("tailguard-rollout", &["tailguard-gpt2", "tailguard-ppo", "tailguard-data", "tailguard-report", "tailguard-risk"]),
+    ("tailguard-ppo", &["tailguard-gpt2", "tailguard-data", "tailguard-report", "tailguard-metrics"]),
     ("tailguard-report", &["burn", "tailguard-gpt2", "tailguard-reward", "tailguard-rollout", "tailguard-ppo", "tailguard-data"]),
     (
         "tailguard-page",

@@ -12,6 +12,7 @@ mod inputs;
 pub mod machine;
 mod objectives;
 mod observer;
+mod phases;
 mod places;
 mod protocol;
 mod recipe;

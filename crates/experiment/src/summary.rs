@@ -7,8 +7,8 @@ use tailguard_report::{
 };
 
 use crate::error::{During, ExperimentError};
-use crate::experiment::Phases;
 use crate::figures::{comparison, figures, values};
+use crate::phases::Phases;
 use crate::places::Home;
 use crate::protocol::evaluated;
 use crate::settings::ArmSettings;

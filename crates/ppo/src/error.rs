@@ -1,6 +1,6 @@
 //! What can go wrong in training.
 
-use tailguard_gpt2::Gpt2Error;
+use tailguard_lm::LmError;
 use tailguard_risk::{ObjectiveError, RiskError};
 use tailguard_rollout::RolloutError;
 use tailguard_settings::OutOfRange;
@@ -123,7 +123,7 @@ pub enum PpoError {
     Rollout(#[from] RolloutError),
     /// The model.
     #[error(transparent)]
-    Gpt2(#[from] Gpt2Error),
+    Lm(#[from] LmError),
     /// A file of a training state.
     #[error(transparent)]
     File(#[from] tailguard_files::FileError),

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::{SUMS_FILE, Sums};
 use tailguard_files::{write_dir, write_file};
+use tailguard_lm::CausalLm;
 
 use crate::error::PpoError;
 use crate::moments;
@@ -74,7 +75,7 @@ pub fn load_state<M: Module, P: DeserializeOwned>(
     Ok((model, optimizer, progress))
 }
 
-impl TrainingState {
+impl<M: CausalLm> TrainingState<M> {
     /// [`save_state`] of a PPO run.
     ///
     /// # Errors

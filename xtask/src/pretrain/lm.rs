@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::{ModelDir, WeightType, read_tokenizer};
 use tailguard_files::{create_dirs, recover};
 use tailguard_gpt2::{Gpt2, Gpt2Config};
+use tailguard_lm::CausalLm;
 use tailguard_ppo::{adam_w, load_state, next_token_step, save_state, validation_loss};
 use tokenizers::Tokenizer;
 use tracing::info;

@@ -90,7 +90,7 @@ impl Recipe for Ppo {
         record.sync()?;
         work.finish(|dir| policy.save(dir, WeightType::F32))?;
         Record::forget_state(work.dir, (arm, seed))?;
-        Ok(policy.gpt2.into())
+        Ok(policy.lm.into())
     }
 }
 

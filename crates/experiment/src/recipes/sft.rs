@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use tailguard_checkpoint::WeightType;
+use tailguard_lm::CausalLm;
 
 use crate::error::ExperimentError;
 use crate::observer::Event;

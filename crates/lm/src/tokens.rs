@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
 
-use crate::config::Gpt2Config;
-use crate::error::Gpt2Error;
+use crate::error::{LmError, check_count};
+use crate::sizes::LmSizes;
 
 /// Token ids of several rows, padded to one length.
 #[derive(Clone, Debug)]
@@ -34,8 +34,8 @@ impl TokenBatch {
     /// Rows that end in the same column, so that all of them can be continued together.
     ///
     /// # Errors
-    /// [`Gpt2Error::Empty`] without rows or with an empty row.
-    pub fn left_padded(rows: &[&[u32]], pad_id: u32, device: &Device) -> Result<Self, Gpt2Error> {
+    /// [`LmError::Empty`] without rows or with an empty row.
+    pub fn left_padded(rows: &[&[u32]], pad_id: u32, device: &Device) -> Result<Self, LmError> {
         Self::padded(rows, pad_id, Side::Left, device)
     }
 
@@ -43,15 +43,15 @@ impl TokenBatch {
     /// stands to its right, and what is computed at the padding itself is never used.
     ///
     /// # Errors
-    /// [`Gpt2Error::Empty`] without rows or with an empty row.
-    pub fn right_padded(rows: &[&[u32]], pad_id: u32, device: &Device) -> Result<Self, Gpt2Error> {
+    /// [`LmError::Empty`] without rows or with an empty row.
+    pub fn right_padded(rows: &[&[u32]], pad_id: u32, device: &Device) -> Result<Self, LmError> {
         Self::padded(rows, pad_id, Side::Right, device)
     }
 
-    fn padded(rows: &[&[u32]], pad_id: u32, side: Side, device: &Device) -> Result<Self, Gpt2Error> {
+    fn padded(rows: &[&[u32]], pad_id: u32, side: Side, device: &Device) -> Result<Self, LmError> {
         let device = &device.clone().inner();
         if let Some(row) = rows.iter().position(|row| row.is_empty()).or(rows.is_empty().then_some(0)) {
-            return Err(Gpt2Error::Empty { row, rows: rows.len() });
+            return Err(LmError::Empty { row, rows: rows.len() });
         }
         let seq = rows.iter().map(|row| row.len()).max().unwrap_or(0);
         let (mut ids, mut positions, mut starts) = (Vec::new(), Vec::new(), Vec::new());
@@ -78,10 +78,14 @@ impl TokenBatch {
         })
     }
 
-    /// Refuses rows that a model of this configuration has no positions or no embeddings for.
-    pub(crate) fn check(&self, config: &Gpt2Config) -> Result<(), Gpt2Error> {
-        check_positions(self.longest, config)?;
-        check_id(self.largest, config)
+    /// Refuses rows that a model of these sizes has no positions or no embeddings for.
+    ///
+    /// # Errors
+    /// [`LmError::TooLong`], [`LmError::UnknownToken`].
+    pub fn check(&self, sizes: &LmSizes) -> Result<(), LmError> {
+        sizes.check_length(self.longest)?;
+        let (id, row) = self.largest;
+        sizes.check_id(id, row)
     }
 
     /// Number of rows and their padded length.
@@ -108,15 +112,15 @@ impl Predictions {
     /// The tokens of each row from index `first` on; the token before it predicts it, so `first` is at least 1.
     ///
     /// # Errors
-    /// [`Gpt2Error::Empty`] for a row that has no token to predict, no token before it, or without rows; [`Gpt2Error::Count`] if there is
+    /// [`LmError::Empty`] for a row that has no token to predict, no token before it, or without rows; [`LmError::Count`] if there is
     /// not one index for each row.
-    pub fn new(rows: &[&[u32]], first: &[usize], pad_id: u32, device: &Device) -> Result<Self, Gpt2Error> {
+    pub fn new(rows: &[&[u32]], first: &[usize], pad_id: u32, device: &Device) -> Result<Self, LmError> {
         let device = &device.clone().inner();
         check_count("indices of first tokens to predict", first.len(), rows.len())?;
         let tokens = TokenBatch::right_padded(rows, pad_id, device)?;
         let [_, seq] = tokens.dims();
         if let Some(row) = rows.iter().zip(first).position(|(row, &first)| first == 0 || first >= row.len()) {
-            return Err(Gpt2Error::Empty { row, rows: rows.len() });
+            return Err(LmError::Empty { row, rows: rows.len() });
         }
         let ranges = || rows.iter().zip(first).map(|(row, &first)| first - 1..row.len() - 1);
         let columns = ranges().next().filter(|columns| ranges().all(|other| other == *columns));
@@ -140,27 +144,6 @@ impl Predictions {
             None => hidden.reshape([batch * seq, width]).select(0, self.places.clone()),
         }
     }
-}
-
-/// Refuses a sequence that is longer than the context: its last positions have no embedding.
-pub(crate) fn check_positions(found: usize, config: &Gpt2Config) -> Result<(), Gpt2Error> {
-    let limit = config.n_positions;
-    if found > limit { Err(Gpt2Error::TooLong { found, limit }) } else { Ok(()) }
-}
-
-/// Refuses an id, in a row, that has no embedding.
-pub(crate) fn check_id((id, row): (u32, usize), config: &Gpt2Config) -> Result<(), Gpt2Error> {
-    let vocab_size = config.vocab_size;
-    if usize::try_from(id).is_ok_and(|id| id < vocab_size) {
-        Ok(())
-    } else {
-        Err(Gpt2Error::UnknownToken { id, row, vocab_size })
-    }
-}
-
-/// Refuses what there is too much or too little of.
-pub(crate) fn check_count(what: &'static str, found: usize, expected: usize) -> Result<(), Gpt2Error> {
-    if found == expected { Ok(()) } else { Err(Gpt2Error::Count { what, found, expected }) }
 }
 
 /// Token ids `[n]` as a tensor.
@@ -194,8 +177,8 @@ mod tests {
     #[test]
     fn empty_batches_and_rows_are_refused() {
         let rows: [&[u32]; 2] = [&[5], &[]];
-        assert!(matches!(TokenBatch::right_padded(&rows, 0, &Device::flex()), Err(Gpt2Error::Empty { row: 1, rows: 2 })));
-        assert!(matches!(TokenBatch::left_padded(&[], 0, &Device::flex()), Err(Gpt2Error::Empty { row: 0, rows: 0 })));
+        assert!(matches!(TokenBatch::right_padded(&rows, 0, &Device::flex()), Err(LmError::Empty { row: 1, rows: 2 })));
+        assert!(matches!(TokenBatch::left_padded(&[], 0, &Device::flex()), Err(LmError::Empty { row: 0, rows: 0 })));
     }
 
     #[test]
@@ -220,21 +203,21 @@ mod tests {
         for first in [&[1][..], &[1, 1, 1], &[]] {
             let error = Predictions::new(&rows, first, 0, &Device::flex()).unwrap_err();
             let found = first.len();
-            assert!(matches!(error, Gpt2Error::Count { found: f, expected: 2, .. } if f == found), "{error}");
+            assert!(matches!(error, LmError::Count { found: f, expected: 2, .. } if f == found), "{error}");
         }
     }
 
     #[test]
     fn the_largest_id_counts_padding_where_there_is_some() {
-        let config = Gpt2Config::new(10, 4, 4, 1, 1);
-        let check = |rows: &[&[u32]], pad| TokenBatch::left_padded(rows, pad, &Device::flex()).unwrap().check(&config);
+        let sizes = LmSizes { vocab_size: 10, context: 4, hidden: 4 };
+        let check = |rows: &[&[u32]], pad| TokenBatch::left_padded(rows, pad, &Device::flex()).unwrap().check(&sizes);
         assert!(check(&[&[9, 0], &[3, 1]], 10).is_ok() && check(&[&[9, 0], &[3]], 9).is_ok());
         let unknown = |rows: &[&[u32]], pad| match check(rows, pad) {
-            Err(Gpt2Error::UnknownToken { id, row, vocab_size: 10 }) => (id, row),
+            Err(LmError::UnknownToken { id, row, vocab_size: 10 }) => (id, row),
             other => panic!("{other:?}"),
         };
         assert_eq!(unknown(&[&[9, 0], &[3]], 10), (10, 1));
         assert_eq!(unknown(&[&[1, 0], &[3, 77]], 0), (77, 1));
-        assert!(matches!(check(&[&[1; 5]], 0), Err(Gpt2Error::TooLong { found: 5, limit: 4 })));
+        assert!(matches!(check(&[&[1; 5]], 0), Err(LmError::TooLong { found: 5, limit: 4 })));
     }
 }
