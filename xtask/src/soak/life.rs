@@ -66,6 +66,8 @@ pub(super) struct Life {
     child: Child,
     out: PathBuf,
     is_resumed: bool,
+    /// What the process before it has left half written, until this one recovers it.
+    left: BTreeSet<PathBuf>,
     said: Arc<Mutex<String>>,
     listeners: Vec<JoinHandle<()>>,
 }
@@ -76,18 +78,24 @@ impl Life {
     /// # Errors
     /// When it cannot be started.
     pub(super) fn begin(folder: &Path, words: &[OsString]) -> Result<Self> {
-        let out = folder.join(OUT);
-        let is_resumed = out.join("config.toml").is_file();
+        let is_resumed = folder.join(OUT).join("config.toml").is_file();
         let mut command = Command::new(std::env::current_exe().context("the program has no path")?);
-        command.current_dir(folder).args(words).args(is_resumed.then_some("--resume"));
+        command.args(words).args(is_resumed.then_some("--resume"));
         command.env_remove("RUST_LOG").env_remove("TAILGUARD_DATA");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::start(command, folder, is_resumed)
+    }
+
+    /// Starts a command in a folder.
+    fn start(mut command: Command, folder: &Path, is_resumed: bool) -> Result<Self> {
+        let out = folder.join(OUT);
+        let left = temporaries(&out);
+        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot start the run")?;
         let said = Arc::new(Mutex::new(String::new()));
         let streams: [Option<Box<dyn Read + Send>>; 2] =
             [child.stdout.take().map(|stream| Box::new(stream) as _), child.stderr.take().map(|stream| Box::new(stream) as _)];
         let listeners = streams.into_iter().flatten().map(|stream| listen(stream, Arc::clone(&said))).collect();
-        Ok(Self { child, out, is_resumed, said, listeners })
+        Ok(Self { child, out, is_resumed, left, said, listeners })
     }
 
     /// Whether it goes on with a run.
@@ -108,7 +116,7 @@ impl Life {
             match moment {
                 Moment::After(time) if begun.elapsed() >= time => break None,
                 Moment::InWrite { write, delay } => {
-                    writes.extend(temporaries(&self.out));
+                    writes.extend(self.half_written());
                     if writes.len() >= write {
                         thread::sleep(delay);
                         break None;
@@ -131,7 +139,12 @@ impl Life {
         if ended.is_some() || status.code().is_some() {
             return Ok(End::ByItself { status, said });
         }
-        Ok(End::Killed { phase: phase(&said).to_owned(), inside: !temporaries(&self.out).is_empty() })
+        Ok(End::Killed { phase: phase(&said).to_owned(), inside: self.half_written().next().is_some() })
+    }
+
+    /// What this process is writing.
+    fn half_written(&self) -> impl Iterator<Item = PathBuf> {
+        temporaries(&self.out).into_iter().filter(|path| !self.left.contains(path))
     }
 }
 
@@ -154,8 +167,8 @@ fn listen(stream: Box<dyn Read + Send>, said: Arc<Mutex<String>>) -> JoinHandle<
     })
 }
 
-/// What is being written. Files come and go meanwhile.
-fn temporaries(out: &Path) -> Vec<PathBuf> {
+/// What is being written, or was when a process was killed. Files come and go meanwhile.
+fn temporaries(out: &Path) -> BTreeSet<PathBuf> {
     let is_temporary = |path: &PathBuf| path.components().any(|part| is_temporary(part.as_os_str()));
     compare::files(out).unwrap_or_default().into_iter().filter(is_temporary).collect()
 }
@@ -184,5 +197,26 @@ mod tests {
         assert_eq!(phase("20000 texts\nrun directory: run\n"), "begin");
         assert_eq!(phase("rlhf, seed 1 3/24  reward\nwarning: a thing\n"), "rlhf");
         assert_eq!(phase("ra_rlhf, seed 1 24/24\nevaluating RA-RLHF, seed 1\n"), "evaluation");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_the_process_before_left_half_written_is_no_write_of_this_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let [left, new] = ["left", "new"].map(|name| format!("{OUT}/.{name}.0123456789abcdef.tailguard-new"));
+        std::fs::create_dir(folder.path().join(OUT)).unwrap();
+        std::fs::write(folder.path().join(&left), "").unwrap();
+        let end = |script: &str, moment| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            Life::start(command, folder.path(), true).unwrap().end(moment).unwrap()
+        };
+        let in_write = Moment::InWrite { write: 1, delay: Duration::ZERO };
+        // it has recovered nothing yet
+        assert!(matches!(end("exec sleep 60", Moment::After(Duration::ZERO)), End::Killed { inside: false, .. }));
+        // it recovers, and ends without a write
+        assert!(matches!(end(&format!("rm {left}"), in_write), End::ByItself { status, .. } if status.success()));
+        std::fs::write(folder.path().join(&left), "").unwrap();
+        assert!(matches!(end(&format!(": > {new}; exec sleep 60"), in_write), End::Killed { inside: true, .. }));
     }
 }
