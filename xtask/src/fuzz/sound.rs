@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::child::{self, End};
+use super::child::{self, End, Limits};
 use crate::run::workspace;
 
 /// Calls of the program whose input is damaged.
@@ -63,7 +63,14 @@ pub(super) const KINDS: &[Kind] = &[
         damaged: &["run/generations.parquet"],
         ..KIND
     },
-    Kind { name: "settings", words: "train --config run.toml --out out", damaged: &["run.toml"], besides: OF_RUNS, ..KIND },
+    Kind {
+        name: "settings",
+        words: "train --config run.toml --out out",
+        damaged: &["run.toml"],
+        besides: OF_RUNS,
+        taken: Some("out/config.toml"),
+        ..KIND
+    },
     Kind { name: "train-csv", words: "train --config run.toml --out out", damaged: &["data"], besides: OF_RUNS, ..KIND },
     Kind {
         name: "train-jsonl",
@@ -80,6 +87,7 @@ pub(super) const KINDS: &[Kind] = &[
         damaged: &["stopped"],
         besides: OF_RUNS,
         results: Some("stopped/results.json"),
+        ..KIND
     },
 ];
 
@@ -94,7 +102,7 @@ const FINISHED: &[&str] = &[
 ];
 /// What a run reads.
 const OF_RUNS: &[&str] = &["run.toml", "data", "policy", "distilbert", "judge"];
-const KIND: Kind = Kind { name: "", words: "", damaged: &[], besides: &[], results: None };
+const KIND: Kind = Kind { name: "", words: "", damaged: &[], besides: &[], results: None, taken: None };
 
 /// A call of the program.
 #[derive(Debug)]
@@ -106,7 +114,9 @@ pub(super) struct Kind {
     /// What else it reads.
     besides: &'static [&'static str],
     /// Results that are the same as of the sound input wherever the call comes to its end: what it reads was written with digests.
-    pub(super) results: Option<&'static str>,
+    results: Option<&'static str>,
+    /// The settings that a run has taken, where damage may make it longer than a case may be: then it is one of other settings.
+    taken: Option<&'static str>,
 }
 
 /// A kind whose sound input is there and passes.
@@ -120,7 +130,9 @@ pub(super) struct Sound {
     /// Memory that the sound input suffices with.
     pub(super) kib: u64,
     /// What [`Kind::results`] names.
-    pub(super) results: Option<Vec<u8>>,
+    results: Option<Vec<u8>>,
+    /// What [`Kind::taken`] names.
+    taken: Option<Vec<u8>>,
 }
 
 impl Sound {
@@ -133,6 +145,23 @@ impl Sound {
     pub(super) fn copy(&self, folder: &Path, file: &Path, bytes: &[u8]) -> Result<()> {
         self.kind.copy(&self.ground, folder)?;
         Ok(fs::write(folder.join(file), bytes)?)
+    }
+
+    /// How a case in a folder ended: as a fault, too, if it came to other results than the sound input, or hung without other settings.
+    pub(super) fn judge(&self, folder: &Path, end: End) -> Result<End> {
+        Ok(match (end, &self.results, self.kind.results) {
+            (End::Code(0), Some(expected), Some(results)) if fs::read(folder.join(results))? != *expected => {
+                End::Fault(format!("{results} has other numbers, and nothing was said"))
+            }
+            (End::Hung(what), ..) if !self.is_longer(folder) => End::Fault(what),
+            (end, ..) => end,
+        })
+    }
+
+    /// Whether a run in a folder has begun with other settings than the sound ones.
+    fn is_longer(&self, folder: &Path) -> bool {
+        let taken = self.kind.taken.and_then(|path| fs::read(folder.join(path)).ok());
+        taken.is_some_and(|taken| self.taken.as_ref().is_some_and(|sound| taken != *sound))
     }
 }
 
@@ -175,11 +204,15 @@ fn sound(kind: &'static Kind, ground: &Path, folder: &Path) -> Result<Sound> {
     while kib < TOO_MUCH_KIB {
         let copied = folder.join(kind.name);
         kind.copy(ground, &copied)?;
-        let end = child::run(&copied, &kind.words(), kib)?;
-        let results = kind.results.map(|path| fs::read(copied.join(path))).transpose();
+        let end = child::run(&copied, &kind.words(), Limits::with_kib(kib))?;
+        let read = |path: Option<&str>| path.map(|path| fs::read(copied.join(path))).transpose();
+        let (results, taken) = (read(kind.results), read(kind.taken));
         fs::remove_dir_all(&copied)?;
         match end {
-            End::Code(0) => return Ok(Sound { kind, ground: ground.to_owned(), files, kib, results: results? }),
+            End::Code(0) => {
+                return Ok(Sound { kind, ground: ground.to_owned(), files, kib, results: results?, taken: taken? });
+            }
+            End::Hung(what) => bail!("{what}"),
             // too little memory, perhaps
             _ if kib * 2 < TOO_MUCH_KIB => kib *= 2,
             other => bail!("ended as {other:?}"),
@@ -384,6 +417,43 @@ mod tests {
 
     use super::*;
     use crate::args::Cli;
+
+    /// A kind of that name, whose sound input has come to these results and has taken these settings.
+    fn sound(name: &str, results: Option<&str>, taken: Option<&str>) -> Sound {
+        let kind = KINDS.iter().find(|kind| kind.name == name).unwrap();
+        let [results, taken] = [results, taken].map(|text| text.map(|text| text.as_bytes().to_vec()));
+        Sound { kind, ground: PathBuf::new(), files: Vec::new(), kib: 0, results, taken }
+    }
+
+    #[test]
+    fn a_resumed_run_comes_to_its_end_and_to_the_same_results() {
+        let folder = tempfile::tempdir().unwrap();
+        let resume = sound("resume", Some("{}"), None);
+        fs::create_dir(folder.path().join("stopped")).unwrap();
+        let judged = |results: &str, end| {
+            fs::write(folder.path().join("stopped/results.json"), results).unwrap();
+            resume.judge(folder.path(), end).unwrap()
+        };
+        assert_eq!(judged("{}", End::Code(0)), End::Code(0));
+        assert!(matches!(judged("[]", End::Code(0)), End::Fault(_)));
+        assert!(matches!(judged("{}", End::Hung("it hangs".to_owned())), End::Fault(_)));
+    }
+
+    #[test]
+    fn only_a_run_of_other_settings_may_be_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let hung = || End::Hung("it hangs".to_owned());
+        let settings = sound("settings", None, Some("iterations = 4"));
+        assert!(matches!(settings.judge(folder.path(), hung()).unwrap(), End::Fault(_)), "it has not begun");
+        fs::create_dir(folder.path().join("out")).unwrap();
+        fs::write(folder.path().join("out/config.toml"), "iterations = 4").unwrap();
+        assert!(matches!(settings.judge(folder.path(), hung()).unwrap(), End::Fault(_)), "a comment was damaged");
+        fs::write(folder.path().join("out/config.toml"), "iterations = 4000").unwrap();
+        assert_eq!(settings.judge(folder.path(), hung()).unwrap(), hung());
+        // more rows make no longer run
+        let table = sound("train-csv", None, None);
+        assert!(matches!(table.judge(folder.path(), hung()).unwrap(), End::Fault(_)));
+    }
 
     #[test]
     fn every_call_is_one() {
