@@ -74,13 +74,12 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         "only files, data, checkpoint, report, settings, experiment, ppo/training_state and xtask open files",
     ),
     ("std::{", &["/examples/"], "one `use` for each module of std, so that these words are found"),
-    // what `fuzz` writes is thrown away
-    ("fs::write", &["crates/files/", "xtask/src/fuzz/"], "only `files` writes, so that nothing is lost"),
+    ("fs::write", &["crates/files/"], "only `files` writes, so that nothing is lost"),
     ("fs::rename", &["crates/files/"], "only `files` renames, so that nothing is lost"),
     // of what is copied, both are files of a directory that `files` makes appear as a whole
     (
         "fs::copy",
-        &["crates/files/", "crates/experiment/src/recipe.rs", "crates/report/src/log.rs", "xtask/src/fuzz/"],
+        &["crates/files/", "crates/experiment/src/recipe.rs", "crates/report/src/log.rs"],
         "only `files` writes, so that nothing is lost",
     ),
     // the lock of a run directory
@@ -90,12 +89,8 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     // Burn's records are written by Burn, into a directory that `files` makes appear as a whole
     (".into_record()", &["crates/ppo/src/training_state.rs"], "only ppo/training_state writes records, whole and with digests"),
     ("optimizer.save(", &["crates/ppo/src/training_state.rs"], "only ppo/training_state writes records, whole and with digests"),
-    ("File::create", &["crates/files/", "xtask/src/fuzz/"], "only `files` writes, so that nothing is lost"),
-    (
-        "fs::create_dir",
-        &["crates/files/", "crates/report/src/run_dir.rs", "xtask/src/fuzz/"],
-        "only `files` and run_dir make folders",
-    ),
+    ("File::create", &["crates/files/"], "only `files` writes, so that nothing is lost"),
+    ("fs::create_dir", &["crates/files/", "crates/report/src/run_dir.rs"], "only `files` and run_dir make folders"),
     ("env::var", &["crates/data/src/source.rs", "xtask/", "tests/"], "only xtask and data/source.rs read variables"),
     ("process::exit", &["xtask/"], "only xtask exits"),
     ("println!", &["xtask/", "/examples/", "/benches/"], "only xtask prints"),

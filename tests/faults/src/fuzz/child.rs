@@ -7,8 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-
-use crate::bench::machine;
+use tailguard_experiment::machine::cpu_seconds;
 
 /// What a case may take before it hangs.
 #[derive(Clone, Copy, Debug)]
@@ -54,16 +53,11 @@ pub(super) fn isolated<'a>(command: &'a mut Command, folder: &Path) -> &'a mut C
     command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
 }
 
-/// Runs this program in a folder, within limits.
+/// Runs a program in a folder, and ends it where it takes more than it may.
 ///
 /// # Errors
 /// What keeps it from being started or watched.
-pub(super) fn run(folder: &Path, words: &[String], limits: Limits) -> Result<End> {
-    watch(&std::env::current_exe().context("cannot find this program")?, words, folder, limits)
-}
-
-/// Runs a program in a folder, and ends it where it takes too long.
-fn watch(program: &Path, words: &[String], folder: &Path, limits: Limits) -> Result<End> {
+pub(super) fn run(program: &Path, words: &[String], folder: &Path, limits: Limits) -> Result<End> {
     let stderr = folder.join(STDERR);
     let mut command = Command::new("sh");
     command.args(["-c", LIMITED, &limits.kib.to_string()]).arg(program).args(words);
@@ -75,7 +69,7 @@ fn watch(program: &Path, words: &[String], folder: &Path, limits: Limits) -> Res
             return Ok(judged(status, &String::from_utf8_lossy(&fs::read(&stderr)?)));
         }
         let elapsed = begun.elapsed();
-        let computed_s = machine::cpu_seconds(child.id()).unwrap_or(elapsed.as_secs_f64());
+        let computed_s = cpu_seconds(child.id()).unwrap_or(elapsed.as_secs_f64());
         if computed_s > limits.cpu_s || elapsed > limits.wait {
             child.kill()?;
             child.wait()?;
@@ -127,7 +121,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let end = |script: &str, limits| {
             let words = ["-c", script].map(str::to_owned);
-            watch(Path::new("sh"), &words, folder.path(), limits).unwrap()
+            run(Path::new("sh"), &words, folder.path(), limits).unwrap()
         };
         let limits = Limits { kib: 1 << 20, cpu_s: 0.2, wait: Duration::from_secs(60) };
         let begins = "echo 'run directory: out' >&2;";
