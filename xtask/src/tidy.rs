@@ -82,15 +82,24 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         ],
         "only files, data, checkpoint, report, settings, experiment, ppo/training_state and xtask open files",
     ),
-    // what `fuzz` writes is thrown away
-    ("fs::write", &["crates/files/", "xtask/src/fuzz/"], "only `files` writes, so that nothing is lost"),
+    ("std::{", &["/examples/"], "one `use` for each module of std, so that these words are found"),
+    ("fs::write", &["crates/files/"], "only `files` writes, so that nothing is lost"),
     ("fs::rename", &["crates/files/"], "only `files` renames, so that nothing is lost"),
-    ("File::create", &["crates/files/", "xtask/src/fuzz/"], "only `files` writes, so that nothing is lost"),
+    // of what is copied, both are files of a directory that `files` makes appear as a whole
     (
-        "fs::create_dir",
-        &["crates/files/", "crates/report/src/run_dir.rs", "xtask/src/fuzz/"],
-        "only `files` and run_dir make folders",
+        "fs::copy",
+        &["crates/files/", "crates/experiment/src/recipe.rs", "crates/report/src/log.rs"],
+        "only `files` writes, so that nothing is lost",
     ),
+    // the lock of a run directory
+    ("File::options", &["crates/files/", "crates/report/src/run_dir.rs"], "only `files` writes, so that nothing is lost"),
+    // a line for each measurement, on a file that must not be there
+    ("OpenOptions", &["crates/files/", "xtask/src/bench/compare/"], "only `files` writes, so that nothing is lost"),
+    // Burn's records are written by Burn, into a directory that `files` makes appear as a whole
+    (".into_record()", &["crates/ppo/src/training_state.rs"], "only ppo/training_state writes records, whole and with digests"),
+    ("optimizer.save(", &["crates/ppo/src/training_state.rs"], "only ppo/training_state writes records, whole and with digests"),
+    ("File::create", &["crates/files/"], "only `files` writes, so that nothing is lost"),
+    ("fs::create_dir", &["crates/files/", "crates/report/src/run_dir.rs"], "only `files` and run_dir make folders"),
     ("env::var", &["crates/data/src/source.rs", "xtask/", "tests/"], "only xtask and data/source.rs read variables"),
     ("process::exit", &["xtask/"], "only xtask exits"),
     ("println!", &["xtask/", "/examples/", "/benches/"], "only xtask prints"),
@@ -310,8 +319,7 @@ fn check_source(file: &str, text: &str) -> Vec<String> {
     }
     let is_test =
         file.contains("/tests/") || file.ends_with("tests.rs") || file.starts_with("tests/") || file.ends_with("tidy.rs");
-    let program = text.split("#[cfg(test)]").next().unwrap_or_default();
-    let code: Vec<_> = program.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")).collect();
+    let code = program(text);
     for (word, places, why) in ONLY_IN.iter().filter(|_| !is_test) {
         let allowed = places.iter().any(|place| file.starts_with(place) || (place.starts_with('/') && file.contains(place)));
         if let Some((index, _)) = code.iter().find(|(_, line)| !allowed && line.contains(word)) {
@@ -319,6 +327,40 @@ fn check_source(file: &str, text: &str) -> Vec<String> {
         }
     }
     problems
+}
+
+/// The lines of a file that are neither comments nor for tests alone, each with its index.
+///
+/// Where an item ends is seen from how rustfmt sets it: at a `;` if it has opened no bracket, or where its last bracket closes, as far to
+/// the left as it begins.
+fn program(text: &str) -> Vec<(usize, &str)> {
+    let (mut code, mut lines) = (Vec::new(), text.lines().enumerate());
+    while let Some((index, line)) = lines.next() {
+        let words = line.trim_start();
+        let is_for_tests = words.starts_with("#[cfg(test)]") || words.starts_with("#[cfg(all(test,");
+        if is_for_tests {
+            pass_item(lines.by_ref().map(|(_, line)| line), line.len() - words.len());
+        } else if !words.starts_with("//") {
+            code.push((index, line));
+        }
+    }
+    code
+}
+
+/// Passes over the lines of an item that begins so many spaces from the left, and over what stands between it and its attribute.
+fn pass_item<'a>(lines: impl Iterator<Item = &'a str>, indent: usize) {
+    let mut is_open = false;
+    for line in lines {
+        let words = line.trim_start();
+        if words.starts_with("//") || words.starts_with("#[") {
+            continue;
+        }
+        let is_outermost = !words.is_empty() && line.len() - words.len() == indent;
+        if (is_outermost || !is_open) && words.ends_with(';') || is_outermost && words.ends_with(['}', ',']) {
+            break;
+        }
+        is_open |= is_outermost && words.ends_with(['{', '(', '[']);
+    }
 }
 
 #[cfg(test)]
@@ -374,6 +416,41 @@ mod tests {
         assert_eq!(check_source("crates/report/src/a.rs", bad).len(), 0);
         let fine = "//! About.\n// std::fs\n#[cfg(test)]\nmod tests { use std::fs; }\n";
         assert_eq!(check_source("crates/risk/src/a.rs", fine).len(), 0);
+    }
+
+    #[test]
+    fn what_stands_behind_an_item_for_tests_is_read() {
+        let found = |item: &str| {
+            let text = format!("//! About.\n#[cfg(test)]\n{item}\nuse std::fs;\n");
+            check_source("crates/risk/src/a.rs", &text)
+        };
+        for item in [
+            "mod tests;",
+            "mod fixtures;\n\nmod next;",
+            "mod tests {\n    use std::fs;\n\n    fn f() {\n        let a = [\n            1,\n        ];\n    }\n}",
+            "/// Small.\n#[derive(Debug)]\nstruct Tiny {\n    a: u8,\n}",
+            "const A: &str =\n    \"std::fs\";",
+            "use a::{\n    b,\n    c,\n};",
+            "fn f(\n    a: u8,\n) -> u8 {\n    std::fs::f(a);\n}",
+            "impl Thing {}",
+        ] {
+            let line = 3 + item.lines().count();
+            let problems = found(item);
+            assert_eq!(problems.len(), 1, "{item}: {problems:?}");
+            assert!(problems[0].starts_with(&format!("crates/risk/src/a.rs:{line}: `std::fs`")), "{item}: {problems:?}");
+        }
+        let field = "//! About.\nstruct A {\n    #[cfg(all(test, unix))]\n    a: std::fs::File,\n    b: std::fs::File,\n}\n";
+        assert!(check_source("crates/risk/src/a.rs", field)[0].starts_with("crates/risk/src/a.rs:5:"));
+    }
+
+    #[test]
+    fn files_are_written_by_no_other_way() {
+        for line in ["fs::copy(a, b)?;", "File::options();", "OpenOptions::new();", "model.into_record().save(path)?;"] {
+            let text = format!("//! About.\n{line}\n");
+            assert_eq!(check_source("crates/report/src/a.rs", &text).len(), 1, "{line}");
+        }
+        let text = "//! About.\nmodel.into_record();\noptimizer.save(path)?;\n";
+        assert_eq!(check_source("crates/ppo/src/training_state.rs", text), [""; 0]);
     }
 
     #[test]

@@ -36,5 +36,5 @@ pub use rewards::{episode_return, shaped_rewards};
 pub use sft::{SftConfig, SftObserver, supervised};
 pub use stats::IterationStats;
 pub use trainer::{Observer, Trainer, TrainingState};
-pub use training_state::{load_state, save_state};
+pub use training_state::{load_progress, load_state, save_state};
 pub use update::{KeptBatch, Train, UpdateStats, update};

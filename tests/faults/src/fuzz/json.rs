@@ -4,7 +4,31 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 
-use super::damage::ODD_NUMBERS;
+/// Numbers, as text, that few readers expect.
+pub(super) const ODD_NUMBERS: &[&str] = &[
+    "-1",
+    "0",
+    "-0.0",
+    "1e308",
+    "-1e308",
+    "1e400",
+    "1e-320",
+    "0.5",
+    "NaN",
+    "nan",
+    "inf",
+    "-inf",
+    "null",
+    "255",
+    "65536",
+    "2147483648",
+    "4294967296",
+    "9007199254740993",
+    "9223372036854775807",
+    "18446744073709551615",
+    "18446744073709551616",
+    "99999999999999999999999",
+];
 
 /// Stands for what is written in its place as text, since a [`Value`] holds no NaN, no key twice and no number of 30 digits.
 const PLACE: &str = "@@place@@";

@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value};
-use tailguard_page::run_page;
 use tailguard_report::{Process, read_metrics};
 
-use crate::report;
+/// What the page of a run directory has to be: `report.html` of a run that is called [`OUT`](super::OUT).
+pub type PageOf<'a> = &'a dyn Fn(&Path) -> Result<String>;
 
 /// What differs, a line for each file.
 ///
 /// # Errors
 /// When a directory cannot be read.
-pub(super) fn differences(left: &Path, right: &Path) -> Result<Vec<String>> {
+pub(super) fn differences(left: &Path, right: &Path, page_of: PageOf<'_>) -> Result<Vec<String>> {
     let (ours, theirs) = (files(left)?, files(right)?);
     let lacks = |names: &[PathBuf], from: &[PathBuf], of: &Path| -> Vec<String> {
         let lacking = from.iter().filter(|name| !names.contains(name));
@@ -26,7 +26,7 @@ pub(super) fn differences(left: &Path, right: &Path) -> Result<Vec<String>> {
     };
     let mut found = [lacks(&theirs, &ours, right), lacks(&ours, &theirs, left)].concat();
     for name in ours.iter().filter(|name| theirs.contains(name)) {
-        let same = content(left, name).and_then(|ours| Ok(ours == content(right, name)?));
+        let same = content(left, name, page_of).and_then(|ours| Ok(ours == content(right, name, page_of)?));
         match same {
             Ok(true) => {}
             Ok(false) => found.push(format!("{}: differs", name.display())),
@@ -73,7 +73,7 @@ enum Content {
     Sound,
 }
 
-fn content(run: &Path, name: &Path) -> Result<Content> {
+fn content(run: &Path, name: &Path, page_of: PageOf<'_>) -> Result<Content> {
     let path = run.join(name);
     let bytes = fs::read(&path).context("cannot be read")?;
     let file_name = name.file_name().unwrap_or_default().to_string_lossy();
@@ -84,9 +84,7 @@ fn content(run: &Path, name: &Path) -> Result<Content> {
             Content::Sound
         }
         "report.html" => {
-            // the run was called by its path from where it ran
-            let page = run_page(&report::read_as(run, super::life::OUT.to_owned())?)?;
-            ensure!(bytes == page.as_bytes(), "is not the page of the files beside it");
+            ensure!(bytes == page_of(run)?.as_bytes(), "is not the page of the files beside it");
             Content::Sound
         }
         "metrics.parquet" => {
@@ -149,6 +147,11 @@ mod tests {
 
     use super::*;
 
+    /// For runs without one.
+    fn no_page(_: &Path) -> Result<String> {
+        anyhow::bail!("no page")
+    }
+
     fn row(kl: f64, update_s: f64) -> LogRow {
         let values = BTreeMap::from([("kl".to_owned(), kl), ("update_s".to_owned(), update_s)]);
         LogRow { method: "rlhf".into(), seed: 1, iteration: 1, values }
@@ -170,10 +173,10 @@ mod tests {
         let [whole, same, other] = ["whole", "same", "other"].map(|name| folder.path().join(name));
         run(&whole, b"weights", 0.5, 1.0);
         run(&same, b"weights", 0.5, 2.0);
-        assert_eq!(differences(&whole, &same).unwrap(), Vec::<String>::new());
+        assert_eq!(differences(&whole, &same, &no_page).unwrap(), Vec::<String>::new());
         run(&other, b"weighty", 0.25, 2.0);
         fs::write(other.join("rest"), "").unwrap();
-        let found = differences(&whole, &other).unwrap();
+        let found = differences(&whole, &other, &no_page).unwrap();
         let places = ["rest: not in", "checkpoints/model", "metrics.jsonl", "metrics.parquet", "tensorboard/events"];
         assert_eq!(found.len(), places.len(), "{found:?}");
         assert!(found.iter().zip(places).all(|(line, place)| line.starts_with(place)), "{found:?}");
@@ -191,7 +194,7 @@ mod tests {
             let bytes = fs::read(cut.join(name)).unwrap();
             fs::write(cut.join(name), &bytes[..bytes.len() - 1]).unwrap();
         }
-        let found = differences(&whole, &cut).unwrap();
+        let found = differences(&whole, &cut, &no_page).unwrap();
         let words = ["metrics.jsonl: the last line has no end", "processes.json: the last process", "tensorboard/events"];
         assert!(found.len() == 3 && found.iter().zip(words).all(|(line, word)| line.starts_with(word)), "{found:?}");
     }

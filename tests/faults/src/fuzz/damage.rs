@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::json;
+use super::json::{self, ODD_NUMBERS};
 
 /// How a file is read, which decides what may happen to it beside what may happen to any bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,31 +37,6 @@ impl Form {
     }
 }
 
-/// Numbers, as text, that few readers expect.
-pub(super) const ODD_NUMBERS: &[&str] = &[
-    "-1",
-    "0",
-    "-0.0",
-    "1e308",
-    "-1e308",
-    "1e400",
-    "1e-320",
-    "0.5",
-    "NaN",
-    "nan",
-    "inf",
-    "-inf",
-    "null",
-    "255",
-    "65536",
-    "2147483648",
-    "4294967296",
-    "9007199254740993",
-    "9223372036854775807",
-    "18446744073709551615",
-    "18446744073709551616",
-    "99999999999999999999999",
-];
 /// Values of keys, as text, most of which are of another type than what stood there.
 const ODD_VALUES: &[&str] = &[
     "\"\"",

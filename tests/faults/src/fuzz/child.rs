@@ -7,17 +7,26 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use tailguard_experiment::machine::cpu_seconds;
 
-use crate::bench::machine;
+/// What a case may take before it hangs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Memory, in KiB.
+    pub(super) kib: u64,
+    /// Of the processor: a busy machine makes no case hang.
+    cpu_s: f64,
+    /// By the clock; a busy disk takes its time.
+    wait: Duration,
+}
 
-/// A case that computes for longer hangs, in seconds.
-const LONGEST_S: f64 = 10.0;
-/// A case that waits for longer hangs, too; a busy disk takes its time.
-const LONGEST_WAIT: Duration = Duration::from_secs(120);
-/// A run that has begun is what was asked for, however long it would be.
-const BEGUN: Duration = Duration::from_secs(2);
-/// What a run says once its settings, models and texts are taken.
-const BEGIN: &str = "run directory: ";
+impl Limits {
+    /// Those of a case that may take so much memory.
+    pub(super) fn with_kib(kib: u64) -> Self {
+        Self { kib, cpu_s: 10.0, wait: Duration::from_secs(120) }
+    }
+}
+
 /// Between two looks at the process.
 const LOOK: Duration = Duration::from_millis(2);
 /// What the shell does before it becomes the program: so much memory, in KiB, and no core dumps.
@@ -29,9 +38,9 @@ const STDERR: &str = "stderr.txt";
 pub(super) enum End {
     /// Done (0), failed (1) or refused (2), the latter two with a message.
     Code(i32),
-    /// A run that began and would have gone on for long.
-    Begun,
-    /// As no case should.
+    /// Not within the limits of time: how long it took.
+    Hung(String),
+    /// Otherwise as no case should.
     Fault(String),
 }
 
@@ -44,31 +53,27 @@ pub(super) fn isolated<'a>(command: &'a mut Command, folder: &Path) -> &'a mut C
     command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
 }
 
-/// Runs this program in a folder with at most so much memory.
+/// Runs a program in a folder, and ends it where it takes more than it may.
 ///
 /// # Errors
 /// What keeps it from being started or watched.
-pub(super) fn run(folder: &Path, words: &[String], most_kib: u64) -> Result<End> {
-    let program = std::env::current_exe().context("cannot find this program")?;
+pub(super) fn run(program: &Path, words: &[String], folder: &Path, limits: Limits) -> Result<End> {
     let stderr = folder.join(STDERR);
     let mut command = Command::new("sh");
-    command.args(["-c", LIMITED, &most_kib.to_string()]).arg(program).args(words);
+    command.args(["-c", LIMITED, &limits.kib.to_string()]).arg(program).args(words);
     isolated(&mut command, folder).stderr(File::create(&stderr)?);
     let mut child = command.spawn().context("cannot start a shell")?;
-    let said = || Ok::<_, std::io::Error>(String::from_utf8_lossy(&fs::read(&stderr)?).into_owned());
     let begun = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(judged(status, &said()?));
+            return Ok(judged(status, &String::from_utf8_lossy(&fs::read(&stderr)?)));
         }
         let elapsed = begun.elapsed();
-        let is_run = elapsed > BEGUN && said()?.contains(BEGIN);
-        let computed_s = machine::cpu_seconds(child.id()).unwrap_or(elapsed.as_secs_f64());
-        if is_run || computed_s > LONGEST_S || elapsed > LONGEST_WAIT {
+        let computed_s = cpu_seconds(child.id()).unwrap_or(elapsed.as_secs_f64());
+        if computed_s > limits.cpu_s || elapsed > limits.wait {
             child.kill()?;
             child.wait()?;
-            let hangs = || End::Fault(format!("it hangs: not done after {computed_s} s of {} s", elapsed.as_secs()));
-            return Ok(if is_run { End::Begun } else { hangs() });
+            return Ok(End::Hung(format!("it hangs: not done after {computed_s} s of {} s", elapsed.as_secs())));
         }
         sleep(LOOK);
     }
@@ -108,6 +113,22 @@ mod tests {
         ] {
             assert!(matches!(judged(status, said), End::Fault(_)), "{status} {said:?}");
         }
+    }
+
+    #[cfg(target_os = "linux")] // which alone says what a process has computed
+    #[test]
+    fn a_run_that_has_begun_hangs_like_any_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let end = |script: &str, limits| {
+            let words = ["-c", script].map(str::to_owned);
+            run(Path::new("sh"), &words, folder.path(), limits).unwrap()
+        };
+        let limits = Limits { kib: 1 << 20, cpu_s: 0.2, wait: Duration::from_secs(60) };
+        let begins = "echo 'run directory: out' >&2;";
+        assert!(matches!(end(&format!("{begins} while :; do :; done"), limits), End::Hung(_)));
+        let short = Limits { wait: Duration::from_millis(200), ..limits };
+        assert!(matches!(end(&format!("{begins} exec sleep 60"), short), End::Hung(_)));
+        assert_eq!(end(&format!("{begins} sleep 1"), limits), End::Code(0), "waiting is not computing");
     }
 
     #[test]

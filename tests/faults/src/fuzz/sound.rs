@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::child::{self, End};
-use crate::run::workspace;
+use super::child::{self, End, Limits};
 
 /// Calls of the program whose input is damaged.
 pub(super) const KINDS: &[Kind] = &[
@@ -63,7 +62,14 @@ pub(super) const KINDS: &[Kind] = &[
         damaged: &["run/generations.parquet"],
         ..KIND
     },
-    Kind { name: "settings", words: "train --config run.toml --out out", damaged: &["run.toml"], besides: OF_RUNS, ..KIND },
+    Kind {
+        name: "settings",
+        words: "train --config run.toml --out out",
+        damaged: &["run.toml"],
+        besides: OF_RUNS,
+        taken: Some("out/config.toml"),
+        ..KIND
+    },
     Kind { name: "train-csv", words: "train --config run.toml --out out", damaged: &["data"], besides: OF_RUNS, ..KIND },
     Kind {
         name: "train-jsonl",
@@ -80,6 +86,7 @@ pub(super) const KINDS: &[Kind] = &[
         damaged: &["stopped"],
         besides: OF_RUNS,
         results: Some("stopped/results.json"),
+        ..KIND
     },
 ];
 
@@ -94,7 +101,7 @@ const FINISHED: &[&str] = &[
 ];
 /// What a run reads.
 const OF_RUNS: &[&str] = &["run.toml", "data", "policy", "distilbert", "judge"];
-const KIND: Kind = Kind { name: "", words: "", damaged: &[], besides: &[], results: None };
+const KIND: Kind = Kind { name: "", words: "", damaged: &[], besides: &[], results: None, taken: None };
 
 /// A call of the program.
 #[derive(Debug)]
@@ -106,7 +113,9 @@ pub(super) struct Kind {
     /// What else it reads.
     besides: &'static [&'static str],
     /// Results that are the same as of the sound input wherever the call comes to its end: what it reads was written with digests.
-    pub(super) results: Option<&'static str>,
+    results: Option<&'static str>,
+    /// The settings that a run has taken, where damage may make it longer than a case may be: then it is one of other settings.
+    taken: Option<&'static str>,
 }
 
 /// A kind whose sound input is there and passes.
@@ -120,7 +129,9 @@ pub(super) struct Sound {
     /// Memory that the sound input suffices with.
     pub(super) kib: u64,
     /// What [`Kind::results`] names.
-    pub(super) results: Option<Vec<u8>>,
+    results: Option<Vec<u8>>,
+    /// What [`Kind::taken`] names.
+    taken: Option<Vec<u8>>,
 }
 
 impl Sound {
@@ -133,6 +144,23 @@ impl Sound {
     pub(super) fn copy(&self, folder: &Path, file: &Path, bytes: &[u8]) -> Result<()> {
         self.kind.copy(&self.ground, folder)?;
         Ok(fs::write(folder.join(file), bytes)?)
+    }
+
+    /// How a case in a folder ended: as a fault, too, if it came to other results than the sound input, or hung without other settings.
+    pub(super) fn judge(&self, folder: &Path, end: End) -> Result<End> {
+        Ok(match (end, &self.results, self.kind.results) {
+            (End::Code(0), Some(expected), Some(results)) if fs::read(folder.join(results))? != *expected => {
+                End::Fault(format!("{results} has other numbers, and nothing was said"))
+            }
+            (End::Hung(what), ..) if !self.is_longer(folder) => End::Fault(what),
+            (end, ..) => end,
+        })
+    }
+
+    /// Whether a run in a folder has begun with other settings than the sound ones.
+    fn is_longer(&self, folder: &Path) -> bool {
+        let taken = self.kind.taken.and_then(|path| fs::read(folder.join(path)).ok());
+        taken.is_some_and(|taken| self.taken.as_ref().is_some_and(|sound| taken != *sound))
     }
 }
 
@@ -152,11 +180,14 @@ impl Kind {
 ///
 /// # Errors
 /// A sound input that does not pass.
-pub(super) fn prepare(folder: &Path, kinds: &[&'static Kind]) -> Result<Vec<Sound>> {
+pub(super) fn prepare(program: &Path, folder: &Path, kinds: &[&'static Kind]) -> Result<Vec<Sound>> {
     let ground = folder.join("sound");
     fs::create_dir(&ground)?;
-    make(&ground)?;
-    kinds.iter().map(|kind| sound(kind, &ground, folder).with_context(|| format!("the sound input of `{}`", kind.name))).collect()
+    make(program, &ground)?;
+    kinds
+        .iter()
+        .map(|kind| sound(program, kind, &ground, folder).with_context(|| format!("the sound input of `{}`", kind.name)))
+        .collect()
 }
 
 /// Memory that is tried first, in KiB.
@@ -164,7 +195,7 @@ const LEAST_KIB: u64 = 32 << 10;
 /// More than a sound input may take.
 const TOO_MUCH_KIB: u64 = 1 << 20;
 
-fn sound(kind: &'static Kind, ground: &Path, folder: &Path) -> Result<Sound> {
+fn sound(program: &Path, kind: &'static Kind, ground: &Path, folder: &Path) -> Result<Sound> {
     let mut files = Vec::new();
     for target in kind.damaged {
         list(ground, Path::new(target), &mut files)?;
@@ -175,11 +206,15 @@ fn sound(kind: &'static Kind, ground: &Path, folder: &Path) -> Result<Sound> {
     while kib < TOO_MUCH_KIB {
         let copied = folder.join(kind.name);
         kind.copy(ground, &copied)?;
-        let end = child::run(&copied, &kind.words(), kib)?;
-        let results = kind.results.map(|path| fs::read(copied.join(path))).transpose();
+        let end = child::run(program, &kind.words(), &copied, Limits::with_kib(kib))?;
+        let read = |path: Option<&str>| path.map(|path| fs::read(copied.join(path))).transpose();
+        let (results, taken) = (read(kind.results), read(kind.taken));
         fs::remove_dir_all(&copied)?;
         match end {
-            End::Code(0) => return Ok(Sound { kind, ground: ground.to_owned(), files, kib, results: results? }),
+            End::Code(0) => {
+                return Ok(Sound { kind, ground: ground.to_owned(), files, kib, results: results?, taken: taken? });
+            }
+            End::Hung(what) => bail!("{what}"),
             // too little memory, perhaps
             _ if kib * 2 < TOO_MUCH_KIB => kib *= 2,
             other => bail!("ended as {other:?}"),
@@ -282,11 +317,14 @@ perplexity_texts = 4
 shown_samples = 1
 "#;
 
+/// Models of the golden tests, in the checkout that this was built from.
+const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../golden");
+
 /// Fills a folder with all that the calls read.
-fn make(ground: &Path) -> Result<()> {
+fn make(program: &Path, ground: &Path) -> Result<()> {
     fs::write(ground.join("run.toml"), SETTINGS)?;
     for name in ["distilbert", "bert", "roberta"] {
-        copy(&workspace().join("tests/golden").join(name), &ground.join(name))?;
+        copy(&Path::new(MODELS).join(name), &ground.join(name))?;
         for other in ["cases.json", "generate.py"] {
             fs::remove_file(ground.join(name).join(other)).ok();
         }
@@ -294,17 +332,18 @@ fn make(ground: &Path) -> Result<()> {
     texts(ground)?;
     let common = "--train data/train.csv --test data/test.csv --threads 1";
     call(
+        program,
         ground,
         &format!(
             "pretrain lm {common} --out policy --vocab-size 280 --layers 1 --width 8 --heads 2 --context 32 --steps 2 --batch-size 2"
         ),
     )?;
-    call(ground, &format!("pretrain judge {common} --out judge --buckets 64 --epochs 1"))?;
+    call(program, ground, &format!("pretrain judge {common} --out judge --buckets 64 --epochs 1"))?;
     // what training wrote beside the model
     fs::remove_dir_all(ground.join("policy/checkpoint"))?;
-    call(ground, "train --config run.toml --out run")?;
-    call(ground, "train --config run.toml --seed 2 --out run-2")?;
-    stopped(ground)
+    call(program, ground, "train --config run.toml --out run")?;
+    call(program, ground, "train --config run.toml --seed 2 --out run-2")?;
+    stopped(program, ground)
 }
 
 /// Tables to train on and tables of generated texts.
@@ -339,8 +378,8 @@ fn texts(ground: &Path) -> Result<()> {
 }
 
 /// A call that must succeed.
-fn call(folder: &Path, words: &str) -> Result<()> {
-    let mut command = Command::new(std::env::current_exe()?);
+fn call(program: &Path, folder: &Path, words: &str) -> Result<()> {
+    let mut command = Command::new(program);
     let output = child::isolated(&mut command, folder)
         .args(words.split_whitespace())
         .stderr(std::process::Stdio::piped())
@@ -356,10 +395,10 @@ const ITERATIONS: &str = "ppo.iterations=40";
 const TRIES: usize = 5;
 
 /// A run that was stopped while RA-RLHF trained: it has logs, figures, models and a state to go on from.
-fn stopped(ground: &Path) -> Result<()> {
+fn stopped(program: &Path, ground: &Path) -> Result<()> {
     let out = ground.join("stopped");
     for _ in 0..TRIES {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(program);
         command.args(["train", "--config", "run.toml", "--set", ITERATIONS, "--out", "stopped"]);
         let mut child = child::isolated(&mut command, ground).spawn()?;
         let log = out.join("logs/seed-1-ra-rlhf.jsonl");
@@ -380,17 +419,42 @@ fn stopped(ground: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-    use crate::args::Cli;
+
+    /// A kind of that name, whose sound input has come to these results and has taken these settings.
+    fn sound(name: &str, results: Option<&str>, taken: Option<&str>) -> Sound {
+        let kind = KINDS.iter().find(|kind| kind.name == name).unwrap();
+        let [results, taken] = [results, taken].map(|text| text.map(|text| text.as_bytes().to_vec()));
+        Sound { kind, ground: PathBuf::new(), files: Vec::new(), kib: 0, results, taken }
+    }
 
     #[test]
-    fn every_call_is_one() {
-        for kind in KINDS {
-            let words = kind.words();
-            Cli::try_parse_from(["xtask".to_owned()].into_iter().chain(words))
-                .unwrap_or_else(|error| panic!("{}: {error}", kind.name));
-        }
+    fn a_resumed_run_comes_to_its_end_and_to_the_same_results() {
+        let folder = tempfile::tempdir().unwrap();
+        let resume = sound("resume", Some("{}"), None);
+        fs::create_dir(folder.path().join("stopped")).unwrap();
+        let judged = |results: &str, end| {
+            fs::write(folder.path().join("stopped/results.json"), results).unwrap();
+            resume.judge(folder.path(), end).unwrap()
+        };
+        assert_eq!(judged("{}", End::Code(0)), End::Code(0));
+        assert!(matches!(judged("[]", End::Code(0)), End::Fault(_)));
+        assert!(matches!(judged("{}", End::Hung("it hangs".to_owned())), End::Fault(_)));
+    }
+
+    #[test]
+    fn only_a_run_of_other_settings_may_be_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let hung = || End::Hung("it hangs".to_owned());
+        let settings = sound("settings", None, Some("iterations = 4"));
+        assert!(matches!(settings.judge(folder.path(), hung()).unwrap(), End::Fault(_)), "it has not begun");
+        fs::create_dir(folder.path().join("out")).unwrap();
+        fs::write(folder.path().join("out/config.toml"), "iterations = 4").unwrap();
+        assert!(matches!(settings.judge(folder.path(), hung()).unwrap(), End::Fault(_)), "a comment was damaged");
+        fs::write(folder.path().join("out/config.toml"), "iterations = 4000").unwrap();
+        assert_eq!(settings.judge(folder.path(), hung()).unwrap(), hung());
+        // more rows make no longer run
+        let table = sound("train-csv", None, None);
+        assert!(matches!(table.judge(folder.path(), hung()).unwrap(), End::Fault(_)));
     }
 }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 /// Counts of a soak.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub struct Tally {
     /// Processes killed.
-    pub(super) kills: usize,
+    pub kills: usize,
     /// Of these, how many left something half written.
-    pub(super) inside: usize,
+    pub inside: usize,
     /// Processes that went on with a run.
-    pub(super) resumes: usize,
+    pub resumes: usize,
     /// Runs that came to their end.
-    pub(super) runs: usize,
+    pub runs: usize,
     by_phase: BTreeMap<String, usize>,
 }
 
@@ -25,7 +25,8 @@ impl Tally {
     }
 
     /// `rlhf 3, sft 1`.
-    pub(super) fn phases(&self) -> String {
+    #[must_use]
+    pub fn phases(&self) -> String {
         self.by_phase.iter().map(|(phase, kills)| format!("{phase} {kills}")).collect::<Vec<_>>().join(", ")
     }
 }
