@@ -14,6 +14,7 @@ mod directory;
 mod error;
 mod foreign;
 mod header;
+mod names;
 mod shards;
 mod sums;
 mod weights;
@@ -21,8 +22,9 @@ mod writer;
 
 pub use burn;
 pub use digest::Digest;
-pub use directory::{CONFIG_FILE, ModelDir, TOKENIZER_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE, read_tokenizer, write_config};
+pub use directory::{ModelDir, read_tokenizer, write_config};
 pub use error::CheckpointError;
+pub use names::{CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE};
 pub use sums::{SUMS_FILE, Sums};
 pub use weights::Weights;
 pub use writer::{WeightType, WeightsWriter};

@@ -4,7 +4,7 @@
 //! The rest of tailguard sees rewards only through the trait [`RewardModel`]. The one that comes with it is [`Classifier`]: a
 //! sequence classifier from a Hugging Face directory, of which one label's raw logit is the score, without softmax. It may be a
 //! DistilBERT, a BERT or a RoBERTa; another architecture is one file like `distilbert.rs` (what `config.json` says, and a table of
-//! names, for the shared encoder and head) and one line in `architecture.rs`.
+//! names, for the shared encoder and head) and one line in `load.rs`.
 //!
 //! Which label, by number or name, is [`Label`]'s business. Texts are cut into tokens by the model's own `tokenizer.json`, sorted by
 //! length and scored in batches with little padding; the order of the scores is that of the texts, and a score does not depend on
@@ -53,6 +53,7 @@ mod distilbert;
 mod encoder;
 mod error;
 mod label;
+mod load;
 mod model;
 mod ngram;
 mod ngram_training;
@@ -158,7 +159,7 @@ pub fn longest_text(dir: &ModelDir) -> Result<Option<usize>, RewardError> {
     if model_type(dir)? == ngram::MODEL_TYPE {
         return Ok(None);
     }
-    Ok(Some(architecture::Architecture::read(dir)?.sizes.longest_text()))
+    Ok(Some(load::architecture(dir)?.sizes.longest_text()))
 }
 
 /// The label whose logit is the score of a directory's scorer.
@@ -169,7 +170,7 @@ pub fn chosen_label(dir: &ModelDir, label: &Label) -> Result<ChosenLabel, Reward
     let labels = if model_type(dir)? == ngram::MODEL_TYPE {
         dir.config::<NgramConfig>()?.id2label
     } else {
-        architecture::Architecture::read(dir)?.labels
+        load::architecture(dir)?.labels
     };
     label::choose(dir.path(), &labels, label)
 }
