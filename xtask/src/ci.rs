@@ -15,8 +15,8 @@ use tailguard_report::{Figure, Results, ResultsFile};
 use crate::args::CiArgs;
 use crate::failure::{Failure, say};
 use crate::fuzz::{self, FuzzArgs};
-use crate::run::workspace;
 use crate::tidy;
+use crate::workspace;
 
 /// What a step came to.
 enum Outcome {

@@ -22,8 +22,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::failure::{Failure, say};
-use crate::run::workspace;
 use crate::typed;
+use crate::workspace;
 use child::End;
 use damage::{Form, damage};
 use sound::{KINDS, Sound};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::child::{self, End};
-use crate::run::workspace;
+use crate::workspace;
 
 /// Calls of the program whose input is damaged.
 pub(super) const KINDS: &[Kind] = &[

@@ -8,7 +8,7 @@ use tailguard_experiment::settings::{PrecisionName, Side};
 use tailguard_risk::RiskLevel;
 
 /// A path, which must be UTF-8: settings and `run.json`, which name what was read, are texts, and a run must find its models again.
-pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
+pub fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().try_map(|typed: OsString| match typed.into_string() {
         Ok(path) if path.is_empty() => Err("a path is missing"),
         Ok(path) => Ok(PathBuf::from(path)),
@@ -17,14 +17,14 @@ pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
 }
 
 /// The side on which a text that is too long is cut.
-pub(crate) fn side() -> impl TypedValueParser<Value = Side> {
+pub fn side() -> impl TypedValueParser<Value = Side> {
     let left = PossibleValue::new("left").help("The beginning: the end of a response is always read");
     let right = PossibleValue::new("right").help("The end, as by default in transformers");
     PossibleValuesParser::new([left, right]).map(|side| if side == "left" { Side::Left } else { Side::Right })
 }
 
 /// What factors of products are rounded to.
-pub(crate) fn precision() -> impl TypedValueParser<Value = PrecisionName> {
+pub fn precision() -> impl TypedValueParser<Value = PrecisionName> {
     let f32 = PossibleValue::new("f32").help("Not at all, or to TF32 by tensor cores");
     let bf16 = PossibleValue::new("bf16").help("bfloat16; weights, sums and everything else stay in single precision");
     let parser = PossibleValuesParser::new([f32, bf16]);
@@ -32,27 +32,39 @@ pub(crate) fn precision() -> impl TypedValueParser<Value = PrecisionName> {
 }
 
 /// A number of things of which there must be one at least.
-pub(crate) fn count() -> RangedU64ValueParser<usize> {
+pub fn count() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..)
 }
 
 /// A number that is neither NaN nor infinite.
-pub(crate) fn finite(typed: &str) -> Result<f64, String> {
+///
+/// # Errors
+/// What was expected.
+pub fn finite(typed: &str) -> Result<f64, String> {
     number(typed, |number| number.is_finite(), "a finite number")
 }
 
 /// A finite number above 0.
-pub(crate) fn positive(typed: &str) -> Result<f64, String> {
+///
+/// # Errors
+/// What was expected.
+pub fn positive(typed: &str) -> Result<f64, String> {
     number(typed, |number| number.is_finite() && *number > 0.0, "a finite number above 0")
 }
 
 /// A finite number that is not negative.
-pub(crate) fn not_negative(typed: &str) -> Result<f64, String> {
+///
+/// # Errors
+/// What was expected.
+pub fn not_negative(typed: &str) -> Result<f64, String> {
     number(typed, |number| number.is_finite() && *number >= 0.0, "a finite number, 0 or more")
 }
 
 /// A share of something: above 0 and at most 1.
-pub(crate) fn share(typed: &str) -> Result<f64, String> {
+///
+/// # Errors
+/// What was expected.
+pub fn share(typed: &str) -> Result<f64, String> {
     number(typed, |share| RiskLevel::new(*share).is_ok(), "a share above 0 and at most 1")
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::panic;
+use std::process::ExitCode;
 use std::thread;
 
 use tailguard_experiment::{ConfigError, ExperimentError};
@@ -10,13 +11,13 @@ use tailguard_page::PageError;
 use tailguard_report::ReportError;
 
 /// Exit code of a run that failed.
-pub(crate) const FAILED: u8 = 1;
+pub const FAILED: u8 = 1;
 /// Exit code of a call that made no sense.
-pub(crate) const USAGE: u8 = 2;
+pub const USAGE: u8 = 2;
 
 /// A failure that knows its way out, and whether the call itself was wrong.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub struct Failure {
     message: String,
     hint: Option<String>,
     usage: bool,
@@ -24,17 +25,17 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// Something went wrong.
-    pub(crate) fn new(message: impl Into<String>) -> Self {
+    pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, usage: false }
     }
 
     /// The program was called wrongly.
-    pub(crate) fn usage(message: impl Into<String>) -> Self {
+    pub fn usage(message: impl Into<String>) -> Self {
         Self { usage: true, ..Self::new(message) }
     }
 
     /// What the user can do about it.
-    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+    pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 }
@@ -48,7 +49,8 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// The exit code for an error: [`USAGE`] if any of its causes says that the call was wrong.
-pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> u8 {
     let usage = error.chain().any(|cause| {
         cause.downcast_ref::<Failure>().is_some_and(|failure| failure.usage)
             || cause.is::<ConfigError>()
@@ -64,7 +66,7 @@ const READERS: [&str; 2] = ["parquet", "polars-"];
 
 /// Lets threads that decode files panic without a word: polars panics over some damaged files, and what waits for the thread makes an
 /// error of it.
-pub(crate) fn leave_readers_to_their_errors() {
+pub fn leave_readers_to_their_errors() {
     let loud = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         let is_reader = thread::current().name().is_some_and(|name| READERS.iter().any(|reader| name.starts_with(reader)));
@@ -77,15 +79,16 @@ pub(crate) fn leave_readers_to_their_errors() {
 /// Standard output cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output")]
-pub(crate) struct Unsaid(#[from] io::Error);
+pub struct Unsaid(#[from] io::Error);
 
 /// Whether the reader of standard output has gone, as in `| head`.
-pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.downcast_ref::<Unsaid>().is_some_and(|unsaid| unsaid.0.kind() == io::ErrorKind::BrokenPipe))
 }
 
 /// The whole message.
-pub(crate) fn message(error: &anyhow::Error) -> String {
+#[must_use]
+pub fn message(error: &anyhow::Error) -> String {
     let mut text = format!("error: {error}\n");
     for cause in error.chain().skip(1) {
         text += &format!("  because: {cause}\n");
@@ -99,11 +102,25 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
     text
 }
 
+/// The end of the program: what went wrong goes to standard error. That the reader of standard output has gone is no failure.
+#[must_use]
+pub fn end(outcome: &anyhow::Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // nowhere is left to complain if standard error is gone too
+            let _ = write!(io::stderr().lock(), "{}", message(error));
+            ExitCode::from(exit_code(error))
+        }
+    }
+}
+
 /// Writes a line of results to standard output.
 ///
 /// # Errors
 /// When standard output is gone; `main` takes that for a quiet end.
-pub(crate) fn say(line: impl fmt::Display) -> Result<(), Unsaid> {
+pub fn say(line: impl fmt::Display) -> Result<(), Unsaid> {
     put(format_args!("{line}\n"))
 }
 
@@ -111,7 +128,7 @@ pub(crate) fn say(line: impl fmt::Display) -> Result<(), Unsaid> {
 ///
 /// # Errors
 /// As those of [`say`].
-pub(crate) fn put(text: impl fmt::Display) -> Result<(), Unsaid> {
+pub fn put(text: impl fmt::Display) -> Result<(), Unsaid> {
     let mut out = io::stdout().lock();
     write!(out, "{text}")?;
     Ok(out.flush()?)

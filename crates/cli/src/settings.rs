@@ -1,4 +1,4 @@
-//! `cargo xtask settings`: what every key of the settings means, what it may be, and what a preset sets it to.
+//! `tailguard settings`: what every key of the settings means, what it may be, and what a preset sets it to.
 
 use anyhow::Result;
 use clap::Args;
@@ -9,7 +9,7 @@ use crate::failure::{Failure, say};
 
 /// `settings`.
 #[derive(Debug, Args)]
-pub(crate) struct SettingsArgs {
+pub struct SettingsArgs {
     /// Keys or sections, such as `ppo.kl_coef` or `ppo` [default: all]
     #[arg(long, value_name = "KEY", num_args = 1.., conflicts_with = "schema")]
     pub(crate) explain: Vec<String>,

@@ -1,17 +1,18 @@
-//! `cargo xtask train --config FILE`: a task of one's own, or any other settings, from one file.
+//! `tailguard train --config FILE`: a task of one's own, or any other settings, from one file.
 
 use anyhow::Result;
 
 use crate::args::TrainArgs;
 use crate::failure::Failure;
+use crate::program::Program;
 use crate::run;
 
 /// Runs the command.
 ///
 /// # Errors
 /// As those of [`run::run`].
-pub(crate) fn run(args: &TrainArgs) -> Result<()> {
-    run::run(None, None, &args.run)
+pub(crate) fn run(args: &TrainArgs, program: &Program) -> Result<()> {
+    run::run(None, None, &args.run, program)
 }
 
 /// Refuses a call without settings.

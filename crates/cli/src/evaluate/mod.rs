@@ -1,4 +1,4 @@
-//! `cargo xtask evaluate`: judges texts that are in a file, or those of a model on a task's prompts.
+//! `tailguard evaluate`: judges texts that are in a file, or those of a model on a task's prompts.
 
 pub(crate) mod args;
 mod comparisons;
@@ -17,7 +17,8 @@ use tailguard_report::{
     About, Evaluation, GenerationRow, NewRunDir, ResultsFile, Style, evaluation_table, one_line, write_generation_rows,
 };
 
-use crate::failure::say;
+use crate::failure::{put, say};
+use crate::program::Program;
 use crate::report;
 use args::EvaluateArgs;
 use groups::Group;
@@ -26,10 +27,10 @@ use groups::Group;
 ///
 /// # Errors
 /// A file, model or directory that is not what it should be, or a call that makes no sense.
-pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
+pub(crate) fn run(args: &EvaluateArgs, program: &Program) -> Result<()> {
     match (&args.generations, &args.model) {
-        (Some(file), _) => generations::run(args, file),
-        (None, Some(model)) => model::run(args, model),
+        (Some(file), _) => generations::run(args, file, program),
+        (None, Some(model)) => model::run(args, model, program),
         // the command line wants one of them
         (None, None) => Ok(()),
     }
@@ -43,6 +44,7 @@ fn tell(
     groups: &[Group],
     said: Vec<String>,
     out: Option<(NewRunDir, About)>,
+    program: &Program,
 ) -> Result<()> {
     if let Some((out, about)) = &out {
         out.write_about(about)?;
@@ -53,7 +55,14 @@ fn tell(
     }
     // the page reads its own
     drop(texts);
-    let page = out.as_ref().and_then(|(out, _)| report::leave(out.path()));
+    let page = out.as_ref().and_then(|(out, _)| report::leave(out.path(), program));
+    if program.json() {
+        put(evaluation.to_json()?)?;
+        let said = notes::left_out(evaluation).into_iter().chain(said);
+        said.for_each(|note| tracing::info!("note: {}", one_line(&note)));
+        evaluation.notice.iter().for_each(|notice| tracing::warn!("{notice}"));
+        return Ok(());
+    }
     say(evaluation_table(evaluation, Style::Plain))?;
     for note in notes::left_out(evaluation).into_iter().chain(said) {
         say(format_args!("note: {}", one_line(&note)))?;

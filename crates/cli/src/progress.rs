@@ -20,7 +20,7 @@ use crate::interrupt;
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// Sends `tracing` to standard error: `RUST_LOG` chooses what, the default is `info`.
-pub(crate) fn init_logging() {
+pub fn init_logging() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,tailguard=info,xtask=info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

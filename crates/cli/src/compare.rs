@@ -1,4 +1,4 @@
-//! `cargo xtask compare RUN_A RUN_B...`: several runs in one table and one page.
+//! `tailguard compare RUN_A RUN_B...`: several runs in one table and one page.
 
 use anyhow::Result;
 use tailguard_page::{Comparison, PageError};

@@ -1,4 +1,4 @@
-//! `cargo xtask sample`: continues a prompt in the terminal, token by token.
+//! `tailguard sample`: continues a prompt in the terminal, token by token.
 
 use std::io::{self, IsTerminal, Read};
 use std::ops::ControlFlow;
@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use clap::Args;
 use tailguard_checkpoint::ModelDir;
 use tailguard_experiment::settings::{Overrides, ScorerSection, Task, resolve};
-use tailguard_experiment::{Scorer, checkpoint, directory, score_settings};
+use tailguard_experiment::{Scorer, checkpoint, score_settings};
 use tailguard_gpt2::Gpt2;
 use tailguard_report::harmless;
 use tailguard_reward::{Label, ScoreSettings, ScoredText};
@@ -18,7 +18,7 @@ use tokenizers::Tokenizer;
 
 use crate::args::task_parser;
 use crate::failure::{Failure, put, say};
-use crate::run::home;
+use crate::program::Program;
 use crate::{device, typed};
 
 /// The model that is embedded for reviews.
@@ -28,7 +28,7 @@ const STDIN: &str = "-";
 
 /// `sample`.
 #[derive(Debug, Args)]
-pub(crate) struct SampleArgs {
+pub struct SampleArgs {
     /// Text to continue; `-` reads it from standard input
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) prompt: String,
@@ -81,23 +81,23 @@ struct Writer {
 ///
 /// # Errors
 /// A model that is missing or damaged, a prompt that is empty or too long, or standard output that is gone.
-pub(crate) fn run(args: &SampleArgs) -> Result<()> {
+pub(crate) fn run(args: &SampleArgs, program: &Program) -> Result<()> {
     device::set_threads(args.threads)?;
-    let device = device::select(&args.device)?;
+    let device = device::select(&args.device, program)?;
     let text = prompt(&args.prompt)?;
     let settings = args.task.map(|task| resolve(Some(task), None, &Overrides::default(), None)).transpose()?;
     let default = settings.as_ref().map_or(DEFAULT_MODEL, |settings| settings.policy.dir.as_str());
     let writers = if args.model.is_empty() {
-        vec![writer(&directory(default, "--model", &home())?, default, &text, args, &device)?]
+        vec![writer(&program.directory(default, "--model")?, default, &text, args, &device)?]
     } else {
         let named = |path: &PathBuf| {
             let name = path.display().to_string();
-            let dir = directory(&checkpoint(path).display().to_string(), "--model", &home())?;
+            let dir = program.directory(&checkpoint(path).display().to_string(), "--model")?;
             writer(&dir, &name, &text, args, &device)
         };
         args.model.iter().map(named).collect::<Result<_>>()?
     };
-    let reward = scorer(args, settings.as_ref().map(|settings| &settings.reward), &device)?;
+    let reward = scorer(args, settings.as_ref().map(|settings| &settings.reward), &device, program)?;
     for count in 0..args.count {
         for (place, writer) in writers.iter().enumerate() {
             if count > 0 || place > 0 {
@@ -171,7 +171,7 @@ fn writer(dir: &Path, name: &str, text: &str, args: &SampleArgs, device: &Device
 }
 
 /// The classifier that was named, or else that of the task.
-fn scorer(args: &SampleArgs, of_task: Option<&ScorerSection>, device: &Device) -> Result<Option<Scorer>> {
+fn scorer(args: &SampleArgs, of_task: Option<&ScorerSection>, device: &Device, program: &Program) -> Result<Option<Scorer>> {
     let (setting, settings) = match (&args.reward, of_task) {
         (Some(dir), _) => (dir.display().to_string(), ScoreSettings { negate: args.negate, ..ScoreSettings::default() }),
         (None, Some(section)) => {
@@ -181,7 +181,7 @@ fn scorer(args: &SampleArgs, of_task: Option<&ScorerSection>, device: &Device) -
         (None, None) => return Ok(None),
     };
     let label = args.label.clone().unwrap_or(settings.label);
-    let dir = directory(&setting, "--reward", &home())?;
+    let dir = program.directory(&setting, "--reward")?;
     Ok(Some(Scorer::load_longest("reward", &dir, ScoreSettings { label, ..settings }, device)?))
 }
 

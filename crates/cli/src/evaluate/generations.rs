@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use tailguard_checkpoint::read_tokenizer;
 use tailguard_data::{Generations, Scores, Texts};
 use tailguard_experiment::settings::Side;
-use tailguard_experiment::{Scorer, about, directory, of_file, of_model};
+use tailguard_experiment::{Scorer, about, of_file, of_model};
 use tailguard_report::{About, EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit, ScoreAbout, one_line};
 use tailguard_reward::{Label, RewardError, ScoreSettings, ScoredText};
 use tailguard_risk::{RiskLevel, quantile};
@@ -24,8 +24,8 @@ use super::reading::{Read, read};
 use super::{notes, tell};
 use crate::device;
 use crate::failure::Failure;
+use crate::program::Program;
 use crate::progress::Progress;
-use crate::run::{home, origin};
 
 /// What scoring prompts alone is called.
 const PROMPTS: &str = "scoring prompts";
@@ -33,19 +33,19 @@ const PROMPTS: &str = "scoring prompts";
 const SCORED: usize = 4_096;
 
 /// Runs `evaluate --generations`.
-pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
+pub(super) fn run(args: &EvaluateArgs, file: &Path, program: &Program) -> Result<()> {
     let level = RiskLevel::new(args.tail_share()).map_err(|error| Failure::usage(format!("--tail-share: {error}")))?;
     device::set_threads(args.thread_count()?)?;
     let device_name = args.device.clone().unwrap_or_else(|| "flex".to_owned());
-    let device = device::select(&device_name)?;
+    let device = device::select(&device_name, program)?;
     let out = args.reserve()?;
     let tokenizer = args.judging.tokenizer.as_deref().map(tokenizer).transpose()?;
     let asked = &args.judging;
     let scorer = |name: &'static str, dir: &Option<PathBuf>, label: &Option<Label>, negate| {
         let (label, truncation_side) = (label.clone().unwrap_or_default(), asked.truncation_side.unwrap_or(Side::Left).into());
         let settings = ScoreSettings { label, negate, truncation_side, ..ScoreSettings::default() };
-        let dir = dir.as_ref().map(|dir| directory(&dir.display().to_string(), &format!("--{name}"), &home())).transpose()?;
-        dir.map(|dir| Scorer::load_longest(name, &dir, settings, &device)).transpose()
+        let dir = dir.as_ref().map(|dir| program.directory(&dir.display().to_string(), &format!("--{name}"))).transpose()?;
+        Ok::<_, anyhow::Error>(dir.map(|dir| Scorer::load_longest(name, &dir, settings, &device)).transpose()?)
     };
     let reward = scorer("reward", &args.reward, &asked.label, asked.negate)?;
     let judge = scorer("judge", &args.judge, &asked.judge_label, asked.judge_negate)?;
@@ -103,7 +103,8 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
         said.extend(others);
     }
     said.extend(notes::few(&texts, &groups, tail.as_ref())?);
-    let about = || Ok::<_, anyhow::Error>(About { negated, ..about_texts(args, file, &device_name, seeds(&groups), scores)? });
+    let about =
+        || Ok::<_, anyhow::Error>(About { negated, ..about_texts(args, file, &device_name, seeds(&groups), scores, program)? });
     let out = out.map(|out| Ok::<_, anyhow::Error>((out, about()?))).transpose()?;
     let evaluation = Evaluation {
         kind: Kind::Evaluation,
@@ -121,7 +122,7 @@ pub(super) fn run(args: &EvaluateArgs, file: &Path) -> Result<()> {
         comparisons,
     };
     said.extend(notes::without_curves(evaluation.in_order(), &wanted));
-    tell(&evaluation, texts, &groups, said, out)
+    tell(&evaluation, texts, &groups, said, out, program)
 }
 
 /// Refuses flags that are about scores where the file has none and nobody gives any.
@@ -142,6 +143,7 @@ fn about_texts(
     device: &str,
     seeds: Vec<u64>,
     scores: BTreeMap<String, ScoreAbout>,
+    program: &Program,
 ) -> Result<About> {
     let texts = "generated texts".to_owned();
     let mut inputs = BTreeMap::from([(texts.clone(), of_file(file)?)]);
@@ -149,11 +151,11 @@ fn about_texts(
     for (name, flag, dir) in [("reward model", "--reward", &args.reward), ("judge", "--judge", &args.judge)] {
         if let Some(dir) = dir {
             let place = dir.display().to_string();
-            inputs.insert(name.to_owned(), of_model(&directory(&place, flag, &home())?)?);
+            inputs.insert(name.to_owned(), of_model(&program.directory(&place, flag)?)?);
             places.insert(name.to_owned(), place);
         }
     }
-    Ok(About { scores, ..about(&origin(), device, seeds, inputs, places) })
+    Ok(About { scores, ..about(&program.origin(), device, seeds, inputs, places) })
 }
 
 /// The figures of each method over its seeds.

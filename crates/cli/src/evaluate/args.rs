@@ -27,7 +27,7 @@ const TAIL_SHARE: f64 = 0.1;
 #[command(group(ArgGroup::new("judged").multiple(true).args(["judge_column", "judge"])))]
 #[command(group(ArgGroup::new("networks").multiple(true).args(["model", "reward", "judge"])))]
 #[command(group(ArgGroup::new("scorers").multiple(true).args(["reward", "judge"])))]
-pub(crate) struct EvaluateArgs {
+pub struct EvaluateArgs {
     /// Parquet, CSV or JSONL file of texts that any tool has generated, one row each
     #[arg(long, value_name = "FILE", value_parser = typed::path())]
     pub(crate) generations: Option<PathBuf>,

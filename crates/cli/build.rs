@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What the program is made of, from the root of the repository. A change elsewhere does not make it another program.
-const SOURCES: [&str; 5] = ["Cargo.toml", "Cargo.lock", "crates", "xtask/Cargo.toml", "xtask/src"];
+const SOURCES: [&str; 3] = ["Cargo.toml", "Cargo.lock", "crates"];
 
 fn main() {
     let manifest = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
-    let root = manifest.parent().unwrap_or(&manifest);
+    let root = manifest.ancestors().nth(2).unwrap_or(&manifest);
     println!("cargo::rerun-if-changed=build.rs");
     for source in SOURCES {
         println!("cargo::rerun-if-changed={}", root.join(source).display());

@@ -5,20 +5,21 @@ use tailguard_experiment::settings::PrecisionName;
 use tailguard_kernels::DeviceError;
 
 use crate::failure::Failure;
+use crate::program::Program;
 
 /// The device that a specification names: `flex`, `wgpu[:n]` or `cuda[:n]`.
 ///
 /// # Errors
 /// A specification that is none of these, a backend that was not compiled in, a device that is not present; each says what
 /// to do.
-pub(crate) fn select(spec: &str) -> Result<Device, Failure> {
+pub fn select(spec: &str, program: &Program) -> Result<Device, Failure> {
     tailguard_kernels::device(spec).map_err(|error| {
         let message = format!("--device {error}");
         match error {
             DeviceError::Unknown { .. } => Failure::usage(message),
-            DeviceError::NotCompiledIn { backend, .. } => Failure::usage(message).hint(format!(
-                "build it in: cargo run --release --package xtask --features {backend} -- reproduce imdb --device {spec}; or take --device flex"
-            )),
+            DeviceError::NotCompiledIn { backend, .. } => {
+                Failure::usage(message).hint(format!("build it in: {}; or take --device flex", program.with_feature(backend)))
+            }
             DeviceError::NotPresent { need, .. } => {
                 Failure::new(message).hint(format!("it needs {need}; --device flex runs on any CPU"))
             }
@@ -30,7 +31,7 @@ pub(crate) fn select(spec: &str) -> Result<Device, Failure> {
 ///
 /// # Errors
 /// bf16 on a CPU, where it would do nothing.
-pub(crate) fn set_precision(precision: PrecisionName, spec: &str) -> Result<(), Failure> {
+pub fn set_precision(precision: PrecisionName, spec: &str) -> Result<(), Failure> {
     if precision == PrecisionName::Bf16 && spec.starts_with("flex") {
         return Err(Failure::usage("--precision bf16 is for GPUs, and --device is flex"));
     }
@@ -45,7 +46,7 @@ const MOST_THREADS: usize = 1024;
 ///
 /// # Errors
 /// A number that no machine has, or when the system gives no threads.
-pub(crate) fn set_threads(threads: usize) -> Result<(), Failure> {
+pub fn set_threads(threads: usize) -> Result<(), Failure> {
     if threads > MOST_THREADS {
         return Err(Failure::usage(format!("{threads} threads: expected at most {MOST_THREADS}, or 0 for one per core")));
     }
@@ -62,7 +63,7 @@ mod tests {
     #[test]
     fn what_is_no_device_is_refused_with_the_choices() {
         for spec in ["", "gpu", "cuda:", "cuda:x", "flex:1", "wgpu:-1", "CUDA"] {
-            let message = select(spec).unwrap_err().to_string();
+            let message = select(spec, &Program::default()).unwrap_err().to_string();
             assert!(message.contains("expected flex (the CPU), wgpu"), "{spec}: {message}");
         }
     }
@@ -76,7 +77,7 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn a_backend_that_was_not_compiled_in_says_how_to() {
-        let message = crate::failure::message(&select("cuda:1").unwrap_err().into());
+        let message = crate::failure::message(&select("cuda:1", &Program::default()).unwrap_err().into());
         assert!(message.contains("no cuda") && message.contains("--features cuda"), "{message}");
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use tailguard_checkpoint::ModelDir;
 use tailguard_data::{Generations, Scores, Texts};
 use tailguard_experiment::settings::{Settings, resolve};
-use tailguard_experiment::{Inputs, Made, ModelDirs, Perplexities, Samples, about, checkpoint, directory, locate, sample};
+use tailguard_experiment::{Inputs, Made, ModelDirs, Perplexities, Samples, about, checkpoint, locate, sample};
 use tailguard_gpt2::Gpt2;
 use tailguard_metrics::{ByPrompt, Scale};
 use tailguard_report::{About, EvaluatedMethod, EvaluatedTail, Evaluation, Kind, LengthUnit};
@@ -20,26 +20,26 @@ use super::groups::Group;
 use super::{notes, tell};
 use crate::device;
 use crate::failure::Failure;
+use crate::program::Program;
 use crate::progress::Told;
-use crate::run::{home, origin};
 
 /// Runs `evaluate --model`.
-pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
+pub(super) fn run(args: &EvaluateArgs, model: &Path, program: &Program) -> Result<()> {
     // the command line wants it
     let task = args.task.task.ok_or_else(|| Failure::usage("--model needs --task"))?;
     let level = RiskLevel::new(args.tail_share()).map_err(|error| Failure::usage(format!("--tail-share: {error}")))?;
-    let home = home();
-    let model = directory(&checkpoint(model).display().to_string(), "--model", &home)?;
+    let model = program.directory(&checkpoint(model).display().to_string(), "--model")?;
     let config = resolve(Some(task), args.task.preset, &args.run_args(Some(&model)).overrides()?, None)?;
     let preset = resolve(Some(task), args.task.preset, &args.run_args(None).overrides()?, None)?;
     device::set_threads(config.run.threads)?;
-    let device = device::select(&config.run.device)?;
+    let device = device::select(&config.run.device, program)?;
     tailguard_kernels::set_precision(config.run.precision.into());
     let out = args.reserve()?;
+    let home = program.home_for(&config)?;
     let dirs = locate(&config, &home, false)?;
     let told = &mut Told::default();
     let inputs = Inputs::load(&config, &home, &dirs, &device, told)?;
-    let base = base(&preset, &model)?.map(|dir| Gpt2::load(&ModelDir::open(dir)?, &device)).transpose()?;
+    let base = base(&preset, &model, program)?.map(|dir| Gpt2::load(&ModelDir::open(dir)?, &device)).transpose()?;
     let tail = inputs.tail(&config).into_iter().map(|row| &inputs.prompts[row].text).collect::<HashSet<_>>().len();
     let threshold = config.evaluation.tail_threshold;
     let wanted = Wanted {
@@ -94,9 +94,9 @@ pub(super) fn run(args: &EvaluateArgs, model: &Path) -> Result<()> {
     let about = About {
         negated,
         scores: inputs.scores(),
-        ..about(&origin(), &config.run.device, config.seed_list(), inputs.digests.clone(), places(&dirs))
+        ..about(&program.origin(), &config.run.device, config.seed_list(), inputs.digests.clone(), places(&dirs))
     };
-    tell(&evaluation, all, &groups, few, out.map(|out| (out, about)))
+    tell(&evaluation, all, &groups, few, out.map(|out| (out, about)), program)
 }
 
 /// Where the models are, by the names of their digests.
@@ -107,8 +107,8 @@ fn places(dirs: &ModelDirs) -> BTreeMap<String, String> {
 }
 
 /// The base model of the preset, under which the texts have a perplexity: only if its tokens are those of the model.
-fn base(preset: &Settings, model: &Path) -> Result<Option<std::path::PathBuf>> {
-    let Ok(dir) = directory(&preset.policy.dir, "--policy", &home()) else {
+fn base(preset: &Settings, model: &Path, program: &Program) -> Result<Option<std::path::PathBuf>> {
+    let Ok(dir) = program.directory(&preset.policy.dir, "--policy") else {
         tracing::info!("no perplexity of the generated texts: the base model {:?} is not there", preset.policy.dir);
         return Ok(None);
     };

@@ -8,14 +8,14 @@
 //! glibc reads how it should behave from the environment, before `main`. So the program starts itself again, once, with that said.
 
 /// The variable that glibc reads.
-pub(crate) const VARIABLE: &str = "GLIBC_TUNABLES";
+pub const VARIABLE: &str = "GLIBC_TUNABLES";
 
 /// No block of its own for a large allocation, and nothing is given back before the end.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const SETTINGS: &str = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1099511627776";
 
 /// Starts the program again with these settings, unless the variable is set, by an earlier start or by the user. Does nothing without glibc.
-pub(crate) fn keep_freed_memory() {
+pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     if std::env::var_os(VARIABLE).is_none()
         && let Ok(program) = std::env::current_exe()

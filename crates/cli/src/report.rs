@@ -1,4 +1,4 @@
-//! `cargo xtask report RUN...`: a run directory as one page of HTML. Runs and evaluations write theirs at their end.
+//! `tailguard report RUN...`: a run directory as one page of HTML. Runs and evaluations write theirs at their end.
 
 use std::fs;
 use std::io;
@@ -11,6 +11,7 @@ use tailguard_report::{read_metrics, read_texts};
 
 use crate::args::ReportArgs;
 use crate::failure::{Failure, say};
+use crate::program::Program;
 
 /// Runs the command.
 ///
@@ -35,9 +36,10 @@ pub(crate) fn write(dir: &Path) -> Result<PathBuf> {
 }
 
 /// Writes the page and gives its path. A page that cannot be made is a warning: the figures are there, and it can be made again.
-pub(crate) fn leave(dir: &Path) -> Option<PathBuf> {
-    let warn =
-        |error: &anyhow::Error| tracing::warn!("no report.html: {error:#}; cargo xtask report {} tries again", dir.display());
+pub(crate) fn leave(dir: &Path, program: &Program) -> Option<PathBuf> {
+    let warn = |error: &anyhow::Error| {
+        tracing::warn!("no report.html: {error:#}; {} report {} tries again", program.name(), dir.display());
+    };
     write(dir).inspect_err(warn).ok()
 }
 
@@ -64,7 +66,7 @@ pub(crate) fn read(dir: &Path) -> Result<Run> {
 ///
 /// # Errors
 /// As [`read`].
-pub(crate) fn read_as(dir: &Path, name: String) -> Result<Run> {
+pub fn read_as(dir: &Path, name: String) -> Result<Run> {
     let text = |name: &str| text(&dir.join(name));
     let results = text("results.json")?.ok_or_else(|| {
         Failure::usage(format!("{} holds no results.json", dir.display()))

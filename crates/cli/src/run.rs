@@ -1,15 +1,15 @@
 //! A run as `reproduce` and `train` start it: settings, threads, signals, and what is said of it at its end.
 
-use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use tailguard_experiment::settings::{Preset, Settings, Task, resolve};
-use tailguard_experiment::{Experiment, ExperimentError, Finished, Home, Origin, Out};
+use tailguard_experiment::{Experiment, ExperimentError, Finished, Out};
 use tailguard_report::{ReportError, RunDir, Style, one_line, table, warnings};
 
 use crate::args::RunArgs;
 use crate::failure::{Failure, say};
+use crate::program::Program;
 use crate::progress::Told;
 use crate::{device, interrupt, report};
 
@@ -22,7 +22,7 @@ const RUNS: &str = "runs";
 /// Settings that make no sense, a device or a model that is not there, a directory that cannot be written, that holds something
 /// already, or that holds no run to resume. Whatever goes wrong on the way; a run that was asked to stop says how to go on. An arm that
 /// diverges is an error at the very end: the others are made and told all the same.
-pub(crate) fn run(task: Option<&'static Task>, preset: Option<Preset>, args: &RunArgs) -> Result<()> {
+pub(crate) fn run(task: Option<&'static Task>, preset: Option<Preset>, args: &RunArgs, program: &Program) -> Result<()> {
     let resumed = args.out.as_ref().filter(|_| args.resume).map(|out| RunDir::open(out)).transpose()?;
     for path in resumed.iter().flat_map(RunDir::recovered) {
         tracing::info!("removed {}, which was being written when the run was killed", path.display());
@@ -32,42 +32,23 @@ pub(crate) fn run(task: Option<&'static Task>, preset: Option<Preset>, args: &Ru
     let settings = resolve(task, preset, &args.overrides()?, recorded)?;
     device::set_threads(settings.run.threads)?;
     // refused before a directory is reserved, with what to do
-    device::select(&settings.run.device)?;
+    device::select(&settings.run.device, program)?;
     tailguard_kernels::set_precision(settings.run.precision.into());
     let out = match (resumed, &args.out) {
         (Some(dir), _) => Out::Resumed(dir),
         (None, Some(out)) => Out::New(out),
         (None, None) => Out::Numbered(Path::new(RUNS)),
     };
-    let prepared = Experiment::new(settings).with_origin(origin()).prepare(&home(), out).map_err(resumable)?;
+    let home = program.home_for(&settings)?;
+    let experiment = Experiment::new(settings).with_origin(program.origin());
+    let prepared = experiment.prepare(&home, out).map_err(resumable)?;
     interrupt::listen(prepared.traces())?;
     let (settings, dir) = (prepared.settings().clone(), prepared.dir().to_owned());
     let mut told = Told::default();
     match prepared.run(&mut told) {
-        Ok(finished) => tell(&settings, &finished),
-        Err(error) if told.has_begun => Err(with_way_on(error, &resume_command(&settings, &dir))),
+        Ok(finished) => tell(&settings, &finished, program),
+        Err(error) if told.has_begun => Err(with_way_on(error, &resume_command(&settings, &dir, program))),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// The models and texts of this checkout.
-pub(crate) fn home() -> Home {
-    Home::at(workspace().join("datasets"))
-}
-
-/// The root of the repository that this program was built from.
-pub(crate) fn workspace() -> &'static Path {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest)
-}
-
-/// What `run.json` says of this program.
-pub(crate) fn origin() -> Origin {
-    Origin {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        // `build.rs` finds it; none outside git
-        commit: option_env!("TAILGUARD_COMMIT").map(str::to_owned),
-        command: env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
     }
 }
 
@@ -94,18 +75,18 @@ fn with_way_on(error: ExperimentError, resume: &str) -> anyhow::Error {
 }
 
 /// The line that continues a run.
-fn resume_command(settings: &Settings, dir: &Path) -> String {
+fn resume_command(settings: &Settings, dir: &Path, program: &Program) -> String {
     // the preset of another task is known to `train` alone
     let of_task = Task::named(&settings.task).filter(|_| !settings.preset.contains('-'));
     let begun = of_task.map_or("train".to_owned(), |task| format!("reproduce {}", task.name));
-    format!("cargo xtask {begun} --out {} --resume", dir.display())
+    format!("{} {begun} --out {} --resume", program.name(), dir.display())
 }
 
 /// Writes the page, and prints what has come out.
-fn tell(settings: &Settings, finished: &Finished) -> Result<()> {
+fn tell(settings: &Settings, finished: &Finished, program: &Program) -> Result<()> {
     let Finished { results, dir, .. } = finished;
     // whoever reads no further than the first line has all files
-    let page: Option<PathBuf> = report::leave(dir.path());
+    let page: Option<PathBuf> = report::leave(dir.path(), program);
     say(table(results, Style::Plain))?;
     for warning in warnings(results) {
         say(format_args!("warning: {}", one_line(&warning)))?;
