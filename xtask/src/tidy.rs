@@ -22,6 +22,20 @@ const NOT_BELOW: &[(&str, &[&str])] = &[
     ("tailguard-settings", &["burn", "tailguard-"]),
     ("tailguard-experiment", &["tailguard-page", "clap", "indicatif"]),
     (
+        "tailguard-judging",
+        &[
+            "tailguard-gpt2",
+            "tailguard-lm",
+            "tailguard-rollout",
+            "tailguard-ppo",
+            "tailguard-experiment",
+            "tailguard-page",
+            "clap",
+            "indicatif",
+            "anyhow",
+        ],
+    ),
+    (
         "tailguard-checkpoint",
         &[
             "tailguard-risk",

@@ -35,6 +35,7 @@
 mod arms;
 mod digests;
 mod error;
+mod evaluate_model;
 mod experiment;
 mod figures;
 mod inputs;
@@ -53,6 +54,7 @@ mod summary;
 
 pub use digests::{of_bytes, of_file, of_model};
 pub use error::ExperimentError;
+pub use evaluate_model::{BaseModel, EvaluatedModel, evaluate_model};
 pub use experiment::{Experiment, Finished, Out, Prepared};
 pub use inputs::Inputs;
 pub use objectives::{ObjectiveContext, Objectives};
@@ -61,6 +63,7 @@ pub use places::{Home, ModelDirs, ModelPlace, checkpoint, directory, locate};
 pub use protocol::{Perplexities, Samples, sample};
 pub use recipe::{Answers, Made, Recipe, Recipes, Work};
 pub use run::{Origin, about, check_context};
-pub use scorer::{Scorer, label, score_settings};
+pub use scorer::{label, score_settings};
 pub use settings::{ConfigError, Settings};
 pub use summary::TailSample;
+pub use tailguard_judging::Scorer;

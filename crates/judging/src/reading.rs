@@ -3,16 +3,17 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use anyhow::Result;
-use tailguard_data::{DataError, GenerationColumns, Generations, Labels, Scores, Texts, read_generations};
+use tailguard_data::{
+    DataError, GenerationColumns, Generations, Labels, Scores, Texts, read_generations, read_generations_of_each,
+};
 
-use super::args::EvaluateArgs;
-use super::groups::SEED;
-use super::wide;
-use crate::failure::Failure;
+use crate::error::JudgingError;
+use crate::groups::SEED;
+use crate::options::Options;
+use crate::wide;
 
 /// Columns that are read if nothing else is said: those of a run's `generations.parquet`.
-pub(super) const PROMPT: &str = "prompt";
+pub(crate) const PROMPT: &str = "prompt";
 const RESPONSE: &str = "response";
 /// What else that file has: columns that are read if nothing else is said and all of them are there.
 const REWARD: &str = "reward";
@@ -26,31 +27,31 @@ const ROUNDING: f64 = 1e-3;
 const GROUP_BY: &str = "fill it in, or name the columns that tell rows apart, as in --group-by method";
 
 /// A file as it was read.
-pub(super) struct Read {
-    pub(super) texts: Generations,
+pub(crate) struct Read {
+    pub(crate) texts: Generations,
     /// The columns of [`Generations::groups`].
-    pub(super) group_by: Vec<String>,
+    pub(crate) group_by: Vec<String>,
     /// The columns of whose scores the negative was taken.
-    pub(super) negated: Vec<String>,
+    pub(crate) negated: Vec<String>,
     /// What must be said of it.
-    pub(super) notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
-/// Reads the columns that were named, and those that stand where a run has them.
+/// Reads the columns that were named, and those that stand where a run has them; not those of scores that a reward model or a judge gives.
 ///
 /// # Errors
 /// A file that cannot be read, or lacks a column that was named, or some of whose rows alone name a method or a seed.
-pub(super) fn read(args: &EvaluateArgs, file: &Path) -> Result<Read> {
+pub(crate) fn read(options: &Options, file: &Path, has_reward: bool, has_judge: bool) -> Result<Read, JudgingError> {
     let there = tailguard_data::table::columns(file)?;
-    let (mut columns, taken) = columns(args, &there);
-    let mut texts = if args.columns.method.is_empty() {
+    let (mut columns, taken) = columns(options, &there, has_reward, has_judge);
+    let mut texts = if options.columns.methods.is_empty() {
         let mut texts = read_taken(file, &mut columns, &taken)?;
-        if args.columns.responses_include_prompt {
+        if options.columns.responses_include_prompt {
             cut_prompts(&mut texts, &columns.response)?;
         }
         texts
     } else {
-        let tables = read_wide(args, file, &columns)?;
+        let tables = read_wide(options, file, &columns)?;
         columns.group.insert(0, METHOD.to_owned());
         tables
     };
@@ -80,7 +81,7 @@ pub(super) fn read(args: &EvaluateArgs, file: &Path) -> Result<Read> {
             *score = f64::INFINITY.copysign(*score);
         }
     }
-    let negated = negate(args, &columns, &mut texts);
+    let negated = negate(options, &columns, &mut texts);
     let mut notes = std::mem::take(&mut texts.notes);
     if !kept.is_empty() {
         notes.push(format!(
@@ -92,12 +93,13 @@ pub(super) fn read(args: &EvaluateArgs, file: &Path) -> Result<Read> {
     Ok(Read { texts, group_by: columns.group, negated, notes })
 }
 
-/// Reads a wide table as a long one: the file once for each of its methods.
-fn read_wide(args: &EvaluateArgs, file: &Path, common: &GenerationColumns) -> Result<Generations> {
+/// Reads a wide table as a long one.
+fn read_wide(options: &Options, file: &Path, common: &GenerationColumns) -> Result<Generations, JudgingError> {
+    let methods = &options.columns.methods;
+    let sets: Vec<GenerationColumns> = methods.iter().map(|method| wide::columns(method, common)).collect();
     let mut tables = Vec::new();
-    for method in &args.columns.method {
-        let mut texts = read_generations(file, &wide::columns(method, common))?;
-        if args.columns.responses_include_prompt {
+    for (method, mut texts) in methods.iter().zip(read_generations_of_each(file, &sets)?) {
+        if options.columns.responses_include_prompt {
             cut_prompts(&mut texts, &method.response)?;
         }
         tables.push((method.name.as_str(), texts));
@@ -106,10 +108,11 @@ fn read_wide(args: &EvaluateArgs, file: &Path, common: &GenerationColumns) -> Re
 }
 
 /// Cuts the prompt off the beginning of each response.
-fn cut_prompts(texts: &mut Generations, column: &str) -> Result<()> {
+fn cut_prompts(texts: &mut Generations, column: &str) -> Result<(), JudgingError> {
     let Some(prompts) = &texts.prompts else {
         let hint = "name their column with --prompt-column";
-        return Err(Failure::usage("--responses-include-prompt needs prompts, and the file has none").hint(hint).into());
+        let message = "--responses-include-prompt needs prompts, and the file has none";
+        return Err(JudgingError::refused(message).with_hint(hint));
     };
     let (mut cut, mut others, mut first) = (Texts::default(), 0, None);
     for row in 0..texts.responses.len() {
@@ -129,14 +132,14 @@ fn cut_prompts(texts: &mut Generations, column: &str) -> Result<()> {
         );
         let hint =
             "leave --responses-include-prompt out, or see how prompts and responses differ there: in spaces, in special tokens";
-        return Err(Failure::new(message).hint(hint).into());
+        return Err(JudgingError::failed(message).with_hint(hint));
     }
     texts.responses = cut;
     Ok(())
 }
 
 /// Takes the negative of the scores of the columns where lower is better, and gives the names of these columns.
-fn negate(args: &EvaluateArgs, columns: &GenerationColumns, texts: &mut Generations) -> Vec<String> {
+fn negate(options: &Options, columns: &GenerationColumns, texts: &mut Generations) -> Vec<String> {
     let mut negated = Vec::new();
     let mut negate = |is_asked: bool, scores: &mut Option<Scores>, names: Vec<&String>| {
         if is_asked && scores.is_some() && !names.is_empty() {
@@ -145,34 +148,31 @@ fn negate(args: &EvaluateArgs, columns: &GenerationColumns, texts: &mut Generati
             negated.extend(names.into_iter().cloned());
         }
     };
-    let of_methods = args.columns.method.iter().filter_map(|method| method.score.as_ref());
-    negate(args.judging.negate, &mut texts.scores, columns.score.iter().chain(of_methods).collect());
-    negate(args.negates_prompt_column(), &mut texts.prompt_scores, columns.prompt_score.iter().collect());
-    negate(args.judging.judge_negate, &mut texts.judge, columns.judge.iter().collect());
+    let of_methods = options.columns.methods.iter().filter_map(|method| method.score.as_ref());
+    negate(options.negate, &mut texts.scores, columns.score.iter().chain(of_methods).collect());
+    negate(options.negates_prompt_column(), &mut texts.prompt_scores, columns.prompt_score.iter().collect());
+    negate(options.judge_negate, &mut texts.judge, columns.judge.iter().collect());
     negated
 }
 
 /// Reads the columns. Of those that were taken as the file is that of a run, a method or a seed that no row has is none: texts that were
 /// judged without seeds have an empty column of them. One that some rows have tells them apart, and must be there in all.
-fn read_taken(file: &Path, columns: &mut GenerationColumns, taken: &[&str]) -> Result<Generations> {
+fn read_taken(file: &Path, columns: &mut GenerationColumns, taken: &[&str]) -> Result<Generations, JudgingError> {
     loop {
-        match read_generations(file, columns) {
-            Err(DataError::Value { column, .. })
-                if taken.contains(&column.as_str())
-                    && columns.group.contains(&column)
-                    && has_no_value(file, columns, &column) =>
-            {
-                columns.group.retain(|name| *name != column);
+        let error = match read_generations(file, columns) {
+            Ok(texts) => return Ok(texts),
+            Err(error) => error,
+        };
+        let group = match &error {
+            DataError::Value { column, .. } if taken.contains(&column.as_str()) && columns.group.contains(column) => {
+                column.clone()
             }
-            Err(error @ DataError::Value { .. }) => {
-                let DataError::Value { column, .. } = &error else { return Err(error.into()) };
-                if taken.contains(&column.as_str()) && columns.group.contains(column) {
-                    return Err(Failure::new(error.to_string()).hint(GROUP_BY).into());
-                }
-                return Err(error.into());
-            }
-            other => return Ok(other?),
+            _ => return Err(error.into()),
+        };
+        if !has_no_value(file, columns, &group) {
+            return Err(JudgingError::failed(error.to_string()).with_hint(GROUP_BY));
         }
+        columns.group.retain(|name| *name != group);
     }
 }
 
@@ -218,24 +218,24 @@ fn drop_empty(
 }
 
 /// The columns to read, and which of them are taken as the file is that of a run.
-fn columns(args: &EvaluateArgs, there: &[String]) -> (GenerationColumns, Vec<&'static str>) {
-    let named = &args.columns;
+fn columns(options: &Options, there: &[String], has_reward: bool, has_judge: bool) -> (GenerationColumns, Vec<&'static str>) {
+    let named = &options.columns;
     let mut columns = GenerationColumns {
-        prompt: named.prompt_column.clone(),
-        response: named.text_column.as_ref().or(named.response_column.as_ref()).map_or(RESPONSE.to_owned(), Clone::clone),
-        score: named.score_column.clone(),
-        prompt_score: named.prompt_score_column.clone(),
-        judge: named.judge_column.clone(),
+        prompt: named.prompt.clone(),
+        response: named.text.as_ref().or(named.response.as_ref()).map_or(RESPONSE.to_owned(), Clone::clone),
+        score: named.score.clone(),
+        prompt_score: named.prompt_score.clone(),
+        judge: named.judge.clone(),
         group: named.group_by.clone(),
     };
     let has = |name: &str| there.iter().any(|column| column == name);
-    if columns.prompt.is_none() && named.text_column.is_none() && has(PROMPT) {
+    if columns.prompt.is_none() && named.text.is_none() && has(PROMPT) {
         columns.prompt = Some(PROMPT.to_owned());
     }
     let mut taken = Vec::new();
     let is_of_a_run = [REWARD, PROMPT_SCORE, JUDGE, METHOD, SEED].into_iter().all(has)
         && columns.response == RESPONSE
-        && named.method.is_empty()
+        && named.methods.is_empty()
         && columns.prompt.as_deref() == Some(PROMPT);
     if is_of_a_run {
         let mut take = |to: &mut Option<String>, name: &'static str| {
@@ -245,11 +245,11 @@ fn columns(args: &EvaluateArgs, there: &[String]) -> (GenerationColumns, Vec<&'s
             }
         };
         // scores of prompts are on the scale of those of the texts
-        if args.reward.is_none() && named.score_column.as_deref().is_none_or(|column| column == REWARD) {
+        if !has_reward && named.score.as_deref().is_none_or(|column| column == REWARD) {
             take(&mut columns.score, REWARD);
             take(&mut columns.prompt_score, PROMPT_SCORE);
         }
-        if args.judge.is_none() {
+        if !has_judge {
             take(&mut columns.judge, JUDGE);
         }
         if columns.group.is_empty() {
@@ -297,31 +297,33 @@ fn one_score_each(texts: &mut Generations) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-    use crate::args::{Cli, Command};
+    use crate::options::Columns;
 
-    fn asked(words: &[&str]) -> (GenerationColumns, Vec<&'static str>) {
-        let words = [&["xtask", "evaluate", "--generations", "a.csv"], words].concat();
-        let Command::Evaluate(args) = Cli::try_parse_from(words).unwrap().command else { panic!("not an evaluation") };
-        let there = ["prompt", "prompt_score", "good", "response", "reward", "judge", "method", "seed"].map(str::to_owned);
-        columns(&args, &there)
+    const OF_A_RUN: [&str; 8] = ["prompt", "prompt_score", "good", "response", "reward", "judge", "method", "seed"];
+
+    /// What is read of the file of a run.
+    fn asked(named: Columns, [has_reward, has_judge]: [bool; 2]) -> (GenerationColumns, Vec<&'static str>) {
+        let options = Options { columns: named, ..Options::default() };
+        columns(&options, &OF_A_RUN.map(str::to_owned), has_reward, has_judge)
     }
 
     #[test]
     fn the_columns_of_a_run_are_taken_unless_others_are_named() {
-        let (all, taken) = asked(&[]);
+        let (all, taken) = asked(Columns::default(), [false, false]);
         assert_eq!(taken, ["reward", "prompt_score", "judge", "method", "seed"]);
         assert_eq!(
             (all.score.as_deref(), all.prompt_score.as_deref(), all.group),
             (Some("reward"), Some("prompt_score"), vec!["method".to_owned(), "seed".to_owned()])
         );
         // a scorer's own scores come in the place of both columns
-        let (scored, taken) = asked(&["--reward", "dir", "--group-by", "method"]);
+        let by_method = Columns { group_by: vec!["method".to_owned()], ..Columns::default() };
+        let (scored, taken) = asked(by_method, [true, false]);
         assert_eq!((scored.score, scored.prompt_score, taken), (None, None, vec!["judge"]));
-        assert_eq!(asked(&["--score-column", "judge", "--judge", "dir"]).1, ["method", "seed"]);
-        assert!(asked(&["--response-column", "good"]).1.is_empty());
+        let score = Columns { score: Some("judge".to_owned()), ..Columns::default() };
+        assert_eq!(asked(score, [false, true]).1, ["method", "seed"]);
+        let response = Columns { response: Some("good".to_owned()), ..Columns::default() };
+        assert!(asked(response, [false, false]).1.is_empty());
     }
 
     /// Reads a file of four rows with these methods and seeds, as they stand in JSON or CSV; gives the columns and labels of the groups.
@@ -340,9 +342,8 @@ mod tests {
             methods_and_seeds.iter().map(line).collect()
         };
         std::fs::write(&path, text).unwrap();
-        let words = ["xtask", "evaluate", "--generations", "a"];
-        let Command::Evaluate(args) = Cli::try_parse_from(words).unwrap().command else { panic!("not an evaluation") };
-        let read = read(&args, &path).map_err(|error| crate::failure::message(&error))?;
+        let told = |error: JudgingError| format!("{error} (hint: {})", error.hint().unwrap_or_default());
+        let read = read(&Options::default(), &path, false, false).map_err(told)?;
         let labels = |labels: &Labels| (0..4).map(|row| labels.get(row).unwrap().to_owned()).collect();
         Ok(read.group_by.into_iter().zip(read.texts.groups.iter().map(labels)).collect())
     }

@@ -2,29 +2,51 @@
 
 use std::collections::HashMap;
 
-use anyhow::Result;
+use rayon::prelude::*;
 use tailguard_data::{Generations, Scores};
 use tailguard_metrics::{
-    ByPrompt, Estimate, Influences, NumberedNGrams, Scale, at_or_below, buckets, curve, duplicates, empty, estimate,
-    lowest_over_seeds, mean_over_seeds, repeating, std_sample, words,
+    ByPrompt, Estimate, Influences, MetricsError, NumberedNGrams, Scale, at_or_below, buckets, curve, duplicates, empty,
+    estimate, lowest_over_seeds, mean_over_seeds, repeating, std_sample, words,
 };
 use tailguard_report::{EvaluatedMethod, EvaluatedTail, Figure, LeftOut, OtherTail, PromptBucket, QuantilePoint};
 use tailguard_risk::RiskLevel;
 
-use super::side_by_side;
+use crate::error::JudgingError;
+use crate::rows::{finite, prompt};
 
 /// What is asked for, the same for all methods.
-pub(super) struct Wanted {
-    pub(super) tail: Option<EvaluatedTail>,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// What the figure `tail` is the mean of; no such figure where it is `None`.
+    pub tail: Option<EvaluatedTail>,
     /// The share of CVaR.
-    pub(super) level: RiskLevel,
-    pub(super) other_tails: Vec<f64>,
-    pub(super) curve: bool,
-    pub(super) buckets: Option<usize>,
+    pub level: RiskLevel,
+    /// Other thresholds of the prompts' scores, each with a tail of its own.
+    pub other_tails: Vec<f64>,
+    /// The method that all others are compared with.
+    pub baseline: Option<String>,
+    /// Whether there is to be a curve of the reward against the quantile of the prompt score; of methods of one seed alone.
+    pub curve: bool,
+    /// Of how many groups of prompts that score alike the rewards are to be there; of methods of one seed alone.
+    pub buckets: Option<usize>,
+}
+
+impl Wanted {
+    /// No tail, no comparison, no curve; `level` is the share of CVaR.
+    #[must_use]
+    pub fn of_level(level: RiskLevel) -> Self {
+        Self { tail: None, level, other_tails: Vec::new(), baseline: None, curve: false, buckets: None }
+    }
 }
 
 /// Values of each seed, by the numbers of their prompts.
 type Seeds = Vec<Vec<ByPrompt>>;
+
+/// A figure, where there is one.
+type Found = Result<Option<Figure>, JudgingError>;
+
+/// Says of each of some texts whether it is something: 1 or 0.
+type Flags = dyn Fn(&[&str]) -> Result<Vec<f64>, MetricsError>;
 
 /// The texts of one seed.
 struct Seed<'a> {
@@ -42,8 +64,7 @@ impl<'a> Seed<'a> {
     fn all(texts: &'a Generations, seeds: &[&'a [usize]]) -> Vec<Self> {
         let (mut numbers, mut next) = (HashMap::new(), 0);
         let mut number = |row: &usize| {
-            let prompt = texts.prompts.as_ref().and_then(|prompts| prompts.get(*row));
-            let number = prompt.map_or(next, |prompt| *numbers.entry(prompt).or_insert(next));
+            let number = prompt(texts, *row).map_or(next, |prompt| *numbers.entry(prompt).or_insert(next));
             next += usize::from(number == next);
             number
         };
@@ -63,7 +84,7 @@ impl<'a> Seed<'a> {
     }
 
     /// Those of rows whose other value is at most a threshold.
-    fn below(&self, values: &Option<Scores>, others: &Option<Scores>, threshold: f64) -> Result<Vec<ByPrompt>> {
+    fn below(&self, values: &Option<Scores>, others: &Option<Scores>, threshold: f64) -> Result<Vec<ByPrompt>, JudgingError> {
         let rows = self.rows.iter().zip(&self.prompts);
         let both = rows.filter_map(|(&row, &prompt)| Some(((prompt, finite(values, row)?), finite(others, row)?)));
         let (values, others): (Vec<ByPrompt>, Vec<f64>) = both.unzip();
@@ -79,10 +100,6 @@ impl<'a> Seed<'a> {
     }
 }
 
-fn finite(values: &Option<Scores>, row: usize) -> Option<f64> {
-    values.as_ref()?[row].filter(|value| value.is_finite())
-}
-
 /// Computes the figures of a method. Of each of its seeds `seeds` has the rows. `lengths` has one entry per row of the file; without it,
 /// words are counted.
 ///
@@ -91,23 +108,23 @@ fn finite(values: &Option<Scores>, row: usize) -> Option<f64> {
 ///
 /// # Errors
 /// When a metric refuses its input.
-pub(super) fn figures(
+pub(crate) fn figures(
     texts: &Generations,
     seeds: &[&[usize]],
     wanted: &Wanted,
     lengths: Option<&[f64]>,
-) -> Result<EvaluatedMethod> {
+) -> Result<EvaluatedMethod, JudgingError> {
     let all = Seed::all(texts, seeds);
     let of_each = |values: &dyn Fn(&Seed<'_>) -> Vec<ByPrompt>| -> Seeds { all.iter().map(values).collect() };
-    let share = |flags: &dyn Fn(&[&str]) -> Result<Vec<f64>>| {
+    let share = |flags: &Flags| {
         let of_seed =
             |seed: &Seed<'_>| Ok(seed.of_responses(if seed.responses.is_empty() { Vec::new() } else { flags(&seed.responses)? }));
-        mean(&all.iter().map(of_seed).collect::<Result<Seeds>>()?, Scale::Share)
+        mean(&all.iter().map(of_seed).collect::<Result<Seeds, JudgingError>>()?, Scale::Share)
     };
     // first the three that take the most memory, one after the other
     let [distinct_1, distinct_2, distinct_3] =
         [1, 2, 3].map(|n| of_all_texts(&all, |texts, prompts| distinct(texts, prompts, n)));
-    let figures = side_by_side([
+    let [reward, tail, cvar, judge, judge_tail, length, repeated_4gram, empty, duplicate] = side_by_side([
         &|| mean(&of_each(&|seed| seed.finite(&texts.scores)), Scale::Any),
         &|| tail(texts, &all, wanted.tail.as_ref()),
         &|| cvar(&of_each(&|seed| seed.finite(&texts.scores)), wanted.level),
@@ -131,12 +148,9 @@ pub(super) fn figures(
         &|| share(&|texts| Ok(empty(texts)?.values())),
         &|| of_all_texts(&all, |texts, prompts| Ok(Some(duplicates(texts, prompts)?))),
     ])?;
-    let [reward, tail, cvar, judge, judge_tail, length, repeated_4gram, empty, duplicate] = figures[..] else {
-        anyhow::bail!("nine figures were asked for, {} are there", figures.len());
-    };
-    let other_tail = |&threshold: &f64| -> Result<OtherTail> {
+    let other_tail = |&threshold: &f64| -> Result<OtherTail, JudgingError> {
         let rewards = all.iter().map(|seed| seed.below(&texts.scores, &texts.prompt_scores, threshold));
-        let rewards = rewards.collect::<Result<Seeds>>()?;
+        let rewards = rewards.collect::<Result<Seeds, JudgingError>>()?;
         let fewest = rewards.iter().map(Vec::len).min().unwrap_or(0);
         Ok(OtherTail { threshold, prompts: fewest, reward: mean(&rewards, Scale::Any)? })
     };
@@ -167,7 +181,7 @@ pub(super) fn figures(
         repeated_4gram,
         empty,
         duplicate,
-        other_tails: wanted.other_tails.iter().map(other_tail).collect::<Result<_>>()?,
+        other_tails: wanted.other_tails.iter().map(other_tail).collect::<Result<_, _>>()?,
         reward_spread: std_sample(&rewards).ok(),
         curve,
         buckets,
@@ -183,11 +197,11 @@ fn unscored(scores: &[Option<f64>], prompt_scores: &[Option<f64>]) -> LeftOut {
 }
 
 /// The mean of values whose rows have another value of at most a threshold.
-fn mean_below(all: &[Seed<'_>], values: &Option<Scores>, others: &Option<Scores>, threshold: f64) -> Result<Option<Figure>> {
-    mean(&all.iter().map(|seed| seed.below(values, others, threshold)).collect::<Result<Seeds>>()?, Scale::Any)
+fn mean_below(all: &[Seed<'_>], values: &Option<Scores>, others: &Option<Scores>, threshold: f64) -> Found {
+    mean(&all.iter().map(|seed| seed.below(values, others, threshold)).collect::<Result<Seeds, JudgingError>>()?, Scale::Any)
 }
 
-fn tail(texts: &Generations, all: &[Seed<'_>], tail: Option<&EvaluatedTail>) -> Result<Option<Figure>> {
+fn tail(texts: &Generations, all: &[Seed<'_>], tail: Option<&EvaluatedTail>) -> Found {
     match tail {
         Some(EvaluatedTail::PromptScores { threshold, .. }) => mean_below(all, &texts.scores, &texts.prompt_scores, *threshold),
         Some(EvaluatedTail::OwnScores { threshold }) => mean_below(all, &texts.scores, &texts.scores, *threshold),
@@ -199,17 +213,17 @@ fn tail(texts: &Generations, all: &[Seed<'_>], tail: Option<&EvaluatedTail>) -> 
 }
 
 /// The mean with its interval; none where a seed has no value.
-pub(super) fn mean(seeds: &[Vec<ByPrompt>], scale: Scale) -> Result<Option<Figure>> {
+fn mean(seeds: &[Vec<ByPrompt>], scale: Scale) -> Found {
     Ok(mean_over_seeds(seeds, scale)?.map(Figure::from))
 }
 
 /// The mean of the lowest values.
-fn cvar(seeds: &[Vec<ByPrompt>], level: RiskLevel) -> Result<Option<Figure>> {
+fn cvar(seeds: &[Vec<ByPrompt>], level: RiskLevel) -> Found {
     Ok(lowest_over_seeds(seeds, |count| level.count(count))?.map(Figure::from))
 }
 
 /// A figure of all responses of a seed together; none where a seed has none.
-fn of_all_texts(all: &[Seed<'_>], figure: impl Fn(&[&str], &[usize]) -> Result<Option<Influences>>) -> Result<Option<Figure>> {
+fn of_all_texts(all: &[Seed<'_>], figure: impl Fn(&[&str], &[usize]) -> Result<Option<Influences>, MetricsError>) -> Found {
     // texts of a single prompt stand for prompts
     let first = all.first().and_then(|seed| seed.prompts.first());
     let is_one = all.iter().flat_map(|seed| &seed.prompts).all(|prompt| Some(prompt) == first);
@@ -230,7 +244,7 @@ fn of_all_texts(all: &[Seed<'_>], figure: impl Fn(&[&str], &[usize]) -> Result<O
 }
 
 /// Distinct-n; none of texts that are too short to have an n-gram.
-fn distinct(texts: &[&str], prompts: &[usize], n: usize) -> Result<Option<Influences>> {
+fn distinct(texts: &[&str], prompts: &[usize], n: usize) -> Result<Option<Influences>, MetricsError> {
     let ngrams = NumberedNGrams::new(texts, n)?;
     Ok(if ngrams.all().total == 0 { None } else { Some(ngrams.influences(prompts)?) })
 }
@@ -240,7 +254,7 @@ fn curves(
     scores: &[Option<f64>],
     prompt_scores: &[Option<f64>],
     wanted: &Wanted,
-) -> Result<(Vec<QuantilePoint>, Vec<PromptBucket>)> {
+) -> Result<(Vec<QuantilePoint>, Vec<PromptBucket>), MetricsError> {
     let pairs = scores.iter().zip(prompt_scores).filter_map(|(score, prompt_score)| Some(((*score)?, (*prompt_score)?)));
     let (rewards, scores): (Vec<f64>, Vec<f64>) = pairs.filter(|(reward, score)| reward.is_finite() && score.is_finite()).unzip();
     let (mut points, mut groups) = (Vec::new(), Vec::new());
@@ -257,12 +271,19 @@ fn curves(
     Ok((points, groups))
 }
 
+/// Computes figures side by side and gives them in order.
+fn side_by_side<const N: usize>(figures: [&(dyn Fn() -> Found + Sync); N]) -> Result<[Option<Figure>; N], JudgingError> {
+    let mut found = [None; N];
+    found.par_iter_mut().zip(figures).try_for_each(|(to, figure)| figure().map(|figure| *to = figure))?;
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn wanted(tail: EvaluatedTail) -> Wanted {
-        Wanted { tail: Some(tail), level: RiskLevel::new(0.5).unwrap(), other_tails: vec![], curve: false, buckets: None }
+        Wanted { tail: Some(tail), ..Wanted::of_level(RiskLevel::new(0.5).unwrap()) }
     }
 
     fn texts(responses: &[Option<&str>]) -> Generations {

@@ -2,33 +2,34 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
 use tailguard_data::Generations;
 use tailguard_report::by_name;
 
-use crate::failure::Failure;
+use crate::error::JudgingError;
 
 /// The column that names the seed.
-pub(super) const SEED: &str = "seed";
+pub(crate) const SEED: &str = "seed";
 
 /// The rows of one method and seed.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Group {
-    pub(super) method: String,
-    /// None where the file names none.
-    pub(super) seed: Option<u64>,
-    /// Places in the file, in order.
-    pub(super) rows: Vec<usize>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// What the method is called.
+    pub method: String,
+    /// The seed; `None` where the texts name none.
+    pub seed: Option<u64>,
+    /// Places in the table, from 0.
+    pub rows: Vec<usize>,
 }
 
 /// What tells groups apart: the method and the seed.
 type Key = (String, Option<u64>);
 
-/// Puts rows of a method and seed together, in the order of the tables; `names` are the names of the columns of `texts.groups`, and without any all rows are of `otherwise`.
+/// Puts rows of a method and seed together, in the order of the tables; `names` are the names of the columns of `texts.groups`, and
+/// without any all rows are of `otherwise`.
 ///
 /// # Errors
 /// A seed that is no whole number.
-pub(super) fn groups(texts: &Generations, names: &[String], otherwise: &str) -> Result<Vec<Group>> {
+pub(crate) fn groups(texts: &Generations, names: &[String], otherwise: &str) -> Result<Vec<Group>, JudgingError> {
     let mut groups: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
     // neighbours are mostly of one group
     let mut last: Option<(Vec<&str>, Key)> = None;
@@ -46,15 +47,15 @@ pub(super) fn groups(texts: &Generations, names: &[String], otherwise: &str) -> 
     Ok(groups)
 }
 
-fn key(values: &[&str], names: &[String], otherwise: &str, row: usize) -> Result<Key, Failure> {
+fn key(values: &[&str], names: &[String], otherwise: &str, row: usize) -> Result<Key, JudgingError> {
     let is_seed = |place: usize, name: &String| place > 0 && name == SEED;
     let mut method = Vec::new();
     let mut seed = None;
     for (place, (name, value)) in names.iter().zip(values).enumerate() {
         if is_seed(place, name) {
             let wrong = || {
-                Failure::new(format!("column {SEED:?}, row {}: found {value:?}, expected a whole number", row + 1))
-                    .hint("fill it in, or name other columns with --group-by")
+                JudgingError::failed(format!("column {SEED:?}, row {}: found {value:?}, expected a whole number", row + 1))
+                    .with_hint("fill it in, or name other columns with --group-by")
             };
             seed = Some(whole(value.trim()).ok_or_else(wrong)?);
         } else if place == 0 {
@@ -74,7 +75,7 @@ fn whole(text: &str) -> Option<u64> {
 }
 
 /// The different seeds, in order.
-pub(super) fn seeds(groups: &[Group]) -> Vec<u64> {
+pub(crate) fn seeds(groups: &[Group]) -> Vec<u64> {
     let mut seeds: Vec<u64> = groups.iter().filter_map(|group| group.seed).collect();
     seeds.sort_unstable();
     seeds.dedup();

@@ -2,33 +2,33 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use anyhow::Result;
 use tailguard_data::{Generations, Scores};
 use tailguard_metrics::{ByPrompt, at_or_below};
 use tailguard_report::{Comparison, EvaluatedTail, Values, one_line};
 use tailguard_risk::RiskLevel;
 
-use super::groups::Group;
-use super::notes::{folded, some};
-use crate::failure::Failure;
+use crate::error::JudgingError;
+use crate::groups::Group;
+use crate::rows::{finite, prompt};
+use crate::sentences::{folded, some};
 
 /// Refuses a baseline that nothing can be compared with; `scored` says whether the texts have scores, or will have.
 ///
 /// # Errors
 /// A baseline that is no method, texts without prompts or scores.
-pub(super) fn check(baseline: &str, groups: &[Group], texts: &Generations, scored: bool) -> Result<(), Failure> {
+pub(crate) fn check(baseline: &str, groups: &[Group], texts: &Generations, scored: bool) -> Result<(), JudgingError> {
     if !groups.iter().any(|group| group.method == baseline) {
         let mut methods: Vec<_> = groups.iter().map(|group| one_line(&group.method)).collect();
         methods.dedup();
-        return Err(Failure::usage(format!("--baseline {baseline}: no such method; there are {}", some(&methods))));
+        return Err(JudgingError::refused(format!("--baseline {baseline}: no such method; there are {}", some(&methods))));
     }
     if groups.iter().all(|group| group.method == baseline) {
         let hint = "--group-by names the columns that tell methods apart, and --method those of a wide table";
-        return Err(Failure::usage(format!("--baseline {baseline}: there is no other method")).hint(hint));
+        return Err(JudgingError::refused(format!("--baseline {baseline}: there is no other method")).with_hint(hint));
     }
     if texts.prompts.is_none() || !scored {
         let hint = "pass --prompt-column, and --score-column or --reward";
-        return Err(Failure::usage("--baseline needs prompts and scores").hint(hint));
+        return Err(JudgingError::refused("--baseline needs prompts and scores").with_hint(hint));
     }
     Ok(())
 }
@@ -38,13 +38,13 @@ pub(super) fn check(baseline: &str, groups: &[Group], texts: &Generations, score
 ///
 /// # Errors
 /// When a metric refuses its input.
-pub(super) fn comparisons(
+pub(crate) fn comparisons(
     texts: &Generations,
     groups: &[Group],
     baseline: &str,
     tail: Option<&EvaluatedTail>,
     level: RiskLevel,
-) -> Result<(Vec<Comparison>, Vec<String>)> {
+) -> Result<(Vec<Comparison>, Vec<String>), JudgingError> {
     let prompts = Prompts::of(texts);
     let (mut base, mut others): (BTreeMap<_, _>, Vec<(&str, Vec<&Group>)>) = (BTreeMap::new(), Vec::new());
     for group in groups {
@@ -96,11 +96,10 @@ impl Prompts {
         let (mut numbers, mut scores) = (HashMap::new(), Vec::new());
         let mut of_rows = Vec::with_capacity(texts.responses.len());
         for row in 0..texts.responses.len() {
-            let number = texts.prompts.as_ref().and_then(|prompts| prompts.get(row)).map(|prompt| {
+            let number = prompt(texts, row).map(|prompt| {
                 let number = *numbers.entry(prompt).or_insert(scores.len());
                 scores.resize(scores.len().max(number + 1), None);
-                let score = texts.prompt_scores.as_ref().and_then(|scores| scores[row]).filter(|score| score.is_finite());
-                scores[number] = scores[number].or(score);
+                scores[number] = scores[number].or(finite(&texts.prompt_scores, row));
                 number
             });
             of_rows.push(number);
@@ -109,7 +108,7 @@ impl Prompts {
     }
 
     /// Whether each scores at most a threshold.
-    fn within(&self, threshold: f64) -> Result<Vec<bool>> {
+    fn within(&self, threshold: f64) -> Result<Vec<bool>, JudgingError> {
         let mut low = vec![false; self.scores.len()];
         let scored = self.scores.iter().enumerate().filter_map(|(prompt, score)| Some((prompt, (*score)?)));
         let (prompts, scores): (Vec<usize>, Vec<f64>) = scored.unzip();
@@ -122,8 +121,10 @@ impl Prompts {
     /// The scores of these groups, each of one seed.
     fn values(&self, texts: &Generations, groups: &[&Group]) -> Values {
         let of = |scores: &Option<Scores>| -> Vec<Vec<ByPrompt>> {
-            let Some(scores) = scores else { return Vec::new() };
-            let value = |&row: &usize| Some((self.of_rows[row]?, scores[row].filter(|score| score.is_finite())?));
+            if scores.is_none() {
+                return Vec::new();
+            }
+            let value = |&row: &usize| Some((self.of_rows[row]?, finite(scores, row)?));
             groups.iter().map(|group| group.rows.iter().filter_map(value).collect()).collect()
         };
         Values { reward: of(&texts.scores), judge: of(&texts.judge), ..Values::default() }

@@ -4,17 +4,17 @@ use std::str::FromStr;
 
 use tailguard_data::{GenerationColumns, Generations, Labels, Texts};
 
-use crate::failure::Failure;
+use crate::error::JudgingError;
 
-/// The columns of a method.
+/// The columns of a method of a wide table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MethodColumns {
+pub struct MethodColumns {
     /// What the method is called.
-    pub(crate) name: String,
+    pub name: String,
     /// The column of its responses.
-    pub(crate) response: String,
+    pub response: String,
     /// The column of their scores, unless a model scores them.
-    pub(crate) score: Option<String>,
+    pub score: Option<String>,
 }
 
 impl FromStr for MethodColumns {
@@ -36,36 +36,36 @@ impl FromStr for MethodColumns {
 ///
 /// # Errors
 /// What is wrong with them.
-pub(super) fn check(methods: &[MethodColumns], has_model: bool, is_negated: bool) -> Result<(), Failure> {
+pub(crate) fn check(methods: &[MethodColumns], has_model: bool, is_negated: bool) -> Result<(), JudgingError> {
     let mut names: Vec<&str> = methods.iter().map(|method| method.name.as_str()).collect();
     names.sort_unstable();
     if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Failure::usage(format!("--method {} is given twice", twice[0])));
+        return Err(JudgingError::refused(format!("--method {} is given twice", twice[0])));
     }
     let scored = methods.iter().filter(|method| method.score.is_some()).count();
     if scored > 0 && scored < methods.len() {
         let without = methods.iter().find(|method| method.score.is_none()).map_or("", |method| &method.name);
         let message = format!("--method {without} has no column of scores, and others have one");
-        return Err(Failure::usage(message).hint("name one for each method, as in NAME=RESPONSE:SCORE, or for none"));
+        return Err(JudgingError::refused(message).with_hint("name one for each method, as in NAME=RESPONSE:SCORE, or for none"));
     }
     if scored > 0 && has_model {
         let message = "--reward scores the texts, and --method names columns of scores";
-        return Err(Failure::usage(message).hint("leave --reward out, or the columns: --method NAME=RESPONSE"));
+        return Err(JudgingError::refused(message).with_hint("leave --reward out, or the columns: --method NAME=RESPONSE"));
     }
     if is_negated && !methods.is_empty() && scored == 0 && !has_model {
         let message = "--negate is about scores, and --method names no column of them";
-        return Err(Failure::usage(message).hint("name it, as in NAME=RESPONSE:SCORE, or pass --reward"));
+        return Err(JudgingError::refused(message).with_hint("name it, as in NAME=RESPONSE:SCORE, or pass --reward"));
     }
     Ok(())
 }
 
 /// What is read of a file for one of its methods.
-pub(super) fn columns(method: &MethodColumns, common: &GenerationColumns) -> GenerationColumns {
+pub(crate) fn columns(method: &MethodColumns, common: &GenerationColumns) -> GenerationColumns {
     GenerationColumns { response: method.response.clone(), score: method.score.clone(), ..common.clone() }
 }
 
 /// One long table of the tables of several methods, which come one after the other; the first column of groups is the method's name.
-pub(super) fn stacked(tables: Vec<(&str, Generations)>) -> Generations {
+pub(crate) fn stacked(tables: Vec<(&str, Generations)>) -> Generations {
     let mut all = Generations::default();
     let mut names = Labels::default();
     for (place, (name, table)) in tables.into_iter().enumerate() {
@@ -75,7 +75,7 @@ pub(super) fn stacked(tables: Vec<(&str, Generations)>) -> Generations {
         if let Some(prompts) = &table.prompts {
             extend(all.prompts.get_or_insert_default(), prompts);
         }
-        // said of each reading of the same file
+        // said of each method of the same file
         let notes: Vec<String> = table.notes.into_iter().filter(|note| !all.notes.contains(note)).collect();
         all.notes.extend(notes);
         let scores =

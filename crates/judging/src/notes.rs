@@ -1,46 +1,17 @@
-//! What must be said beneath the tables of texts of a file.
+//! What must be said beneath the tables of judged texts.
 
-use std::collections::HashSet;
-
-use anyhow::Result;
 use tailguard_data::Generations;
-use tailguard_metrics::at_or_below;
-use tailguard_report::{EvaluatedMethod, EvaluatedTail, Evaluation, LeftOut, few_prompts, number};
-use tailguard_risk::RiskLevel;
+use tailguard_report::{EvaluatedMethod, EvaluatedTail, Evaluation, LeftOut, few_prompts};
 
-use super::args::EvaluateArgs;
-use super::figures::Wanted;
-use super::groups::Group;
-use super::reading::PROMPT;
-
-/// A line each is said of so many methods; of more, one line for all.
-const LINES: usize = 3;
-/// Names that stand for a long list of them.
-const NAMES: usize = 3;
-
-/// What is said of methods, all of it of one kind: the method, and a whole sentence about it. Where it is said of many, the first
-/// sentence stands for all.
-pub(super) fn folded<M: AsRef<str>>(said: &[(M, String)]) -> Vec<String> {
-    match said {
-        [(_, first), others @ ..] if said.len() > LINES => {
-            vec![format!("{first}; likewise, with numbers of their own, {}", some(others.iter().map(|(method, _)| method)))]
-        }
-        _ => said.iter().map(|(_, sentence)| sentence.clone()).collect(),
-    }
-}
-
-/// The first of these names, and how many more there are.
-pub(super) fn some<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> String {
-    let mut names = names.into_iter();
-    let shown: Vec<String> = names.by_ref().take(NAMES).map(|name| name.as_ref().to_owned()).collect();
-    match names.count() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
+use crate::error::JudgingError;
+use crate::figures::Wanted;
+use crate::groups::Group;
+use crate::rows::{finite, prompt};
+use crate::sentences::folded;
+use crate::tail::{different_prompts, in_tail};
 
 /// What the figures of the methods leave out.
-pub(super) fn left_out(evaluation: &Evaluation) -> Vec<String> {
+pub(crate) fn left_out(evaluation: &Evaluation) -> Vec<String> {
     let most = evaluation.methods.values().map(|method| method.seeds).max().unwrap_or(0);
     let of_all = |sentence: &dyn Fn(&str, &EvaluatedMethod) -> Option<String>| {
         let said: Vec<_> =
@@ -74,16 +45,15 @@ pub(super) fn left_out(evaluation: &Evaluation) -> Vec<String> {
 }
 
 /// Says of which scores the negative was taken.
-pub(super) fn negated(names: &[String]) -> Option<String> {
+pub(crate) fn negated(names: &[String]) -> Option<String> {
     let note = || format!("lower is better in {}: figures and thresholds are those of minus the scores", names.join(", "));
     (!names.is_empty()).then(note)
 }
 
-/// Says that prompts are missing, where whole texts are not what was asked for.
-pub(super) fn without_prompts(args: &EvaluateArgs, texts: &Generations) -> Option<String> {
+/// Says that prompts are missing; `asked` is the column of which they were expected, if they were.
+pub(crate) fn without_prompts(texts: &Generations, asked: Option<&str>) -> Option<String> {
     let Some(prompts) = &texts.prompts else {
-        let note = format!("there is no column {PROMPT:?}: texts are judged without prompts");
-        return args.columns.text_column.is_none().then_some(note);
+        return asked.map(|column| format!("there is no column {column:?}: texts are judged without prompts"));
     };
     let missing = (0..prompts.len()).filter(|&row| prompts.get(row).is_none()).count();
     (missing > 0).then(|| format!("{missing} of {} rows have no prompt", prompts.len()))
@@ -91,13 +61,13 @@ pub(super) fn without_prompts(args: &EvaluateArgs, texts: &Generations) -> Optio
 
 /// Says that responses begin with their prompts, or else that a model reads the last word of most prompts and the first of their
 /// responses as one.
-pub(super) fn seams(texts: &Generations, has_model: bool) -> Option<String> {
+pub(crate) fn seams(texts: &Generations, has_model: bool) -> Option<String> {
     repeated_prompts(texts).or_else(|| if has_model { without_spaces(texts) } else { None })
 }
 
 /// Prompts and responses where both say something.
 fn pairs(texts: &Generations) -> impl Iterator<Item = (&str, &str)> {
-    let both = move |row: usize| Some((texts.prompts.as_ref()?.get(row)?, texts.responses.get(row)?));
+    let both = move |row: usize| Some((prompt(texts, row)?, texts.responses.get(row)?));
     (0..texts.responses.len()).filter_map(both).filter(|(prompt, response)| !prompt.is_empty() && !response.is_empty())
 }
 
@@ -129,29 +99,8 @@ fn without_spaces(texts: &Generations) -> Option<String> {
     })
 }
 
-/// Says that a tail by a share is noticeably more than that share, as many prompts score alike.
-pub(super) fn ties(texts: &Generations, tail: &EvaluatedTail, level: RiskLevel) -> Option<String> {
-    let EvaluatedTail::PromptScores { threshold, share: Some(_), .. } = *tail else { return None };
-    let scores = different_scores(texts);
-    let (found, wanted) = (at_or_below(&scores, threshold).ok()?.len(), level.count(scores.len()));
-    (found as f64 > 1.1 * wanted as f64).then(|| {
-        let [real, share] =
-            [found as f64 / scores.len() as f64, level.alpha()].map(|share| number(100.0 * share, 1).replace(".0", ""));
-        format!("the tail is {real} % of the prompts, not the lowest {share} %: so many score {threshold} or less")
-    })
-}
-
-/// The finite score of each different prompt, however many texts it has. Rows without a prompt count one by one.
-pub(super) fn different_scores(texts: &Generations) -> Vec<f64> {
-    let mut seen = HashSet::new();
-    let scores = texts.prompt_scores.iter().flatten().enumerate();
-    let scored = scores.filter_map(|(row, score)| Some((row, score.filter(|score| score.is_finite())?)));
-    let prompt = |row: usize| texts.prompts.as_ref().and_then(|prompts| prompts.get(row)).ok_or(row);
-    scored.filter(|(row, _)| seen.insert(prompt(*row))).map(|(_, score)| score).collect()
-}
-
 /// Says that a curve or groups were asked for which some methods have not.
-pub(super) fn without_curves<'a>(
+pub(crate) fn without_curves<'a>(
     methods: impl Iterator<Item = (&'a String, &'a EvaluatedMethod)>,
     wanted: &Wanted,
 ) -> Vec<String> {
@@ -176,19 +125,15 @@ fn without_curve(name: &str, method: &EvaluatedMethod, wanted: &Wanted) -> Optio
 ///
 /// # Errors
 /// When a metric refuses its input.
-pub(super) fn few(texts: &Generations, groups: &[Group], tail: Option<&EvaluatedTail>) -> Result<Vec<String>> {
-    let has = |scores: &Option<Vec<Option<f64>>>, row: usize| {
-        scores.as_ref().is_none_or(|scores| scores[row].is_some_and(f64::is_finite))
-    };
-    let prompt = |row: usize| texts.prompts.as_ref().and_then(|prompts| prompts.get(row)).ok_or(row);
-    let different = |rows: &[usize]| rows.iter().map(|&row| prompt(row)).collect::<HashSet<_>>().len();
+pub(crate) fn few(texts: &Generations, groups: &[Group], tail: Option<&EvaluatedTail>) -> Result<Vec<String>, JudgingError> {
     let (mut fewest, mut fewest_in_tail, mut single) = (usize::MAX, usize::MAX, Vec::new());
     for group in groups {
-        let rows: Vec<usize> = group.rows.iter().copied().filter(|&row| has(&texts.scores, row)).collect();
+        let is_scored = |row: &usize| texts.scores.is_none() || finite(&texts.scores, *row).is_some();
+        let rows: Vec<usize> = group.rows.iter().copied().filter(is_scored).collect();
         if rows.is_empty() {
             continue;
         }
-        let count = different(&rows);
+        let count = different_prompts(texts, &rows);
         if count == 1 {
             let said = few_prompts(1, None).unwrap_or_default();
             single.push((&group.method, format!("{}: {said}", group.method)));
@@ -197,21 +142,12 @@ pub(super) fn few(texts: &Generations, groups: &[Group], tail: Option<&Evaluated
         fewest = fewest.min(count);
         if let Some(EvaluatedTail::PromptScores { threshold, .. }) = tail {
             // an empty tail has no interval
-            let count = different(&in_tail(texts, &rows, *threshold)?);
+            let count = different_prompts(texts, &in_tail(texts, &rows, *threshold)?);
             fewest_in_tail = if count > 0 { fewest_in_tail.min(count) } else { fewest_in_tail };
         }
     }
     single.dedup();
     Ok(folded(&single).into_iter().chain(few_prompts(fewest, Some(fewest_in_tail))).collect())
-}
-
-/// Those of the rows whose prompts score at most a threshold.
-pub(super) fn in_tail(texts: &Generations, rows: &[usize], threshold: f64) -> Result<Vec<usize>> {
-    let Some(scores) = &texts.prompt_scores else { return Ok(Vec::new()) };
-    let scored = rows.iter().filter_map(|&row| Some((row, scores[row].filter(|score| score.is_finite())?)));
-    let (rows, scores): (Vec<usize>, Vec<f64>) = scored.unzip();
-    let low = if scores.is_empty() { Vec::new() } else { at_or_below(&scores, threshold)? };
-    Ok(low.into_iter().map(|place| rows[place]).collect())
 }
 
 #[cfg(test)]
@@ -244,21 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_many_methods_is_one_line() {
-        let said = |count: usize| -> Vec<_> { (0..count).map(|step| (step.to_string(), format!("{step}: no figure"))).collect() };
-        assert_eq!(folded(&said(0)), Vec::<String>::new());
-        assert_eq!(folded(&said(3)), ["0: no figure", "1: no figure", "2: no figure"]);
-        assert_eq!(folded(&said(4)), ["0: no figure; likewise, with numbers of their own, 1, 2, 3"]);
-        assert_eq!(folded(&said(5_000)), ["0: no figure; likewise, with numbers of their own, 1, 2, 3 and 4996 more"]);
-    }
-
-    #[test]
-    fn the_score_of_a_prompt_counts_once_however_many_texts_it_has() {
-        let mut all = texts(&[("a", "x"), ("a", "y"), ("b", "x"), ("c", "x"), ("a", "z")]);
-        all.prompt_scores = Some(vec![Some(-1.0), Some(-1.0), Some(f64::NAN), Some(2.0), Some(-1.0)]);
-        assert_eq!(different_scores(&all), [-1.0, 2.0]);
+    fn prompts_that_are_missing_are_told() {
+        let mut all = texts(&[("a", "x"), ("b", "y")]);
+        assert_eq!(without_prompts(&all, Some("prompt")), None);
+        all.prompts = Some([None, Some("b")].into_iter().collect());
+        assert_eq!(without_prompts(&all, Some("prompt")).unwrap(), "1 of 2 rows have no prompt");
         all.prompts = None;
-        assert_eq!(different_scores(&all), [-1.0, -1.0, 2.0, -1.0]);
+        assert!(without_prompts(&all, Some("prompt")).unwrap().starts_with("there is no column \"prompt\""));
+        assert_eq!(without_prompts(&all, None), None, "whole texts were asked for");
     }
 
     #[test]
