@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use tailguard::Program;
+use tailguard::{Options, Program, Uses};
 
 use crate::bench::args::BenchCommand;
 use crate::bench::sizes::Sizes;
@@ -18,6 +18,8 @@ use crate::{bench, ci, pretrain};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) options: Options,
 }
 
 #[derive(Debug, Subcommand)]
@@ -43,9 +45,13 @@ impl Command {
     ///
     /// # Errors
     /// The flags, and what is wrong with them.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self, program: &Program) -> Result<(), Failure> {
+        let uses_home = matches!(self, Self::Pretrain(command) if !matches!(command, PretrainCommand::Prompts(_)));
+        if !matches!(self, Self::Program(_)) {
+            program.options().check(Uses { home: uses_home, ..Uses::default() })?;
+        }
         match self {
-            Self::Program(command) => command.check(),
+            Self::Program(command) => command.check(program),
             Self::Pretrain(PretrainCommand::Prompts(args)) => args.check(),
             Self::Pretrain(PretrainCommand::Judge(args)) => args.check(),
             Self::Bench(BenchCommand::Iteration(args)) => Sizes::resolve(args).map(drop),

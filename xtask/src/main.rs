@@ -17,7 +17,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tailguard::{Program, device, failure, heap, init_logging, report, typed};
+use tailguard::{Options, Program, device, failure, heap, init_logging, report, typed};
 
 use args::Cli;
 
@@ -31,13 +31,14 @@ fn main() -> ExitCode {
     }
     init_logging();
     failure::leave_readers_to_their_errors();
-    let outcome = cli.command.check().map_err(anyhow::Error::from).and_then(|()| cli.command.run(&program()));
+    let program = program(cli.options);
+    let outcome = cli.command.check(&program).map_err(anyhow::Error::from).and_then(|()| cli.command.run(&program));
     failure::end(&outcome)
 }
 
 /// The program of this checkout.
-fn program() -> Program {
-    Program::xtask(workspace().join("datasets"))
+fn program(options: Options) -> Program {
+    Program::xtask(workspace(), options)
 }
 
 /// The root of the repository that this program was built from.

@@ -11,6 +11,7 @@ use toml::Value;
 
 use crate::evaluate::args::EvaluateArgs;
 use crate::failure::Failure;
+use crate::options::{Options, Uses};
 use crate::program::Program;
 use crate::sample::{self, SampleArgs};
 use crate::settings::SettingsArgs;
@@ -23,6 +24,9 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// What is said beside it.
+    #[command(flatten)]
+    pub options: Options,
 }
 
 /// The commands of the program.
@@ -49,13 +53,23 @@ impl Command {
     ///
     /// # Errors
     /// The flags, and what is wrong with them.
-    pub fn check(&self) -> Result<(), Failure> {
+    pub fn check(&self, program: &Program) -> Result<(), Failure> {
+        program.options().check(self.uses())?;
         match self {
-            Self::Train(args) => train::check(args),
+            Self::Train(args) => train::check(args, program),
             Self::Evaluate(args) => args.check(),
             Self::Sample(args) => sample::check(args),
             Self::Report(ReportArgs { runs }) | Self::Compare(CompareArgs { runs, .. }) => named_once(runs),
             Self::Reproduce(_) | Self::Settings(_) => Ok(()),
+        }
+    }
+
+    /// The options that it has a use for.
+    fn uses(&self) -> Uses {
+        match self {
+            Self::Evaluate(_) => Uses { home: true, json: true },
+            Self::Reproduce(_) | Self::Train(_) | Self::Sample(_) => Uses { home: true, json: false },
+            Self::Settings(_) | Self::Report(_) | Self::Compare(_) => Uses::default(),
         }
     }
 
@@ -149,7 +163,7 @@ pub(crate) struct RunArgs {
     /// The arms to make and compare, by their keys [default: all of the settings] [run.arms]
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     pub(crate) arms: Vec<String>,
-    /// Run directory [default: runs/TASK-PRESET-N]
+    /// Run directory [default: runs/TASK-PRESET-N in the home]
     #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) out: Option<PathBuf>,
     /// Go on with the run in --out
@@ -239,6 +253,10 @@ mod tests {
 
     use super::*;
 
+    fn program() -> Program {
+        Program::tailguard(Options::default())
+    }
+
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
@@ -253,8 +271,9 @@ mod tests {
     #[test]
     fn a_run_is_named_once() {
         for command in ["report", "compare"] {
-            let check =
-                |runs: [&str; 3]| Cli::try_parse_from([&["tailguard", command], &runs[..]].concat()).unwrap().command.check();
+            let check = |runs: [&str; 3]| {
+                Cli::try_parse_from([&["tailguard", command], &runs[..]].concat()).unwrap().command.check(&program())
+            };
             assert!(check(["a", "b", "c"]).is_ok());
             assert_eq!(check(["a", "b", "a/"]).unwrap_err().to_string(), "a/ is named twice");
         }

@@ -59,11 +59,12 @@ pub fn set_threads(threads: usize) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Options;
 
     #[test]
     fn what_is_no_device_is_refused_with_the_choices() {
         for spec in ["", "gpu", "cuda:", "cuda:x", "flex:1", "wgpu:-1", "CUDA"] {
-            let message = select(spec, &Program::default()).unwrap_err().to_string();
+            let message = select(spec, &Program::tailguard(Options::default())).unwrap_err().to_string();
             assert!(message.contains("expected flex (the CPU), wgpu"), "{spec}: {message}");
         }
     }
@@ -77,7 +78,7 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn a_backend_that_was_not_compiled_in_says_how_to() {
-        let message = crate::failure::message(&select("cuda:1", &Program::default()).unwrap_err().into());
+        let message = crate::failure::message(&select("cuda:1", &Program::tailguard(Options::default())).unwrap_err().into());
         assert!(message.contains("no cuda") && message.contains("--features cuda"), "{message}");
     }
 }

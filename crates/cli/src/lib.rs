@@ -5,10 +5,13 @@
 pub mod args;
 mod compare;
 pub mod device;
+mod embedded;
 mod evaluate;
 pub mod failure;
 pub mod heap;
+mod home;
 mod interrupt;
+mod options;
 mod program;
 mod progress;
 pub mod report;
@@ -20,5 +23,6 @@ mod train;
 pub mod typed;
 
 pub use args::Command;
+pub use options::{Options, Uses};
 pub use program::Program;
 pub use progress::init_logging;

@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     }
     init_logging();
     failure::leave_readers_to_their_errors();
-    let outcome = cli.command.check().map_err(anyhow::Error::from).and_then(|()| cli.command.run(&Program::default()));
+    let program = Program::tailguard(cli.options);
+    let outcome = cli.command.check(&program).map_err(anyhow::Error::from).and_then(|()| cli.command.run(&program));
     failure::end(&outcome)
 }

@@ -13,9 +13,6 @@ use crate::program::Program;
 use crate::progress::Told;
 use crate::{device, interrupt, report};
 
-/// Where runs go when `--out` is not given.
-const RUNS: &str = "runs";
-
 /// Makes and compares the policies, prints tables, warnings and samples.
 ///
 /// # Errors
@@ -34,10 +31,11 @@ pub(crate) fn run(task: Option<&'static Task>, preset: Option<Preset>, args: &Ru
     // refused before a directory is reserved, with what to do
     device::select(&settings.run.device, program)?;
     tailguard_kernels::set_precision(settings.run.precision.into());
+    let runs = program.runs()?;
     let out = match (resumed, &args.out) {
         (Some(dir), _) => Out::Resumed(dir),
         (None, Some(out)) => Out::New(out),
-        (None, None) => Out::Numbered(Path::new(RUNS)),
+        (None, None) => Out::Numbered(&runs),
     };
     let home = program.home_for(&settings)?;
     let experiment = Experiment::new(settings).with_origin(program.origin());

@@ -19,9 +19,12 @@ pub(crate) fn run(args: &TrainArgs, program: &Program) -> Result<()> {
 ///
 /// # Errors
 /// What to pass.
-pub(crate) fn check(args: &TrainArgs) -> Result<(), Failure> {
+pub(crate) fn check(args: &TrainArgs, program: &Program) -> Result<(), Failure> {
     if args.run.config.is_none() && !args.run.resume {
-        let hint = "xtask/examples/own-task.toml is a file to start from; all keys are explained in crates/experiment/presets";
+        let name = program.name();
+        let hint = format!(
+            "`{name} settings` explains all keys; xtask/examples/own-task.toml of the repository is a file to start from"
+        );
         return Err(Failure::usage("train needs --config FILE").hint(hint));
     }
     Ok(())

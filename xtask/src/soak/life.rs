@@ -80,7 +80,7 @@ impl Life {
         let is_resumed = out.join("config.toml").is_file();
         let mut command = Command::new(std::env::current_exe().context("the program has no path")?);
         command.current_dir(folder).args(words).args(is_resumed.then_some("--resume"));
-        command.env_remove("RUST_LOG").env_remove("TAILGUARD_DATA");
+        command.env_remove("RUST_LOG").env_remove("TAILGUARD_DATA").env_remove("TAILGUARD_HOME");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot start the run")?;
         let said = Arc::new(Mutex::new(String::new()));
