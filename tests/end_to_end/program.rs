@@ -32,7 +32,12 @@ pub(crate) fn cramped(folder: &Path, kib: usize) -> Command {
 }
 
 fn in_folder(mut command: Command, folder: &Path) -> Command {
-    command.current_dir(folder).env_remove("TAILGUARD_DATA").env_remove("HF_HUB_CACHE").env_remove("RUST_LOG");
+    command
+        .current_dir(folder)
+        .env_remove("TAILGUARD_DATA")
+        .env_remove("TAILGUARD_HOME")
+        .env_remove("HF_HUB_CACHE")
+        .env_remove("RUST_LOG");
     command.env("HF_HOME", folder.join("no-hugging-face-cache"));
     command
 }

@@ -1,23 +1,16 @@
-//! The command line as it is typed; `config` turns it into settings.
+//! The command line as it is typed: the commands of the program, and those of this repository.
 
-use std::path::PathBuf;
-
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use tailguard_experiment::settings::{ConfigError, Overrides, PrecisionName, Preset, TASKS, Task};
-use tailguard_kernels::Precision;
-use toml::Value;
+use tailguard::{Options, Program, Uses};
 
 use crate::bench::args::BenchCommand;
 use crate::bench::sizes::Sizes;
-use crate::evaluate::args::EvaluateArgs;
 use crate::failure::Failure;
-use crate::fuzz::FuzzArgs;
+use crate::fuzz::{self, FuzzArgs};
 use crate::pretrain::args::PretrainCommand;
-use crate::sample::{self, SampleArgs};
-use crate::settings::SettingsArgs;
-use crate::soak::SoakArgs;
-use crate::{ci, train, typed};
+use crate::soak::{self, SoakArgs};
+use crate::{bench, ci, pretrain};
 
 /// Fine-tunes language models so that their worst outputs get better, not only their average.
 #[derive(Debug, Parser)]
@@ -25,24 +18,14 @@ use crate::{ci, train, typed};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) options: Options,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Train SFT, RLHF and RA-RLHF policies for a task of the paper and print its table
-    Reproduce(ReproduceArgs),
-    /// Train with the settings of one TOML file
-    Train(TrainArgs),
-    /// Judge generated texts of any tool, or a model on a task's prompts
-    Evaluate(Box<EvaluateArgs>),
-    /// Continue a prompt in the terminal
-    Sample(SampleArgs),
-    /// Say what every setting means, what it may be, and what a preset sets it to
-    Settings(SettingsArgs),
-    /// Write the page of each run, report.html, anew
-    Report(ReportArgs),
-    /// Put several runs side by side: a table, and a page
-    Compare(CompareArgs),
+    #[command(flatten)]
+    Program(tailguard::Command),
     /// Train the models that are embedded in datasets/
     #[command(subcommand)]
     Pretrain(PretrainCommand),
@@ -62,171 +45,46 @@ impl Command {
     ///
     /// # Errors
     /// The flags, and what is wrong with them.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self, program: &Program) -> Result<(), Failure> {
+        let uses_home = matches!(self, Self::Pretrain(command) if !matches!(command, PretrainCommand::Prompts(_)));
+        if !matches!(self, Self::Program(_)) {
+            program.options().check(Uses { home: uses_home, ..Uses::default() })?;
+        }
         match self {
-            Self::Train(args) => train::check(args),
-            Self::Evaluate(args) => args.check(),
-            Self::Sample(args) => sample::check(args),
+            Self::Program(command) => command.check(program),
             Self::Pretrain(PretrainCommand::Prompts(args)) => args.check(),
             Self::Pretrain(PretrainCommand::Judge(args)) => args.check(),
             Self::Bench(BenchCommand::Iteration(args)) => Sizes::resolve(args).map(drop),
             Self::Bench(BenchCommand::Gpt2(args)) => Sizes::resolve(&args.size).map(drop),
             Self::Ci(args) => ci::check(args),
-            Self::Report(ReportArgs { runs }) | Self::Compare(CompareArgs { runs, .. }) => named_once(runs),
-            Self::Reproduce(_) | Self::Pretrain(_) | Self::Bench(_) | Self::Settings(_) | Self::Soak(_) | Self::Fuzz(_) => Ok(()),
+            Self::Pretrain(_) | Self::Bench(_) | Self::Soak(_) | Self::Fuzz(_) => Ok(()),
         }
     }
-}
 
-/// Refuses a run that is named twice.
-fn named_once(runs: &[PathBuf]) -> Result<(), Failure> {
-    match runs.iter().enumerate().find(|(place, run)| runs[..*place].contains(run)) {
-        Some((_, run)) => Err(Failure::usage(format!("{} is named twice", run.display()))),
-        None => Ok(()),
-    }
-}
-
-/// `reproduce`.
-#[derive(Debug, Args)]
-pub(crate) struct ReproduceArgs {
-    /// The experiment
-    #[arg(value_parser = task_parser())]
-    pub(crate) task: &'static Task,
-    /// The settings to start from [default: embedded]
-    #[arg(long, value_parser = preset_parser())]
-    pub(crate) preset: Option<Preset>,
-    #[command(flatten)]
-    pub(crate) run: RunArgs,
-}
-
-/// `train`.
-#[derive(Debug, Args)]
-pub(crate) struct TrainArgs {
-    #[command(flatten)]
-    pub(crate) run: RunArgs,
-}
-
-/// What `reproduce` and `train` share.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct RunArgs {
-    /// TOML file with settings that replace the preset's
-    #[arg(long, value_name = "FILE", value_parser = typed::path())]
-    pub(crate) config: Option<PathBuf>,
-    /// One setting that replaces the preset's and the file's, such as ppo.learning_rate=3e-5; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
-    /// First seed [run.seed]
-    #[arg(long, value_name = "N")]
-    pub(crate) seed: Option<u64>,
-    /// Number of seeds: seed, seed + 1, ... [run.seeds]
-    #[arg(long, value_name = "N")]
-    pub(crate) seeds: Option<u64>,
-    /// Threads; 0 takes one per core [run.threads]
-    #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<u64>,
-    /// `flex` (the CPU), `wgpu[:n]` or `cuda[:n]` [run.device]
-    #[arg(long, value_name = "DEVICE")]
-    pub(crate) device: Option<String>,
-    /// What factors of products are rounded to on a GPU: f32 (TF32 by tensor cores) or bf16 [run.precision]
-    #[arg(long, value_name = "PRECISION", value_parser = typed::precision())]
-    pub(crate) precision: Option<PrecisionName>,
-    /// Hugging Face directory of the GPT-2 to start from [policy.dir]
-    #[arg(long, value_name = "DIR", value_parser = typed::path())]
-    pub(crate) policy: Option<PathBuf>,
-    /// Hugging Face directory of the classifier that rewards [reward.dir]
-    #[arg(long, value_name = "DIR", value_parser = typed::path())]
-    pub(crate) reward: Option<PathBuf>,
-    /// Directory of the scorer that judges the policies and trains none of them [judge.dir]
-    #[arg(long, value_name = "DIR", value_parser = typed::path())]
-    pub(crate) judge: Option<PathBuf>,
-    /// Directory with the task's data [data.dir]
-    #[arg(long, value_name = "DIR", value_parser = typed::path())]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// The arms to make and compare, by their keys [default: all of the settings] [run.arms]
-    #[arg(long, value_name = "KEY", value_delimiter = ',')]
-    pub(crate) arms: Vec<String>,
-    /// Run directory [default: runs/TASK-PRESET-N]
-    #[arg(long, value_name = "DIR", value_parser = typed::path())]
-    pub(crate) out: Option<PathBuf>,
-    /// Go on with the run in --out
-    #[arg(long, requires = "out")]
-    pub(crate) resume: bool,
-}
-
-/// `report`.
-#[derive(Debug, Args)]
-pub(crate) struct ReportArgs {
-    /// Run directories
-    #[arg(value_name = "RUN", required = true, value_parser = typed::path())]
-    pub(crate) runs: Vec<PathBuf>,
-}
-
-/// `compare`.
-#[derive(Debug, Args)]
-pub(crate) struct CompareArgs {
-    /// Run directories, two or more
-    #[arg(value_name = "RUN", required = true, num_args = 2.., value_parser = typed::path())]
-    pub(crate) runs: Vec<PathBuf>,
-    /// The page to write
-    #[arg(long, value_name = "FILE", default_value = "compare.html", value_parser = typed::path())]
-    pub(crate) out: PathBuf,
-    /// Compare runs that are not on the same prompts, and say so
-    #[arg(long)]
-    pub(crate) allow_different_prompts: bool,
-}
-
-impl RunArgs {
-    /// What is set by flags and files, over a preset.
+    /// Does it.
     ///
     /// # Errors
-    /// A path that is no UTF-8.
-    pub(crate) fn overrides(&self) -> Result<Overrides, ConfigError> {
-        // a count that TOML cannot hold is out of every range, as a negative one is
-        let count = |count: u64| Value::Integer(i64::try_from(count).unwrap_or(-1));
-        let values = [
-            ("--seed", "run.seed", self.seed.map(count)),
-            ("--seeds", "run.seeds", self.seeds.map(count)),
-            ("--threads", "run.threads", self.threads.map(count)),
-            ("--device", "run.device", self.device.clone().map(Value::String)),
-            ("--precision", "run.precision", self.precision.map(|name| Value::String(Precision::from(name).name().to_owned()))),
-            (
-                "--arms",
-                "run.arms",
-                (!self.arms.is_empty()).then(|| Value::Array(self.arms.iter().cloned().map(Value::String).collect())),
-            ),
-        ];
-        let paths = [
-            ("--policy", "policy.dir", &self.policy),
-            ("--reward", "reward.dir", &self.reward),
-            ("--judge", "judge.dir", &self.judge),
-            ("--data-dir", "data.dir", &self.data_dir),
-        ];
-        let mut overrides = Overrides { file: self.config.clone(), assignments: self.set.clone(), ..Overrides::default() };
-        overrides.flags.extend(values.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?))));
-        for (flag, key, path) in paths {
-            if let Some(path) = path {
-                overrides.put_path(flag, key, path)?;
-            }
+    /// Those of each command.
+    pub(crate) fn run(&self, program: &Program) -> Result<()> {
+        match self {
+            Self::Program(command) => command.run(program),
+            Self::Pretrain(command) => pretrain::run(command, program),
+            Self::Bench(command) => bench::run(command, program),
+            Self::Soak(args) => soak::run(args),
+            Self::Fuzz(args) => fuzz::run(args),
+            Self::Ci(args) => ci::run(args),
         }
-        Ok(overrides)
     }
-}
 
-/// Reads a task from the command line.
-pub(crate) fn task_parser() -> impl TypedValueParser<Value = &'static Task> {
-    let values = TASKS.iter().map(|task| PossibleValue::new(task.name).help(task.about));
-    PossibleValuesParser::new(values).try_map(|name| Task::named(&name).ok_or("not a task"))
-}
-
-/// Reads a preset from the command line.
-pub(crate) fn preset_parser() -> impl TypedValueParser<Value = Preset> {
-    let about = |preset: Preset| match preset {
-        Preset::Embedded => "The models and texts in datasets/: no network, no GPU, some minutes",
-        Preset::Smoke => "A run of seconds that shows that everything works; its figures mean nothing",
-        Preset::Paper => "The paper's models, data and settings; wants a GPU",
-    };
-    let values = Preset::ALL.map(|preset| PossibleValue::new(preset.name()).help(about(preset)));
-    PossibleValuesParser::new(values).try_map(|name| Preset::named(&name).ok_or("not a preset"))
+    /// Whether it trains, which needs memory over and over. Other commands have nothing to gain, and `ci` starts cargo and a browser, which
+    /// keep to their own ways.
+    pub(crate) fn trains(&self) -> bool {
+        match self {
+            Self::Program(command) => command.trains(),
+            Self::Pretrain(_) | Self::Bench(_) => true,
+            Self::Soak(_) | Self::Fuzz(_) | Self::Ci(_) => false,
+        }
+    }
 }
 
 /// `ci`.
@@ -255,24 +113,9 @@ mod tests {
     }
 
     #[test]
-    fn resume_needs_the_directory_to_resume() {
-        assert!(Cli::try_parse_from(["xtask", "reproduce", "imdb", "--resume"]).is_err());
-        assert!(Cli::try_parse_from(["xtask", "reproduce", "imdb", "--resume", "--out", "runs/1"]).is_ok());
-    }
-
-    #[test]
-    fn a_run_is_named_once() {
-        for command in ["report", "compare"] {
-            let check = |runs: [&str; 3]| Cli::try_parse_from([&["xtask", command], &runs[..]].concat()).unwrap().command.check();
-            assert!(check(["a", "b", "c"]).is_ok());
-            assert_eq!(check(["a", "b", "a/"]).unwrap_err().to_string(), "a/ is named twice");
-        }
-    }
-
-    #[test]
-    fn an_unknown_flag_is_answered_with_the_nearest_one() {
-        let error = Cli::try_parse_from(["xtask", "reproduce", "imdb", "--sead", "1"]).unwrap_err();
-        assert!(error.to_string().contains("'--seed'"), "{error}");
-        assert_eq!(error.exit_code(), 2);
+    fn the_program_is_called_by_this_name_and_what_it_is_for() {
+        let command = Cli::command();
+        assert_eq!((command.get_name(), command.get_bin_name()), ("cargo xtask", Some("cargo xtask")));
+        assert!(command.get_about().is_some_and(|about| about.to_string().starts_with("Fine-tunes language models")));
     }
 }

@@ -15,8 +15,8 @@ use tailguard_report::{Figure, Results, ResultsFile};
 use crate::args::CiArgs;
 use crate::failure::{Failure, say};
 use crate::fuzz::{self, FuzzArgs};
-use crate::run::workspace;
 use crate::tidy;
+use crate::workspace;
 
 /// What a step came to.
 enum Outcome {
@@ -112,7 +112,7 @@ fn is_chosen(args: &CiArgs, name: &str) -> bool {
 fn cargo(words: &[&str], variables: &[(&str, &str)]) -> Result<Outcome> {
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(workspace()).args(words).envs(variables.iter().copied());
-    command.env_remove("TAILGUARD_DATA"); // the embedded data are what is checked
+    command.env_remove("TAILGUARD_DATA").env_remove("TAILGUARD_HOME"); // the embedded data are what is checked
     let status = command.status().with_context(|| format!("cannot run cargo {}", words.join(" ")))?;
     ensure!(status.success(), "cargo {}: {status}", words.join(" "));
     Ok(Outcome::Passed)

@@ -24,21 +24,21 @@ struct Mode {
     refused: &'static [&'static str],
 }
 
-const RUN: &str = "--set --seed --seeds --threads --device --precision --policy --reward --judge --data-dir --arms --out";
+const RUN: &str = "--home --set --seed --seeds --threads --device --precision --policy --reward --judge --data-dir --arms --out";
 const SIZES: &str = "--size --layers --width --heads --vocab --batch --mini-batch --prompt-len --gen-len --ppo-epochs --alpha-keep \
                      --iters --threads --seed --device --precision";
 
 const MODES: &[Mode] = &[
     Mode {
         words: "reproduce imdb",
-        obeyed: "--preset --config --set --seed --seeds --threads --device --precision --policy --reward --judge --data-dir --arms --out",
+        obeyed: "--home --preset --config --set --seed --seeds --threads --device --precision --policy --reward --judge --data-dir --arms --out",
         needing: &["--resume: --out"],
         refused: &[],
     },
     Mode { words: "train --config a.toml", obeyed: RUN, needing: &["--resume: --out"], refused: &[] },
     Mode {
         words: "evaluate --generations a.csv",
-        obeyed: "--reward --judge --tail-share --threads --out --prompt-column --response-column --responses-include-prompt --text-column \
+        obeyed: "--json --home --reward --judge --tail-share --threads --out --prompt-column --response-column --responses-include-prompt --text-column \
                  --method --score-column --prompt-score-column --judge-column --group-by --tail-threshold --baseline --tokenizer",
         needing: &[
             "--device: --reward --judge",
@@ -61,13 +61,13 @@ const MODES: &[Mode] = &[
     },
     Mode {
         words: "evaluate --model a --task imdb",
-        obeyed: "--reward --judge --tail-share --threads --device --out --preset --config --set --seed --seeds --data-dir",
+        obeyed: "--json --home --reward --judge --tail-share --threads --device --out --preset --config --set --seed --seeds --data-dir",
         needing: &[],
         refused: &[],
     },
     Mode {
         words: "sample --prompt a",
-        obeyed: "--model --reward --task --tokens --temperature --seed --count --threads --device",
+        obeyed: "--home --model --reward --task --tokens --temperature --seed --count --threads --device",
         needing: &["--label: --reward --task", "--negate: --reward --task"],
         refused: &[],
     },
@@ -79,23 +79,23 @@ const MODES: &[Mode] = &[
     },
     Mode { words: "report a", obeyed: "", needing: &[], refused: &[] },
     Mode { words: "compare a b", obeyed: "--out --allow-different-prompts", needing: &[], refused: &[] },
-    Mode { words: "pretrain tokenizer --out a", obeyed: "--threads --data-dir --vocab-size", needing: &[], refused: &[] },
+    Mode { words: "pretrain tokenizer --out a", obeyed: "--home --threads --data-dir --vocab-size", needing: &[], refused: &[] },
     Mode {
         words: "pretrain lm --out a",
-        obeyed: "--threads --seed --device --precision --data-dir --extra --from --vocab-size --layers --width --heads --context --steps \
+        obeyed: "--home --threads --seed --device --precision --data-dir --extra --from --vocab-size --layers --width --heads --context --steps \
                  --batch-size --learning-rate --save-every",
         needing: &["--train: --test", "--test: --train", "--text-column: --train"],
         refused: &["--data-dir: --train --test --text-column", "--from: --vocab-size --layers --width --heads"],
     },
     Mode {
         words: "pretrain classifier --out a",
-        obeyed: "--threads --seed --device --precision --data-dir --label-names --half --architecture --epochs",
+        obeyed: "--home --threads --seed --device --precision --data-dir --label-names --half --architecture --epochs",
         needing: &["--train: --test", "--test: --train", "--text-column: --train", "--label-column: --train"],
         refused: &["--data-dir: --train --test --text-column --label-column"],
     },
     Mode {
         words: "pretrain judge --out a",
-        obeyed: "--threads --seed --data-dir --label-names --half --unit --min-n --max-n --buckets --epochs --learning-rate --l2 --cut",
+        obeyed: "--home --threads --seed --data-dir --label-names --half --unit --min-n --max-n --buckets --epochs --learning-rate --l2 --cut",
         needing: &["--train: --test", "--test: --train", "--text-column: --train", "--label-column: --train"],
         refused: &["--data-dir: --train --test --text-column --label-column"],
     },
@@ -166,7 +166,7 @@ impl Mode {
     fn parses(&self, words: Vec<OsString>) -> bool {
         let call = ["xtask"].into_iter().chain(list(self.words)).map(OsString::from).chain(words);
         match Cli::try_parse_from(call) {
-            Ok(cli) => cli.command.check().is_ok(),
+            Ok(cli) => cli.command.check(&crate::program(cli.options)).is_ok(),
             Err(error) => {
                 assert_eq!(error.exit_code(), i32::from(USAGE), "{error}");
                 false

@@ -9,8 +9,7 @@ use clap::Args;
 use tailguard_faults::{Counts, Fuzz, calls};
 
 use crate::failure::{Failure, say};
-use crate::run::workspace;
-use crate::typed;
+use crate::{typed, workspace};
 
 /// `fuzz`.
 #[derive(Clone, Debug, Args)]

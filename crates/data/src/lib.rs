@@ -26,7 +26,7 @@ mod texts;
 
 pub use at::At;
 pub use error::DataError;
-pub use generations::{GenerationColumns, Generations, Scores, read_generations};
+pub use generations::{GenerationColumns, Generations, Scores, read_generations, read_generations_of_each};
 pub use layout::{Good, GoodPercent, Layout, Words};
 pub use load::{Dataset, load};
 pub use record::{

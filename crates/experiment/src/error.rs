@@ -7,6 +7,7 @@ use tailguard_checkpoint::CheckpointError;
 use tailguard_data::DataError;
 use tailguard_files::FileError;
 use tailguard_gpt2::Gpt2Error;
+use tailguard_judging::JudgingError;
 use tailguard_kernels::DeviceError;
 use tailguard_lm::LmError;
 use tailguard_metrics::MetricsError;
@@ -91,6 +92,9 @@ pub enum ExperimentError {
     /// The run directory.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// A scorer, or texts that are judged.
+    #[error(transparent)]
+    Judging(#[from] JudgingError),
 }
 
 impl ExperimentError {
@@ -138,6 +142,7 @@ impl ExperimentError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Refused { hint, .. } | Self::Failed { hint, .. } => hint.as_deref(),
+            Self::Judging(error) => error.hint(),
             _ => self.inner()?.hint(),
         }
     }
@@ -149,6 +154,7 @@ impl ExperimentError {
             Self::Refused { .. } | Self::Config(_) => true,
             Self::Device(error) => !matches!(error, DeviceError::NotPresent { .. }),
             Self::Report(error) => error.is_usage(),
+            Self::Judging(error) => error.is_usage(),
             _ => self.inner().is_some_and(Self::is_usage),
         }
     }

@@ -137,6 +137,29 @@ pub struct Scored {
     pub cut: Vec<bool>,
 }
 
+/// Scores larger than this, whatever their sign, are refused: sums of their squares are infinite in single precision.
+pub const LARGEST_SCORE: f32 = 1e15;
+
+/// Scores of texts by any model, one finite number each, and which texts were cut.
+///
+/// # Errors
+/// Those of the model; [`RewardError::ScoreCount`] if it gives more or fewer scores than it got texts, [`RewardError::Score`] for NaN,
+/// infinity and what is larger than [`LARGEST_SCORE`].
+pub fn score_texts(model: &dyn RewardModel, texts: &[ScoredText]) -> Result<Scored, RewardError> {
+    let scored = model.score_responses(texts)?;
+    for found in [scored.scores.len(), scored.cut.len()] {
+        if found != texts.len() {
+            return Err(RewardError::ScoreCount { expected: texts.len(), found });
+        }
+    }
+    // not the opposite of `>`: NaN is refused, too
+    let is_fine = |score: &f32| score.abs() <= LARGEST_SCORE;
+    match scored.scores.iter().position(|score| !is_fine(score)) {
+        Some(index) => Err(RewardError::Score { index, score: scored.scores[index] }),
+        None => Ok(scored),
+    }
+}
+
 /// Reads any scorer's directory: an [`NgramModel`] where `config.json` has the `model_type` "tailguard-ngram", a [`Classifier`]
 /// otherwise.
 ///
@@ -183,4 +206,32 @@ fn model_type(dir: &ModelDir) -> Result<String, RewardError> {
         model_type: String,
     }
     Ok(dir.config::<Kind>()?.model_type)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reward that gives whatever the test wants.
+    struct Fake(fn(&[String]) -> Vec<f32>);
+
+    impl RewardModel for Fake {
+        fn score(&self, texts: &[String]) -> Result<Vec<f32>, RewardError> {
+            Ok((self.0)(texts))
+        }
+    }
+
+    #[test]
+    fn scores_of_wrong_number_or_without_a_value_are_refused() {
+        let texts = ["a", "b"].map(ScoredText::whole);
+        let refused = |fake: fn(&[String]) -> Vec<f32>| score_texts(&Fake(fake), &texts).unwrap_err().to_string();
+        assert_eq!(refused(|_| vec![1.0]), "the reward model gave 1 scores for 2 texts");
+        let message = "the reward model scored text 1 with NaN, expected a finite number between -1e15 and 1e15";
+        assert!(refused(|_| vec![1.0, f32::NAN]).starts_with(message));
+        assert!(refused(|_| vec![f32::NEG_INFINITY, 0.0]).contains("text 0 with -inf"));
+        let message = refused(|_| vec![0.0, -3.2e37]);
+        assert!(message.contains("text 1 with -3.2e37") && message.contains("scale its last layer"), "{message}");
+        assert_eq!(score_texts(&Fake(|_| vec![1e15, -1e15]), &texts).unwrap().scores, [1e15, -1e15]);
+        assert_eq!(score_texts(&Fake(|_| vec![]), &[]).unwrap(), Scored::default());
+    }
 }

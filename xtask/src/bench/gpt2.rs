@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
 use serde_json::{Map, Value, json};
+use tailguard::Program;
 use tailguard_gpt2::Gpt2;
 use tailguard_lm::{Policy, TokenBatch, TokenDistribution};
 use tailguard_ppo::{adam_w, next_token_step};
@@ -31,10 +32,10 @@ const WEIGHT_DECAY: f32 = 0.01;
 ///
 /// # Errors
 /// Sizes that make no sense, a device that is not there, a pass that fails.
-pub(crate) fn run(args: &Gpt2Args) -> Result<()> {
+pub(crate) fn run(args: &Gpt2Args, program: &Program) -> Result<()> {
     let sizes = Sizes::resolve(&args.size)?;
     device::set_threads(args.size.timing.threads)?;
-    let device = device::select(&args.size.device)?;
+    let device = device::select(&args.size.device, program)?;
     device::set_precision(args.size.precision, &args.size.device)?;
     let policy = Policy::new(sizes.model(&device)?);
     let parameters = policy.num_params();

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use anyhow::{Result, ensure};
 use burn::module::Module;
 use serde_json::{Value, json};
+use tailguard::Program;
 use tailguard_ppo::{IterationStats, PpoConfig, Trainer, TrainingState};
 use tailguard_reward::{RewardError, RewardModel};
 use tailguard_risk::{KeepLowest, RiskLevel, ScheduleConfig, SoftRiskSchedule};
@@ -25,10 +26,10 @@ use crate::failure::say;
 ///
 /// # Errors
 /// Sizes that make no sense, a device that is not there, a training that fails or that did other work than was asked for.
-pub(crate) fn run(args: &SizeArgs) -> Result<()> {
+pub(crate) fn run(args: &SizeArgs, program: &Program) -> Result<()> {
     let sizes = Sizes::resolve(args)?;
     device::set_threads(args.timing.threads)?;
-    let device = device::select(&args.device)?;
+    let device = device::select(&args.device, program)?;
     device::set_precision(args.precision, &args.device)?;
     let supervised = sizes.model(&device)?;
     let config = ppo_config(&sizes);

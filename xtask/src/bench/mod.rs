@@ -18,6 +18,7 @@ pub(crate) mod sizes;
 mod spread;
 
 use anyhow::Result;
+use tailguard::Program;
 
 use args::BenchCommand;
 
@@ -25,10 +26,10 @@ use args::BenchCommand;
 ///
 /// # Errors
 /// Those of each benchmark.
-pub(crate) fn run(command: &BenchCommand) -> Result<()> {
+pub(crate) fn run(command: &BenchCommand, program: &Program) -> Result<()> {
     match command {
-        BenchCommand::Iteration(args) => iteration::run(args),
-        BenchCommand::Gpt2(args) => gpt2::run(args),
+        BenchCommand::Iteration(args) => iteration::run(args, program),
+        BenchCommand::Gpt2(args) => gpt2::run(args, program),
         BenchCommand::Compare(args) => compare::run(args),
         BenchCommand::Scaling(args) => scaling::run(args),
     }

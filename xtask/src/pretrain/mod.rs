@@ -14,20 +14,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use burn::tensor::Device;
+use tailguard::Program;
 use tailguard_checkpoint::ModelDir;
 use tailguard_data::{Layout, Lookup, Place, Record, Split, Words, load, require, table};
 use tailguard_files::create_dirs;
 use tailguard_reward::{NgramConfig, ScoreSettings, TrainSettings};
 
 use crate::device;
-use crate::run::home;
 use args::{JudgeArgs, LabelledArgs, LmArgs, NetworkArgs, PretrainCommand, PromptsArgs};
 
 /// Runs the command.
 ///
 /// # Errors
 /// A device that is not there, texts that cannot be read, whatever goes wrong in training.
-pub(crate) fn run(command: &PretrainCommand) -> Result<()> {
+pub(crate) fn run(command: &PretrainCommand, program: &Program) -> Result<()> {
     let common = match command {
         PretrainCommand::Tokenizer(args) => &args.common,
         PretrainCommand::Lm(args) => &args.common,
@@ -38,12 +38,12 @@ pub(crate) fn run(command: &PretrainCommand) -> Result<()> {
     device::set_threads(common.threads)?;
     let device = |network: &NetworkArgs| {
         device::set_precision(network.precision, &network.device)?;
-        device::select(&network.device)
+        device::select(&network.device, program)
     };
     match command {
         PretrainCommand::Tokenizer(args) => {
             create_dirs(&common.out)?;
-            let train = texts(reviews(args.data_dir.as_deref(), Split::Train)?);
+            let train = texts(reviews(args.data_dir.as_deref(), Split::Train, program)?);
             tokenizer::train(&train, args.vocab_size, &common.out.join("tokenizer.json"))?;
             Ok(())
         }
@@ -51,14 +51,14 @@ pub(crate) fn run(command: &PretrainCommand) -> Result<()> {
             let device = device(&args.network)?;
             let read = |file: Option<&PathBuf>, split| match file {
                 Some(path) => Ok(table::read_texts(path, &args.files.text_column)?),
-                None => reviews(args.files.data_dir.as_deref(), split).map(texts),
+                None => reviews(args.files.data_dir.as_deref(), split, program).map(texts),
             };
             let (train, test) = (read(args.files.train.as_ref(), Split::Train)?, read(args.files.test.as_ref(), Split::Test)?);
             lm::run(&lm_options(args, train, test, device)?)
         }
         PretrainCommand::Classifier(args) => {
             let device = device(&args.network)?;
-            let (train, test) = labelled(&args.labelled)?;
+            let (train, test) = labelled(&args.labelled, program)?;
             classifier::run(&classifier::ClassifierOptions {
                 train,
                 test,
@@ -71,17 +71,17 @@ pub(crate) fn run(command: &PretrainCommand) -> Result<()> {
                 device,
             })
         }
-        PretrainCommand::Judge(args) => judge::run(&judge_options(args)?),
+        PretrainCommand::Judge(args) => judge::run(&judge_options(args, program)?),
         PretrainCommand::Prompts(args) => prompts::run(&prompt_options(args, device(&args.network)?)?),
     }
 }
 
 /// The movie reviews.
-fn reviews(data_dir: Option<&Path>, split: Split) -> Result<Vec<Record>> {
+fn reviews(data_dir: Option<&Path>, split: Split, program: &Program) -> Result<Vec<Record>> {
     let places = vec![Place::DataDir, Place::Embedded];
     let lookup = Lookup {
         data_dir: data_dir.map(Path::to_owned),
-        embedded_dir: Some(home().datasets().to_owned()),
+        embedded_dir: Some(program.home()?.datasets().to_owned()),
         places,
         ..Lookup::default()
     };
@@ -90,7 +90,7 @@ fn reviews(data_dir: Option<&Path>, split: Split) -> Result<Vec<Record>> {
 }
 
 /// The texts to learn from and those to measure on: those of the files, or the reviews.
-fn labelled(args: &LabelledArgs) -> Result<(Vec<Record>, Vec<Record>)> {
+fn labelled(args: &LabelledArgs, program: &Program) -> Result<(Vec<Record>, Vec<Record>)> {
     let word = |label: usize| args.label_names.get(label).cloned().into_iter().collect();
     let columns = Layout {
         text: args.files.text_column.clone(),
@@ -100,7 +100,7 @@ fn labelled(args: &LabelledArgs) -> Result<(Vec<Record>, Vec<Record>)> {
     };
     let read = |file: Option<&PathBuf>, split| match file {
         Some(path) => Ok(table::read(path, &columns)?),
-        None => reviews(args.files.data_dir.as_deref(), split),
+        None => reviews(args.files.data_dir.as_deref(), split, program),
     };
     let (mut train, test) = (read(args.files.train.as_ref(), Split::Train)?, read(args.files.test.as_ref(), Split::Test)?);
     if let Some(half) = args.half {
@@ -114,8 +114,8 @@ fn label_names(args: &LabelledArgs) -> BTreeMap<usize, String> {
     args.label_names.iter().cloned().enumerate().collect()
 }
 
-fn judge_options(args: &JudgeArgs) -> Result<judge::JudgeOptions> {
-    let (train, test) = labelled(&args.labelled)?;
+fn judge_options(args: &JudgeArgs, program: &Program) -> Result<judge::JudgeOptions> {
+    let (train, test) = labelled(&args.labelled, program)?;
     Ok(judge::JudgeOptions {
         train,
         test,

@@ -270,7 +270,7 @@ mod tests {
 
     /// The tokenizer of the embedded models.
     fn tokenizer() -> Tokenizer {
-        Tokenizer::from_file(crate::run::home().datasets().join("gpt2-comments/tokenizer.json")).unwrap()
+        Tokenizer::from_file(crate::workspace().join("datasets/gpt2-comments/tokenizer.json")).unwrap()
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(super) enum End {
 
 /// Lets a command run in a folder on one thread, with nothing in sight that the folder does not hold.
 pub(super) fn isolated<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
-    for variable in ["TAILGUARD_DATA", "HF_HUB_CACHE", "RUST_LOG", "RUST_BACKTRACE", "GLIBC_TUNABLES"] {
+    for variable in ["TAILGUARD_DATA", "TAILGUARD_HOME", "HF_HUB_CACHE", "RUST_LOG", "RUST_BACKTRACE", "GLIBC_TUNABLES"] {
         command.env_remove(variable);
     }
     command.env("HF_HOME", folder.join("no-hugging-face-cache")).env("RAYON_NUM_THREADS", "1").env("POLARS_MAX_THREADS", "1");

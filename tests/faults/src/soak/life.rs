@@ -82,7 +82,7 @@ impl Life {
         let is_resumed = folder.join(OUT).join("config.toml").is_file();
         let mut command = Command::new(program);
         command.args(words).args(is_resumed.then_some("--resume"));
-        command.env_remove("RUST_LOG").env_remove("TAILGUARD_DATA");
+        command.env_remove("RUST_LOG").env_remove("TAILGUARD_DATA").env_remove("TAILGUARD_HOME");
         Self::start(command, folder, is_resumed)
     }
 

@@ -1,0 +1,22 @@
+//! `tailguard`: the program that `cargo install --path crates/cli` installs.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tailguard::args::Cli;
+use tailguard::{Program, failure, heap, init_logging};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => error.exit(), // prints help (0) or the mistake (2)
+    };
+    if cli.command.trains() {
+        heap::keep_freed_memory();
+    }
+    init_logging();
+    failure::leave_readers_to_their_errors();
+    let program = Program::tailguard(cli.options);
+    let outcome = cli.command.check(&program).map_err(anyhow::Error::from).and_then(|()| cli.command.run(&program));
+    failure::end(&outcome)
+}

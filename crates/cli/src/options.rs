@@ -1,0 +1,47 @@
+//! What may be said beside any command.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::failure::Failure;
+use crate::typed;
+
+/// What may be said before or behind the name of a command.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Options of all commands")]
+pub struct Options {
+    /// Folder of models, texts and runs [default: the variable `TAILGUARD_HOME`; the checkout that the program is started in; the
+    /// platform's folder for data]
+    #[arg(long, global = true, value_name = "DIR", value_parser = typed::path())]
+    pub(crate) home: Option<PathBuf>,
+    /// Print results as JSON and not as tables
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// Which of the options a command has a use for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Uses {
+    /// It reads models or texts, or makes runs.
+    pub home: bool,
+    /// It has results.
+    pub json: bool,
+}
+
+impl Options {
+    /// Refuses what would do nothing.
+    ///
+    /// # Errors
+    /// The option.
+    pub fn check(&self, uses: Uses) -> Result<(), Failure> {
+        let refused = |option: &str, why: &str| Err(Failure::usage(format!("{option}: this command {why}")));
+        if self.home.is_some() && !uses.home {
+            return refused("--home", "reads no models and makes no run");
+        }
+        if self.json && !uses.json {
+            return refused("--json", "has no results that are told as JSON");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! A run as `reproduce` and `train` start it: settings, threads, signals, and what is said of it at its end.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use tailguard_experiment::settings::{Preset, Settings, Task, resolve};
+use tailguard_experiment::{Experiment, ExperimentError, Finished, Out};
+use tailguard_report::{ReportError, RunDir, Style, one_line, table, warnings};
+
+use crate::args::RunArgs;
+use crate::failure::{Failure, say};
+use crate::program::Program;
+use crate::progress::Told;
+use crate::{device, interrupt, report};
+
+/// Makes and compares the policies, prints tables, warnings and samples.
+///
+/// # Errors
+/// Settings that make no sense, a device or a model that is not there, a directory that cannot be written, that holds something
+/// already, or that holds no run to resume. Whatever goes wrong on the way; a run that was asked to stop says how to go on. An arm that
+/// diverges is an error at the very end: the others are made and told all the same.
+pub(crate) fn run(task: Option<&'static Task>, preset: Option<Preset>, args: &RunArgs, program: &Program) -> Result<()> {
+    let resumed = args.out.as_ref().filter(|_| args.resume).map(|out| RunDir::open(out)).transpose()?;
+    for path in resumed.iter().flat_map(RunDir::recovered) {
+        tracing::info!("removed {}, which was being written when the run was killed", path.display());
+    }
+    let recorded = resumed.as_ref().map(|dir| Ok::<_, ReportError>((dir.config_path(), dir.config()?))).transpose()?;
+    let recorded = recorded.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
+    let settings = resolve(task, preset, &args.overrides()?, recorded)?;
+    device::set_threads(settings.run.threads)?;
+    // refused before a directory is reserved, with what to do
+    device::select(&settings.run.device, program)?;
+    tailguard_kernels::set_precision(settings.run.precision.into());
+    let runs = program.runs()?;
+    let out = match (resumed, &args.out) {
+        (Some(dir), _) => Out::Resumed(dir),
+        (None, Some(out)) => Out::New(out),
+        (None, None) => Out::Numbered(&runs),
+    };
+    let home = program.home_for(&settings)?;
+    let experiment = Experiment::new(settings).with_origin(program.origin());
+    let prepared = experiment.prepare(&home, out).map_err(resumable)?;
+    interrupt::listen(prepared.traces())?;
+    let (settings, dir) = (prepared.settings().clone(), prepared.dir().to_owned());
+    let mut told = Told::default();
+    match prepared.run(&mut told) {
+        Ok(finished) => tell(&settings, &finished, program),
+        Err(error) if told.has_begun => Err(with_way_on(error, &resume_command(&settings, &dir, program))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Adds what to do with a directory that holds a run already.
+fn resumable(error: ExperimentError) -> anyhow::Error {
+    match error {
+        ExperimentError::Report(error @ ReportError::HoldsARun { .. }) => {
+            Failure::usage(error.to_string()).hint("or continue that run with --resume").into()
+        }
+        other => other.into(),
+    }
+}
+
+/// Adds how the run goes on, to an error after which it can.
+fn with_way_on(error: ExperimentError, resume: &str) -> anyhow::Error {
+    match error {
+        ExperimentError::Stopped => Failure::new("stopped").hint(resume).into(),
+        error if error.is_of_disk() => {
+            let hint = format!("what is done so far is kept; once there is room: {resume}");
+            anyhow::Error::from(error).context(Failure::new("the run cannot go on").hint(hint))
+        }
+        error => error.into(),
+    }
+}
+
+/// The line that continues a run.
+fn resume_command(settings: &Settings, dir: &Path, program: &Program) -> String {
+    // the preset of another task is known to `train` alone
+    let of_task = Task::named(&settings.task).filter(|_| !settings.preset.contains('-'));
+    let begun = of_task.map_or("train".to_owned(), |task| format!("reproduce {}", task.name));
+    format!("{} {begun} --out {} --resume", program.name(), dir.display())
+}
+
+/// Writes the page, and prints what has come out.
+fn tell(settings: &Settings, finished: &Finished, program: &Program) -> Result<()> {
+    let Finished { results, dir, .. } = finished;
+    // whoever reads no further than the first line has all files
+    let page: Option<PathBuf> = report::leave(dir.path(), program);
+    say(table(results, Style::Plain))?;
+    for warning in warnings(results) {
+        say(format_args!("warning: {}", one_line(&warning)))?;
+    }
+    if settings.preset.ends_with(Preset::Smoke.name()) {
+        say("The preset smoke shows that everything works; its figures mean nothing.")?;
+    }
+    if let Some(notice) = &results.notice {
+        say(notice)?;
+    }
+    show_samples(finished)?;
+    report::tell(page.as_deref())?;
+    say(format_args!("run directory: {}", dir.path().display()))?;
+    match results.diverged.as_slice() {
+        [] => Ok(()),
+        [first, others @ ..] => {
+            let more = if others.is_empty() { String::new() } else { format!(", and {} more", others.len()) };
+            Err(Failure::new(format!("a training diverged: {}{more}", one_line(&first.told(&results.arms))))
+                .hint("the table and report.html have what did not")
+                .into())
+        }
+    }
+}
+
+/// Prints a few prompts of the tail, the worst first, with what the policies of the first seed made of them.
+fn show_samples(finished: &Finished) -> Result<()> {
+    say("\nThe lowest prompts and what became of them. They may offend.")?;
+    let width = finished.results.arms.iter().map(|arm| arm.title.chars().count()).max().unwrap_or_default().max(8);
+    for sample in &finished.samples {
+        say(format_args!("\nprompt ({:+.2}): {}", sample.score, one_line(&sample.prompt)))?;
+        for (arm, row) in &sample.responses {
+            say(format_args!("  {:width$} ({:+.2}): {}", one_line(&arm.title), row.reward, one_line(&row.response)))?;
+        }
+    }
+    say("")?;
+    Ok(())
+}
