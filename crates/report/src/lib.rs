@@ -15,6 +15,7 @@
 //!     commit: None,
 //!     device: "flex".into(),
 //!     seeds: vec![1],
+//!     program: "tailguard".into(),
 //!     command: vec![],
 //!     inputs: [].into(),
 //!     scores: [].into(),

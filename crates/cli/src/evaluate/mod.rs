@@ -17,7 +17,7 @@ use tailguard_report::{
     About, Evaluation, GenerationRow, NewRunDir, ResultsFile, Style, evaluation_table, one_line, write_generation_rows,
 };
 
-use crate::failure::{put, say};
+use crate::failure::{put_json, say};
 use crate::program::Program;
 use crate::report;
 use args::EvaluateArgs;
@@ -57,7 +57,7 @@ fn tell(
     drop(texts);
     let page = out.as_ref().and_then(|(out, _)| report::leave(out.path(), program));
     if program.json() {
-        put(evaluation.to_json()?)?;
+        put_json(&evaluation.to_json()?)?;
         let said = notes::left_out(evaluation).into_iter().chain(said);
         said.for_each(|note| tracing::info!("note: {}", one_line(&note)));
         evaluation.notice.iter().for_each(|notice| tracing::warn!("{notice}"));
