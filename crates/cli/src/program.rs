@@ -47,6 +47,12 @@ impl Program {
         self.name
     }
 
+    /// Its version, and the words that it was called with.
+    pub(crate) fn called(&self) -> String {
+        let Origin { version, command, .. } = self.origin();
+        format!("tailguard {version}: {} {}", self.name, command.join(" "))
+    }
+
     /// What was asked for before and behind the command.
     #[must_use]
     pub fn options(&self) -> &Options {
@@ -72,6 +78,7 @@ impl Program {
     /// No folder for them, or one that cannot be written.
     pub fn home(&self) -> Result<Home> {
         let folder = self.folder()?;
+        tracing::debug!("the home is {}", folder.display());
         let datasets = folder.join(DATASETS);
         if datasets.is_dir() || !embedded::is_there() {
             return Ok(Home::at(datasets));
@@ -108,7 +115,9 @@ impl Program {
             ModelPlace::Embedded(_) => self.home_with_models()?,
             ModelPlace::Cache(_) | ModelPlace::Directory(_) => Home::at(""),
         };
-        Ok(directory(setting, flag, &home)?)
+        let found = directory(setting, flag, &home)?;
+        tracing::debug!("{setting:?} ({flag}) is {}", found.display());
+        Ok(found)
     }
 
     /// [`home`](Self::home), which must have models.
@@ -149,6 +158,7 @@ impl Program {
     #[must_use]
     pub fn origin(&self) -> Origin {
         Origin {
+            program: self.name.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             // `build.rs` finds it; none outside git
             commit: option_env!("TAILGUARD_COMMIT").map(str::to_owned),
