@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
+use tailguard::failure::Failure;
+use tailguard::typed;
 use tailguard_data::{Half, half, half_by_parity};
 use tailguard_experiment::settings::PrecisionName;
+use tailguard_pretrain::Architecture;
 use tailguard_reward::{Label, NgramUnit};
-
-use crate::failure::Failure;
-use crate::typed;
 
 /// `pretrain`.
 #[derive(Debug, Subcommand)]
@@ -266,6 +266,15 @@ pub(crate) enum ArchitectureName {
     Distilbert,
     /// BERT
     Bert,
+}
+
+impl From<ArchitectureName> for Architecture {
+    fn from(name: ArchitectureName) -> Self {
+        match name {
+            ArchitectureName::Distilbert => Self::Distilbert,
+            ArchitectureName::Bert => Self::Bert,
+        }
+    }
 }
 
 /// `pretrain judge`.

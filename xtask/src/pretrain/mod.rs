@@ -1,26 +1,23 @@
 //! `cargo xtask pretrain lm|tokenizer|classifier|judge|prompts`: the models that are embedded in `datasets/`.
 
 pub(crate) mod args;
-mod classifier;
-mod going_on;
-mod judge;
-mod lm;
-mod prompts;
-mod tokenizer;
-mod word_piece;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use burn::tensor::Device;
-use tailguard::Program;
+use tailguard::failure::Failure;
+use tailguard::{Program, device};
 use tailguard_checkpoint::ModelDir;
 use tailguard_data::{Layout, Lookup, Place, Record, Split, Words, load, require, table};
 use tailguard_files::create_dirs;
+use tailguard_pretrain::{
+    ClassifierOptions, Columns, Event, JudgeOptions, LmOptions, PretrainError, PromptOptions, draw_prompts, train_classifier,
+    train_judge, train_lm, train_tokenizer,
+};
 use tailguard_reward::{NgramConfig, ScoreSettings, TrainSettings};
 
-use crate::device;
 use args::{JudgeArgs, LabelledArgs, LmArgs, NetworkArgs, PretrainCommand, PromptsArgs};
 
 /// Runs the command.
@@ -44,8 +41,7 @@ pub(crate) fn run(command: &PretrainCommand, program: &Program) -> Result<()> {
         PretrainCommand::Tokenizer(args) => {
             create_dirs(&common.out)?;
             let train = texts(reviews(args.data_dir.as_deref(), Split::Train, program)?);
-            tokenizer::train(&train, args.vocab_size, &common.out.join("tokenizer.json"))?;
-            Ok(())
+            train_tokenizer(&train, args.vocab_size, &common.out.join("tokenizer.json")).map(drop).map_err(refused)
         }
         PretrainCommand::Lm(args) => {
             let device = device(&args.network)?;
@@ -54,25 +50,42 @@ pub(crate) fn run(command: &PretrainCommand, program: &Program) -> Result<()> {
                 None => reviews(args.files.data_dir.as_deref(), split, program).map(texts),
             };
             let (train, test) = (read(args.files.train.as_ref(), Split::Train)?, read(args.files.test.as_ref(), Split::Test)?);
-            lm::run(&lm_options(args, train, test, device)?)
+            train_lm(&lm_options(args, train, test, device)?, &mut told).map(drop).map_err(refused)
         }
         PretrainCommand::Classifier(args) => {
             let device = device(&args.network)?;
             let (train, test) = labelled(&args.labelled, program)?;
-            classifier::run(&classifier::ClassifierOptions {
+            let options = ClassifierOptions {
                 train,
                 test,
                 labels: label_names(&args.labelled),
-                architecture: args.architecture,
+                architecture: args.architecture.into(),
                 out: common.out.clone(),
                 checkpoint: common.out.join("checkpoint"),
                 epochs: args.epochs,
                 seed: args.network.seed,
                 device,
-            })
+            };
+            train_classifier(&options, &mut told).map(drop).map_err(refused)
         }
-        PretrainCommand::Judge(args) => judge::run(&judge_options(args, program)?),
-        PretrainCommand::Prompts(args) => prompts::run(&prompt_options(args, device(&args.network)?)?),
+        PretrainCommand::Judge(args) => train_judge(&judge_options(args, program)?, &mut told).map(drop).map_err(refused),
+        PretrainCommand::Prompts(args) => {
+            draw_prompts(&prompt_options(args, device(&args.network)?)?, &mut told).map_err(refused)
+        }
+    }
+}
+
+/// Says aloud how far it is.
+fn told(event: &Event) {
+    tracing::info!("{event}");
+}
+
+/// What the library refuses was called wrongly.
+fn refused(error: PretrainError) -> anyhow::Error {
+    match error {
+        PretrainError::Refused { message, hint: Some(hint) } => Failure::usage(message).hint(hint).into(),
+        PretrainError::Refused { message, hint: None } => Failure::usage(message).into(),
+        other => other.into(),
     }
 }
 
@@ -114,9 +127,9 @@ fn label_names(args: &LabelledArgs) -> BTreeMap<usize, String> {
     args.label_names.iter().cloned().enumerate().collect()
 }
 
-fn judge_options(args: &JudgeArgs, program: &Program) -> Result<judge::JudgeOptions> {
+fn judge_options(args: &JudgeArgs, program: &Program) -> Result<JudgeOptions> {
     let (train, test) = labelled(&args.labelled, program)?;
-    Ok(judge::JudgeOptions {
+    Ok(JudgeOptions {
         train,
         test,
         cuts: args.cuts.clone(),
@@ -132,7 +145,7 @@ fn judge_options(args: &JudgeArgs, program: &Program) -> Result<judge::JudgeOpti
     })
 }
 
-fn prompt_options(args: &PromptsArgs, device: Device) -> Result<prompts::PromptOptions> {
+fn prompt_options(args: &PromptsArgs, device: Device) -> Result<PromptOptions> {
     let settings =
         ScoreSettings { label: args.label.clone().unwrap_or_default(), negate: args.negate, ..ScoreSettings::default() };
     let mut forbidden = Vec::new();
@@ -141,7 +154,7 @@ fn prompt_options(args: &PromptsArgs, device: Device) -> Result<prompts::PromptO
     }
     let added = args.add.as_ref().map(|path| table::read_texts(path, &args.add_column)).transpose()?.unwrap_or_default();
     let counts = |counts: &[usize]| [counts[0], counts[1]]; // two each, by the command line's own rules
-    Ok(prompts::PromptOptions {
+    Ok(PromptOptions {
         policy: args.policy.clone(),
         reward: tailguard_reward::load(&ModelDir::open(&args.reward)?, settings, &device)?,
         forbidden,
@@ -153,7 +166,7 @@ fn prompt_options(args: &PromptsArgs, device: Device) -> Result<prompts::PromptO
         min_chars: args.min_chars,
         seed: args.network.seed,
         out: args.common.out.clone(),
-        columns: prompts::Columns {
+        columns: Columns {
             text: args.text_column.clone(),
             continuation: args.continuation_column.clone(),
             prompt_tokens: args.prompt_tokens,
@@ -163,11 +176,11 @@ fn prompt_options(args: &PromptsArgs, device: Device) -> Result<prompts::PromptO
     })
 }
 
-fn lm_options(args: &LmArgs, mut train: Vec<String>, held_out: Vec<String>, device: Device) -> Result<lm::LmOptions> {
+fn lm_options(args: &LmArgs, mut train: Vec<String>, held_out: Vec<String>, device: Device) -> Result<LmOptions> {
     if let Some(path) = &args.extra {
         train.extend(extra(path, &held_out)?);
     }
-    Ok(lm::LmOptions {
+    Ok(LmOptions {
         train,
         held_out,
         out: args.common.out.clone(),

@@ -1,10 +1,8 @@
-//! `cargo xtask pretrain prompts`: tables of texts drawn from a language model, where the real ones may not be passed on.
+//! Tables of texts drawn from a language model, where the real ones may not be passed on.
 
 use std::collections::HashSet;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, ensure};
 use burn::tensor::Device;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -15,7 +13,9 @@ use tailguard_gpt2::Gpt2;
 use tailguard_reward::{RewardModel, ScoredText};
 use tailguard_rollout::{DrawSeed, EndOfText, Prompt, SamplingConfig, generate, responses, score_texts};
 use tokenizers::Tokenizer;
-use tracing::info;
+
+use crate::error::PretrainError;
+use crate::event::Event;
 
 /// A text that shares this many tokens in a row with a text that it must not repeat is thrown away.
 const RUN: usize = 8;
@@ -27,53 +27,61 @@ const EVALUATION_SHARE: u64 = 4;
 /// Rounds after which the model is taken to be unable to fill a class.
 const MOST_ROUNDS: usize = 200;
 
-/// What `cargo xtask pretrain prompts` is asked to do.
-pub(crate) struct PromptOptions {
+/// Which prompts are drawn, and where they are written.
+pub struct PromptOptions {
     /// Hugging Face directory of the language model.
-    pub(crate) policy: PathBuf,
+    pub policy: PathBuf,
     /// Scores texts: above 0 is good.
-    pub(crate) reward: Box<dyn RewardModel>,
+    pub reward: Box<dyn RewardModel>,
     /// Texts that must not be repeated.
-    pub(crate) forbidden: Vec<String>,
+    pub forbidden: Vec<String>,
     /// Texts that are taken before any is drawn.
-    pub(crate) added: Vec<String>,
-    /// Texts of each split: good ones, bad ones.
-    pub(crate) train: [usize; 2],
-    pub(crate) test: [usize; 2],
+    pub added: Vec<String>,
+    /// Texts to train on: good ones, bad ones.
+    pub train: [usize; 2],
+    /// Texts to evaluate on: good ones, bad ones.
+    pub test: [usize; 2],
     /// Longest text, in tokens.
-    pub(crate) tokens: usize,
+    pub tokens: usize,
     /// Shortest text that is drawn, in tokens.
-    pub(crate) min_tokens: usize,
+    pub min_tokens: usize,
     /// Shortest text, drawn or added, in characters.
-    pub(crate) min_chars: usize,
-    pub(crate) seed: u64,
+    pub min_chars: usize,
+    /// Decides the draws.
+    pub seed: u64,
     /// Where `train.jsonl` and `test.jsonl` are written.
-    pub(crate) out: PathBuf,
-    pub(crate) columns: Columns,
-    pub(crate) device: Device,
+    pub out: PathBuf,
+    /// How their columns are called.
+    pub columns: Columns,
+    /// Where to compute.
+    pub device: Device,
 }
 
 /// Where what is known of a text is written; a dot makes an object, as in `prompt.text`.
-pub(crate) struct Columns {
-    pub(crate) text: String,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Columns {
+    /// The text, or its beginning.
+    pub text: String,
     /// What follows the first `prompt_tokens` tokens; without it, texts are written whole.
-    pub(crate) continuation: Option<String>,
-    pub(crate) prompt_tokens: usize,
+    pub continuation: Option<String>,
+    /// Tokens of a text before its continuation.
+    pub prompt_tokens: usize,
     /// 1 for bad texts.
-    pub(crate) label: String,
+    pub label: String,
 }
 
 impl Columns {
     /// Refuses columns that would overwrite each other.
-    fn check(&self) -> Result<()> {
+    fn check(&self) -> Result<(), PretrainError> {
         let names: Vec<&String> = [&self.text, &self.label].into_iter().chain(&self.continuation).collect();
         for (at, name) in names.iter().enumerate() {
             for (_, other) in names.iter().enumerate().filter(|(place, _)| *place != at) {
                 let is_inside = other.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-                ensure!(
-                    !is_inside,
-                    "columns {name:?} and {other:?} are to be written, expected none that is another or in another"
-                );
+                if is_inside {
+                    return Err(PretrainError::failed(format!(
+                        "columns {name:?} and {other:?} are to be written, expected none that is another or in another"
+                    )));
+                }
             }
         }
         Ok(())
@@ -81,13 +89,18 @@ impl Columns {
 }
 
 /// Takes the added texts, draws until both classes of both splits are full, and writes the two tables.
-pub(crate) fn run(options: &PromptOptions) -> Result<()> {
+///
+/// # Errors
+/// Columns that overwrite each other; a model or a tokenizer that does not serve; a model that does not fill a class; files that cannot
+/// be written.
+pub fn draw_prompts(options: &PromptOptions, tell: &mut dyn FnMut(&Event)) -> Result<(), PretrainError> {
     options.columns.check()?;
     create_dirs(&options.out)?;
     let dir = ModelDir::open(&options.policy)?;
     let model = Gpt2::load(&dir, &options.device)?;
     let tokenizer = dir.tokenizer(model.config().vocab_size)?;
-    let end = model.config().eos_token_id.context("the model's config.json has no eos_token_id")?;
+    let end = model.config().eos_token_id;
+    let end = end.ok_or_else(|| PretrainError::failed("the model's config.json has no eos_token_id"))?;
     let start = Prompt { ids: vec![end], text: String::new() };
     let sampling = SamplingConfig {
         temperature: 1.0,
@@ -102,16 +115,19 @@ pub(crate) fn run(options: &PromptOptions) -> Result<()> {
     let mut tables = Tables { train: Table::new(options.train), test: Table::new(options.test) };
     let added = filter.keep(&tokenizer, &options.added, 1)?;
     tables.offer(&*options.reward, &added)?;
-    info!("{} of {} added texts are fit; {}", added.len(), options.added.len(), tables.filled());
+    tell(&Event::Added { fit: added.len(), texts: options.added.len(), filled: tables.filled() });
     let mut round = 0;
     while !(tables.train.is_full() && tables.test.is_full()) {
-        ensure!(round < MOST_ROUNDS, "{MOST_ROUNDS} rounds gave {}: ask for fewer texts", tables.filled());
+        if round == MOST_ROUNDS {
+            let filled = tables.filled();
+            return Err(PretrainError::failed(format!("{MOST_ROUNDS} rounds gave {filled}: ask for fewer texts")));
+        }
         let draws = DrawSeed { seed: options.seed, stream: (round * BATCH) as u64 };
         let drawn = generate(&model, None, &vec![start.clone(); BATCH], &sampling, draws, SIDE_BY_SIDE)?;
         let fit = filter.keep(&tokenizer, &responses(&tokenizer, &drawn)?, options.min_tokens)?;
         tables.offer(&*options.reward, &fit)?;
         round += 1;
-        info!("{} texts drawn, {} of the last {BATCH} are fit; {}", round * BATCH, fit.len(), tables.filled());
+        tell(&Event::Drawn { texts: round * BATCH, fit: fit.len(), round: BATCH, filled: tables.filled() });
     }
     tables.train.write(&options.out.join("train.jsonl"), &tokenizer, &options.columns)?;
     tables.test.write(&options.out.join("test.jsonl"), &tokenizer, &options.columns)
@@ -127,15 +143,18 @@ struct Filter {
 }
 
 impl Filter {
-    fn new(tokenizer: &Tokenizer, options: &PromptOptions) -> Result<Self> {
-        ensure!(options.min_tokens >= RUN, "--min-tokens is {}, expected at least {RUN}", options.min_tokens);
+    fn new(tokenizer: &Tokenizer, options: &PromptOptions) -> Result<Self, PretrainError> {
+        if options.min_tokens < RUN {
+            let found = options.min_tokens;
+            return Err(PretrainError::failed(format!("--min-tokens is {found}, expected at least {RUN}")));
+        }
         let forbidden = encode(tokenizer, &options.forbidden)?;
         let forbidden = forbidden.par_iter().flat_map_iter(|ids| runs(ids)).collect();
         Ok(Self { forbidden, begun: HashSet::new(), min_chars: options.min_chars })
     }
 
     /// The texts that are fit, in their order.
-    fn keep(&mut self, tokenizer: &Tokenizer, texts: &[String], min_tokens: usize) -> Result<Vec<String>> {
+    fn keep(&mut self, tokenizer: &Tokenizer, texts: &[String], min_tokens: usize) -> Result<Vec<String>, PretrainError> {
         // a word at the beginning is another token than the same word after a space: it must not repeat in either form
         let spaced: Vec<String> = texts.iter().map(|text| format!(" {text}")).collect();
         let (ids, spaced) = (encode(tokenizer, texts)?, encode(tokenizer, &spaced)?);
@@ -155,9 +174,9 @@ impl Filter {
 }
 
 /// The token ids of texts, as a policy would read them.
-fn encode(tokenizer: &Tokenizer, texts: &[String]) -> Result<Vec<Vec<u32>>> {
+fn encode(tokenizer: &Tokenizer, texts: &[String]) -> Result<Vec<Vec<u32>>, PretrainError> {
     let encodings = tokenizer.encode_batch_fast(texts.iter().map(String::as_str).collect(), false);
-    let encodings = encodings.map_err(|error| anyhow!("cannot cut the texts into tokens: {error}"))?;
+    let encodings = encodings.map_err(PretrainError::tokenizer("cut the texts into tokens"))?;
     Ok(encodings.iter().map(|encoding| encoding.get_ids().to_vec()).collect())
 }
 
@@ -175,7 +194,7 @@ struct Tables {
 
 impl Tables {
     /// Gives every text to the split that its hash decides, in the class that its score decides.
-    fn offer(&mut self, reward: &dyn RewardModel, texts: &[String]) -> Result<()> {
+    fn offer(&mut self, reward: &dyn RewardModel, texts: &[String]) -> Result<(), PretrainError> {
         let whole: Vec<ScoredText> = texts.iter().map(ScoredText::whole).collect();
         for (text, score) in texts.iter().zip(score_texts(reward, &whole)?.scores) {
             let is_test = text_hash(text).is_multiple_of(EVALUATION_SHARE);
@@ -219,8 +238,8 @@ impl Table {
         format!("{}/{good} good and {}/{bad} bad", self.count(true), self.count(false))
     }
 
-    fn write(&self, path: &Path, tokenizer: &Tokenizer, columns: &Columns) -> Result<()> {
-        let mut lines = Vec::new();
+    fn write(&self, path: &Path, tokenizer: &Tokenizer, columns: &Columns) -> Result<(), PretrainError> {
+        let mut lines = String::new();
         for (text, good) in &self.rows {
             let mut row = json!({});
             match &columns.continuation {
@@ -232,20 +251,21 @@ impl Table {
                 None => put(&mut row, &columns.text, text.as_str().into()),
             }
             put(&mut row, &columns.label, u8::from(!good).into());
-            writeln!(lines, "{row}")?;
+            lines += &format!("{row}\n");
         }
-        Ok(write_file(path, &lines)?)
+        Ok(write_file(path, lines.as_bytes())?)
     }
 }
 
 /// The first `tokens` tokens of a text, and what follows them.
-fn cut<'a>(tokenizer: &Tokenizer, text: &'a str, tokens: usize) -> Result<(&'a str, &'a str)> {
-    let encoding = tokenizer.encode(text, false).map_err(|error| anyhow!("cannot cut {text:?} into tokens: {error}"))?;
+fn cut<'a>(tokenizer: &Tokenizer, text: &'a str, tokens: usize) -> Result<(&'a str, &'a str), PretrainError> {
+    let refused = |error| PretrainError::Tokenizer { doing: format!("cut {text:?} into tokens"), error };
+    let encoding = tokenizer.encode(text, false).map_err(refused)?;
     // the end of the last token: the next one begins with a space, which belongs to the continuation
     let last = tokens.checked_sub(1).and_then(|last| encoding.get_offsets().get(last));
     let at = if tokens < encoding.len() { last.map_or(0, |&(_, end)| end) } else { text.len() };
-    text.split_at_checked(at)
-        .with_context(|| format!("{text:?} cannot be cut after {tokens} tokens: byte {at} is in a character"))
+    let within = || PretrainError::failed(format!("{text:?} cannot be cut after {tokens} tokens: byte {at} is in a character"));
+    text.split_at_checked(at).ok_or_else(within)
 }
 
 /// Sets a value of a row, in the object that the column's name reaches into.
@@ -270,7 +290,7 @@ mod tests {
 
     /// The tokenizer of the embedded models.
     fn tokenizer() -> Tokenizer {
-        Tokenizer::from_file(crate::workspace().join("datasets/gpt2-comments/tokenizer.json")).unwrap()
+        Tokenizer::from_file(concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets/gpt2-comments/tokenizer.json")).unwrap()
     }
 
     #[test]

@@ -1,9 +1,8 @@
-//! Pretraining of the embedded reward models: small classifiers in the shape of `DistilBERT`, on labelled texts.
+//! Training of small classifiers in the shape of `DistilBERT` or BERT, on labelled texts.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, ensure};
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation};
@@ -13,16 +12,15 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::{ModelDir, TOKENIZER_FILE, WeightType, read_tokenizer};
 use tailguard_data::Record;
-use tailguard_experiment::of_file;
 use tailguard_files::{create_dirs, recover, write_file};
 use tailguard_ppo::{global_norm, load_state, save_state};
 use tailguard_reward::{Activation, BertConfig, Classifier, DistilBertConfig, ScoreSettings, SequenceClassifier, TruncationSide};
 use tokenizers::Tokenizer;
-use tracing::info;
 
-use super::args::ArchitectureName;
-use super::going_on;
-use super::word_piece::{self, CLS, PAD, SEP};
+use crate::error::{NotFinite, PretrainError, at_least_one};
+use crate::event::Event;
+use crate::going_on::{self, of_file};
+use crate::word_piece::{self, CLS, PAD, SEP};
 
 /// Positions of the model: the longest text, special tokens included.
 const POSITIONS: usize = 512;
@@ -46,52 +44,79 @@ const DROPPED: f64 = 0.1;
 /// off on both sides. A reward that never levels off rewards every prompt alike, and leaves a risk-averse method nothing to win.
 const LENGTHS: [(f64, usize, usize); 2] = [(0.5, 96, 256), (0.5, 256, POSITIONS - 2)];
 
-/// What `cargo xtask pretrain classifier` is asked to do.
-#[derive(Clone, Debug)]
-pub(crate) struct ClassifierOptions {
-    /// Texts to learn from; the tokenizer learns from them too.
-    pub(crate) train: Vec<Record>,
-    /// Texts to measure the accuracy on.
-    pub(crate) test: Vec<Record>,
-    pub(crate) architecture: ArchitectureName,
-    /// Names of the labels 0 and 1.
-    pub(crate) labels: BTreeMap<usize, String>,
-    /// The Hugging Face directory to be written.
-    pub(crate) out: PathBuf,
-    /// Where to keep what is needed to go on after an interruption; the same directory goes on with the same training.
-    pub(crate) checkpoint: PathBuf,
-    /// Passes over the training texts, one window of each per pass.
-    pub(crate) epochs: usize,
-    /// Decides the initial weights, the order of the texts and the windows.
-    pub(crate) seed: u64,
-    /// Where to compute.
-    pub(crate) device: Device,
+/// Shapes of a classifier that can be trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Architecture {
+    /// `DistilBERT`.
+    Distilbert,
+    /// BERT.
+    Bert,
 }
 
-/// Trains, or goes on training, and writes the classifier.
-pub(crate) fn run(options: &ClassifierOptions) -> Result<()> {
-    ensure!(options.epochs > 0, "--epochs is 0, expected at least 1");
+impl Architecture {
+    /// As checkpoints note it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Distilbert => "Distilbert",
+            Self::Bert => "Bert",
+        }
+    }
+}
+
+/// What a classifier learns, and from what.
+#[derive(Clone, Debug)]
+pub struct ClassifierOptions {
+    /// Texts to learn from, with their labels, 0 or 1; the tokenizer learns from them too.
+    pub train: Vec<Record>,
+    /// Texts to measure the accuracy on.
+    pub test: Vec<Record>,
+    /// The shape of the model.
+    pub architecture: Architecture,
+    /// Names of the labels 0 and 1.
+    pub labels: BTreeMap<usize, String>,
+    /// The Hugging Face directory to be written.
+    pub out: PathBuf,
+    /// Where to keep what is needed to go on after an interruption; the same directory goes on with the same training.
+    pub checkpoint: PathBuf,
+    /// Passes over the training texts, one window of each per pass.
+    pub epochs: usize,
+    /// Decides the initial weights, the order of the texts and the windows.
+    pub seed: u64,
+    /// Where to compute.
+    pub device: Device,
+}
+
+/// Trains a classifier, or goes on training it, and writes it with its tokenizer. Gives the share of the texts to measure on that it
+/// gets right from as many of their tokens as it reads.
+///
+/// # Errors
+/// Options that no model can be made of; a checkpoint of another training; files that cannot be read or written;
+/// [`PretrainError::Diverged`].
+pub fn train_classifier(options: &ClassifierOptions, tell: &mut dyn FnMut(&Event)) -> Result<f64, PretrainError> {
+    at_least_one("epochs", options.epochs as u64)?;
     create_dirs(&options.checkpoint)?;
     let tokenizer = tokenizer(options)?;
     let reviews = encode(&tokenizer, &options.train)?;
     let tokens: usize = reviews.iter().map(|review| review.ids.len()).sum();
-    info!("{} training texts, {tokens} tokens, vocabulary of {}", reviews.len(), tokenizer.get_vocab_size(true));
+    tell(&Event::ClassifierTexts { texts: reviews.len(), tokens, vocabulary: tokenizer.get_vocab_size(true) });
 
-    let mut training = Training::start(options, &tokenizer)?;
+    let mut training = Training::start(options, &tokenizer, tell)?;
     while training.state.epoch < options.epochs {
-        let loss = training.epoch(&reviews, options)?;
+        let loss = training.epoch(&reviews, options, tell)?;
         training.save(&last_epoch(options))?;
         write(&training.model.valid(), &tokenizer, &options.out)?;
-        let accuracy = accuracy(&options.out, &options.test, 64, &options.device)?;
-        let epoch = training.state.epoch;
-        info!("epoch {epoch}/{}  loss {loss:.4}  accuracy on the first 64 tokens {accuracy:.4}", options.epochs);
+        let tokens = 64;
+        let accuracy = accuracy(&options.out, &options.test, tokens, &options.device)?;
+        tell(&Event::Epoch { epoch: training.state.epoch, epochs: options.epochs, loss, accuracy, tokens });
     }
     write(&training.model.valid(), &tokenizer, &options.out)?;
-    for length in [48, 64, 256, POSITIONS] {
-        let accuracy = accuracy(&options.out, &options.test, length, &options.device)?;
-        info!("accuracy on the first {length} tokens of {} held-out texts: {accuracy:.4}", options.test.len());
+    let mut whole = f64::NAN;
+    for tokens in [48, 64, 256, POSITIONS] {
+        whole = accuracy(&options.out, &options.test, tokens, &options.device)?;
+        tell(&Event::ClassifierAccuracy { tokens, texts: options.test.len(), accuracy: whole });
     }
-    Ok(())
+    Ok(whole)
 }
 
 /// Where the model is kept after its last epoch so far, with all else that it needs to go on.
@@ -100,7 +125,7 @@ fn last_epoch(options: &ClassifierOptions) -> PathBuf {
 }
 
 /// The tokenizer kept with a model that goes on; a new one where none does, as one that is there may have learned from other texts.
-fn tokenizer(options: &ClassifierOptions) -> Result<Tokenizer> {
+fn tokenizer(options: &ClassifierOptions) -> Result<Tokenizer, PretrainError> {
     let (path, last) = (options.checkpoint.join(TOKENIZER_FILE), last_epoch(options));
     recover(&last)?;
     if !last.is_dir() {
@@ -116,10 +141,10 @@ struct Review {
     label: u8,
 }
 
-fn encode(tokenizer: &Tokenizer, texts: &[Record]) -> Result<Vec<Review>> {
+fn encode(tokenizer: &Tokenizer, texts: &[Record]) -> Result<Vec<Review>, PretrainError> {
     let encodings = tokenizer
         .encode_batch_fast(texts.iter().map(|record| record.text.as_str()).collect(), false)
-        .map_err(|error| anyhow!("cannot cut the texts into tokens: {error}"))?;
+        .map_err(PretrainError::tokenizer("cut the texts into tokens"))?;
     let reviews = encodings.iter().zip(texts);
     Ok(reviews.map(|(encoding, record)| Review { ids: encoding.get_ids().to_vec(), label: record.label }).collect())
 }
@@ -145,13 +170,13 @@ struct State {
 
 impl State {
     /// Of a training that has done nothing yet.
-    fn begin(options: &ClassifierOptions) -> Result<Self> {
+    fn begin(options: &ClassifierOptions) -> Result<Self, PretrainError> {
         let of_texts = |records: &[Record]| going_on::digest(records.iter().map(|record| (&record.text, record.label)));
         Ok(Self {
             epoch: 0,
             epochs: options.epochs,
             seed: options.seed,
-            architecture: format!("{:?}", options.architecture),
+            architecture: options.architecture.name().to_owned(),
             label_names: serde_json::to_string(&options.labels)?,
             tokenizer: of_file(&options.checkpoint.join(TOKENIZER_FILE))?,
             train: of_texts(&options.train),
@@ -180,15 +205,17 @@ struct Special {
 
 impl Training {
     /// A new training, or the one that the checkpoint holds.
-    fn start(options: &ClassifierOptions, tokenizer: &Tokenizer) -> Result<Self> {
-        let id = |token: &str| tokenizer.token_to_id(token).with_context(|| format!("the tokenizer has no {token}"));
+    fn start(options: &ClassifierOptions, tokenizer: &Tokenizer, tell: &mut dyn FnMut(&Event)) -> Result<Self, PretrainError> {
+        let id = |token: &str| {
+            tokenizer.token_to_id(token).ok_or_else(|| PretrainError::failed(format!("the tokenizer has no {token}")))
+        };
         let special = Special { cls: id(CLS)?, sep: id(SEP)?, pad: id(PAD)? };
         let mut model = new_model(options, tokenizer.get_vocab_size(true), special.pad)?.start_with_means();
         let mut optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(WEIGHT_DECAY).init();
         let (mut state, last) = (State::begin(options)?, last_epoch(options));
         if let Some(saved) = going_on::saved(&last, &state, "epoch")? {
             (model, optimizer, state) = load_state(&last, model, optimizer)?;
-            info!("going on after epoch {} of {}", saved.epoch, saved.epochs);
+            tell(&Event::GoingOnAfterEpoch { epoch: saved.epoch, epochs: saved.epochs });
         }
         let mut ids = Ids::default();
         model.visit(&mut ids);
@@ -196,7 +223,12 @@ impl Training {
     }
 
     /// One pass over the reviews; gives the mean loss. It depends on the seed and the epoch, not on what was drawn before.
-    fn epoch(&mut self, reviews: &[Review], options: &ClassifierOptions) -> Result<f64> {
+    fn epoch(
+        &mut self,
+        reviews: &[Review],
+        options: &ClassifierOptions,
+        tell: &mut dyn FnMut(&Event),
+    ) -> Result<f64, PretrainError> {
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
         rng.set_stream(self.state.epoch as u64 + 1);
         let mut order: Vec<&Review> = reviews.iter().collect();
@@ -207,11 +239,10 @@ impl Training {
             let done = (self.state.epoch * steps + step) as f64 / (options.epochs * steps) as f64;
             let epoch = self.state.epoch + 1;
             let loss = self.step(batch, schedule(done), &mut rng, &options.device);
-            let loss = loss.with_context(|| format!("training diverged in step {step} of epoch {epoch}"))?;
-            sum += f64::from(loss);
+            sum += loss.map_err(|source| PretrainError::Diverged { epoch, step, source })?;
             if (step + 1) % 50 == 0 {
                 let (mean, seconds) = (sum / (step + 1) as f64, begun.elapsed().as_secs_f64());
-                info!("epoch {}  step {}/{steps}  loss {mean:.4}  {seconds:.0} s", self.state.epoch + 1, step + 1);
+                tell(&Event::ClassifierStep { epoch, step: step + 1, steps, loss: mean, seconds });
             }
         }
         self.state.epoch += 1;
@@ -219,7 +250,7 @@ impl Training {
     }
 
     /// One step; none with a loss or gradients that are not finite.
-    fn step(&mut self, batch: &[&Review], factor: f64, rng: &mut ChaCha8Rng, device: &Device) -> Result<f32> {
+    fn step(&mut self, batch: &[&Review], factor: f64, rng: &mut ChaCha8Rng, device: &Device) -> Result<f64, NotFinite> {
         let length = window_length(rng);
         let rows: Vec<Vec<u32>> = batch.iter().map(|review| window(&review.ids, length, self.special, rng)).collect();
         let labels: Vec<i64> = batch.iter().map(|review| i64::from(review.label)).collect();
@@ -228,13 +259,12 @@ impl Training {
         let logits = self.model.forward(input_ids, padding); // [batch, 2]
         let loss = activation::log_softmax(logits, 1).gather(1, labels).mean().neg();
         let mut grads = loss.backward();
-        let loss = loss.into_scalar::<f32>();
-        ensure!(loss.is_finite(), "the loss is {loss}");
+        let loss = f64::from(loss.into_scalar::<f32>());
+        NotFinite::check("the loss", loss)?;
         let parts = [(&self.ids.embeddings, EMBEDDING_RATE), (&self.ids.rest, RATE)]
             .map(|(ids, rate)| (GradientsParams::from_params(&mut grads, &self.model, ids), rate));
         for (grads, _) in &parts {
-            let norm = global_norm(&self.model, grads);
-            ensure!(norm.is_finite(), "the norm of the gradients is {norm}");
+            NotFinite::check("the norm of the gradients", global_norm(&self.model, grads))?;
         }
         for (grads, rate) in parts {
             self.model = self.optimizer.step(rate * factor, self.model.clone(), grads);
@@ -242,16 +272,16 @@ impl Training {
         Ok(loss)
     }
 
-    fn save(&self, path: &Path) -> Result<()> {
+    fn save(&self, path: &Path) -> Result<(), PretrainError> {
         Ok(save_state(path, &self.model, &self.optimizer, &self.state)?)
     }
 }
 
 /// A small model of the shape asked for, with random weights.
-fn new_model(options: &ClassifierOptions, vocab_size: usize, pad_token_id: u32) -> Result<SequenceClassifier> {
+fn new_model(options: &ClassifierOptions, vocab_size: usize, pad_token_id: u32) -> Result<SequenceClassifier, PretrainError> {
     let (device, id2label) = (options.device.clone().autodiff(), options.labels.clone());
     Ok(match options.architecture {
-        ArchitectureName::Distilbert => DistilBertConfig {
+        Architecture::Distilbert => DistilBertConfig {
             vocab_size,
             max_position_embeddings: POSITIONS,
             n_layers: LAYERS,
@@ -263,7 +293,7 @@ fn new_model(options: &ClassifierOptions, vocab_size: usize, pad_token_id: u32) 
             id2label,
         }
         .init(options.seed, &device)?,
-        ArchitectureName::Bert => BertConfig {
+        Architecture::Bert => BertConfig {
             vocab_size,
             max_position_embeddings: POSITIONS,
             num_hidden_layers: LAYERS,
@@ -341,8 +371,8 @@ fn tensors(rows: &[Vec<u32>], pad: u32, device: &Device) -> (Tensor<2, Int>, Opt
 }
 
 /// Writes the Hugging Face directory, in half precision.
-fn write(model: &SequenceClassifier, tokenizer: &Tokenizer, out: &Path) -> Result<()> {
-    let json = tokenizer.to_string(false).map_err(|error| anyhow!("cannot write the tokenizer: {error}"))?;
+fn write(model: &SequenceClassifier, tokenizer: &Tokenizer, out: &Path) -> Result<(), PretrainError> {
+    let json = tokenizer.to_string(false).map_err(PretrainError::tokenizer("write the tokenizer"))?;
     // What stands beside the model's files, such as a README.md, stays.
     create_dirs(out)?;
     write_file(&out.join(TOKENIZER_FILE), json.as_bytes())?;
@@ -350,7 +380,7 @@ fn write(model: &SequenceClassifier, tokenizer: &Tokenizer, out: &Path) -> Resul
 }
 
 /// Share of the texts that the written classifier gets right from their first `length` tokens.
-fn accuracy(dir: &Path, records: &[Record], length: usize, device: &Device) -> Result<f64> {
+fn accuracy(dir: &Path, records: &[Record], length: usize, device: &Device) -> Result<f64, PretrainError> {
     let settings = ScoreSettings { max_length: length, truncation_side: TruncationSide::Right, ..Default::default() };
     let classifier = Classifier::load(&ModelDir::open(dir)?, settings, device)?;
     let texts: Vec<String> = records.iter().map(|record| record.text.clone()).collect();

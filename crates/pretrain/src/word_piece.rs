@@ -1,11 +1,12 @@
-//! Training of the embedded classifier's tokenizer: lower-case WordPiece, as BERT's.
+//! Training of a classifier's tokenizer: lower-case WordPiece, as BERT's.
 
-use anyhow::{Result, anyhow};
 use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
 use tokenizers::normalizers::{BertNormalizer, NormalizerWrapper, Replace, Sequence};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{AddedToken, DecoderWrapper, PostProcessorWrapper, TokenizerBuilder};
+
+use crate::error::PretrainError;
 
 /// Fills short rows; id 0.
 pub(crate) const PAD: &str = "[PAD]";
@@ -18,9 +19,9 @@ pub(crate) const SEP: &str = "[SEP]";
 /// Trains a tokenizer of at most `vocab_size` entries; gives its `tokenizer.json`.
 ///
 /// Line breaks are written as `<br />` in the reviews: they become spaces.
-pub(crate) fn train<'a>(texts: impl Iterator<Item = &'a str> + Send, vocab_size: usize) -> Result<String> {
-    let failed = |error: tokenizers::Error| anyhow!("cannot train the tokenizer: {error}");
-    let line_break = Replace::new("<br />", " ").map_err(failed)?;
+pub(crate) fn train<'a>(texts: impl Iterator<Item = &'a str> + Send, vocab_size: usize) -> Result<String, PretrainError> {
+    let failed = PretrainError::tokenizer("train the tokenizer");
+    let line_break = Replace::new("<br />", " ").map_err(&failed)?;
     let special = [PAD, UNK, CLS, SEP].map(|token| AddedToken::from(token, true));
     let mut trainer = WordPieceTrainer::builder()
         .vocab_size(vocab_size)
@@ -35,15 +36,16 @@ pub(crate) fn train<'a>(texts: impl Iterator<Item = &'a str> + Send, vocab_size:
         .with_post_processor(None)
         .with_decoder(Some(tokenizers::decoders::wordpiece::WordPiece::default().into()))
         .build()
-        .map_err(failed)?;
-    tokenizer.train(&mut trainer, texts).map_err(failed)?;
+        .map_err(&failed)?;
+    tokenizer.train(&mut trainer, texts).map_err(&failed)?;
     let id = |token: &str| {
-        let id = tokenizer.token_to_id(token).ok_or_else(|| anyhow!("the trained tokenizer has no {token}"))?;
-        anyhow::Ok((token.to_owned(), id))
+        let id = tokenizer.token_to_id(token);
+        let id = id.ok_or_else(|| PretrainError::failed(format!("the trained tokenizer has no {token}")))?;
+        Ok::<_, PretrainError>((token.to_owned(), id))
     };
     let around = BertProcessing::new(id(SEP)?, id(CLS)?);
     tokenizer.with_post_processor(Some(around));
-    tokenizer.to_string(false).map_err(failed)
+    tokenizer.to_string(false).map_err(&failed)
 }
 
 #[cfg(test)]

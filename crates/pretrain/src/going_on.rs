@@ -3,22 +3,25 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use tailguard_checkpoint::Digest;
+use tailguard_checkpoint::{CheckpointError, Digest, ModelDir};
 use tailguard_files::recover;
 use tailguard_ppo::load_progress;
 
-use crate::failure::Failure;
+use crate::error::PretrainError;
 
 /// What is known of the training in a checkpoint; none where there is no checkpoint. All but `count`, which says how much of it is done,
 /// must be as in `expected`.
 ///
 /// # Errors
 /// A checkpoint that is damaged, or of another training.
-pub(super) fn saved<S: Serialize + DeserializeOwned>(checkpoint: &Path, expected: &S, count: &str) -> Result<Option<S>> {
+pub(crate) fn saved<S: Serialize + DeserializeOwned>(
+    checkpoint: &Path,
+    expected: &S,
+    count: &str,
+) -> Result<Option<S>, PretrainError> {
     recover(checkpoint)?;
     if !checkpoint.is_dir() {
         return Ok(None);
@@ -27,10 +30,10 @@ pub(super) fn saved<S: Serialize + DeserializeOwned>(checkpoint: &Path, expected
     let differences = differences(&fields(&saved, count), &fields(&serde_json::to_value(expected)?, count));
     if !differences.is_empty() {
         let message = format!("{} belongs to another training: {}", checkpoint.display(), differences.join(", "));
-        return Err(Failure::usage(message).hint("take the flags and texts that it was begun with, or remove it").into());
+        return Err(PretrainError::refused(message, "take the flags and texts that it was begun with, or remove it"));
     }
-    let state = serde_json::from_value(saved).with_context(|| format!("cannot read {}", checkpoint.display()))?;
-    Ok(Some(state))
+    let unreadable = |source| PretrainError::Notes { path: checkpoint.to_owned(), source };
+    serde_json::from_value(saved).map(Some).map_err(unreadable)
 }
 
 /// All but how much is done.
@@ -54,7 +57,7 @@ fn differences(saved: &Map<String, Value>, expected: &Map<String, Value>) -> Vec
 }
 
 /// SHA-256 over texts, each with its label; where there are no labels, they are 0.
-pub(super) fn digest<'a>(texts: impl IntoIterator<Item = (&'a String, u8)>) -> String {
+pub(crate) fn digest<'a>(texts: impl IntoIterator<Item = (&'a String, u8)>) -> String {
     let mut digest = Digest::default();
     for (text, label) in texts {
         digest.update(&(text.len() as u64).to_le_bytes());
@@ -62,6 +65,22 @@ pub(super) fn digest<'a>(texts: impl IntoIterator<Item = (&'a String, u8)>) -> S
         digest.update(&[label]);
     }
     digest.hex()
+}
+
+/// SHA-256 of a file.
+pub(crate) fn of_file(path: &Path) -> Result<String, CheckpointError> {
+    let mut digest = Digest::default();
+    digest.file(path)?;
+    Ok(digest.hex())
+}
+
+/// SHA-256 over the files of a model directory.
+pub(crate) fn of_model(dir: &Path) -> Result<String, CheckpointError> {
+    let mut digest = Digest::default();
+    for path in ModelDir::open(dir)?.files()? {
+        digest.file(&path)?;
+    }
+    Ok(digest.hex())
 }
 
 #[cfg(test)]
