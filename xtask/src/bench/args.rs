@@ -4,9 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use tailguard::typed;
 use tailguard_experiment::settings::PrecisionName;
-
-use crate::typed;
 
 /// `bench`.
 #[derive(Debug, Subcommand)]

@@ -5,8 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-
-use super::json_line;
+use tailguard_benchmarks::json_line;
 
 /// What this program prints for `bench` with these words.
 ///

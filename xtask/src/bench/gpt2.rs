@@ -6,7 +6,9 @@ use anyhow::{Context, Result, ensure};
 use burn::module::Module;
 use burn::tensor::Device;
 use serde_json::{Map, Value, json};
-use tailguard::Program;
+use tailguard::failure::say;
+use tailguard::{Program, device};
+use tailguard_benchmarks::Spread;
 use tailguard_gpt2::Gpt2;
 use tailguard_lm::{Policy, TokenBatch, TokenDistribution};
 use tailguard_ppo::{adam_w, next_token_step};
@@ -14,14 +16,11 @@ use tailguard_rollout::{DrawSeed, Prompt, Sequence, generate, log_probs_of};
 
 use super::args::Gpt2Args;
 use super::flops;
+use super::head::Head;
 use super::iteration::sampling;
-use super::json_line::Head;
 use super::machine::OtherProcesses;
 use super::products::Product;
 use super::sizes::Sizes;
-use super::spread::Spread;
-use crate::device;
-use crate::failure::say;
 
 /// Rate of the training step.
 const LEARNING_RATE: f64 = 1.41e-5;

@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use anyhow::{Result, ensure};
 use burn::module::Module;
 use serde_json::{Value, json};
-use tailguard::Program;
+use tailguard::failure::say;
+use tailguard::{Program, device};
+use tailguard_benchmarks::{Spread, median};
 use tailguard_ppo::{IterationStats, PpoConfig, Trainer, TrainingState};
 use tailguard_reward::{RewardError, RewardModel};
 use tailguard_risk::{KeepLowest, RiskLevel, ScheduleConfig, SoftRiskSchedule};
@@ -15,12 +17,9 @@ use tokenizers::models::wordlevel::WordLevel;
 
 use super::args::SizeArgs;
 use super::flops;
-use super::json_line::Head;
+use super::head::Head;
 use super::machine::OtherProcesses;
 use super::sizes::Sizes;
-use super::spread::{Spread, median};
-use crate::device;
-use crate::failure::say;
 
 /// Runs the command.
 ///

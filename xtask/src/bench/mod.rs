@@ -9,13 +9,12 @@ mod child;
 mod compare;
 mod flops;
 mod gpt2;
+mod head;
 mod iteration;
-mod json_line;
 pub(crate) mod machine;
 mod products;
 mod scaling;
 pub(crate) mod sizes;
-mod spread;
 
 use anyhow::Result;
 use tailguard::Program;

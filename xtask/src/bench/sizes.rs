@@ -5,10 +5,10 @@ use burn::tensor::Device;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
+use tailguard::failure::Failure;
 use tailguard_gpt2::{Gpt2, Gpt2Config};
 
 use super::args::{SizeArgs, SizeName};
-use crate::failure::Failure;
 
 /// Positions that a GPT-2 has, and that the models of all sizes have: their embedding is trained, too.
 const POSITIONS: usize = 1024;

@@ -1,9 +1,6 @@
 //! `cargo xtask bench compare`: ours and theirs in turn, on the same machine in the same hour.
 
-mod pairs;
 mod peers;
-mod ratios;
-mod table;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -11,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use tailguard::failure::{Failure, say};
+use tailguard_benchmarks::compare::{Attempt, Case, Measured, Pair, Subject, markdown, plan, quiet};
 use tailguard_files::{create_dirs, write_file};
 
 use super::args::CompareArgs;
-use crate::failure::{Failure, say};
-use pairs::{Attempt, Case, Measured, Pair, Subject, plan, quiet};
 use peers::{Peers, ours};
 
 /// The raw lines, and the table made of them.
@@ -32,7 +29,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
     let raw = Raw::place(&args.out)?; // before minutes of installing
     let peers = Peers::prepare(scripts, args.python_env.as_deref())?;
     let mut raw = Raw::create(raw)?; // after what may fail, so that it can be tried again
-    let pairs = plan(&args.size, &args.alpha_keep, args.rounds);
+    let pairs = plan(&args.size.iter().map(|size| size.name()).collect::<Vec<_>>(), &args.alpha_keep, args.rounds);
     let mut measured = Vec::with_capacity(pairs.len());
     for (index, pair) in pairs.iter().enumerate() {
         let name = format!("{}/{}: {pair}", index + 1, pairs.len());
@@ -51,7 +48,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
         })?;
         measured.push(Measured { pair: *pair, attempt });
     }
-    let table = table::markdown(&measured)?;
+    let table = markdown(&measured)?;
     let path = args.out.join(TABLE);
     write_file(&path, table.as_bytes())?;
     say(table.trim_end())?;
@@ -109,7 +106,7 @@ fn raw_line(pair: &Pair, attempt: usize, side: &str, quiet: bool, line: &Value) 
         Subject::Iteration => "iteration",
     };
     serde_json::json!({
-        "size": size.name(), "alpha_keep": alpha, "subject": subject, "round": round, "attempt": attempt, "side": side,
+        "size": size, "alpha_keep": alpha, "subject": subject, "round": round, "attempt": attempt, "side": side,
         "quiet": quiet, "line": line,
     })
 }

@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use tailguard::failure::Failure;
+use tailguard::heap;
+use tailguard_benchmarks::compare::{Case, Pair, Subject};
 use tempfile::TempDir;
 
-use super::pairs::{Case, Pair, Subject};
 use crate::bench::child;
-use crate::failure::Failure;
-use crate::heap;
 
 /// Makes the environment in the folder that it is given.
 const SETUP: &str = "setup.sh";
@@ -93,27 +93,25 @@ pub(super) fn ours(pair: &Pair, flags: &[OsString]) -> Result<Value> {
 
 fn words(pair: &Pair) -> [String; 4] {
     let Case { size, alpha } = pair.case;
-    ["--size".to_owned(), size.name().to_owned(), "--alpha-keep".to_owned(), alpha.to_string()]
+    ["--size".to_owned(), size.to_owned(), "--alpha-keep".to_owned(), alpha.to_string()]
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::bench::args::SizeName;
-
     use super::*;
 
     #[test]
     fn a_folder_without_the_scripts_is_refused_with_what_is_expected() {
         let folder = tempfile::tempdir().unwrap();
         for peers in [None, Some(folder.path())] {
-            let message = crate::failure::message(&scripts(peers).unwrap_err().into());
+            let message = tailguard::failure::message(&scripts(peers).unwrap_err().into());
             assert!(message.contains("--peers") && message.contains("trl_ppo_bench.py"), "{message}");
         }
     }
 
     #[test]
     fn both_sides_are_given_the_same_words() {
-        let pair = Pair { case: Case { size: SizeName::Gpt2, alpha: 0.4 }, subject: Subject::Iteration, round: 1 };
+        let pair = Pair { case: Case { size: "gpt2", alpha: 0.4 }, subject: Subject::Iteration, round: 1 };
         assert_eq!(words(&pair), ["--size", "gpt2", "--alpha-keep", "0.4"]);
         assert_eq!(words(&Pair { case: Case { alpha: 1.0, ..pair.case }, ..pair })[3], "1");
     }

@@ -4,9 +4,8 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::pairs::{Case, Measured, Subject};
-use crate::bench::args::SizeName;
-use crate::bench::json_line::number;
-use crate::bench::spread::Spread;
+use crate::json_line::number;
+use crate::spread::Spread;
 
 /// What a figure is measured in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +129,7 @@ pub(super) fn iterations(measured: &[Measured], case: Case) -> Result<Vec<Row>> 
 ///
 /// # Errors
 /// A figure that a line lacks.
-pub(super) fn parts(measured: &[Measured], size: SizeName) -> Result<Vec<Row>> {
+pub(super) fn parts(measured: &[Measured], size: &str) -> Result<Vec<Row>> {
     let matching = |measured: &&Measured| measured.pair.case.size == size && measured.pair.subject == Subject::Parts;
     let attempts: Vec<_> = measured.iter().filter(matching).map(|measured| &measured.attempt).collect();
     let row = |what: &str, unit, ours: Path<'_>, theirs: Path<'_>| {
@@ -162,7 +161,7 @@ pub(super) mod tests {
 
     /// Lines in which theirs take twice our time, three times in round 3, and products twice our rate.
     pub(in super::super) fn measured() -> Vec<Measured> {
-        let pairs = plan(&[SizeName::Xs], &[1.0, 0.4], 3);
+        let pairs = plan(&["xs"], &[1.0, 0.4], 3);
         let attempt = |subject, alpha: f64, slower: f64| match subject {
             Subject::Iteration => Attempt {
                 ours: json!({"benchmark": "iteration", "iteration_s": 2.0, "generate_s": 0.5, "reference_s": 0.25, "update_s": 1.25,
@@ -201,7 +200,7 @@ pub(super) mod tests {
 
     #[test]
     fn ratios_are_theirs_over_ours_round_by_round() {
-        let rows = iterations(&measured(), Case { size: SizeName::Xs, alpha: 0.4 }).unwrap();
+        let rows = iterations(&measured(), Case { size: "xs", alpha: 0.4 }).unwrap();
         let (arithmetic, rows) = rows.split_last().unwrap();
         assert_eq!(rows.len(), TRL.len() + LEAN.len());
         assert!(near(arithmetic.ratio, [0.75; 3]) && near(arithmetic.theirs, [60.0; 3]), "{arithmetic:?}");
@@ -214,7 +213,7 @@ pub(super) mod tests {
 
     #[test]
     fn rates_are_ours_over_theirs_and_parts_take_all_shares_together() {
-        let rows = parts(&measured(), SizeName::Xs).unwrap();
+        let rows = parts(&measured(), "xs").unwrap();
         assert_eq!(rows.len(), PARTS.len() + 1);
         let product = rows.last().unwrap();
         assert_eq!((product.what.as_str(), product.unit), ("product square_1024", Unit::Gflops));
@@ -226,8 +225,8 @@ pub(super) mod tests {
     fn a_missing_figure_is_named() {
         let mut measured = measured();
         measured[1].attempt.theirs["step_s"] = Value::Null;
-        let error = iterations(&measured, Case { size: SizeName::Xs, alpha: 1.0 }).unwrap_err().to_string();
+        let error = iterations(&measured, Case { size: "xs", alpha: 1.0 }).unwrap_err().to_string();
         assert_eq!(error, "no number `step_s` in the line of `trl_ppo`");
-        assert!(parts(&[], SizeName::S).is_err());
+        assert!(parts(&[], "s").is_err());
     }
 }

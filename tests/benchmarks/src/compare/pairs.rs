@@ -5,15 +5,14 @@ use std::fmt;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use crate::bench::args::SizeName;
-use crate::bench::json_line::{benchmark, number};
+use crate::json_line::{benchmark, number};
 
 /// A pair counts if other processes took no more cores than this.
 const QUIET_CORES: f64 = 0.1;
 
 /// What is compared with what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Subject {
+pub enum Subject {
     /// `bench gpt2` with plain PyTorch.
     Parts,
     /// `bench iteration` with TRL.
@@ -22,7 +21,8 @@ pub(super) enum Subject {
 
 impl Subject {
     /// Our benchmark.
-    pub(super) fn ours(self) -> &'static str {
+    #[must_use]
+    pub fn ours(self) -> &'static str {
         match self {
             Self::Parts => "gpt2",
             Self::Iteration => "iteration",
@@ -30,7 +30,8 @@ impl Subject {
     }
 
     /// Who is on the other side.
-    pub(super) fn peer(self) -> &'static str {
+    #[must_use]
+    pub fn peer(self) -> &'static str {
         match self {
             Self::Parts => "PyTorch",
             Self::Iteration => "TRL",
@@ -38,7 +39,8 @@ impl Subject {
     }
 
     /// Its benchmark.
-    pub(super) fn script(self) -> &'static str {
+    #[must_use]
+    pub fn script(self) -> &'static str {
         match self {
             Self::Parts => "gpt2_bench.py",
             Self::Iteration => "trl_ppo_bench.py",
@@ -48,30 +50,35 @@ impl Subject {
 
 /// A size, and the share of episodes that is kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Case {
-    pub(super) size: SizeName,
-    pub(super) alpha: f64,
+pub struct Case {
+    /// The name of the size.
+    pub size: &'static str,
+    /// The share.
+    pub alpha: f64,
 }
 
 /// Two programs that run one after the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Pair {
-    pub(super) case: Case,
-    pub(super) subject: Subject,
+pub struct Pair {
+    /// Size and share.
+    pub case: Case,
+    /// The programs.
+    pub subject: Subject,
     /// Counts from 1.
-    pub(super) round: usize,
+    pub round: usize,
 }
 
 impl fmt::Display for Pair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { case: Case { size, alpha }, subject, round } = self;
-        write!(f, "{} {}, alpha {alpha}, round {round}", size.name(), subject.ours())
+        write!(f, "{size} {}, alpha {alpha}, round {round}", subject.ours())
     }
 }
 
 /// All pairs, in an order in which ours and theirs take turns and our iteration stands between PyTorch and TRL, which are both
 /// compared with it.
-pub(super) fn plan(sizes: &[SizeName], alphas: &[f64], rounds: usize) -> Vec<Pair> {
+#[must_use]
+pub fn plan(sizes: &[&'static str], alphas: &[f64], rounds: usize) -> Vec<Pair> {
     let mut pairs = Vec::new();
     for &size in sizes {
         for round in 1..=rounds {
@@ -86,9 +93,11 @@ pub(super) fn plan(sizes: &[SizeName], alphas: &[f64], rounds: usize) -> Vec<Pai
 
 /// The lines of a pair.
 #[derive(Clone, Debug)]
-pub(super) struct Attempt {
-    pub(super) ours: Value,
-    pub(super) theirs: Value,
+pub struct Attempt {
+    /// What our program printed.
+    pub ours: Value,
+    /// What the peer's program printed.
+    pub theirs: Value,
 }
 
 impl Attempt {
@@ -96,7 +105,7 @@ impl Attempt {
     ///
     /// # Errors
     /// Names what differs.
-    pub(super) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         for key in ["config", "parameters", "threads"] {
             let [ours, theirs] = [&self.ours, &self.theirs].map(|line| plain(&line[key]));
             ensure!(ours == theirs, "`{key}` differs: {ours} in ours, {theirs} in the line of `{}`", benchmark(&self.theirs));
@@ -105,12 +114,15 @@ impl Attempt {
     }
 
     /// The most cores that other processes took while either was measured; 0 where nobody knows.
-    pub(super) fn others(&self) -> f64 {
+    #[must_use]
+    pub fn others(&self) -> f64 {
         let cores = |line| number(line, &["other_processes_cores"]).unwrap_or(0.0);
         cores(&self.ours).max(cores(&self.theirs))
     }
 
-    pub(super) fn is_quiet(&self) -> bool {
+    /// Whether other processes left it alone.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
         self.others() <= QUIET_CORES
     }
 }
@@ -128,7 +140,7 @@ fn plain(value: &Value) -> Value {
 ///
 /// # Errors
 /// Those of `run`.
-pub(super) fn quiet(repeats: usize, mut run: impl FnMut() -> Result<Attempt>) -> Result<Attempt> {
+pub fn quiet(repeats: usize, mut run: impl FnMut() -> Result<Attempt>) -> Result<Attempt> {
     let mut best = run()?;
     for _ in 0..repeats {
         if best.is_quiet() {
@@ -144,9 +156,11 @@ pub(super) fn quiet(repeats: usize, mut run: impl FnMut() -> Result<Attempt>) ->
 
 /// A pair that has been run.
 #[derive(Clone, Debug)]
-pub(super) struct Measured {
-    pub(super) pair: Pair,
-    pub(super) attempt: Attempt,
+pub struct Measured {
+    /// What was run.
+    pub pair: Pair,
+    /// What counts of it.
+    pub attempt: Attempt,
 }
 
 #[cfg(test)]
@@ -163,7 +177,7 @@ mod tests {
 
     #[test]
     fn sides_and_subjects_take_turns_within_a_round() {
-        let pairs = plan(&[SizeName::Xs, SizeName::S], &[1.0, 0.4], 2);
+        let pairs = plan(&["xs", "s"], &[1.0, 0.4], 2);
         assert_eq!(pairs.len(), 16);
         let named: Vec<String> = pairs[..5].iter().map(Pair::to_string).collect();
         assert_eq!(

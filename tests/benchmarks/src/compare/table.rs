@@ -7,15 +7,14 @@ use serde_json::Value;
 
 use super::pairs::{Case, Measured, Subject};
 use super::ratios::{Row, iterations, parts};
-use crate::bench::args::SizeName;
-use crate::bench::json_line::number;
-use crate::bench::spread::Spread;
+use crate::json_line::number;
+use crate::spread::Spread;
 
 /// The whole page: what was compared, one table per size, and what disturbed it.
 ///
 /// # Errors
 /// A line that lacks a figure.
-pub(super) fn markdown(measured: &[Measured]) -> Result<String> {
+pub fn markdown(measured: &[Measured]) -> Result<String> {
     let mut page = heading(measured)?;
     let (mut sizes, mut cases) = (Vec::new(), Vec::new());
     for Measured { pair, .. } in measured {
@@ -56,8 +55,8 @@ fn versions(versions: &Value) -> String {
     versions.as_object().into_iter().flatten().map(named).collect::<Vec<_>>().join(", ")
 }
 
-fn table(page: &mut String, measured: &[Measured], size: SizeName, cases: &[Case]) -> Result<()> {
-    write!(page, "\n## {}\n\n| | against | tailguard | peer | ratio |\n|---|---|--:|--:|--:|\n", size.name())?;
+fn table(page: &mut String, measured: &[Measured], size: &str, cases: &[Case]) -> Result<()> {
+    write!(page, "\n## {size}\n\n| | against | tailguard | peer | ratio |\n|---|---|--:|--:|--:|\n")?;
     for &case in cases.iter().filter(|case| case.size == size) {
         for row in iterations(measured, case)? {
             let kept = kept(measured, case)?;

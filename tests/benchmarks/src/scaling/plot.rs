@@ -8,7 +8,7 @@ use plotters::drawing::IntoDrawingArea;
 use plotters::element::{Circle, PathElement};
 use plotters::style::{BLACK, Color, RGBColor, WHITE};
 
-use super::{Growth, Point};
+use super::growth::{Growth, Point};
 
 /// Pixels.
 const SIZE: (u32, u32) = (720, 440);
@@ -19,7 +19,7 @@ const COLOURS: [RGBColor; 4] = [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGB
 ///
 /// # Errors
 /// What plotters refuses.
-pub(super) fn svg(growths: &[Growth]) -> Result<String> {
+pub fn svg(growths: &[Growth]) -> Result<String> {
     let mut text = String::new();
     draw(growths, &mut text).map_err(|error| anyhow!("cannot draw the plot: {error}"))?;
     Ok(text)
@@ -81,7 +81,7 @@ fn multiples(points: &[Point]) -> Vec<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Quantity;
+    use super::super::growth::Quantity;
     use super::*;
 
     #[test]

@@ -1,95 +1,18 @@
 //! `cargo xtask bench scaling`: how the time of an iteration grows with batch, length, width and vocabulary, each by itself.
 
-mod plot;
-mod table;
-
 use anyhow::Result;
 use serde_json::Value;
+use tailguard::failure::say;
+use tailguard_benchmarks::scaling::{Growth, Point, Quantity, markdown, svg};
 use tailguard_files::{AppendFile, create_dirs, write_file};
 
 use super::args::ScalingArgs;
 use super::child;
-use super::json_line::number;
-use crate::failure::say;
 
 /// The raw lines, and what is made of them.
 const RAW: &str = "scaling.jsonl";
 const TABLE: &str = "scaling.md";
 const PLOT: &str = "scaling.svg";
-
-/// What grows. Everything else is that of the size `xs`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Quantity {
-    Batch,
-    Length,
-    Width,
-    Vocabulary,
-}
-
-impl Quantity {
-    const ALL: [Self; 4] = [Self::Batch, Self::Length, Self::Width, Self::Vocabulary];
-
-    /// As the table calls it.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Batch => "episodes",
-            Self::Length => "tokens of an episode",
-            Self::Width => "width",
-            Self::Vocabulary => "vocabulary",
-        }
-    }
-
-    /// Its sizes, from small to large; the second is that of `xs`.
-    fn sizes(self) -> [usize; 4] {
-        let first = match self {
-            Self::Batch => 32,
-            Self::Length => 56,
-            Self::Width => 64,
-            Self::Vocabulary => 2048,
-        };
-        [1, 2, 4, 8].map(|factor| first * factor)
-    }
-
-    /// The flags of `bench iteration` for one of them: a minibatch is the batch, a head 32 wide, and a prompt four sevenths of an episode.
-    fn flags(self, size: usize) -> Vec<String> {
-        let flag = |name: &str, value: usize| [format!("--{name}"), value.to_string()];
-        match self {
-            Self::Batch => [flag("batch", size), flag("mini-batch", size)].concat(),
-            Self::Length => [flag("prompt-len", size / 7 * 4), flag("gen-len", size / 7 * 3)].concat(),
-            Self::Width => [flag("width", size), flag("heads", size / 32)].concat(),
-            Self::Vocabulary => flag("vocab", size).to_vec(),
-        }
-    }
-}
-
-/// Times of one size, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Point {
-    size: usize,
-    generate: f64,
-    reference: f64,
-    update: f64,
-    iteration: f64,
-    /// Rate of the update's products, in GFLOP/s.
-    gflops: f64,
-}
-
-impl Point {
-    fn read(size: usize, line: &Value) -> Result<Self> {
-        let figure = |key| number(line, &[key]);
-        Ok(Self {
-            size,
-            generate: figure("generate_s")?,
-            reference: figure("reference_s")?,
-            update: figure("update_s")?,
-            iteration: figure("iteration_s")?,
-            gflops: figure("gflops")?,
-        })
-    }
-}
-
-/// A quantity and what was measured of it, from small to large.
-type Growth = (Quantity, Vec<Point>);
 
 /// Runs the command.
 ///
@@ -119,8 +42,8 @@ pub(crate) fn run(args: &ScalingArgs) -> Result<()> {
         }
         growths.push((quantity, points));
     }
-    let table = table::markdown(&growths, &lines);
-    for (name, text) in [(TABLE, table.clone()), (PLOT, plot::svg(&growths)?)] {
+    let table = markdown(&growths, &lines);
+    for (name, text) in [(TABLE, table.clone()), (PLOT, svg(&growths)?)] {
         let path = args.out.join(name);
         write_file(&path, text.as_bytes())?;
     }

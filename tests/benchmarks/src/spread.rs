@@ -2,15 +2,19 @@
 
 /// Median, least and greatest.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) min: f64,
-    pub(crate) max: f64,
+pub struct Spread {
+    /// In the middle.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The greatest.
+    pub max: f64,
 }
 
 impl Spread {
     /// Of at least one number; the median of an even count is the mean of the middle two.
-    pub(crate) fn of(values: &[f64]) -> Option<Self> {
+    #[must_use]
+    pub fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let (&min, &max) = (sorted.first()?, sorted.last()?);
@@ -21,7 +25,7 @@ impl Spread {
 }
 
 /// The median of what `of` says about each item; NaN of nothing.
-pub(crate) fn median<T>(items: &[T], of: impl Fn(&T) -> f64) -> f64 {
+pub fn median<T>(items: &[T], of: impl Fn(&T) -> f64) -> f64 {
     let values: Vec<f64> = items.iter().map(of).collect();
     Spread::of(&values).map_or(f64::NAN, |spread| spread.median)
 }

@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{Growth, Point};
+use super::growth::{Growth, Point};
 
 /// One table for all quantities; the first of the lines says on what machine.
-pub(super) fn markdown(growths: &[Growth], lines: &[Value]) -> String {
+#[must_use]
+pub fn markdown(growths: &[Growth], lines: &[Value]) -> String {
     let first = lines.first().unwrap_or(&Value::Null);
     let others = lines.iter().filter_map(|line| line["other_processes_cores"].as_f64()).fold(0.0, f64::max);
     let mut page = format!(
@@ -41,7 +42,7 @@ fn power(one: &Point, other: &Point) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Quantity;
+    use super::super::growth::Quantity;
     use super::*;
 
     fn point(size: usize, iteration: f64) -> Point {
