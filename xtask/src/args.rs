@@ -1,16 +1,17 @@
 //! The command line as it is typed: the commands of the program, and those of this repository.
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
+use tailguard::failure::Failure;
 use tailguard::{Options, Program, Uses};
 
 use crate::bench::args::BenchCommand;
 use crate::bench::sizes::Sizes;
-use crate::failure::Failure;
+use crate::ci::{self, CiArgs};
 use crate::fuzz::{self, FuzzArgs};
 use crate::pretrain::args::PretrainCommand;
 use crate::soak::{self, SoakArgs};
-use crate::{bench, ci, pretrain};
+use crate::{bench, pretrain};
 
 /// Fine-tunes language models so that their worst outputs get better, not only their average.
 #[derive(Debug, Parser)]
@@ -85,20 +86,6 @@ impl Command {
             Self::Soak(_) | Self::Fuzz(_) | Self::Ci(_) => false,
         }
     }
-}
-
-/// `ci`.
-#[derive(Debug, Default, Args)]
-pub(crate) struct CiArgs {
-    /// Run these steps alone; `--only help` lists them
-    #[arg(long, value_name = "STEP", value_delimiter = ',')]
-    pub(crate) only: Vec<String>,
-    /// Leave these steps out
-    #[arg(long, value_name = "STEP", value_delimiter = ',')]
-    pub(crate) skip: Vec<String>,
-    /// Fail where a tool is missing, as is done where the variable CI is set
-    #[arg(long)]
-    pub(crate) require_tools: bool,
 }
 
 #[cfg(test)]

@@ -9,14 +9,28 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use tailguard::failure::{Failure, say};
 use tailguard_experiment::settings::{TASKS, Task};
 use tailguard_report::{Figure, Results, ResultsFile};
 
-use crate::args::CiArgs;
-use crate::failure::{Failure, say};
+use crate::checkout::workspace;
 use crate::fuzz::{self, FuzzArgs};
 use crate::tidy;
-use crate::workspace;
+
+/// `ci`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct CiArgs {
+    /// Run these steps alone; `--only help` lists them
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Leave these steps out
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    pub(crate) skip: Vec<String>,
+    /// Fail where a tool is missing, as is done where the variable CI is set
+    #[arg(long)]
+    pub(crate) require_tools: bool,
+}
 
 /// What a step came to.
 enum Outcome {

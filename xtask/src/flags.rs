@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, CommandFactory, Parser, value_parser};
+use tailguard::failure::USAGE;
 
 use crate::args::Cli;
-use crate::failure::USAGE;
 
 /// A way to call a command.
 struct Mode {

@@ -6,10 +6,11 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use tailguard::failure::{Failure, say};
+use tailguard::typed;
 use tailguard_faults::{Counts, Fuzz, calls};
 
-use crate::failure::{Failure, say};
-use crate::{typed, workspace};
+use crate::checkout::workspace;
 
 /// `fuzz`.
 #[derive(Clone, Debug, Args)]

@@ -6,6 +6,7 @@
 
 mod args;
 mod bench;
+mod checkout;
 mod ci;
 #[cfg(test)]
 mod flags;
@@ -14,12 +15,12 @@ mod pretrain;
 mod soak;
 mod tidy;
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use tailguard::{Options, Program, device, failure, heap, init_logging, parse, report, typed};
+use tailguard::{Options, Program, failure, heap, init_logging, parse};
 
 use args::Cli;
+use checkout::workspace;
 
 fn main() -> ExitCode {
     let cli: Cli = parse();
@@ -36,10 +37,4 @@ fn main() -> ExitCode {
 /// The program of this checkout.
 fn program(options: Options) -> Program {
     Program::xtask(workspace(), options)
-}
-
-/// The root of the repository that this program was built from.
-fn workspace() -> &'static Path {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest)
 }

@@ -6,11 +6,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use tailguard::failure::say;
+use tailguard::{report, typed};
 use tailguard_faults::{OUT, Soak, Tally};
 use tailguard_page::run_page;
-
-use crate::failure::say;
-use crate::{report, typed};
 
 /// `soak`.
 #[derive(Debug, Args)]
