@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::cell::{At, Cell};
+use crate::at::At;
+use crate::cell::Cell;
 use crate::error::DataError;
 use crate::table::{Table, halves_of_characters};
 use crate::texts::{Labels, Texts};
@@ -56,8 +57,8 @@ pub struct Generations {
 /// are missing scores. JSON may have `NaN`, `Infinity` and `-Infinity`, as Python writes them. A text that is not there (null)
 /// is missing; an empty field of a CSV file is an empty text.
 ///
-/// A list of one text is that text. Of a list of several responses, each is a row: what else the row has as a list of the same length
-/// goes with them one by one, and what it has as a single value goes with each. A list of objects with `role` and `content` is a
+/// A list of one is that one. Of a list of several responses, each is a row: what else the row has as a list of the same length
+/// goes with them one by one, and what it has as a single value, or as a list of one, goes with each. A list of objects with `role` and `content` is a
 /// conversation: a text, the contents with a line end between them.
 ///
 /// # Errors
@@ -117,14 +118,12 @@ pub fn read_generations(path: &Path, columns: &GenerationColumns) -> Result<Gene
     Ok(read)
 }
 
-/// The rows that a row with a list of responses stands for; the first cell is the response. `unlike` says what is wrong, by the length of
-/// each list.
+/// The rows that a row with a list of responses stands for; the first cell is the response. A list of one is that one, whatever stands
+/// beside it. `unlike` says what is wrong, by the length of each list of several.
 fn exploded(cells: Vec<Cell>, unlike: impl Fn(&[Option<usize>]) -> DataError) -> Result<Vec<Vec<Cell>>, DataError> {
+    let cells: Vec<Cell> = cells.into_iter().map(Cell::single).collect();
     let lengths: Vec<Option<usize>> =
         cells.iter().map(|cell| if let Cell::List(list) = cell { Some(list.len()) } else { None }).collect();
-    if lengths.iter().all(|length| length.is_none_or(|length| length == 1)) {
-        return Ok(vec![cells.into_iter().map(Cell::single).collect()]);
-    }
     // a list beside one response is refused as what it is
     let Some(&Some(count)) = lengths.first() else { return Ok(vec![cells]) };
     if lengths.iter().flatten().any(|length| *length != count) {

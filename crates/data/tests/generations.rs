@@ -172,3 +172,29 @@ fn seeds_keep_all_their_digits() {
     parquet(&path, vec![text("prompt"), text("response"), text("model"), Column::new("score".into(), [1_u32]), seeds]);
     assert_eq!(seed(&path).as_deref(), Some("9007199254740993"));
 }
+
+#[test]
+fn a_list_of_one_goes_with_each_of_several_responses() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = |prompt: &str, response: &str, score: &str| {
+        format!(r#"{{"prompt":{prompt},"response":{response},"score":{score},"model":["m"],"seed":1}}"#)
+    };
+    let path = write(&dir, "a.jsonl", line(r#"["p"]"#, r#"["a","b","c"]"#, "[0.5,1,2]").as_bytes());
+    let read = read_generations(&path, &columns()).unwrap();
+    let prompts = read.prompts.as_ref().unwrap();
+    assert_eq!((0..3).map(|row| prompts.get(row)).collect::<Vec<_>>(), [Some("p"); 3]);
+    let row = |text: &str, score| (Some(text.to_owned()), Some(score), "m/1".to_owned());
+    assert_eq!(rows(&read), [row("a", 0.5), row("b", 1.0), row("c", 2.0)]);
+    let bare = write(&dir, "b.jsonl", line(r#""p""#, r#"["a","b","c"]"#, "[0.5,1,2]").as_bytes());
+    assert_eq!(read, read_generations(&bare, &columns()).unwrap(), "as if it were no list");
+
+    let lists = message("a.jsonl", line(r#"["p","q"]"#, r#"["a","b","c"]"#, "[1]").as_bytes());
+    assert!(
+        lists.contains("line 1: response holds a list of 3, prompt holds a list of 2: expected lists of one length"),
+        "{lists}"
+    );
+    let prompts = message("a.jsonl", line(r#"["p","q"]"#, r#"["a"]"#, "[1]").as_bytes());
+    assert!(prompts.contains("column \"prompt\", line 1: found a list of 2 (\"p\", \"q\"), expected a text"), "{prompts}");
+    let scores = message("a.jsonl", line(r#"["p"]"#, r#""a""#, "[1,2]").as_bytes());
+    assert!(scores.contains("column \"score\", line 1: found a list of 2 (1, 2), expected a number"), "{scores}");
+}

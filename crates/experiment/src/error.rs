@@ -8,6 +8,7 @@ use tailguard_data::DataError;
 use tailguard_files::FileError;
 use tailguard_gpt2::Gpt2Error;
 use tailguard_kernels::DeviceError;
+use tailguard_lm::LmError;
 use tailguard_metrics::MetricsError;
 use tailguard_ppo::PpoError;
 use tailguard_report::ReportError;
@@ -69,6 +70,9 @@ pub enum ExperimentError {
     /// The language model.
     #[error(transparent)]
     Gpt2(#[from] Gpt2Error),
+    /// A batch that a model refuses.
+    #[error(transparent)]
+    Lm(#[from] LmError),
     /// A model that scores.
     #[error(transparent)]
     Reward(#[from] RewardError),

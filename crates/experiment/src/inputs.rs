@@ -63,9 +63,25 @@ pub struct Inputs {
 pub(crate) struct Sources<'a> {
     pub(crate) home: &'a Home,
     pub(crate) models: &'a ModelDirs,
-    /// A reward model that a program brings.
-    pub(crate) reward: Option<Box<dyn RewardModel>>,
+    pub(crate) reward: Option<Brought>,
     pub(crate) device: &'a Device,
+}
+
+/// What stands for the digest of what a program brings.
+pub(crate) const BROUGHT: &str = "brought by the program";
+
+/// A reward model that a program brings.
+pub(crate) struct Brought {
+    /// Says which it is.
+    pub(crate) name: String,
+    pub(crate) model: Box<dyn RewardModel>,
+}
+
+impl Brought {
+    /// What files and pages say of it.
+    pub(crate) fn told(&self) -> String {
+        format!("{}, {BROUGHT}", self.name)
+    }
 }
 
 impl Inputs {
@@ -91,8 +107,9 @@ impl Inputs {
         check_context(config, base.config().n_positions)?;
         let tokenizer_path = dir.tokenizer_path()?;
         let tokenizer = dir.tokenizer(base.config().vocab_size)?;
+        let told = reward.as_ref().map(Brought::told);
         let reward = match (reward, &models.reward) {
-            (Some(model), _) => Scorer::brought(model),
+            (Some(brought), _) => Scorer::brought(brought.model),
             (None, Some(path)) => Scorer::load("reward", path, score_settings(&config.reward), device)?,
             (None, None) => return Err(ExperimentError::failed("there is no reward model")),
         };
@@ -105,9 +122,7 @@ impl Inputs {
             ("training texts".to_owned(), of_texts(&train)),
             ("evaluation texts".to_owned(), of_texts(&evaluation)),
         ]);
-        if reward.is_brought() {
-            digests.insert("reward model".to_owned(), "brought by the program".to_owned());
-        }
+        digests.extend(told.map(|told| ("reward model".to_owned(), told)));
         for (name, path) in [("reward model", &models.reward), ("judge", &models.judge)] {
             if let Some(path) = path {
                 digests.insert(name.to_owned(), of_model(path)?);

@@ -1,18 +1,18 @@
-//! Reward models: texts in, one number each out.
+#![doc = include_str!("../README.md")]
 //!
-//! The rest of tailguard sees rewards only through the trait [`RewardModel`], so a reward can be anything that scores
-//! texts. The one that comes with it is [`Classifier`]: a sequence classifier from a Hugging Face directory, of which one
-//! label's raw logit is the score, without softmax. It may be a DistilBERT, a BERT or a RoBERTa; another architecture is one file
-//! like `distilbert.rs` (what `config.json` says, and a table of names, for the shared encoder and head) and one line in
-//! `architecture.rs`.
+//! ## What is here
+//! The rest of tailguard sees rewards only through the trait [`RewardModel`]. The one that comes with it is [`Classifier`]: a
+//! sequence classifier from a Hugging Face directory, of which one label's raw logit is the score, without softmax. It may be a
+//! DistilBERT, a BERT or a RoBERTa; another architecture is one file like `distilbert.rs` (what `config.json` says, and a table of
+//! names, for the shared encoder and head) and one line in `architecture.rs`.
 //!
-//! Which label, by number or name, is [`Label`]'s business. Texts are cut into tokens by the model's own `tokenizer.json`, sorted by length and scored in batches with little
-//! padding; the order of the scores is that of the texts, and a score does not depend on the other texts of its batch.
-//! A text longer than the model reads loses its beginning, or its end where [`TruncationSide`] says so; which texts these
-//! were is told by [`RewardModel::score_responses`].
+//! Which label, by number or name, is [`Label`]'s business. Texts are cut into tokens by the model's own `tokenizer.json`, sorted by
+//! length and scored in batches with little padding; the order of the scores is that of the texts, and a score does not depend on
+//! the other texts of its batch. A text longer than the model reads loses its beginning, or its end where [`TruncationSide`] says
+//! so; which texts these were is told by [`RewardModel::score_responses`].
 //!
-//! [`NgramModel`] is a scorer of another kind: a linear model over hashed n-grams, which learns in seconds, to judge what a
-//! classifier has rewarded. [`load`] reads either.
+//! [`NgramModel`] is a scorer of another kind: a linear model over hashed n-grams, to judge what a classifier has rewarded.
+//! [`load`] reads either.
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -61,6 +61,7 @@ mod roberta;
 mod text;
 
 pub use bert::BertConfig;
+pub use burn;
 pub use classifier::{Classifier, ScoreSettings};
 pub use distilbert::DistilBertConfig;
 pub use encoder::Activation;

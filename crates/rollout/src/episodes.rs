@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use rayon::prelude::*;
-use tailguard_gpt2::{Gpt2, Policy};
+use tailguard_lm::{CausalLm, Policy};
 use tailguard_reward::{RewardModel, Scored, ScoredText};
 use tokenizers::Tokenizer;
 
@@ -57,11 +57,11 @@ pub struct RolloutTimes {
 }
 
 /// All that turns prompts into scored episodes of a policy.
-pub struct Rollout<'a> {
+pub struct Rollout<'a, M> {
     /// The policy's tokenizer.
     pub tokenizer: &'a Tokenizer,
     /// The frozen reference model of the KL penalty.
-    pub reference: &'a Gpt2,
+    pub reference: &'a M,
     /// What is to be learnt.
     pub reward: &'a dyn RewardModel,
     /// How responses are sampled.
@@ -70,7 +70,7 @@ pub struct Rollout<'a> {
     pub batch_size: usize,
 }
 
-impl Rollout<'_> {
+impl<M: CausalLm> Rollout<'_, M> {
     /// One episode per prompt, in the order of the prompts, and how long it took. `policy` is the inference copy (`valid()`).
     ///
     /// # Errors
@@ -78,12 +78,12 @@ impl Rollout<'_> {
     #[tracing::instrument(name = "rollout", skip_all, fields(prompts = prompts.len()))]
     pub fn collect(
         &self,
-        policy: &Policy,
+        policy: &Policy<M>,
         prompts: &[Prompt],
         draws: DrawSeed,
     ) -> Result<(Vec<Episode>, RolloutTimes), RolloutError> {
         let begun = Instant::now();
-        let generations = generate(&policy.gpt2, Some(&policy.value_head), prompts, &self.sampling, draws, self.batch_size)?;
+        let generations = generate(&policy.lm, Some(&policy.value_head), prompts, &self.sampling, draws, self.batch_size)?;
         let generated = Instant::now();
         let responses = responses(self.tokenizer, &generations)?;
         let texts: Vec<ScoredText> =
@@ -203,7 +203,7 @@ mod tests {
                 "prompt and response are scored",
             );
             let scores = |model| log_probs_of(model, None, &[episode.sequence()], &sampling.distribution(), 1).unwrap();
-            close(&episode.log_probs, &scores(&policy.gpt2)[0].log_probs, 1e-4, "policy");
+            close(&episode.log_probs, &scores(&policy.lm)[0].log_probs, 1e-4, "policy");
             close(&episode.ref_log_probs, &scores(&reference)[0].log_probs, 1e-4, "reference");
             let tokens = episode.response_ids.len();
             assert_eq!([episode.values.len(), episode.entropies.len()], [tokens; 2]);

@@ -1,6 +1,6 @@
 //! What can go wrong between a prompt and its scored episode.
 
-use tailguard_gpt2::Gpt2Error;
+use tailguard_lm::LmError;
 use tailguard_reward::RewardError;
 
 /// Errors of sampling and scoring. Rows are counted from 0, in the order in which the caller gave them.
@@ -32,7 +32,7 @@ pub enum RolloutError {
         prompt: usize,
         /// Tokens of the response, or the most that may be sampled.
         response: usize,
-        /// The model's `n_positions`.
+        /// The model's context.
         limit: usize,
     },
     /// A response holds the token whose probability is 0 under the distribution that it is to be scored by.
@@ -88,7 +88,7 @@ pub enum RolloutError {
     Reward(#[from] RewardError),
     /// The language model refused its input.
     #[error(transparent)]
-    Gpt2(#[from] Gpt2Error),
+    Lm(#[from] LmError),
     /// The tokenizer failed.
     #[error("failed to {action} text {row}")]
     Tokenizer {
