@@ -108,6 +108,7 @@ fn check(task: &str, other_tails: &[f64], notice: Option<&str>) {
 fn check_comparisons(results: &Results, rows: &[Generation]) {
     let compared: Vec<_> = results.comparisons.iter().map(|c| (c.method.as_str(), c.over.as_str())).collect();
     assert_eq!(compared, [("ra_rlhf", "rlhf"), ("rlhf", "sft"), ("ra_rlhf", "sft")]);
+    assert_eq!(results.reference, "sft");
     for comparison in &results.comparisons {
         let rewards = |name: &str, in_tail: bool| {
             let of = rows.iter().filter(|row| row.method == name && (!in_tail || row.prompt_score <= 0.0));

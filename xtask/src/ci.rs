@@ -139,7 +139,8 @@ fn tests() -> Result<Outcome> {
     cargo(&["test", "--release", "--workspace", "--lib", "--bins", "--tests", "--examples", "--quiet"], &[])
 }
 
-/// The same cases every time; `cargo xtask fuzz` has others.
+/// The same damage every time, to files that are the same but for times, and for where the run that goes on was stopped: that is done by a
+/// signal. `cargo xtask fuzz` has other cases.
 fn damaged_files() -> Result<Outcome> {
     fuzz::run(&FuzzArgs { cases: 200, seed: 1, case: None, only: Vec::new(), jobs: 0, keep: None })?;
     Ok(Outcome::Passed)

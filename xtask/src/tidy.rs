@@ -1,12 +1,16 @@
 //! The invariants of ARCHITECTURE.md, held over `cargo metadata` and the text of every source file.
 
+mod circles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Deserialize;
+
+use circles::{Exception, Source, circles};
 
 /// Lines of a source file.
 const MOST_LINES: usize = 500;
@@ -22,11 +26,26 @@ const NOT_BELOW: &[(&str, &[&str])] = &[
     ("tailguard-settings", &["burn", "tailguard-"]),
     ("tailguard-experiment", &["tailguard-page", "clap", "indicatif"]),
     (
+        "tailguard-judging",
+        &[
+            "tailguard-gpt2",
+            "tailguard-lm",
+            "tailguard-rollout",
+            "tailguard-ppo",
+            "tailguard-experiment",
+            "tailguard-page",
+            "clap",
+            "indicatif",
+            "anyhow",
+        ],
+    ),
+    (
         "tailguard-checkpoint",
         &[
             "tailguard-risk",
             "tailguard-metrics",
             "tailguard-kernels",
+            "tailguard-lm",
             "tailguard-gpt2",
             "tailguard-reward",
             "tailguard-data",
@@ -38,8 +57,12 @@ const NOT_BELOW: &[(&str, &[&str])] = &[
     ),
     ("tailguard-gpt2", &["tailguard-reward", "tailguard-rollout", "tailguard-ppo", "tailguard-data", "tailguard-report"]),
     ("tailguard-reward", &["tailguard-gpt2", "tailguard-rollout", "tailguard-ppo", "tailguard-data", "tailguard-report"]),
-    ("tailguard-rollout", &["tailguard-ppo", "tailguard-data", "tailguard-report", "tailguard-risk"]),
-    ("tailguard-ppo", &["tailguard-data", "tailguard-report", "tailguard-metrics"]),
+    (
+        "tailguard-lm",
+        &["tailguard-gpt2", "tailguard-reward", "tailguard-rollout", "tailguard-ppo", "tailguard-data", "tailguard-report"],
+    ),
+    ("tailguard-rollout", &["tailguard-gpt2", "tailguard-ppo", "tailguard-data", "tailguard-report", "tailguard-risk"]),
+    ("tailguard-ppo", &["tailguard-gpt2", "tailguard-data", "tailguard-report", "tailguard-metrics"]),
     ("tailguard-report", &["burn", "tailguard-gpt2", "tailguard-reward", "tailguard-rollout", "tailguard-ppo", "tailguard-data"]),
     (
         "tailguard-page",
@@ -74,15 +97,25 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
         ],
         "only files, data, checkpoint, report, settings, experiment, ppo/training_state, cli and xtask open files",
     ),
-    // what `fuzz` writes is thrown away, and what a build script writes is made again
-    ("fs::write", &["crates/files/", "crates/cli/build.rs", "xtask/src/fuzz/"], "only `files` writes, so that nothing is lost"),
+    ("std::{", &["/examples/"], "one `use` for each module of std, so that these words are found"),
+    // what a build script writes is made again
+    ("fs::write", &["crates/files/", "crates/cli/build.rs"], "only `files` writes, so that nothing is lost"),
     ("fs::rename", &["crates/files/"], "only `files` renames, so that nothing is lost"),
-    ("File::create", &["crates/files/", "xtask/src/fuzz/"], "only `files` writes, so that nothing is lost"),
+    // of what is copied, both are files of a directory that `files` makes appear as a whole
     (
-        "fs::create_dir",
-        &["crates/files/", "crates/report/src/run_dir.rs", "xtask/src/fuzz/"],
-        "only `files` and run_dir make folders",
+        "fs::copy",
+        &["crates/files/", "crates/experiment/src/recipe.rs", "crates/report/src/log.rs"],
+        "only `files` writes, so that nothing is lost",
     ),
+    // the lock of a run directory
+    ("File::options", &["crates/files/", "crates/report/src/run_dir.rs"], "only `files` writes, so that nothing is lost"),
+    // a line for each measurement, on a file that must not be there
+    ("OpenOptions", &["crates/files/", "xtask/src/bench/compare/"], "only `files` writes, so that nothing is lost"),
+    // Burn's records are written by Burn, into a directory that `files` makes appear as a whole
+    (".into_record()", &["crates/ppo/src/training_state.rs"], "only ppo/training_state writes records, whole and with digests"),
+    ("optimizer.save(", &["crates/ppo/src/training_state.rs"], "only ppo/training_state writes records, whole and with digests"),
+    ("File::create", &["crates/files/"], "only `files` writes, so that nothing is lost"),
+    ("fs::create_dir", &["crates/files/", "crates/report/src/run_dir.rs"], "only `files` and run_dir make folders"),
     (
         "env::var",
         &["crates/data/src/source.rs", "crates/cli/", "xtask/", "tests/"],
@@ -94,6 +127,12 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("std::net", &["crates/data/src/hub.rs"], "only data/hub.rs knows the network"),
 ];
 
+/// Imports between the files of a crate that may close a circle, by the folder of the crate.
+const ONE_THING: &[(&str, &[Exception])] =
+    &[("crates/settings", &[("kind.rs", "schema.rs", "a kind may be a table, whose keys have kinds")])];
+/// Crates of which circles are known: each is taken out when its own are broken.
+const HAVE_CIRCLES: &[&str] = &["xtask"];
+
 /// Checks everything.
 ///
 /// # Errors
@@ -102,9 +141,11 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let mut problems = dependencies(root, NOT_BELOW)?;
     problems
         .extend(built_twice(&features(root, &["--package", "xtask", "--edges", "normal,build"])?, &features(root, EVERYTHING)?));
-    for file in tracked(root)? {
-        problems.extend(check_file(root, &file)?);
+    let files = tracked(root)?;
+    for file in &files {
+        problems.extend(check_file(root, file)?);
     }
+    problems.extend(circles_of_crates(root, &files)?);
     if problems.is_empty() { Ok(()) } else { bail!("{}", problems.join("\n")) }
 }
 
@@ -248,6 +289,27 @@ fn tracked(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Imports in a circle among the files of each crate, but of those whose circles are known: of these it says which have none.
+fn circles_of_crates(root: &Path, files: &[PathBuf]) -> Result<Vec<String>> {
+    let mut crates: BTreeMap<&str, Vec<Source>> = BTreeMap::new();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "rs")) {
+        let Some((folder, below)) = file.to_str().and_then(|path| path.split_once("/src/")) else { continue };
+        let text = fs::read_to_string(root.join(file)).with_context(|| format!("cannot read {}", file.display()))?;
+        crates.entry(folder).or_default().push(Source { file: below.to_owned(), text });
+    }
+    let mut problems = Vec::new();
+    for (folder, sources) in crates {
+        let exceptions = ONE_THING.iter().find(|(of, _)| *of == folder).map_or(&[][..], |(_, exceptions)| exceptions);
+        let found = circles(&sources, exceptions).map_err(|error| anyhow!("{folder}: {error}"))?;
+        if !HAVE_CIRCLES.contains(&folder) {
+            problems.extend(found.into_iter().map(|circle| format!("{folder}: files import each other: {circle}")));
+        } else if found.is_empty() {
+            problems.push(format!("{folder} has no circle of imports any more: take it out of HAVE_CIRCLES"));
+        }
+    }
+    Ok(problems)
+}
+
 fn check_file(root: &Path, file: &Path) -> Result<Vec<String>> {
     let (path, shown) = (root.join(file), file.display().to_string());
     let bytes = path.metadata().with_context(|| format!("cannot read {shown}"))?.len();
@@ -274,8 +336,7 @@ fn check_source(file: &str, text: &str) -> Vec<String> {
     }
     let is_test =
         file.contains("/tests/") || file.ends_with("tests.rs") || file.starts_with("tests/") || file.ends_with("tidy.rs");
-    let program = text.split("#[cfg(test)]").next().unwrap_or_default();
-    let code: Vec<_> = program.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")).collect();
+    let code = program(text);
     for (word, places, why) in ONLY_IN.iter().filter(|_| !is_test) {
         let allowed = places.iter().any(|place| file.starts_with(place) || (place.starts_with('/') && file.contains(place)));
         if let Some((index, _)) = code.iter().find(|(_, line)| !allowed && line.contains(word)) {
@@ -283,6 +344,40 @@ fn check_source(file: &str, text: &str) -> Vec<String> {
         }
     }
     problems
+}
+
+/// The lines of a file that are neither comments nor for tests alone, each with its index.
+///
+/// Where an item ends is seen from how rustfmt sets it: at a `;` if it has opened no bracket, or where its last bracket closes, as far to
+/// the left as it begins.
+fn program(text: &str) -> Vec<(usize, &str)> {
+    let (mut code, mut lines) = (Vec::new(), text.lines().enumerate());
+    while let Some((index, line)) = lines.next() {
+        let words = line.trim_start();
+        let is_for_tests = words.starts_with("#[cfg(test)]") || words.starts_with("#[cfg(all(test,");
+        if is_for_tests {
+            pass_item(lines.by_ref().map(|(_, line)| line), line.len() - words.len());
+        } else if !words.starts_with("//") {
+            code.push((index, line));
+        }
+    }
+    code
+}
+
+/// Passes over the lines of an item that begins so many spaces from the left, and over what stands between it and its attribute.
+fn pass_item<'a>(lines: impl Iterator<Item = &'a str>, indent: usize) {
+    let mut is_open = false;
+    for line in lines {
+        let words = line.trim_start();
+        if words.starts_with("//") || words.starts_with("#[") {
+            continue;
+        }
+        let is_outermost = !words.is_empty() && line.len() - words.len() == indent;
+        if (is_outermost || !is_open) && words.ends_with(';') || is_outermost && words.ends_with(['}', ',']) {
+            break;
+        }
+        is_open |= is_outermost && words.ends_with(['{', '(', '[']);
+    }
 }
 
 #[cfg(test)]
@@ -338,6 +433,41 @@ mod tests {
         assert_eq!(check_source("crates/report/src/a.rs", bad).len(), 0);
         let fine = "//! About.\n// std::fs\n#[cfg(test)]\nmod tests { use std::fs; }\n";
         assert_eq!(check_source("crates/risk/src/a.rs", fine).len(), 0);
+    }
+
+    #[test]
+    fn what_stands_behind_an_item_for_tests_is_read() {
+        let found = |item: &str| {
+            let text = format!("//! About.\n#[cfg(test)]\n{item}\nuse std::fs;\n");
+            check_source("crates/risk/src/a.rs", &text)
+        };
+        for item in [
+            "mod tests;",
+            "mod fixtures;\n\nmod next;",
+            "mod tests {\n    use std::fs;\n\n    fn f() {\n        let a = [\n            1,\n        ];\n    }\n}",
+            "/// Small.\n#[derive(Debug)]\nstruct Tiny {\n    a: u8,\n}",
+            "const A: &str =\n    \"std::fs\";",
+            "use a::{\n    b,\n    c,\n};",
+            "fn f(\n    a: u8,\n) -> u8 {\n    std::fs::f(a);\n}",
+            "impl Thing {}",
+        ] {
+            let line = 3 + item.lines().count();
+            let problems = found(item);
+            assert_eq!(problems.len(), 1, "{item}: {problems:?}");
+            assert!(problems[0].starts_with(&format!("crates/risk/src/a.rs:{line}: `std::fs`")), "{item}: {problems:?}");
+        }
+        let field = "//! About.\nstruct A {\n    #[cfg(all(test, unix))]\n    a: std::fs::File,\n    b: std::fs::File,\n}\n";
+        assert!(check_source("crates/risk/src/a.rs", field)[0].starts_with("crates/risk/src/a.rs:5:"));
+    }
+
+    #[test]
+    fn files_are_written_by_no_other_way() {
+        for line in ["fs::copy(a, b)?;", "File::options();", "OpenOptions::new();", "model.into_record().save(path)?;"] {
+            let text = format!("//! About.\n{line}\n");
+            assert_eq!(check_source("crates/report/src/a.rs", &text).len(), 1, "{line}");
+        }
+        let text = "//! About.\nmodel.into_record();\noptimizer.save(path)?;\n";
+        assert_eq!(check_source("crates/ppo/src/training_state.rs", text), [""; 0]);
     }
 
     #[test]

@@ -11,17 +11,9 @@ use tokenizers::Tokenizer;
 
 use crate::error::CheckpointError;
 use crate::foreign;
+use crate::names::{CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE};
 use crate::shards;
 use crate::weights::Weights;
-
-/// The model's settings.
-pub const CONFIG_FILE: &str = "config.json";
-/// The model's weights.
-pub const WEIGHTS_FILE: &str = "model.safetensors";
-/// What stands in its place where the weights lie in several files.
-pub const WEIGHTS_INDEX_FILE: &str = "model.safetensors.index.json";
-/// The model's tokenizer.
-pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
 /// A directory with `config.json`, `model.safetensors`, or an index and several such files, and perhaps `tokenizer.json`.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::directory::{CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE};
+use crate::names::{CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE};
 
 /// How a pointer of Git LFS begins; as the length of a header it would be far too large.
 const LFS: &[u8] = b"version ";

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use tailguard_experiment::{ConfigError, ExperimentError};
+use tailguard_judging::JudgingError;
 use tailguard_page::PageError;
 use tailguard_report::ReportError;
 
@@ -72,6 +73,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     let usage = error.chain().any(|cause| {
         cause.is::<ConfigError>()
             || cause.downcast_ref::<ExperimentError>().is_some_and(ExperimentError::is_usage)
+            || cause.downcast_ref::<JudgingError>().is_some_and(JudgingError::is_usage)
             || cause.downcast_ref::<ReportError>().is_some_and(ReportError::is_usage)
             || cause.downcast_ref::<PageError>().is_some_and(PageError::is_usage)
     });
@@ -112,11 +114,17 @@ pub fn message(error: &anyhow::Error) -> String {
     }
     // a failure may be what was added to an error, which is no cause of its own
     let failure = error.downcast_ref::<Failure>().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()));
-    let of_experiment = || error.chain().find_map(|cause| cause.downcast_ref::<ExperimentError>()?.hint());
-    if let Some(hint) = failure.and_then(|failure: &Failure| failure.hint.as_deref()).or_else(of_experiment) {
+    let of_library = || error.chain().find_map(hint);
+    if let Some(hint) = failure.and_then(|failure: &Failure| failure.hint.as_deref()).or_else(of_library) {
         text += &format!("  hint: {hint}\n");
     }
     text
+}
+
+/// What one of our crates says is to be done about its error.
+fn hint<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
+    let of_experiment = cause.downcast_ref().and_then(ExperimentError::hint);
+    of_experiment.or_else(|| cause.downcast_ref().and_then(JudgingError::hint))
 }
 
 /// The end of the program: what went wrong goes to standard error. That the reader of standard output has gone is no failure.

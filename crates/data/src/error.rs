@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cell::At;
-use crate::format::EXPECTED;
+use crate::at::At;
+use crate::kind::EXPECTED;
 
 /// Errors of finding and reading texts. Rows are counted from 1 as they stand in their file, the header of a CSV file not included.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::cell::{At, Cell};
+use crate::at::At;
+use crate::cell::Cell;
 use crate::error::DataError;
 use crate::table::{Table, halves_of_characters};
 use crate::texts::{Labels, Texts};
@@ -56,39 +57,82 @@ pub struct Generations {
 /// are missing scores. JSON may have `NaN`, `Infinity` and `-Infinity`, as Python writes them. A text that is not there (null)
 /// is missing; an empty field of a CSV file is an empty text.
 ///
-/// A list of one text is that text. Of a list of several responses, each is a row: what else the row has as a list of the same length
-/// goes with them one by one, and what it has as a single value goes with each. A list of objects with `role` and `content` is a
+/// A list of one is that one. Of a list of several responses, each is a row: what else the row has as a list of the same length
+/// goes with them one by one, and what it has as a single value, or as a list of one, goes with each. A list of objects with `role` and `content` is a
 /// conversation: a text, the contents with a line end between them.
 ///
 /// # Errors
 /// A [`DataError`] that names the file, and the column and row or line where there are any: unknown kind, damaged file, invalid
 /// UTF-8, missing column, wrong type, lists that do not go together, no rows.
 pub fn read_generations(path: &Path, columns: &GenerationColumns) -> Result<Generations, DataError> {
-    let optional = [&columns.prompt, &columns.score, &columns.prompt_score, &columns.judge];
-    let names: Vec<&str> = std::iter::once(&columns.response)
-        .chain(optional.into_iter().flatten())
-        .chain(&columns.group)
-        .map(String::as_str)
-        .collect();
+    // one table for one set of columns
+    read_generations_of_each(path, std::slice::from_ref(columns)).map(|mut tables| tables.pop().unwrap_or_default())
+}
+
+/// Reads what several sets of columns name, such as those of each method of a wide table, as [`read_generations`] reads each of them; the
+/// rows of the file are gone through once. Gives one table for each set.
+///
+/// # Errors
+/// As [`read_generations`].
+pub fn read_generations_of_each(path: &Path, sets: &[GenerationColumns]) -> Result<Vec<Generations>, DataError> {
+    let mut parts: Vec<Part<'_>> = sets.iter().map(|columns| Part::new(path, columns)).collect();
+    let names: Vec<&str> = parts.iter().flat_map(|part| part.names.clone()).collect();
     let table = Table::open_for(path, &names)?;
-    let column = |there: &Option<String>| there.as_ref().map(|_| Scores::new());
-    let mut read = Generations {
-        prompts: columns.prompt.as_ref().map(|_| Texts::default()),
-        responses: Texts::default(),
-        scores: column(&columns.score),
-        prompt_scores: column(&columns.prompt_score),
-        judge: column(&columns.judge),
-        groups: vec![Labels::default(); columns.group.len()],
-        notes: Vec::new(),
-    };
-    let (mut lists, mut rows_of_lists, mut conversations) = (0, 0, vec![0_usize; names.len()]);
-    let halves = table.each_row(&names, |at, cells| {
-        for (count, cell) in conversations.iter_mut().zip(&cells) {
+    let halves = table.each_row(&names, |at, mut cells| {
+        for part in &mut parts {
+            let of_others = cells.split_off(part.names.len());
+            part.add(at, cells)?;
+            cells = of_others;
+        }
+        Ok(())
+    })?;
+    parts.into_iter().map(|part| part.finish(halves)).collect()
+}
+
+/// What is read of a file for one set of columns.
+struct Part<'a> {
+    path: &'a Path,
+    /// The response first, then what else there is in the order of the fields.
+    names: Vec<&'a str>,
+    read: Generations,
+    /// Rows that hold lists of responses, and the rows that these are read as.
+    lists: usize,
+    rows_of_lists: usize,
+    /// How many conversations each column holds.
+    conversations: Vec<usize>,
+}
+
+impl<'a> Part<'a> {
+    fn new(path: &'a Path, columns: &'a GenerationColumns) -> Self {
+        let optional = [&columns.prompt, &columns.score, &columns.prompt_score, &columns.judge];
+        let names: Vec<&str> = std::iter::once(&columns.response)
+            .chain(optional.into_iter().flatten())
+            .chain(&columns.group)
+            .map(String::as_str)
+            .collect();
+        let column = |there: &Option<String>| there.as_ref().map(|_| Scores::new());
+        let read = Generations {
+            prompts: columns.prompt.as_ref().map(|_| Texts::default()),
+            responses: Texts::default(),
+            scores: column(&columns.score),
+            prompt_scores: column(&columns.prompt_score),
+            judge: column(&columns.judge),
+            groups: vec![Labels::default(); columns.group.len()],
+            notes: Vec::new(),
+        };
+        let conversations = vec![0; names.len()];
+        Self { path, names, read, lists: 0, rows_of_lists: 0, conversations }
+    }
+
+    /// Adds a row, whose cells are in the order of the names.
+    fn add(&mut self, at: At, cells: Vec<Cell>) -> Result<(), DataError> {
+        for (count, cell) in self.conversations.iter_mut().zip(&cells) {
             *count += usize::from(matches!(cell, Cell::Conversation(_)));
         }
         if !cells.iter().any(|cell| matches!(cell, Cell::List(_))) {
-            return push(path, &names, &mut read, at, &cells);
+            return push(self.path, &self.names, &mut self.read, at, &cells);
         }
+        let (path, names) = (self.path, &self.names);
         let rows = exploded(cells, |lengths| {
             let columns =
                 names.iter().zip(lengths).filter_map(|(name, length)| Some(format!("{name} holds a list of {}", (*length)?)));
@@ -96,35 +140,38 @@ pub fn read_generations(path: &Path, columns: &GenerationColumns) -> Result<Gene
             DataError::Lists { path: path.into(), at, columns }
         })?;
         if rows.len() > 1 {
-            (lists, rows_of_lists) = (lists + 1, rows_of_lists + rows.len());
+            (self.lists, self.rows_of_lists) = (self.lists + 1, self.rows_of_lists + rows.len());
         }
-        rows.into_iter().try_for_each(|cells| push(path, &names, &mut read, at, &cells))
-    })?;
-    if read.responses.is_empty() {
-        return Err(DataError::Empty { path: path.into() });
+        rows.into_iter().try_for_each(|cells| push(path, names, &mut self.read, at, &cells))
     }
-    read.notes.extend(halves_of_characters(halves));
-    if lists > 0 {
-        read.notes.push(format!(
-            "{lists} rows hold lists of responses, of which each is read as a row: {rows_of_lists} of {}",
-            read.responses.len()
-        ));
+
+    /// The table, with what must be said of it; `halves` of characters are those of the whole file.
+    fn finish(self, halves: usize) -> Result<Generations, DataError> {
+        let Self { path, names, mut read, lists, rows_of_lists, conversations } = self;
+        if read.responses.is_empty() {
+            return Err(DataError::Empty { path: path.into() });
+        }
+        read.notes.extend(halves_of_characters(halves));
+        if lists > 0 {
+            read.notes.push(format!(
+                "{lists} rows hold lists of responses, of which each is read as a row: {rows_of_lists} of {}",
+                read.responses.len()
+            ));
+        }
+        let said = names.iter().zip(conversations).filter(|(_, count)| *count > 0);
+        read.notes.extend(said.map(|(name, count)| {
+            format!("{count} rows hold a conversation as {name}: its contents are read in order, without roles, with a line end between them")
+        }));
+        Ok(read)
     }
-    let said = names.iter().zip(conversations).filter(|(_, count)| *count > 0);
-    read.notes.extend(said.map(|(name, count)| {
-        format!("{count} rows hold a conversation as {name}: its contents are read in order, without roles, with a line end between them")
-    }));
-    Ok(read)
 }
 
-/// The rows that a row with a list of responses stands for; the first cell is the response. `unlike` says what is wrong, by the length of
-/// each list.
+/// The rows that a row with a list of responses stands for; the first cell is the response. A list of one is that one, whatever stands
+/// beside it. `unlike` says what is wrong, by the length of each list of several.
 fn exploded(cells: Vec<Cell>, unlike: impl Fn(&[Option<usize>]) -> DataError) -> Result<Vec<Vec<Cell>>, DataError> {
+    let cells: Vec<Cell> = cells.into_iter().map(Cell::single).collect();
     let lengths: Vec<Option<usize>> =
         cells.iter().map(|cell| if let Cell::List(list) = cell { Some(list.len()) } else { None }).collect();
-    if lengths.iter().all(|length| length.is_none_or(|length| length == 1)) {
-        return Ok(vec![cells.into_iter().map(Cell::single).collect()]);
-    }
     // a list beside one response is refused as what it is
     let Some(&Some(count)) = lengths.first() else { return Ok(vec![cells]) };
     if lengths.iter().flatten().any(|length| *length != count) {

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::cell::{At, Cell};
+use crate::at::At;
+use crate::cell::Cell;
 use crate::error::DataError;
 use crate::layout::Layout;
 use crate::record::{Origin, Record, Split, require, shuffled, without};

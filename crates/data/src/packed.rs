@@ -3,7 +3,7 @@
 //! `a.zip/b.csv` is the file `b.csv` of the archive `a.zip`. An archive of one file is that file.
 
 use std::fs::File;
-use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use flate2::Crc;
@@ -12,7 +12,7 @@ use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
 use crate::error::DataError;
-use crate::format::{PACKED, ZIP, buffered, kind_of_name};
+use crate::kind::{PACKED, ZIP, kind_of_name};
 
 /// What is unpacked into memory, and not read as it is unpacked, is at most so many times as large as it is packed...
 const MOST_TIMES: u64 = 20;
@@ -67,6 +67,11 @@ impl Content {
             Self::Stream(stream) => stream,
         }
     }
+}
+
+/// Anything that is read, in large pieces.
+fn buffered(read: impl Read + 'static) -> Box<dyn BufRead> {
+    Box::new(BufReader::with_capacity(1 << 16, read))
 }
 
 /// Opens a file, or a file of an archive.

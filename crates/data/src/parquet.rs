@@ -18,10 +18,11 @@ use polars_parquet::read::{
 use polars_utils::float16::pf16;
 use serde_json::{Map, Value};
 
-use crate::cell::{At, Cell};
+use crate::at::At;
+use crate::cell::Cell;
 use crate::error::DataError;
-use crate::format::Kind;
 use crate::json::{self, reach};
+use crate::kind::Kind;
 use crate::packed::ReadAnywhere;
 use crate::shape::{Shape, index, splits};
 

@@ -12,7 +12,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
-use crate::cell::At;
+use crate::at::At;
 use crate::error::DataError;
 
 /// The file and the row that a text came from, whatever order it stands in now.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
-use crate::format::{EXPECTED, PACKED, TABLES, ZIP};
+use crate::kind::{EXPECTED, PACKED, TABLES, ZIP};
 use crate::layout::Layout;
 use crate::packed;
 use crate::record::Split;
@@ -72,6 +72,14 @@ fn cache_by(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let home = || variable("HF_HOME").map(|home| home.join("hub"));
     let default = || variable("HOME").or_else(|| variable("USERPROFILE")).map(|home| home.join(".cache/huggingface/hub"));
     variable("HF_HUB_CACHE").or_else(home).or_else(default)
+}
+
+/// The files of a repository in the [`hugging_face_cache`], as they were when it was last fetched; none where it was not.
+#[must_use]
+pub fn main_snapshot(repository: &Path) -> Option<PathBuf> {
+    let revision = std::fs::read_to_string(repository.join("refs/main")).ok()?;
+    let revision = revision.trim();
+    (!revision.is_empty()).then(|| repository.join("snapshots").join(revision))
 }
 
 /// Where data came from.
@@ -232,10 +240,7 @@ fn first(
 /// The directory of a dataset in the cache, as it was when it was last fetched.
 fn main_revision(cache: &Path, name: &str) -> PathBuf {
     let repository = cache.join(format!("datasets--{}", name.replace('/', "--")));
-    match std::fs::read_to_string(repository.join("refs/main")) {
-        Ok(revision) => repository.join("snapshots").join(revision.trim()),
-        Err(_) => repository,
-    }
+    main_snapshot(&repository).unwrap_or(repository)
 }
 
 /// What `of` finds in the first folder of a directory, or else in an archive of them.

@@ -3,14 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cell::{At, Cell, Column};
+use crate::at::At;
+use crate::cell::Cell;
+use crate::column::Column;
+use crate::csv::{csv_names, csv_rows};
 use crate::error::DataError;
-use crate::format::{Kind, open};
+use crate::format::open;
+use crate::jsonl::Objects;
+use crate::kind::Kind;
 use crate::layout::Layout;
-use crate::lines::Objects;
 use crate::parquet::Parquet;
 use crate::record::{Origin, Record};
-use crate::rows::{csv_names, csv_rows};
 use crate::shape::Shape;
 
 /// Reads a table of labelled texts, in the order of the file.

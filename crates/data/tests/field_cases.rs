@@ -179,8 +179,8 @@ fn every_type_of_a_parquet_file_is_read_or_refused_in_a_sentence() {
     );
     assert_eq!(
         refused("texts", "one"),
-        ": row 1: texts holds a list of 2, one holds a list of 1: expected lists of one length, or a single value; NAME.0 is the \
-         first of a list"
+        ": column \"one\", row 1: found \"only\", expected a number",
+        "a list of one is that one, and goes with each text"
     );
     assert!(refused("prompt", "").starts_with(" has no column \"prompt\"; its columns are text, int8"));
     let mut groups = columns("", "text", "");

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use polars::prelude::{Column, DataFrame, ParquetWriter};
-use tailguard_data::{GenerationColumns, Generations, read_generations, table};
+use tailguard_data::{GenerationColumns, Generations, read_generations, read_generations_of_each, table};
 use tempfile::TempDir;
 
 fn write(dir: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
@@ -74,6 +74,32 @@ fn the_three_kinds_of_table_give_the_same_rows() {
     assert_eq!(read, read_generations(&jsonl, &columns()).unwrap());
     assert_eq!(read, read_generations(&table, &columns()).unwrap());
     assert_eq!(table::columns(&csv).unwrap(), ["seed", "response", "id", "score", "prompt", "model"]);
+}
+
+#[test]
+fn sets_of_columns_that_are_read_together_give_what_each_gives_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv = write(&dir, "a.csv", b"p,one,1st,two,2nd,seed\nA,a,1,b,2,7\nB,\"c\nd\",,e,4,8\n");
+    let line = r#"{"p":"A","one":["a","b"],"1st":[1,2],"two":[{"role":"user","content":"c"}],"2nd":3,"seed":7,"cut":"\ud83d"}"#;
+    let jsonl = write(&dir, "a.jsonl", line.as_bytes());
+    let set = |response: &str, score: &str| GenerationColumns {
+        prompt: Some("p".into()),
+        response: response.into(),
+        score: Some(score.into()),
+        group: vec!["seed".into()],
+        ..GenerationColumns::default()
+    };
+    let sets = [set("one", "1st"), set("two", "2nd"), set("one", "2nd")];
+    for path in [&csv, &jsonl] {
+        let one_by_one =
+            |sets: &[GenerationColumns]| sets.iter().map(|set| read_generations(path, set).unwrap()).collect::<Vec<_>>();
+        let together = read_generations_of_each(path, &sets).unwrap();
+        assert_eq!(together, one_by_one(&sets));
+    }
+    let notes = read_generations_of_each(&jsonl, &sets).unwrap().remove(0).notes;
+    assert!(notes.len() == 2 && notes[1].ends_with("each is read as a row: 2 of 2"), "{notes:?}");
+    let message = read_generations_of_each(&csv, &[set("one", "1st"), set("three", "2nd")]).unwrap_err().to_string();
+    assert!(message.contains("no column \"three\""), "{message}");
 }
 
 #[test]
@@ -171,4 +197,30 @@ fn seeds_keep_all_their_digits() {
     let seeds = Column::new("seed".into(), [9_007_199_254_740_993_i64]);
     parquet(&path, vec![text("prompt"), text("response"), text("model"), Column::new("score".into(), [1_u32]), seeds]);
     assert_eq!(seed(&path).as_deref(), Some("9007199254740993"));
+}
+
+#[test]
+fn a_list_of_one_goes_with_each_of_several_responses() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = |prompt: &str, response: &str, score: &str| {
+        format!(r#"{{"prompt":{prompt},"response":{response},"score":{score},"model":["m"],"seed":1}}"#)
+    };
+    let path = write(&dir, "a.jsonl", line(r#"["p"]"#, r#"["a","b","c"]"#, "[0.5,1,2]").as_bytes());
+    let read = read_generations(&path, &columns()).unwrap();
+    let prompts = read.prompts.as_ref().unwrap();
+    assert_eq!((0..3).map(|row| prompts.get(row)).collect::<Vec<_>>(), [Some("p"); 3]);
+    let row = |text: &str, score| (Some(text.to_owned()), Some(score), "m/1".to_owned());
+    assert_eq!(rows(&read), [row("a", 0.5), row("b", 1.0), row("c", 2.0)]);
+    let bare = write(&dir, "b.jsonl", line(r#""p""#, r#"["a","b","c"]"#, "[0.5,1,2]").as_bytes());
+    assert_eq!(read, read_generations(&bare, &columns()).unwrap(), "as if it were no list");
+
+    let lists = message("a.jsonl", line(r#"["p","q"]"#, r#"["a","b","c"]"#, "[1]").as_bytes());
+    assert!(
+        lists.contains("line 1: response holds a list of 3, prompt holds a list of 2: expected lists of one length"),
+        "{lists}"
+    );
+    let prompts = message("a.jsonl", line(r#"["p","q"]"#, r#"["a"]"#, "[1]").as_bytes());
+    assert!(prompts.contains("column \"prompt\", line 1: found a list of 2 (\"p\", \"q\"), expected a text"), "{prompts}");
+    let scores = message("a.jsonl", line(r#"["p"]"#, r#""a""#, "[1,2]").as_bytes());
+    assert!(scores.contains("column \"score\", line 1: found a list of 2 (1, 2), expected a number"), "{scores}");
 }

@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let datasets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets");
     let letters = from_fn(|_prompt: &str, response: &str| Ok(-(response.len() as f32)));
     let finished = Experiment::new(Settings::from_toml(SETTINGS)?)
-        .with_reward(letters)
+        .with_reward("few letters", letters)
         .with_objective("enough", |context| match context.value.and_then(toml::Value::as_float) {
             Some(bar) => Ok(Enough(bar)),
             None => Err("enough needs a number".into()),

@@ -7,7 +7,9 @@ use tailguard_checkpoint::CheckpointError;
 use tailguard_data::DataError;
 use tailguard_files::FileError;
 use tailguard_gpt2::Gpt2Error;
+use tailguard_judging::JudgingError;
 use tailguard_kernels::DeviceError;
+use tailguard_lm::LmError;
 use tailguard_metrics::MetricsError;
 use tailguard_ppo::PpoError;
 use tailguard_report::ReportError;
@@ -69,6 +71,9 @@ pub enum ExperimentError {
     /// The language model.
     #[error(transparent)]
     Gpt2(#[from] Gpt2Error),
+    /// A batch that a model refuses.
+    #[error(transparent)]
+    Lm(#[from] LmError),
     /// A model that scores.
     #[error(transparent)]
     Reward(#[from] RewardError),
@@ -87,6 +92,9 @@ pub enum ExperimentError {
     /// The run directory.
     #[error(transparent)]
     Report(#[from] ReportError),
+    /// A scorer, or texts that are judged.
+    #[error(transparent)]
+    Judging(#[from] JudgingError),
 }
 
 impl ExperimentError {
@@ -134,6 +142,7 @@ impl ExperimentError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Refused { hint, .. } | Self::Failed { hint, .. } => hint.as_deref(),
+            Self::Judging(error) => error.hint(),
             _ => self.inner()?.hint(),
         }
     }
@@ -145,6 +154,7 @@ impl ExperimentError {
             Self::Refused { .. } | Self::Config(_) => true,
             Self::Device(error) => !matches!(error, DeviceError::NotPresent { .. }),
             Self::Report(error) => error.is_usage(),
+            Self::Judging(error) => error.is_usage(),
             _ => self.inner().is_some_and(Self::is_usage),
         }
     }

@@ -1,24 +1,21 @@
-//! An experiment from prompts to the table: for each seed every arm is made and evaluated. Every phase leaves its result in the run
-//! directory, and a resumed run skips the phases that are there.
+//! An experiment from settings to the table.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::Instant;
 
 use burn::tensor::Device;
-use tailguard_gpt2::Gpt2;
-use tailguard_report::{Diverged, NewRunDir, Results, ResultsFile, RunDir, Traces};
+use tailguard_report::{NewRunDir, Results, ResultsFile, RunDir, Traces};
 use tailguard_reward::RewardModel;
 use tailguard_risk::Objective;
 
-use crate::arms::{Plan, Planned};
-use crate::error::{During, ExperimentError};
-use crate::inputs::{Inputs, Sources};
+use crate::arms::Plan;
+use crate::error::ExperimentError;
+use crate::inputs::{BROUGHT, Brought, Inputs, Sources};
 use crate::objectives::{ObjectiveContext, Objectives};
 use crate::observer::{Event, Observer};
+use crate::phases::Phases;
 use crate::places::{Home, ModelDirs, locate};
-use crate::protocol::{Subject, evaluate, is_evaluated};
-use crate::recipe::{Made, Recipe, Recipes, Work};
+use crate::recipe::{Recipe, Recipes};
 use crate::run::{Beginning, Dir, Origin, Run};
 use crate::settings::Settings;
 use crate::summary::{self, TailSample};
@@ -28,7 +25,9 @@ pub struct Experiment {
     settings: Settings,
     recipes: Recipes,
     objectives: Objectives,
-    reward: Option<Box<dyn RewardModel>>,
+    reward: Option<Brought>,
+    /// Kinds and names of what the program has added.
+    added: Vec<(&'static str, String)>,
     origin: Origin,
 }
 
@@ -68,17 +67,19 @@ impl Experiment {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let (recipes, objectives) = (Recipes::default(), Objectives::default());
-        Self { settings, recipes, objectives, reward: None, origin: Origin::default() }
+        Self { settings, recipes, objectives, reward: None, added: Vec::new(), origin: Origin::default() }
     }
 
-    /// Adds a recipe, which arms name by `recipe = "NAME"`.
+    /// Adds a recipe, which arms name by `recipe = "NAME"`. A run goes on only where the program has it, too.
     #[must_use]
     pub fn with_recipe(mut self, name: &str, recipe: impl Recipe + 'static) -> Self {
         self.recipes.add(name, recipe);
+        self.added.push(("recipe", name.to_owned()));
         self
     }
 
-    /// Adds an objective, which arms name by `objective = "NAME"`, or `objective = { NAME = VALUE }`.
+    /// Adds an objective, which arms name by `objective = "NAME"`, or `objective = { NAME = VALUE }`. A run goes on only where the
+    /// program has it, too.
     #[must_use]
     pub fn with_objective<O: Objective + 'static>(
         mut self,
@@ -86,13 +87,15 @@ impl Experiment {
         make: impl Fn(ObjectiveContext<'_>) -> Result<O, Box<dyn std::error::Error + Send + Sync>> + Send + Sync + 'static,
     ) -> Self {
         self.objectives.add(name, move |context| Ok(Box::new(make(context)?)));
+        self.added.push(("objective", name.to_owned()));
         self
     }
 
-    /// Rewards by this model, and not by that of `reward.dir`.
+    /// Rewards by this model, and not by that of `reward.dir`. Its name stands in `run.json` and on the page, and a run goes on only under
+    /// the same: change it whenever the scores change.
     #[must_use]
-    pub fn with_reward(mut self, model: impl RewardModel + 'static) -> Self {
-        self.reward = Some(Box::new(model));
+    pub fn with_reward(mut self, name: &str, model: impl RewardModel + 'static) -> Self {
+        self.reward = Some(Brought { name: name.to_owned(), model: Box::new(model) });
         self
     }
 
@@ -102,8 +105,8 @@ impl Experiment {
         Self { origin, ..self }
     }
 
-    /// Checks the settings, finds device and models, reserves the run directory. `run.threads` is for the program to obey, which owns the
-    /// pool of threads.
+    /// Checks the settings, finds device and models, reserves the run directory; `run.precision` holds for the whole process from here on.
+    /// `run.threads` is for the program to obey, which owns the pool of threads.
     ///
     /// # Errors
     /// Settings that make no sense, or that are not those of the run that goes on; a device or a model that is not there; a directory
@@ -113,6 +116,7 @@ impl Experiment {
         self.settings.validate()?;
         Plan::of(&self.settings, &self.recipes, &self.objectives)?;
         let device = tailguard_kernels::device(&self.settings.run.device)?;
+        tailguard_kernels::set_precision(self.settings.run.precision.into());
         let models = locate(&self.settings, home, self.reward.is_some())?;
         let dir = match out {
             Out::Resumed(dir) => {
@@ -161,11 +165,15 @@ impl Prepared {
     /// [`ExperimentError::Stopped`] where the observer wants no more, and whatever goes wrong on the way. What is done so far is kept.
     pub fn run(self, observer: &mut dyn Observer) -> Result<Finished, ExperimentError> {
         let Self { experiment, home, models, device, dir, begun } = self;
-        let Experiment { settings, recipes, objectives, reward, origin } = experiment;
+        let Experiment { settings, recipes, objectives, reward, added, origin } = experiment;
+        let places = reward.iter().map(|brought| ("reward model".to_owned(), brought.told())).collect();
         // the run begins only once there is nothing left that its settings could be refused for
         let inputs = Inputs::read(&settings, Sources { home: &home, models: &models, reward, device: &device }, observer)?;
-        let beginning =
-            Beginning { settings: &settings, origin: &origin, inputs: inputs.digests.clone(), scores: inputs.scores() };
+        let mut digests = inputs.digests.clone();
+        // what a program adds has no digest; that it was added does not go unnoticed
+        let is_used = |(kind, name): &&(&str, String)| settings.arm.iter().any(|arm| arm.names(kind, name));
+        digests.extend(added.iter().filter(is_used).map(|(kind, name)| (format!("{kind} {name}"), BROUGHT.to_owned())));
+        let beginning = Beginning { settings: &settings, origin: &origin, inputs: digests, scores: inputs.scores(), places };
         let run = Run::open(dir, beginning, begun, observer)?;
         let plan = Plan::of(&settings, &recipes, &objectives)?;
         for note in plan.left_out() {
@@ -192,161 +200,11 @@ impl Prepared {
             }
         }
         let results = summary::collect(&phases, &home, diverged)?;
-        results.write(&run.dir.results_path())?;
         summary::write_tables(&phases, &results)?;
+        // last of all: what has results is whole
+        results.write(&run.dir.results_path())?;
         run.note_costs()?;
         let samples = summary::tail_samples(&phases, &results)?;
         Ok(Finished { results, dir: run.dir, samples })
     }
-}
-
-/// What the phases of all seeds have in common.
-pub(crate) struct Phases<'a> {
-    pub(crate) settings: &'a Settings,
-    recipes: &'a Recipes,
-    objectives: &'a Objectives,
-    pub(crate) inputs: &'a Inputs,
-    device: &'a Device,
-    pub(crate) run: &'a Run,
-    pub(crate) plan: &'a Plan<'a>,
-}
-
-impl Phases<'_> {
-    /// Makes and evaluates the arms with one seed. What diverges is added to `diverged`.
-    fn seed(&self, seed: u64, diverged: &mut Vec<Diverged>, observer: &mut dyn Observer) -> Result<(), ExperimentError> {
-        let evaluated = |planned: &Planned<'_>| is_evaluated(&self.run.dir, &planned.arm.key, seed);
-        let all = self.plan.compared().map(evaluated).collect::<Result<Vec<_>, _>>()?;
-        if all.iter().all(|&is_there| is_there) {
-            return Ok(());
-        }
-        let mut made: HashMap<&str, Made> = HashMap::new();
-        let mut waiting = Vec::new();
-        for (place, planned) in self.plan.made.iter().enumerate() {
-            let arm = planned.arm;
-            let is_done = planned.is_compared && is_evaluated(&self.run.dir, &arm.key, seed)?;
-            if is_done && !self.plan.is_needed_behind(place, &arm.key) {
-                continue;
-            }
-            let from = arm.from.as_deref();
-            if let Some(from) = from.filter(|from| !made.contains_key(from)) {
-                let reason = format!("it begins with the arm {from:?}, which diverged");
-                note(diverged, Diverged { method: arm.key.clone(), seed, reason }, planned, observer);
-                continue;
-            }
-            match self.make(planned, from.and_then(|from| made.get(from)), seed, observer) {
-                Ok(policy) => {
-                    made.insert(&arm.key, policy);
-                    waiting.push(planned);
-                }
-                Err(ExperimentError::Stopped) => return Err(ExperimentError::Stopped),
-                Err(error) if error.is_divergence() && arm.key != self.plan.reference => {
-                    note(diverged, lost(planned, seed, &error), planned, observer);
-                }
-                Err(error) if arm.key == self.plan.reference => {
-                    let title = arm.arm().title;
-                    return Err(error).during(|| format!("{title}, seed {seed}, to which all others are measured"));
-                }
-                Err(error) => return Err(error),
-            }
-            self.evaluate_those_that_can_be(&made, &mut waiting, seed, diverged, observer)?;
-            let waits = |key: &str| waiting.iter().any(|planned| planned.arm.key == key);
-            made.retain(|key, _| waits(key) || self.plan.is_needed_behind(place, key));
-        }
-        Ok(())
-    }
-
-    fn make(
-        &self,
-        planned: &Planned<'_>,
-        from: Option<&Made>,
-        seed: u64,
-        observer: &mut dyn Observer,
-    ) -> Result<Made, ExperimentError> {
-        let Planned { arm, settings, .. } = planned;
-        let Some(recipe) = self.recipes.get(&arm.recipe) else {
-            return Err(arm.wrong(format!("there is no recipe {:?}", arm.recipe)).into());
-        };
-        recipe.make(&mut Work {
-            arm,
-            settings,
-            inputs: self.inputs,
-            objectives: self.objectives,
-            from,
-            seed,
-            dir: &self.run.dir,
-            device: self.device,
-            observer,
-        })
-    }
-
-    /// Evaluates the arms that wait for it, once the reference is there.
-    fn evaluate_those_that_can_be(
-        &self,
-        made: &HashMap<&str, Made>,
-        waiting: &mut Vec<&Planned<'_>>,
-        seed: u64,
-        diverged: &mut Vec<Diverged>,
-        observer: &mut dyn Observer,
-    ) -> Result<(), ExperimentError> {
-        let Some(reference) = made.get(self.plan.reference) else { return Ok(()) };
-        let Some(reference) = reference.model() else {
-            let message = format!("evaluation.reference is {:?}, which was made into no language model", self.plan.reference);
-            return Err(ExperimentError::refused(message));
-        };
-        for planned in waiting.drain(..).filter(|planned| planned.is_compared) {
-            let Some(policy) = made.get(planned.arm.key.as_str()) else { continue };
-            match self.evaluate(planned, policy, reference, seed, observer) {
-                // what came as it is, or what all others are measured to, was not lost in training
-                Err(error) if error.is_divergence() && planned.is_trained(self.plan) => {
-                    note(diverged, lost(planned, seed, &error), planned, observer);
-                }
-                outcome => outcome?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Evaluates an arm unless its figures are there.
-    fn evaluate(
-        &self,
-        planned: &Planned<'_>,
-        made: &Made,
-        reference: &Gpt2,
-        seed: u64,
-        observer: &mut dyn Observer,
-    ) -> Result<(), ExperimentError> {
-        let arm = planned.arm.arm();
-        if is_evaluated(&self.run.dir, &arm.key, seed)? {
-            return Ok(());
-        }
-        if !observer.goes_on() {
-            return Err(ExperimentError::Stopped);
-        }
-        observer.tell(Event::Info(&format!("evaluating {}, seed {seed}", arm.title)));
-        let subject = Subject { arm: &arm.key, seed, made, reference };
-        evaluate(self.inputs, self.settings, &self.run.dir, &subject, observer).map_err(|error| {
-            // the training came to its end, and left a policy that is of no use
-            let is_of_ppo = self.recipes.get(&planned.arm.recipe).is_some_and(|recipe| recipe.sections().contains(&"ppo"));
-            let rate = planned.settings.ppo.learning_rate;
-            let cause = if is_of_ppo { format!(" (learning_rate = {rate})") } else { String::new() };
-            let doing = if error.is_divergence() && planned.is_trained(self.plan) {
-                format!("the policy after its training cannot be evaluated{cause}")
-            } else {
-                format!("evaluating {}, seed {seed}", arm.title)
-            };
-            ExperimentError::during_this(doing, error)
-        })
-    }
-}
-
-/// An arm that diverged.
-fn lost(planned: &Planned<'_>, seed: u64, error: &ExperimentError) -> Diverged {
-    let reason = error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    Diverged { method: planned.arm.key.clone(), seed, reason }
-}
-
-/// Notes an arm that diverged.
-fn note(diverged: &mut Vec<Diverged>, lost: Diverged, planned: &Planned<'_>, observer: &mut dyn Observer) {
-    observer.tell(Event::Warning(&lost.told(&[planned.arm.arm()])));
-    diverged.push(lost);
 }

@@ -9,8 +9,9 @@ use tailguard_data::{
     Dataset, Good, GoodPercent, Layout, Lookup, Place, Record, Source, Split, Words, at_least, duplicates, shuffled, without,
 };
 use tailguard_gpt2::Gpt2;
+use tailguard_judging::{JudgingError, Scorer};
 use tailguard_report::ScoreAbout;
-use tailguard_reward::{RewardModel, ScoredText};
+use tailguard_reward::{RewardError, RewardModel, ScoredText};
 use tailguard_rollout::{EndOfText, Prompt, RolloutError, SamplingConfig, encode, prompts};
 use tokenizers::Tokenizer;
 
@@ -19,7 +20,7 @@ use crate::error::ExperimentError;
 use crate::observer::{Event, Observer};
 use crate::places::{Home, ModelDirs};
 use crate::run::check_context;
-use crate::scorer::{Scorer, score_settings};
+use crate::scorer::{check_prompts, score_settings};
 use crate::settings::{DataPlace, EndToken, EvaluationSplit, GoodSide, Settings};
 
 /// Decides which prompts and texts are evaluated; the same whatever the run's seed is.
@@ -63,9 +64,25 @@ pub struct Inputs {
 pub(crate) struct Sources<'a> {
     pub(crate) home: &'a Home,
     pub(crate) models: &'a ModelDirs,
-    /// A reward model that a program brings.
-    pub(crate) reward: Option<Box<dyn RewardModel>>,
+    pub(crate) reward: Option<Brought>,
     pub(crate) device: &'a Device,
+}
+
+/// What stands for the digest of what a program brings.
+pub(crate) const BROUGHT: &str = "brought by the program";
+
+/// A reward model that a program brings.
+pub(crate) struct Brought {
+    /// Says which it is.
+    pub(crate) name: String,
+    pub(crate) model: Box<dyn RewardModel>,
+}
+
+impl Brought {
+    /// What files and pages say of it.
+    pub(crate) fn told(&self) -> String {
+        format!("{}, {BROUGHT}", self.name)
+    }
 }
 
 impl Inputs {
@@ -91,8 +108,9 @@ impl Inputs {
         check_context(config, base.config().n_positions)?;
         let tokenizer_path = dir.tokenizer_path()?;
         let tokenizer = dir.tokenizer(base.config().vocab_size)?;
+        let told = reward.as_ref().map(Brought::told);
         let reward = match (reward, &models.reward) {
-            (Some(model), _) => Scorer::brought(model),
+            (Some(brought), _) => Scorer::brought("reward", brought.model),
             (None, Some(path)) => Scorer::load("reward", path, score_settings(&config.reward), device)?,
             (None, None) => return Err(ExperimentError::failed("there is no reward model")),
         };
@@ -105,9 +123,7 @@ impl Inputs {
             ("training texts".to_owned(), of_texts(&train)),
             ("evaluation texts".to_owned(), of_texts(&evaluation)),
         ]);
-        if reward.is_brought() {
-            digests.insert("reward model".to_owned(), "brought by the program".to_owned());
-        }
+        digests.extend(told.map(|told| ("reward model".to_owned(), told)));
         for (name, path) in [("reward model", &models.reward), ("judge", &models.judge)] {
             if let Some(path) = path {
                 digests.insert(name.to_owned(), of_model(path)?);
@@ -143,16 +159,14 @@ impl Inputs {
             encode(&tokenizer, &human_texts, base.config().n_positions - 1).map_err(|error| located(error, &human))?;
         let train_prompts = cut(&train.iter().collect::<Vec<_>>())?;
         for scorer in [Some(&reward), judge.as_ref()].into_iter().flatten() {
-            scorer.check_prompts(train_prompts.iter().chain(&evaluation_prompts))?;
+            check_prompts(scorer, train_prompts.iter().chain(&evaluation_prompts))?;
         }
         let mut warn = |note: &str| observer.tell(Event::Warning(note));
         let prompt_scores = reward.score(&prompt_texts, "evaluation prompts", &mut warn).map_err(|error| match error {
-            ExperimentError::During { doing, source } => match source.downcast::<ExperimentError>().map(|error| *error) {
-                Ok(ExperimentError::Rollout(error)) => located(error, chosen),
-                Ok(error) => ExperimentError::during_this(doing, error),
-                Err(source) => ExperimentError::During { doing, source },
-            },
-            other => other,
+            JudgingError::Scorer { source, .. } if matches!(*source, RewardError::Score { .. }) => {
+                located((*source).into(), chosen)
+            }
+            other => other.into(),
         })?;
         let sampling = sampling(config, &base)?;
         let inputs = Self {

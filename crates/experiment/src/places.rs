@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tailguard_data::hugging_face_cache;
+use tailguard_data::{hugging_face_cache, main_snapshot};
 
 use crate::error::ExperimentError;
 use crate::settings::Settings;
@@ -141,13 +141,10 @@ fn find(setting: &str, home: &Home, cache: Option<&Path>) -> Result<PathBuf, Mis
         ModelPlace::Cache(repository) => {
             let mut looked = Vec::new();
             for model in cache.iter().flat_map(|cache| cache_names(&repository).into_iter().map(|name| cache.join(name))) {
-                let snapshots = model.join("snapshots");
-                let revision = fs::read_to_string(model.join("refs/main")).unwrap_or_default();
-                let current = snapshots.join(revision.trim());
-                if !revision.trim().is_empty() && is_model(&current) {
+                if let Some(current) = main_snapshot(&model).filter(|current| is_model(current)) {
                     return Ok(current);
                 }
-                looked.push(snapshots);
+                looked.push(model.join("snapshots"));
             }
             let wanted = format!("\"hub:{repository}\"");
             Err(Missing { wanted, looked, download: Some(repository), checkpoints: Vec::new() })

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::Sums;
 use tailguard_files::write_file;
-use tailguard_gpt2::{Gpt2, TokenDistribution};
+use tailguard_gpt2::Gpt2;
+use tailguard_lm::TokenDistribution;
 use tailguard_metrics::perplexity;
 use tailguard_ppo::episode_kl;
 use tailguard_report::{Generation, RunDir, read_generations, write_generations};
@@ -178,7 +179,7 @@ pub fn sample(
     let batch_size = settings.evaluation.batch_size;
     let draws = DrawSeed { seed, stream: EVALUATION };
     let generations = match made {
-        Made::Model(model) => generate(model, None, &inputs.prompts, &inputs.sampling, draws, batch_size)?,
+        Made::Model(model) => generate(&**model, None, &inputs.prompts, &inputs.sampling, draws, batch_size)?,
         Made::Answers(answers) => {
             let given = answers.answer(inputs, draws)?;
             if given.len() != inputs.prompts.len() {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use tailguard_checkpoint::{CONFIG_FILE, ModelDir, SUMS_FILE, Sums, TOKENIZER_FILE, WEIGHTS_FILE};
+use tailguard_checkpoint::{CONFIG_FILE, CheckpointError, ModelDir, SUMS_FILE, Sums, TOKENIZER_FILE, WEIGHTS_FILE};
 use tailguard_files::{FileError, write_dir};
-use tailguard_gpt2::{Gpt2, Gpt2Error};
+use tailguard_gpt2::Gpt2;
 use tailguard_report::RunDir;
 use tailguard_rollout::{DrawSeed, Generation};
 
@@ -30,6 +30,11 @@ pub trait Recipe: Send + Sync {
     /// Whether it has an objective.
     fn has_objective(&self) -> bool {
         false
+    }
+
+    /// Whether rewards form what it makes, so that these may rise where nothing else becomes better: then that is watched.
+    fn sees_rewards(&self) -> bool {
+        true
     }
 
     /// Whether it makes a language model, with which other arms can begin and to which KL can be measured.
@@ -138,7 +143,7 @@ impl<'a> Work<'a> {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn finish(&self, save: impl FnOnce(&std::path::Path) -> Result<(), Gpt2Error>) -> Result<(), ExperimentError> {
+    pub fn finish(&self, save: impl FnOnce(&std::path::Path) -> Result<(), CheckpointError>) -> Result<(), ExperimentError> {
         write_dir(&self.model_path(), |dir| {
             save(dir)?;
             let to = dir.join(TOKENIZER_FILE);

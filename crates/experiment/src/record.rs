@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use tailguard_files::{FileError, remove_dir, write_dir};
+use tailguard_lm::CausalLm;
 use tailguard_ppo::{PpoError, TrainingState};
 use tailguard_report::{EventLog, LogRow, ReportError, Resumed, RunDir, TrainingLog, read_log};
 
@@ -26,12 +27,12 @@ impl Record {
     ///
     /// # Errors
     /// A state that is damaged or of another model, or a file that cannot be read or written.
-    pub(crate) fn open(
+    pub(crate) fn open<M: CausalLm>(
         dir: &RunDir,
         (arm, seed): (&str, u64),
         observer: &mut dyn Observer,
-        fresh: impl Fn() -> Result<TrainingState, PpoError>,
-    ) -> Result<(TrainingState, Self), ExperimentError> {
+        fresh: impl Fn() -> Result<TrainingState<M>, PpoError>,
+    ) -> Result<(TrainingState<M>, Self), ExperimentError> {
         let (state_path, path) = (state_path(dir, arm, seed), dir.log_path(arm, seed));
         let mut state = fresh()?;
         if state_path.is_dir() {
@@ -64,7 +65,7 @@ impl Record {
     ///
     /// # Errors
     /// When it cannot be written; the earlier state is there still.
-    pub(crate) fn save(&mut self, state: &TrainingState) -> Result<(), PpoError> {
+    pub(crate) fn save<M: CausalLm>(&mut self, state: &TrainingState<M>) -> Result<(), PpoError> {
         self.sync()?;
         write_dir(&self.state_path, |dir| {
             state.write_into(dir)?;

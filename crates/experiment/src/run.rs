@@ -46,6 +46,8 @@ pub(crate) struct Beginning<'a> {
     pub(crate) inputs: BTreeMap<String, String>,
     /// What the scores of its scorers are.
     pub(crate) scores: BTreeMap<String, ScoreAbout>,
+    /// Where that was, if no settings say it.
+    pub(crate) places: BTreeMap<String, String>,
 }
 
 /// A run that may begin, or go on.
@@ -67,7 +69,7 @@ impl Run {
         begun: Instant,
         observer: &mut dyn Observer,
     ) -> Result<Self, ExperimentError> {
-        let Beginning { settings, origin, mut inputs, scores } = beginning;
+        let Beginning { settings, origin, mut inputs, scores, places } = beginning;
         observer.tell(Event::Begins);
         let text = match &dir {
             Dir::Resumed(dir) => dir.config()?,
@@ -80,8 +82,7 @@ impl Run {
                 dir
             }
             Dir::New(dir) => {
-                let about =
-                    About { scores, ..about(origin, &settings.run.device, settings.seed_list(), inputs, BTreeMap::new()) };
+                let about = About { scores, ..about(origin, &settings.run.device, settings.seed_list(), inputs, places) };
                 dir.begin(&text, &about)?
             }
         };

@@ -2,13 +2,13 @@
 
 use indexmap::IndexMap;
 use tailguard_report::{
-    Arm, Diverged, Generation, ReportError, Results, Tail, read_generations, read_log, write_generations, write_metrics,
-    write_trl_metrics,
+    Arm, Comparison, Diverged, Generation, ReportError, Results, Tail, Values, Watched, read_generations, read_log,
+    write_generations, write_metrics, write_trl_metrics,
 };
 
 use crate::error::{During, ExperimentError};
-use crate::experiment::Phases;
 use crate::figures::{comparison, figures, values};
+use crate::phases::Phases;
 use crate::places::Home;
 use crate::protocol::evaluated;
 use crate::settings::ArmSettings;
@@ -51,11 +51,56 @@ pub(crate) fn collect(phases: &Phases<'_>, home: &Home, diverged: Vec<Diverged>)
             comparisons.extend(comparison(inputs, settings, (&arm.key, own), (over, others))?);
         }
     }
+    let watched = watched(phases, &measured, &comparisons)?;
     let (task, preset, device) = (settings.task.clone(), settings.preset.clone(), settings.run.device.clone());
     let (data, split) = (inputs.source.place.name().to_owned(), settings.evaluation.split.name().to_owned());
     let tail = Tail { threshold: settings.evaluation.tail_threshold, prompts: inputs.tail(settings).len() };
     let notice = inputs.notice(settings, home).map(str::to_owned);
-    Ok(Results { task, preset, data, split, notice, seeds, device, tail, arms, methods, diverged, comparisons })
+    let reference = phases.plan.reference.to_owned();
+    Ok(Results {
+        task,
+        preset,
+        data,
+        split,
+        notice,
+        seeds,
+        device,
+        tail,
+        arms,
+        reference,
+        methods,
+        diverged,
+        comparisons,
+        watched,
+    })
+}
+
+/// What the arms that rewards form gain over what they were made from, where the settings do not ask for it. Without a judge there is
+/// nothing to watch.
+fn watched(
+    phases: &Phases<'_>,
+    measured: &IndexMap<&str, Values>,
+    comparisons: &[Comparison],
+) -> Result<Vec<Watched>, ExperimentError> {
+    let mut watched = Vec::new();
+    for arm in phases.plan.compared().map(|planned| planned.arm) {
+        let sees_rewards = phases.recipes.get(&arm.recipe).is_some_and(|recipe| recipe.sees_rewards());
+        let own = measured.get(arm.key.as_str()).filter(|own| own.judge.iter().any(|scores| !scores.is_empty()));
+        let (Some(over), Some(own), true) = (arm.from.as_deref(), own, sees_rewards) else { continue };
+        if comparisons.iter().any(|known| known.method == arm.key && known.over == over) {
+            continue;
+        }
+        let (reward, judge) = match measured.get(over) {
+            None => (None, None),
+            Some(others) => match comparison(phases.inputs, phases.settings, (&arm.key, own), (over, others))? {
+                Some(gain) => (Some(gain.reward), gain.judge),
+                // a single prompt, which is told
+                None => continue,
+            },
+        };
+        watched.push(Watched { method: arm.key.clone(), over: over.to_owned(), reward, judge });
+    }
+    Ok(watched)
 }
 
 /// The arms that have texts of a seed: those that are compared and did not diverge.

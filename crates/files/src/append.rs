@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::{Disk, DiskFile, System};
 use crate::error::FileError;
+use crate::names::split;
 use crate::staged;
 
 /// A file that is written at its end. A kill takes nothing of what was [appended](Self::append); a
@@ -65,7 +66,7 @@ impl AppendFile {
     }
 
     pub(crate) fn begin_in_place_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<Self, FileError> {
-        let (place, _) = staged::split(path)?;
+        let (place, _) = split(path)?;
         let file = disk.truncate(path).map_err(FileError::of("write", path))?;
         let mut begun = Self { path: path.to_owned(), file };
         begun.append(bytes)?;

@@ -1,15 +1,14 @@
-//! Files and directories that are there whole or not at all, whatever ends the process that
-//! writes them: an error, a full disk, a kill, a power cut.
+#![doc = include_str!("../README.md")]
 //!
+//! ## What is here
 //! - [`write_file`], [`stream_file`] and [`write_dir`] replace a file or a directory. What is read
 //!   afterwards is the old content or the new, never a part and never neither.
 //! - [`AppendFile`] is a log: what it held when it was last [synced](AppendFile::sync) stays.
 //! - [`recover_all`] puts right what dead processes left below a folder. Every write does the same
 //!   for its own path.
 //!
-//! # How
-//! A temporary is written beside its place and synced with all that is in it; then it is renamed,
-//! and then the folder is synced. A directory cannot be renamed over another, so the old one is
+//! ## How
+//! A directory cannot be renamed over another, so the old one is
 //! renamed away first. If the process ends between the two, the old one is renamed back by whoever
 //! comes next.
 //!
@@ -19,22 +18,6 @@
 //!
 //! On a system or file system that cannot sync a folder (Windows, some network drives), a power cut
 //! may bring the old content back; it is whole.
-//!
-//! ```
-//! use tailguard_files::{AppendFile, FileError, recover_all, write_dir, write_file};
-//!
-//! # fn main() -> Result<(), FileError> {
-//! # let home = tempfile::tempdir().unwrap();
-//! # let home = home.path();
-//! recover_all(home)?; // a process may have died here
-//! let mut log = AppendFile::begin(&home.join("log"), b"")?;
-//! log.append(b"one\n")?;
-//! log.sync()?; // the state says that there is one row, so the row has to stay
-//! write_dir(&home.join("state"), |dir| write_file(&dir.join("rows"), b"1"))?;
-//! # assert_eq!(std::fs::read(home.join("state/rows")).unwrap(), b"1");
-//! # Ok(())
-//! # }
-//! ```
 
 mod append;
 mod disk;

@@ -1,8 +1,12 @@
-//! Names of temporaries: `.NAME.ID.tailguard-new`.
+//! Names: of temporaries, `.NAME.ID.tailguard-new`, and of what they become.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::error::FileError;
 
 /// Digits of an ID: eight of the process, eight of its counter.
 const ID_DIGITS: usize = 16;
@@ -82,6 +86,18 @@ fn os_string(bytes: &[u8]) -> Option<OsString> {
 #[cfg(not(unix))]
 fn os_string(bytes: &[u8]) -> Option<OsString> {
     str::from_utf8(bytes).ok().map(OsString::from)
+}
+
+/// The folder of a path, in a form that can be opened, and its last name.
+pub(crate) fn split(path: &Path) -> Result<(PathBuf, &OsStr), FileError> {
+    let nameless = || FileError::of("write", path)(io::Error::new(io::ErrorKind::InvalidInput, "it has no name of its own"));
+    let name = path.file_name().ok_or_else(nameless)?;
+    Ok((openable(path.parent().unwrap_or(path)).to_owned(), name))
+}
+
+/// The folder of a path that is a name alone is the one that the process works in.
+pub(crate) fn openable(parent: &Path) -> &Path {
+    if parent.as_os_str().is_empty() { Path::new(".") } else { parent }
 }
 
 #[cfg(test)]

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
 use crate::error::FileError;
-use crate::names::{self, Kind, Temporary};
-use crate::staged::split;
+use crate::names::{self, Kind, Temporary, split};
 
 pub(crate) fn recover(disk: &dyn Disk, path: &Path) -> Result<Vec<PathBuf>, FileError> {
     let (place, name) = split(path)?;

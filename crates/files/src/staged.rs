@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::{Disk, DiskFile, Lock};
 use crate::error::FileError;
-use crate::names::{self, Id, Kind};
+use crate::names::{self, Id, Kind, openable, split};
 use crate::recover::{recover, remove_all};
 
 pub(crate) fn write_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
@@ -139,18 +139,6 @@ pub(crate) fn probe(disk: &dyn Disk, folder: &Path, bytes: usize) -> Result<(), 
         written.and(disk.remove_file(&staged))
     };
     probed().map_err(FileError::of("write", folder))
-}
-
-/// The folder of a path, in a form that can be opened, and its last name.
-pub(crate) fn split(path: &Path) -> Result<(PathBuf, &OsStr), FileError> {
-    let nameless = || FileError::of("write", path)(io::Error::new(io::ErrorKind::InvalidInput, "it has no name of its own"));
-    let name = path.file_name().ok_or_else(nameless)?;
-    Ok((openable(path.parent().unwrap_or(path)).to_owned(), name))
-}
-
-/// The folder of a path that is a name alone is the one that the process works in.
-fn openable(parent: &Path) -> &Path {
-    if parent.as_os_str().is_empty() { Path::new(".") } else { parent }
 }
 
 /// A new and locked file for the content of `name`.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use burn::module::Module;
 use burn::tensor::Device;
 use criterion::{Criterion, criterion_group, criterion_main};
-use tailguard_gpt2::{Gpt2, Gpt2Config, KvCache, Predictions, TokenBatch, TokenDistribution};
+use tailguard_gpt2::{Gpt2, Gpt2Config};
+use tailguard_lm::{CausalLm, Decoder, Predictions, TokenBatch, TokenDistribution};
 
 const VOCAB: u32 = 4096;
 
@@ -38,7 +39,7 @@ fn passes(criterion: &mut Criterion) {
         let trained = model.clone().train();
         let decoder = model.decoder();
         let sampled = |steps: usize| {
-            let mut cache = KvCache::new(&config, 64, 112, &device);
+            let mut cache = decoder.cache(64, 112);
             let hidden = decoder.prefill(&prompts, &mut cache).unwrap();
             (0..steps).fold(hidden, |_, _| decoder.step(&next, &mut cache).unwrap())
         };

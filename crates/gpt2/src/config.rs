@@ -1,12 +1,10 @@
 //! What `config.json` of a Hugging Face GPT-2 directory says.
 
-use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tailguard_checkpoint::{CONFIG_FILE, CheckpointError, ModelDir};
 
 use crate::error::Gpt2Error;
-use crate::model::Gpt2;
 
 /// The settings of a GPT-2, named and defaulted as in Hugging Face's `config.json`. Keys it does not name are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -168,15 +166,6 @@ impl Gpt2Config {
             }
         }
         Ok(())
-    }
-
-    /// A model with random weights that depend on `seed` alone: normal with `initializer_range`, projections back into the
-    /// residual stream divided by `sqrt(2 n_layer)`, biases 0, as GPT-2 was initialised.
-    ///
-    /// # Errors
-    /// [`Gpt2Error::Config`] if the settings are not a model.
-    pub fn init(&self, seed: u64, device: &Device) -> Result<Gpt2, Gpt2Error> {
-        Gpt2::random(self, seed, device)
     }
 }
 

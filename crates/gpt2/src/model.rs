@@ -5,12 +5,11 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Embedding;
-use burn::tensor::{Device, Int, Tensor};
-use tailguard_kernels::{Linear, TokenStats, causal_attention, embedding, gelu_new_factor, layer_norm_factor, token_log_probs};
+use burn::tensor::{Int, Tensor};
+use tailguard_kernels::{Linear, causal_attention, embedding, gelu_new_factor, layer_norm_factor};
+use tailguard_lm::{CausalLm, LmError, TokenBatch};
 
 use crate::config::Gpt2Config;
-use crate::error::Gpt2Error;
-use crate::tokens::{Predictions, TokenBatch};
 
 /// A decoder-only transformer with learned positions.
 #[derive(Module, Debug)]
@@ -56,32 +55,11 @@ pub(crate) struct LayerNorm {
     pub(crate) epsilon: f64,
 }
 
-/// The distribution that tokens are drawn from and scored under; both must be the same, or ratios and KL are wrong.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TokenDistribution {
-    /// Logits are divided by this.
-    pub temperature: f32,
-    /// A token whose probability is set to 0: the end token, where responses have a fixed length.
-    pub suppress: Option<u32>,
-}
-
-impl Default for TokenDistribution {
-    fn default() -> Self {
-        Self { temperature: 1.0, suppress: None }
-    }
-}
-
 impl Gpt2 {
     /// The model's settings.
     #[must_use]
     pub fn config(&self) -> &Gpt2Config {
         &self.config
-    }
-
-    /// Where the weights are.
-    #[must_use]
-    pub fn device(&self) -> Device {
-        self.wte.weight.val().device()
     }
 
     /// Hidden states after the last layer norm.
@@ -90,28 +68,10 @@ impl Gpt2 {
     /// `[batch, seq]` tokens to `[batch, seq, hidden]`. What stands at padded places is finite and means nothing.
     ///
     /// # Errors
-    /// [`Gpt2Error::TooLong`] for a row that is longer than the context, [`Gpt2Error::UnknownToken`].
-    pub fn hidden(&self, tokens: &TokenBatch) -> Result<Tensor<3>, Gpt2Error> {
+    /// [`LmError::TooLong`] for a row that is longer than the context, [`LmError::UnknownToken`].
+    pub fn hidden(&self, tokens: &TokenBatch) -> Result<Tensor<3>, LmError> {
         let x = self.h.iter().fold(self.embed(tokens)?, |x, block| block.forward(x, &tokens.starts));
         Ok(self.ln_f.forward(x))
-    }
-
-    /// Hidden states that predict the targets of a batch: those of [`hidden`](Self::hidden) that [`Predictions::states`] picks, for
-    /// less work. Of the other tokens the last block computes keys and values only.
-    ///
-    /// # Shapes
-    /// `[n, hidden]`, in the order of the targets.
-    ///
-    /// # Errors
-    /// As [`hidden`](Self::hidden).
-    pub fn predicting(&self, batch: &Predictions) -> Result<Tensor<2>, Gpt2Error> {
-        let (x, starts) = (self.embed(&batch.tokens)?, &batch.tokens.starts);
-        let Some((last, blocks)) = self.h.split_last() else {
-            return Ok(self.ln_f.forward(batch.states(x)));
-        };
-        let x = blocks.iter().fold(x, |x, block| block.forward(x, starts));
-        let attended = last.attn.attend(last.qkv(x.clone()), starts);
-        Ok(self.ln_f.forward(last.finish(batch.states(x), batch.states(attended))))
     }
 
     /// Raw next-token logits.
@@ -124,24 +84,14 @@ impl Gpt2 {
         hidden.matmul(self.head().transpose())
     }
 
-    /// Log-probability of each target and entropy of the distribution it is taken from, in nats, without keeping
-    /// `[n, vocab]`; differentiable in the log-probabilities.
-    ///
-    /// # Shapes
-    /// `hidden`: `[n, hidden]`, the states that predict; `targets`: `[n]`, the tokens predicted; both results `[n]`.
-    #[must_use]
-    pub fn token_stats(&self, hidden: Tensor<2>, targets: Tensor<1, Int>, distribution: &TokenDistribution) -> TokenStats {
-        token_log_probs(hidden, self.head(), targets, distribution.temperature, distribution.suppress)
-    }
-
     /// The output head, `[vocab, d]`.
     pub(crate) fn head(&self) -> Tensor<2> {
         self.lm_head.as_ref().map_or_else(|| self.wte.weight.val(), Param::val)
     }
 
     /// What the first block reads; refuses tokens and positions that have no embedding.
-    pub(crate) fn embed(&self, tokens: &TokenBatch) -> Result<Tensor<3>, Gpt2Error> {
-        tokens.check(&self.config)?;
+    pub(crate) fn embed(&self, tokens: &TokenBatch) -> Result<Tensor<3>, LmError> {
+        tokens.check(&self.sizes())?;
         let rows = |of: &Embedding, ids: &Tensor<2, Int>| embedding(of.weight.val(), ids.clone());
         Ok(rows(&self.wte, &tokens.input_ids) + rows(&self.wpe, &tokens.position_ids))
     }
@@ -154,7 +104,7 @@ impl LayerNorm {
 }
 
 impl Block {
-    fn forward(&self, x: Tensor<3>, starts: &[usize]) -> Tensor<3> {
+    pub(crate) fn forward(&self, x: Tensor<3>, starts: &[usize]) -> Tensor<3> {
         let attended = self.attn.attend(self.qkv(x.clone()), starts);
         self.finish(x, attended)
     }

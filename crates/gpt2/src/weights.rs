@@ -9,16 +9,12 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::Deserialize;
-use tailguard_checkpoint::{ModelDir, WeightType, Weights, WeightsWriter, write_config};
+use tailguard_checkpoint::{CheckpointError, ModelDir, WeightType, Weights, WeightsWriter, write_config};
 use tailguard_kernels::Linear;
 
 use crate::config::Gpt2Config;
 use crate::error::Gpt2Error;
 use crate::model::{Attention, Block, Gpt2, LayerNorm, Mlp};
-use crate::policy::{Policy, ValueHead};
-
-/// File of the value head, beside `model.safetensors`.
-pub const VALUE_HEAD_FILE: &str = "value_head.safetensors";
 
 /// The prefix that Hugging Face puts before every name but the head's.
 const PREFIX: &str = "transformer.";
@@ -83,6 +79,20 @@ struct KindOfModel {
     model_type: Option<String>,
 }
 
+impl Gpt2Config {
+    /// A model with random weights that depend on `seed` alone: normal with `initializer_range`, projections back into the
+    /// residual stream divided by `sqrt(2 n_layer)`, biases 0, as GPT-2 was initialised.
+    ///
+    /// # Errors
+    /// [`Gpt2Error::Config`] if the settings are not a model.
+    pub fn init(&self, seed: u64, device: &Device) -> Result<Gpt2, Gpt2Error> {
+        #[expect(clippy::cast_precision_loss, reason = "the number of layers is small")]
+        let residual_std = self.initializer_range / (2.0 * self.n_layer as f64).sqrt();
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        Gpt2::build(self, &mut Random { rng, std: self.initializer_range, residual_std, device }, device)
+    }
+}
+
 impl Gpt2 {
     /// Reads `config.json` and the weights of a Hugging Face directory: f32, f16 or bf16, in one file or several, names with or without
     /// `transformer.` and what trainers put before it, head tied or stored. A value head beside the model, as TRL stores it, is left.
@@ -116,14 +126,6 @@ impl Gpt2 {
         };
         source.weights.finish(unneeded)?;
         Ok(model)
-    }
-
-    /// See [`Gpt2Config::init`].
-    pub(crate) fn random(config: &Gpt2Config, seed: u64, device: &Device) -> Result<Self, Gpt2Error> {
-        #[expect(clippy::cast_precision_loss, reason = "the number of layers is small")]
-        let residual_std = config.initializer_range / (2.0 * config.n_layer as f64).sqrt();
-        let rng = ChaCha8Rng::seed_from_u64(seed);
-        Self::build(config, &mut Random { rng, std: config.initializer_range, residual_std, device }, device)
     }
 
     fn build(config: &Gpt2Config, source: &mut impl Source, device: &Device) -> Result<Self, Gpt2Error> {
@@ -160,7 +162,7 @@ impl Gpt2 {
     ///
     /// # Errors
     /// The file that cannot be written.
-    pub fn save(&self, dir: &Path, weight_type: WeightType) -> Result<(), Gpt2Error> {
+    pub(crate) fn write(&self, dir: &Path, weight_type: WeightType) -> Result<(), CheckpointError> {
         let mut config = serde_json::json!({
             "architectures": ["GPT2LMHeadModel"], "model_type": MODEL_TYPE, "torch_dtype": weight_type.name(),
             "attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0,
@@ -195,7 +197,7 @@ impl Gpt2 {
         if let Some(head) = &self.lm_head {
             weights.insert(HEAD, head.val());
         }
-        Ok(weights.write(&dir.join("model.safetensors"))?)
+        weights.write(&dir.join("model.safetensors"))
     }
 }
 
@@ -243,40 +245,4 @@ fn layer_norm(source: &mut impl Source, name: &str, config: &Gpt2Config) -> Resu
         bias: Param::from_tensor(source.tensor(&format!("{name}.bias"), [config.n_embd])?),
         epsilon: config.layer_norm_epsilon,
     })
-}
-
-impl ValueHead {
-    /// Reads `v_head.summary.weight` `[1, hidden]` and `v_head.summary.bias` `[1]`.
-    ///
-    /// # Errors
-    /// A missing or misshapen tensor, by name.
-    pub fn load(path: &Path, hidden: usize, device: &Device) -> Result<Self, Gpt2Error> {
-        let mut weights = Weights::open(path)?;
-        let weight = weights.transposed("v_head.summary.weight", [hidden, 1], device)?;
-        let summary = Linear::new(weight, weights.tensor("v_head.summary.bias", [1], device)?);
-        weights.finish(|_| false)?;
-        Ok(Self { summary })
-    }
-
-    /// Writes what [`ValueHead::load`] reads.
-    ///
-    /// # Errors
-    /// The file that cannot be written.
-    pub fn save(&self, path: &Path) -> Result<(), Gpt2Error> {
-        let mut weights = WeightsWriter::new(WeightType::F32);
-        weights.insert("v_head.summary.weight", self.summary.weight.val().transpose());
-        weights.insert("v_head.summary.bias", self.summary.bias.val());
-        Ok(weights.write(path)?)
-    }
-}
-
-impl Policy {
-    /// Writes the language model as a Hugging Face directory and the value head beside it.
-    ///
-    /// # Errors
-    /// The file that cannot be written.
-    pub fn save(&self, dir: &Path, weight_type: WeightType) -> Result<(), Gpt2Error> {
-        self.gpt2.save(dir, weight_type)?;
-        self.value_head.save(&dir.join(VALUE_HEAD_FILE))
-    }
 }

@@ -7,7 +7,8 @@ use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, s};
 use serde_json::Value;
 use tailguard_checkpoint::{ModelDir, WeightType};
-use tailguard_gpt2::{Gpt2, KvCache, Predictions, TokenBatch, TokenDistribution, ValueHead, id_tensor};
+use tailguard_gpt2::Gpt2;
+use tailguard_lm::{CausalLm, Decoder, Predictions, TokenBatch, TokenDistribution, ValueHead, id_tensor};
 use tailguard_tests::{cases, close, close_scaled, count, counts, device_name, float, floats, golden, list, optional_float};
 
 /// Logits, values and log-probabilities: absolute.
@@ -105,8 +106,8 @@ fn golden_greedy_decoding_with_the_cache() {
     let model = model(&device());
     let rows = unpadded(greedy);
     let batch = TokenBatch::left_padded(&views(&rows), pad, &model.device()).unwrap();
-    let mut cache = KvCache::new(model.config(), rows.len(), batch.dims()[1] + steps, &model.device());
     let decoder = model.decoder();
+    let mut cache = decoder.cache(rows.len(), batch.dims()[1] + steps);
     let mut hidden = decoder.prefill(&batch, &mut cache).unwrap();
     let mut chosen = vec![Vec::new(); rows.len()];
     for _ in 0..steps {

@@ -1,9 +1,8 @@
-//! Fused CPU kernels for Burn, each with a hand-written gradient.
+#![doc = include_str!("../README.md")]
 //!
+//! ## What is here
 //! On the `flex` backend Burn computes `exp`, `tanh` and `log` one value at a time on one thread, and under autodiff an
-//! activation, a layer norm or a log-softmax falls apart into many passes over memory. The functions here do the same in
-//! one vectorised, threaded pass. On every other backend they are the plain composition of Burn operations, which is also
-//! what the tests compare them with.
+//! activation, a layer norm or a log-softmax falls apart into many passes over memory.
 //!
 //! | function | what it saves |
 //! |---|---|
@@ -18,30 +17,20 @@
 //! | [`token_log_probs`] | the `[tokens, vocab]` matrix, which is never kept |
 //!
 //! [`device()`] picks a device by its name. [`side_by_side`] and [`in_order`] run the pieces of a batch on cores of their own.
-//!
-//! Results do not depend on the number of threads: each row is summed by one thread in a fixed order.
-//!
-//! ```
-//! use burn::tensor::{Device, Tensor};
-//! let x = Tensor::<1>::from_floats([-1.0, 0.0, 2.0], &Device::flex());
-//! let y = tailguard_kernels::gelu_new(x).into_data().try_to_vec::<f32>().unwrap();
-//! assert!((y[0] + 0.158_808).abs() < 1e-5 && y[1] == 0.0);
-//! ```
 
 mod adam;
 mod attention;
 mod decode;
-mod device;
 mod draw;
 mod embedding;
 mod exp;
 mod gelu;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod gpu;
-mod lanes;
 mod layer_norm;
 mod linear;
 mod log_probs;
+mod machine;
 mod packed;
 mod panels;
 mod precision;
@@ -52,17 +41,17 @@ mod sums;
 
 pub use adam::{AdamStep, adam_step};
 pub use attention::causal_attention;
+pub use burn;
 pub use decode::AttentionCache;
-pub(crate) use device::fused;
-pub use device::{DeviceError, device, on_flex, on_gpu};
 pub use draw::{Drawn, Masks, draw, drawing_head};
 pub use embedding::embedding;
 pub use exp::{RowStats, exp, row_stats};
 pub use gelu::{gelu_new, gelu_new_factor};
-pub use lanes::{in_order, pieces, side_by_side};
 pub use layer_norm::{layer_norm, layer_norm_factor};
 pub use linear::Linear;
 pub use log_probs::{TokenStats, token_log_probs};
+pub(crate) use machine::fused;
+pub use machine::{DeviceError, device, in_order, on_flex, on_gpu, pieces, side_by_side};
 pub use packed::PackedMatrix;
 pub use precision::{Precision, precision, set_precision};
 pub use squares::sum_of_squares;

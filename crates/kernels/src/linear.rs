@@ -5,15 +5,14 @@ use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::module::{Module, Param};
 use burn::tensor::{DType, Tensor};
 
 use crate::packed::PackedMatrix;
-use crate::products::{add_product, matrix, write_product};
-use crate::slices::{contiguous, floats, overwritten, tensor, vectorised};
+use crate::products::{add_product, matrix, onto_bias, onto_residual, write_product};
+use crate::slices::{contiguous, floats, tensor, vectorised, width};
 
 /// With more rows than this an ordinary product packs its sides in less time than it saves by that.
 const FEW_ROWS: usize = 64;
@@ -159,39 +158,6 @@ pub(crate) trait LinearOps: Backend {
 
     /// Gradient with respect to `bias`.
     fn linear_backward_bias(grad: FloatTensor<Self>) -> FloatTensor<Self>;
-}
-
-/// Size of the last dimension.
-pub(crate) fn width(tensor: &impl TensorMetadata) -> usize {
-    tensor.shape().last().copied().unwrap_or(1)
-}
-
-/// The bias for each row of `x`, with a product of `x` added to it.
-pub(crate) fn onto_bias(x: FlexTensor, bias: FlexTensor, add_product: impl FnOnce(&mut [f32], &[f32])) -> FlexTensor {
-    let bias = contiguous(bias);
-    let mut shape = x.shape();
-    *shape.last_mut().unwrap_or(&mut 0) = width(&bias);
-    let mut out = floats(&bias).repeat(shape.num_elements() / width(&bias).max(1));
-    add_product(&mut out, floats(&x));
-    tensor(out, shape)
-}
-
-/// The residual plus the bias, with a product of `x` added to it.
-pub(crate) fn onto_residual(
-    residual: FlexTensor,
-    x: FlexTensor,
-    bias: FlexTensor,
-    add_product: impl FnOnce(&mut [f32], &[f32]),
-) -> FlexTensor {
-    let bias = contiguous(bias);
-    overwritten(residual, |out| {
-        for row in out.chunks_exact_mut(width(&bias).max(1)) {
-            for (out, bias) in row.iter_mut().zip(floats(&bias)) {
-                *out += bias;
-            }
-        }
-        add_product(out, floats(&x));
-    })
 }
 
 impl LinearOps for Flex {

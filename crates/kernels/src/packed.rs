@@ -11,9 +11,9 @@ use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 
-use crate::linear::{onto_bias, onto_residual, width};
 use crate::panels::{COLUMNS, Left, ROWS, Right, Rows, product};
-use crate::slices::{contiguous, floats, tensor, vectorised};
+use crate::products::{onto_bias, onto_residual};
+use crate::slices::{contiguous, floats, tensor, vectorised, width};
 
 /// Multiplications that are worth a thread.
 const GRAIN: usize = 1 << 19;

@@ -7,8 +7,12 @@
 //! its numbers. faer shares the sum out where the result is one column or one row (`matvec_colmajor` in its `linalg/matmul`), so such a
 //! product gets one thread. It reads each number of the matrix once, so memory sets its pace.
 
+use burn::backend::TensorMetadata;
+use burn::backend::flex::FlexTensor;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
+
+use crate::slices::{contiguous, floats, overwritten, tensor, width};
 
 /// A matrix of `width` columns whose rows stand one after another.
 pub(crate) fn matrix(data: &[f32], width: usize) -> MatRef<'_, f32> {
@@ -23,6 +27,34 @@ pub(crate) fn add_product(out: &mut [f32], left: MatRef<'_, f32>, right: MatRef<
 /// Writes a product over the rows in `out`.
 pub(crate) fn write_product(out: &mut [f32], left: MatRef<'_, f32>, right: MatRef<'_, f32>) {
     product(out, Accum::Replace, left, right);
+}
+
+/// The bias for each row of `x`, with a product of `x` added to it.
+pub(crate) fn onto_bias(x: FlexTensor, bias: FlexTensor, add_product: impl FnOnce(&mut [f32], &[f32])) -> FlexTensor {
+    let bias = contiguous(bias);
+    let mut shape = x.shape();
+    *shape.last_mut().unwrap_or(&mut 0) = width(&bias);
+    let mut out = floats(&bias).repeat(shape.num_elements() / width(&bias).max(1));
+    add_product(&mut out, floats(&x));
+    tensor(out, shape)
+}
+
+/// The residual plus the bias, with a product of `x` added to it.
+pub(crate) fn onto_residual(
+    residual: FlexTensor,
+    x: FlexTensor,
+    bias: FlexTensor,
+    add_product: impl FnOnce(&mut [f32], &[f32]),
+) -> FlexTensor {
+    let bias = contiguous(bias);
+    overwritten(residual, |out| {
+        for row in out.chunks_exact_mut(width(&bias).max(1)) {
+            for (out, bias) in row.iter_mut().zip(floats(&bias)) {
+                *out += bias;
+            }
+        }
+        add_product(out, floats(&x));
+    })
 }
 
 fn product(out: &mut [f32], accum: Accum, left: MatRef<'_, f32>, right: MatRef<'_, f32>) {

@@ -9,6 +9,11 @@ pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
 }
 
+/// Size of the last dimension.
+pub(crate) fn width(tensor: &impl TensorMetadata) -> usize {
+    tensor.shape().last().copied().unwrap_or(1)
+}
+
 /// The values of a contiguous f32 tensor.
 pub(crate) fn floats(tensor: &FlexTensor) -> &[f32] {
     tensor

@@ -2,27 +2,10 @@
 
 use crate::{
     MetricsError,
-    error::{check_range, check_texts},
     moments::mean_of,
-    ngrams::{NumberedNGrams, number_ngrams},
+    ngrams::{Distinct, NumberedNGrams, check_ngrams, number_ngrams},
     words::words,
 };
-
-/// How many n-grams differ, out of how many n-grams (or words).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Distinct {
-    /// Different n-grams.
-    pub unique: usize,
-    /// What they are set against: all n-grams, or for [`distinct_per_word`] all words.
-    pub total: usize,
-}
-
-impl Distinct {
-    /// `unique / total`; 0 where there is nothing.
-    pub fn ratio(self) -> f64 {
-        if self.total == 0 { 0.0 } else { self.unique as f64 / self.total as f64 }
-    }
-}
 
 /// The share of different n-grams inside each text.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,11 +82,6 @@ pub fn distinct_per_word<T: AsRef<str>>(texts: &[T], n: usize) -> Result<Distinc
     check_ngrams(texts, n)?;
     let (ngrams, words) = number_ngrams(texts.iter().map(|text| text.as_ref().split(' ')), n)?;
     Ok(Distinct { unique: ngrams.all().unique, total: words })
-}
-
-pub(crate) fn check_ngrams<T>(texts: &[T], n: usize) -> Result<(), MetricsError> {
-    check_texts(texts)?;
-    check_range("n", n, 1, usize::MAX)
 }
 
 #[cfg(test)]

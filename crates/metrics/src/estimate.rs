@@ -42,7 +42,8 @@ pub enum Scale {
 /// t and for the share of its spread that the other has not seen as well: two seeds that happen to agree do not make a figure sure. The interval leans to the side where the influences have their
 /// long tail, by half of Hall's correction for skewness (On the removal of skewness by transformation, 1992): the whole would correct
 /// twice, as the degrees of freedom have fallen too. Of a [share](Scale::Share) it is Wilson's interval (1927) at the number of
-/// independent texts that would have the same standard error, or at the number of prompts where all texts are alike.
+/// independent texts that would have the same standard error; where all texts of all seeds are alike, at the number of prompts and by
+/// their t alone: several seeds with nothing to tell apart are one account of these prompts.
 ///
 /// `tests/coverage.rs` shows how often these intervals hold the true value.
 ///
@@ -186,7 +187,9 @@ fn crossed(of_prompts: f64, seeds_std: f64, seeds: f64, prompts: &Prompts) -> (f
         let own = [(of_prompts, by_prompt), (of_seeds, by_seed)].into_iter().filter(|(spread, _)| *spread > 0.0);
         own.map(|(spread, freedom)| alone(spread, freedom)).fold(t_975(freedom), f64::max)
     } else {
-        t_975(by_prompt.min(by_seed))
+        // All texts of all seeds are alike. No seed shows that another one would differ, and t of one or two degrees of freedom would make
+        // a share of nothing one of up to 70 %. (Figures that are no shares have an interval of no width here.)
+        t_975(by_prompt)
     };
     (variance, reach)
 }

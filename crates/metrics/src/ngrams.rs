@@ -5,10 +5,25 @@ use std::collections::HashMap;
 
 use crate::{
     Influences, MetricsError,
-    distinct::{Distinct, check_ngrams},
-    error::{check_prompts, check_range},
+    error::{check_prompts, check_range, check_texts},
     words::words,
 };
+
+/// How many n-grams differ, out of how many n-grams (or words).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Distinct {
+    /// Different n-grams.
+    pub unique: usize,
+    /// What they are set against: all n-grams, or for [`distinct_per_word`](crate::distinct_per_word) all words.
+    pub total: usize,
+}
+
+impl Distinct {
+    /// `unique / total`; 0 where there is nothing.
+    pub fn ratio(self) -> f64 {
+        if self.total == 0 { 0.0 } else { self.unique as f64 / self.total as f64 }
+    }
+}
 
 /// The n-grams of texts, numbered from 0; words and n-grams are those of [`distinct`](crate::distinct).
 ///
@@ -86,6 +101,11 @@ impl NumberedNGrams {
         let begin = text.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.numbers[begin..self.ends[text]]
     }
+}
+
+pub(crate) fn check_ngrams<T>(texts: &[T], n: usize) -> Result<(), MetricsError> {
+    check_texts(texts)?;
+    check_range("n", n, 1, usize::MAX)
 }
 
 /// n-grams that are sorted together: few enough for the cache of a core.

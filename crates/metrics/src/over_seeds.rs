@@ -115,6 +115,17 @@ mod tests {
         assert!(share(0.0, 1000)[1] < 0.005);
     }
 
+    #[test]
+    fn several_seeds_of_nothing_or_all_are_as_sure_as_one() {
+        let share = |value: f64, seeds: usize| {
+            let seed: Vec<ByPrompt> = (0..64).map(|prompt| (prompt, value)).collect();
+            mean_over_seeds(&vec![seed; seeds], Scale::Share).unwrap().unwrap().ci95
+        };
+        for seeds in [2, 3, 5] {
+            assert_eq!([share(0.0, seeds), share(1.0, seeds)], [share(0.0, 1), share(1.0, 1)]);
+        }
+    }
+
     proptest! {
         #[test]
         fn intervals_hold_the_figure_and_shares_stay_shares(seeds in vec(vec((0_usize..9, 0.0..1.0_f64), 1..30), 1..4)) {

@@ -193,6 +193,14 @@ fn means_of_the_lowest_are_covered() {
     check(&found, 0.93, 0.97);
 }
 
+/// The share of texts above a threshold, in deviations of all that varies.
+fn share_above(threshold: f64, design: Design, draws: &mut Draws) -> Estimate {
+    let total = design.deviation().hypot(design.of_seeds);
+    let mut seeds = design.draw(draws);
+    seeds.iter_mut().flatten().for_each(|(_, value)| *value = f64::from(u8::from(*value > threshold * total)));
+    mean_over_seeds(&seeds, Scale::Share).unwrap().unwrap()
+}
+
 #[test]
 fn shares_are_covered() {
     // thresholds that a normal number exceeds with these probabilities
@@ -205,17 +213,38 @@ fn shares_are_covered() {
             Design { prompts: 100, seeds: 3, ..BOTH },
             Design { prompts: 200, ..BOTH },
         ] {
-            let total = design.deviation().hypot(design.of_seeds);
-            let covered = covered(Some(share), |draws| {
-                let mut seeds = design.draw(draws);
-                seeds.iter_mut().flatten().for_each(|(_, value)| *value = f64::from(u8::from(*value > threshold * total)));
-                mean_over_seeds(&seeds, Scale::Share).unwrap().unwrap()
-            });
+            let covered = covered(Some(share), |draws| share_above(threshold, design, draws));
             found.push((format!("{share}: {}", with_name(design)), covered));
         }
     }
     // few texts of a kind come in whole numbers, so that the coverage of a small share jumps
     check(&found, 0.93, 0.985);
+}
+
+#[test]
+fn shares_next_to_nothing_are_covered_by_intervals_that_say_something() {
+    let mut found = Vec::new();
+    for (share, threshold) in [(0.0, f64::INFINITY), (0.005, 2.575_829)] {
+        for (seeds, prompts) in [(2, 64), (2, 200), (2, 2_000), (3, 200)] {
+            for design in [PROMPTS, BOTH] {
+                let design = Design { seeds, prompts, ..design };
+                // the upper end where no text is above the threshold: that of Wilson's interval for so many prompts
+                let mut highest: f64 = 0.0;
+                let covered = covered(Some(share), |draws| {
+                    let found = share_above(threshold, design, draws);
+                    if let Some([_, high]) = found.ci95.filter(|_| found.value <= 0.0) {
+                        highest = highest.max(high);
+                    }
+                    found
+                });
+                let name = format!("{share}: {}", with_name(design));
+                assert!(highest < 4.0 / prompts as f64, "{name}: nothing may be up to {highest}");
+                found.push((name, covered));
+            }
+        }
+    }
+    // what is not there is always covered
+    check(&found, 0.93, 1.0);
 }
 
 #[test]

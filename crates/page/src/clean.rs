@@ -1,5 +1,7 @@
 //! Text that may hold anything, made fit for a page. Markup is escaped where it is written, by `maud`.
 
+use tailguard_report::turns_direction;
+
 /// The text with control characters as visible signs: HTML has no place for them. Line ends and tabs stay.
 pub(crate) fn visible(text: &str) -> String {
     let sign = |character: char| match character {
@@ -17,9 +19,8 @@ pub(crate) fn visible(text: &str) -> String {
 
 /// [`visible`] in one line, and without the marks that turn the direction of what follows: for titles and names.
 pub(crate) fn line(text: &str) -> String {
-    let turns = |character: &char| matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let one_line = visible(text).replace(['\n', '\t'], " ");
-    one_line.chars().filter(|character| !turns(character)).collect()
+    one_line.chars().filter(|character| !turns_direction(*character)).collect()
 }
 
 #[cfg(test)]

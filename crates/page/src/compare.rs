@@ -10,7 +10,9 @@ use crate::charts::plain;
 use crate::clean;
 use crate::error::PageError;
 use crate::gains::Gains;
-use crate::model::{OLDER, Policy, Run};
+use crate::policies::Policy;
+use crate::run::{OLDER, Run, letter};
+use crate::summary::enumerate;
 use crate::texts::Prompt;
 
 /// How far scores of the same prompt by the same model may lie apart: other batches and other machines round otherwise.
@@ -74,7 +76,7 @@ impl Comparison {
         for sentence in self.gains.iter().flat_map(|gains| gains.sentences(str::to_owned)) {
             text += &format!("{sentence}\n");
         }
-        for note in self.older() {
+        for note in self.older().chain(self.references()) {
             text += &format!("{note}\n");
         }
         for difference in &self.differences {
@@ -112,6 +114,15 @@ impl Comparison {
     pub(crate) fn older(&self) -> impl Iterator<Item = String> {
         let older = self.runs.iter().enumerate().filter(|(_, run)| run.results.is_older);
         older.map(|(place, _)| format!("Run {} is of an older version: {OLDER}.", letter(place)))
+    }
+
+    /// Says what KL is measured to, where that is not the same in all runs that have it.
+    pub(crate) fn references(&self) -> Option<String> {
+        let with = self.runs.iter().enumerate().filter(|(_, run)| run.results.keys().contains("kl"));
+        let named: Vec<(usize, String)> = with.map(|(place, run)| (place, run.results.reference())).collect();
+        let differ = named.iter().any(|(_, reference)| *reference != named[0].1);
+        let each: Vec<String> = named.iter().map(|(place, name)| format!("to {name} in run {}", letter(*place))).collect();
+        differ.then(|| format!("KL is measured {}: it is not compared where that differs.", enumerate(&each)))
     }
 
     /// A row for every policy of every run.
@@ -152,12 +163,6 @@ impl Comparison {
 /// A setting as it is shown.
 pub(crate) fn setting<'a>(run: &'a Run, key: &str) -> &'a str {
     run.setting(key).unwrap_or("not recorded")
-}
-
-/// What a run is called in charts and tables: A, B, ..., Z, AA, ...
-pub(crate) fn letter(place: usize) -> String {
-    let last = char::from(b'A' + u8::try_from(place % 26).unwrap_or_default());
-    if place < 26 { last.to_string() } else { letter(place / 26 - 1) + &last.to_string() }
 }
 
 /// In what the prompts of two runs, or what scores them, differ.
@@ -271,6 +276,18 @@ mod tests {
         assert!(!text.contains("Run A is of"), "{text}");
     }
 
+    #[test]
+    fn runs_whose_kl_is_to_different_policies_are_told() {
+        let table = |config: &str| {
+            let mut other = files(Kind::Loss);
+            other.config = other.config.map(|text| text + config);
+            Comparison::new(vec![run(Kind::Gain), Run::new(other).unwrap()], false).unwrap().table()
+        };
+        let said = "KL is measured to SFT in run A and to GPT-2 in run B: it is not compared where that differs.";
+        let text = table("[evaluation]\nreference = \"gpt2\"\n");
+        assert!(text.contains(said) && !table("").contains("KL is measured"), "{text}");
+    }
+
     /// What is said, and the change to a run that makes it so.
     type Change<'a> = (&'a str, &'a dyn Fn(&mut crate::RunFiles));
 
@@ -333,10 +350,5 @@ mod tests {
     #[test]
     fn one_run_is_no_comparison() {
         assert!(matches!(Comparison::new(vec![run(Kind::Gain)], true), Err(PageError::TooFew { found: 1 })));
-    }
-
-    #[test]
-    fn there_is_a_letter_for_every_run() {
-        assert_eq!([0, 25, 26, 52].map(letter), ["A", "Z", "AA", "BA"]);
     }
 }

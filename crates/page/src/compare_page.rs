@@ -6,13 +6,14 @@ use tailguard_report::{Arm, Figure as Value, cell};
 use crate::charts::palette::style;
 use crate::charts::{Axis, Chart, Draw, Series, Size};
 use crate::clean;
-use crate::compare::{Comparison, letter, setting};
+use crate::compare::{Comparison, setting};
 use crate::curves::{self, Point};
 use crate::error::PageError;
 use crate::figures::{Figure, logged, section};
 use crate::gains::are_same;
-use crate::model::{Policy, Run, policies};
 use crate::page::frame;
+use crate::policies::{Policy, policies};
+use crate::run::{Run, letter};
 use crate::table::{NOTHING, minus, shown};
 use crate::texts::Sample;
 
@@ -26,7 +27,7 @@ const OVERVIEW: [(&str, &str); 4] = [
 /// Numbers of the log that are shown: key, title, unit.
 const LOGGED: [(&str, &str, &str); 3] = [
     ("reward", "mean reward", "reward"),
-    ("kl", "KL to the reference", "nats per response"),
+    ("kl", "KL to what it began with", "nats per response"),
     ("kept", "episodes kept", "episodes"),
 ];
 
@@ -146,7 +147,7 @@ impl Comparison {
                     }
                 }
                 p.caption { "Cells are means and their 95 % intervals, over prompts and seeds; of a run with one seed over prompts, given the policies that this seed has trained." }
-                @for note in self.older() { p.remark { (note) } }
+                @for note in self.older().chain(self.references()) { p.remark { (note) } }
                 @for gain in gains { p { (gain) } }
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tailguard_metrics::{MetricsError, buckets, curve, std_sample};
-use tailguard_report::MetricRow;
+use tailguard_report::LogRow;
 
 /// A point of a line, with the lowest and the highest of the seeds where there are several.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -122,7 +122,7 @@ pub(crate) fn places(low: f64, high: f64, count: usize) -> Vec<f64> {
 }
 
 /// A number of the log by iteration: the mean over the seeds that have it, as long as all of them do.
-pub(crate) fn training(rows: &[MetricRow], method: &str, name: &str) -> Vec<Point> {
+pub(crate) fn training(rows: &[LogRow], method: &str, name: &str) -> Vec<Point> {
     let mut values: BTreeMap<u64, BTreeMap<u64, f64>> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.method == method) {
         if let Some(value) = row.values.get(name) {
@@ -205,12 +205,8 @@ mod tests {
 
     #[test]
     fn a_training_is_as_long_as_all_its_seeds() {
-        let row = |seed, iteration, value| MetricRow {
-            method: "rlhf".into(),
-            seed,
-            iteration,
-            values: [("kl".to_owned(), value)].into(),
-        };
+        let row =
+            |seed, iteration, value| LogRow { method: "rlhf".into(), seed, iteration, values: [("kl".to_owned(), value)].into() };
         let rows = [row(1, 1, 1.0), row(2, 1, 3.0), row(1, 2, 5.0)];
         assert_eq!(training(&rows, "rlhf", "kl"), [Point { x: 1.0, y: 2.0, range: Some([1.0, 3.0]) }]);
         assert_eq!(training(&rows, "rlhf", "reward"), []);

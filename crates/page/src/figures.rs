@@ -8,7 +8,8 @@ use crate::charts::palette::{PROMPT, style};
 use crate::charts::{Axis, Chart, Draw, Series, Size, data_link, key_sample, svg};
 use crate::curves::{self, Point, extent, places};
 use crate::error::PageError;
-use crate::model::{Policy, Run, policies};
+use crate::policies::{Policy, policies};
+use crate::run::Run;
 use crate::texts::{Counts, Prompt, Sample, Text, Texts};
 
 /// Places at which a density is computed.
@@ -238,7 +239,7 @@ const TRAINING: [(&str, &str, &str); 9] = [
     ("reward_tail", "CVaR of the rewards", "mean of the lowest share α"),
     ("return_kept", "Return of the episodes kept", "reward − KL penalty"),
     ("kept", "Episodes kept", "episodes"),
-    ("kl", "KL to the reference", "nats per response"),
+    ("kl", "KL to what training began with", "nats per response"),
     ("kl_coef", "KL coefficient β", "β"),
     ("entropy", "Entropy of the policy", "nats per token"),
     ("length", "Length of the responses", "tokens"),
@@ -250,11 +251,16 @@ fn training(run: &Run) -> Option<Figure> {
     let mut policies =
         policies(&run.results.arms, run.methods.iter().map(|policy| policy.key.as_str()).chain(trained.iter().copied()));
     policies.retain(|policy| trained.contains(policy.key.as_str()));
+    // what an objective makes of rewards; without one that does, and in older logs, the rewards themselves
+    let differ = |row: &tailguard_report::LogRow| {
+        row.values.get("utility").is_some_and(|utility| row.values.get("reward") != Some(utility))
+    };
+    let has_utilities = run.metrics.iter().any(differ);
     let chart = |(key, title, label): (&str, &str, &str)| Chart {
         id: format!("training-{}", key.replace('_', "-")),
         title: title.to_owned(),
         x: Axis { whole: true, ..Axis::new("iteration") },
-        y: Axis::new(label),
+        y: Axis::new(if key == "return_kept" && has_utilities { "utility − KL penalty" } else { label }),
         series: policies
             .iter()
             .map(|policy| logged(series(policy, curves::training(&run.metrics, &policy.key, key)), key))
@@ -270,7 +276,8 @@ fn training(run: &Run) -> Option<Figure> {
     let smooth = format!(" Pale lines are as logged, strong ones the mean over {SMOOTH} iterations.");
     let caption = format!(
         "What the training logged at each iteration, over the episodes sampled then (other prompts and other draws than those of the \
-         evaluation).{over}{}",
+         evaluation).{over}{}{}",
+        if has_utilities { " The utility of an episode is what its policy’s objective makes of the reward." } else { "" },
         if run.metrics.iter().any(|row| row.iteration > LONG) { smooth } else { String::new() }
     );
     Some(Figure { id: "training", heading: "Training", caption, charts: TRAINING.map(chart).into() })
@@ -364,6 +371,22 @@ mod tests {
             let area = points.iter().map(|point| point.y).sum::<f64>() * (points[1].x - points[0].x);
             assert!((area - 1.0).abs() < 0.05, "{name}: {area}");
         }
+    }
+
+    #[test]
+    fn a_return_is_of_utilities_where_an_objective_makes_others_of_rewards() {
+        let label = |utility: f64| {
+            let mut files = files(Kind::Gain);
+            for row in &mut files.metrics {
+                row.values.insert("utility".to_owned(), utility * row.values["reward"]);
+                row.values.insert("return_kept".to_owned(), 0.5);
+            }
+            let figure = training(&Run::new(files).unwrap()).unwrap();
+            let chart = figure.charts.iter().find(|chart| chart.id == "training-return-kept").unwrap();
+            (chart.y.label.clone(), figure.caption.contains("objective makes of the reward"))
+        };
+        assert_eq!(label(1.0), ("reward − KL penalty".to_owned(), false));
+        assert_eq!(label(0.5), ("utility − KL penalty".to_owned(), true));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Small runs for the tests.
 
 use serde_json::{Value, json};
-use tailguard_report::{MetricRow, TextRow};
+use tailguard_report::{LogRow, TextRow};
 
-use crate::model::{Run, RunFiles};
+use crate::run::{Run, RunFiles};
 
 /// What a run comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ pub(crate) fn files(kind: Kind) -> RunFiles {
     let results = json!({"task": "imdb", "preset": "embedded", "data": "embedded", "split": "test", "notice": null, "seeds": seeds,
                          "device": "flex", "tail": {"threshold": -2.5, "prompts": TAIL}, "methods": methods,
                          "comparisons": comparisons(kind)});
-    let row = |method: &str, iteration: u64| MetricRow {
+    let row = |method: &str, iteration: u64| LogRow {
         method: method.to_owned(),
         seed: 1,
         iteration,

@@ -7,9 +7,9 @@ use tailguard_metrics::Pairs;
 use tailguard_report::{Comparison, Values, few_prompts, gain as shown};
 
 use crate::clean;
-use crate::compare::letter;
 use crate::error::PageError;
-use crate::model::{Policy, Run};
+use crate::policies::Policy;
+use crate::run::{Run, letter};
 use crate::summary::enumerate;
 use crate::texts::{Sample, Text};
 
@@ -122,7 +122,13 @@ fn gain(method: &str, run: &Run, first: &Run) -> Result<Result<(Comparison, usiz
     let count = |texts: usize| share_of(share.unwrap_or(1.0), texts);
     let in_tail: Option<&dyn Fn(usize) -> bool> = threshold.is_some().then_some(&in_tail);
     let cvar = share.map(|share| (share, &count as &dyn Fn(usize) -> usize));
-    let Some(found) = Comparison::of((method, &own), (method, &base), in_tail, cvar)? else { return Ok(Err(Why::FewPrompts)) };
+    let Some(mut found) = Comparison::of((method, &own), (method, &base), in_tail, cvar)? else {
+        return Ok(Err(Why::FewPrompts));
+    };
+    if run.results.reference() != first.results.reference() {
+        // distances from two places
+        found.kl = None;
+    }
     let low = Pairs::new(&own.reward, &base.reward)?.among(|prompt| is_low[prompt]).prompts();
     Ok(Ok((found, low)))
 }
@@ -163,7 +169,7 @@ fn made(sample: &Sample) -> impl Iterator<Item = (&str, u64)> {
 mod tests {
     use super::*;
     use crate::fixtures::{Kind, files, run};
-    use crate::model::RunFiles;
+    use crate::run::RunFiles;
 
     fn sentences(change: impl Fn(&mut RunFiles)) -> Vec<String> {
         let mut other = files(Kind::Loss);
@@ -223,6 +229,22 @@ mod tests {
             assert!(told[0].contains(said), "{said}: {told:?}");
         }
         assert_eq!([share_of(0.07, 100), share_of(0.4, 128), share_of(0.1, 3)], [7, 52, 1]);
+    }
+
+    #[test]
+    fn kl_to_another_reference_is_not_compared() {
+        let with = |kind: Kind, reference: &str| {
+            let mut files = files(kind);
+            files.results = files.results.replacen('{', &format!("{{\"reference\":\"{reference}\","), 1);
+            for (place, row) in files.texts.iter_mut().flatten().enumerate() {
+                row.kl = Some((place % 3) as f64);
+            }
+            Run::new(files).unwrap()
+        };
+        let told =
+            |reference| Gains::new(1, &with(Kind::Loss, reference), &with(Kind::Gain, "sft")).unwrap().sentences(str::to_owned);
+        assert!(told("sft")[0].contains("; KL +0.00 ["), "{:?}", told("sft"));
+        assert!(!told("gpt2")[0].contains("KL") && told("gpt2")[0].contains(" on average"), "{:?}", told("gpt2"));
     }
 
     #[test]

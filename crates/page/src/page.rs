@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use crate::error::PageError;
-use crate::model::Run;
+use crate::run::Run;
 use crate::{clean, figures, prompts, settings, summary, table};
 
 const STYLE: &str = include_str!("assets/page.css");
@@ -198,7 +198,7 @@ mod tests {
 
     use super::*;
     use crate::fixtures::{Kind, files, run};
-    use crate::model::RunFiles;
+    use crate::run::RunFiles;
 
     #[test]
     fn the_page_fetches_nothing_and_says_who_made_it() {

@@ -5,7 +5,8 @@ use maud::{Markup, PreEscaped, html};
 use crate::charts::plain;
 use crate::clean;
 use crate::curves::extent;
-use crate::model::{Policy, Run};
+use crate::policies::Policy;
+use crate::run::Run;
 use crate::table::{minus, tail_words};
 use crate::texts::{Prompt, Text};
 

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use tailguard_report::Process;
 
 use crate::clean;
-use crate::model::Run;
+use crate::run::Run;
 
 /// The section.
 pub(crate) fn section(run: &Run) -> Markup {
@@ -54,12 +54,16 @@ fn facts(run: &Run) -> Vec<(&str, String)> {
     put("data", data_words(&results.data));
     put("split", results.split.clone());
     put("seeds", results.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "));
-    for (name, key) in [("policy", "policy.dir"), ("reward model", "reward.dir"), ("judge", "judge.dir")] {
-        put(name, run.word(key).unwrap_or_default().to_owned());
+    // what a program or a flag has brought takes the place of what settings name
+    let place = |name: &str| run.about.as_ref()?.places.get(name).map(String::as_str);
+    let named = [("policy", "policy.dir"), ("reward model", "reward.dir"), ("judge", "judge.dir")];
+    for (name, key) in named {
+        put(name, place(name).or_else(|| run.word(key)).unwrap_or_default().to_owned());
     }
     put("device", results.device.clone());
     if let Some(about) = &run.about {
-        about.places.iter().for_each(|(name, place)| put(name, place.clone()));
+        let others = about.places.iter().filter(|(name, _)| named.iter().all(|(known, _)| known != name));
+        others.for_each(|(name, place)| put(name, place.clone()));
         put("negated", about.negated.join(", "));
         put("version", format!("tailguard {}", about.version));
         put("commit", about.commit.clone().unwrap_or_else(|| "not recorded (the source was outside git)".to_owned()));

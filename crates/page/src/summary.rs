@@ -6,7 +6,9 @@ use tailguard_report::{Arm, Comparison, Figure, gain, number, percent};
 use crate::clean;
 use crate::error::PageError;
 use crate::figures::{glance, key, panel};
-use crate::model::{Policy, Run};
+use crate::making::{Making, is_risk_aversion, making};
+use crate::policies::Policy;
+use crate::run::Run;
 use crate::table::{minus, tail_words};
 
 /// The section.
@@ -66,28 +68,57 @@ fn what_was_run(run: &Run) -> String {
         1 => format!(", with one seed ({}).", results.seeds[0]),
         seeds => format!(", with {seeds} seeds."),
     };
-    // of the texts of another program the names alone say little
-    let has = |key: &str| !results.is_evaluation && run.policy(key).is_some();
-    if has("sft") && has("gpt2") {
-        text += " GPT-2 is the base model, and SFT is GPT-2 fine-tuned on texts of the good class.";
-    }
-    if has("rlhf") && has("ra_rlhf") {
-        let share = run.setting("risk.alpha").and_then(|alpha| alpha.parse::<f64>().ok());
-        let share = share.map_or_else(|| "a share".to_owned(), |alpha| format!("the {}", percent(alpha)));
-        text += &format!(
-            " RLHF trains SFT further by PPO on all episodes; RA-RLHF does the same, but its schedule ends with {share} of the episodes \
-             that have the lowest returns."
-        );
-    }
-    let of_paper = Arm::of_paper();
-    for arm in results.arms.iter().filter(|arm| has(&arm.key) && !of_paper.contains(arm)) {
-        if let Some(from) = &arm.from {
-            text += &format!(" {} was made from {}.", clean::line(&arm.title), results.label(from));
-        }
-    }
+    text += &how_they_were_made(run);
     let reward = if results.is_evaluation { "score of the texts" } else { "raw logit of the reward model" };
     if let Some(tail) = results.tail {
         text += &format!(" The reward is the {reward}, higher is better; the tail is {}.", tail_words(tail));
+    }
+    text
+}
+
+/// How the policies were made, as far as the run has recorded it.
+fn how_they_were_made(run: &Run) -> String {
+    let results = &run.results;
+    let label = |key: &str| results.label(key);
+    let ending = |share: Option<f64>| {
+        let share = share.map_or_else(|| "a share".to_owned(), |share| format!("the {}", percent(share)));
+        format!("its schedule ends with {share} of the episodes that have the lowest returns")
+    };
+    let (mut text, mut told) = (String::new(), Vec::new());
+    let shown = |key: &str| run.policy(key).and_then(|_| making(run, key));
+    // those of the paper in pairs
+    if let (Some(Making::Base), Some(Making::Supervised { from })) = (shown("gpt2"), shown("sft"))
+        && from == "gpt2"
+    {
+        let (base, tuned) = (label("gpt2"), label("sft"));
+        text += &format!(" {base} is the base model, and {tuned} is {base} fine-tuned on texts of the good class.");
+        told.extend(["gpt2", "sft"]);
+    }
+    if let (Some(Making::All { from }), Some(Making::Lowest { from: begin, share })) = (shown("rlhf"), shown("ra_rlhf"))
+        && from == begin
+    {
+        let (neutral, averse, from, ending) = (label("rlhf"), label("ra_rlhf"), label(&from), ending(share));
+        text += &format!(" {neutral} trains {from} further by PPO on all episodes; {averse} does the same, but {ending}.");
+        told.extend(["rlhf", "ra_rlhf"]);
+    }
+    let of_paper = Arm::of_paper();
+    for policy in run.methods.iter().filter(|policy| !told.contains(&policy.key.as_str())) {
+        let own = label(&policy.key);
+        text += &match making(run, &policy.key) {
+            Some(Making::Base) => format!(" {own} is the base model."),
+            Some(Making::Supervised { from }) => format!(" {own} is {} fine-tuned on texts of the good class.", label(&from)),
+            Some(Making::All { from }) => format!(" {own} trains {} further by PPO on all episodes.", label(&from)),
+            Some(Making::Lowest { from, share }) => {
+                format!(" {own} trains {} further by PPO, and {}.", label(&from), ending(share))
+            }
+            None => {
+                let is_recorded = run.setting(&format!("arm.{}.recipe", policy.key)).is_some();
+                let is_said = |arm: &&Arm| arm.key == policy.key && (is_recorded || !of_paper.contains(arm));
+                let arm = results.arms.iter().find(is_said).filter(|_| !results.is_evaluation);
+                let from = arm.and_then(|arm| arm.from.as_deref());
+                from.map(|from| format!(" {own} was made from {}.", label(from))).unwrap_or_default()
+            }
+        };
     }
     text
 }
@@ -165,18 +196,25 @@ fn gained(run: &Run) -> Option<String> {
     let mut text = format!("{own} beside {other}, on the same {} prompts: on average it is {}", gain.prompts, verdict(mean));
     let Some(tail) = gain.tail else { return Some(text + ".") };
     text += &format!("; in the tail it is {}.", verdict(tail));
+    // what is anything else says nothing for or against it
+    let is_by_aversion = is_risk_aversion(run, &gain.method, &gain.over);
+    let by_aversion = |averse: &'static str, otherwise: &'static str| if is_by_aversion { averse } else { otherwise };
     text += match (direction(mean), direction(tail)) {
-        (Direction::Up, Direction::Up) if clearly_more(tail, mean) => {
-            " It gains more in the tail than on average, as risk aversion should."
-        }
+        (Direction::Up, Direction::Up) if clearly_more(tail, mean) => by_aversion(
+            " It gains more in the tail than on average, as risk aversion should.",
+            " It gains more in the tail than on average.",
+        ),
         (Direction::Up, Direction::Up) if tail.mean > mean.mean => {
             " The gain in the tail is the larger one, but the two intervals overlap."
         }
-        (Direction::Up, Direction::Up) => " The tail gains no more than the average, so this is no gain by risk aversion.",
+        (Direction::Up, Direction::Up) => by_aversion(
+            " The tail gains no more than the average, so this is no gain by risk aversion.",
+            " The tail gains no more than the average.",
+        ),
         (Direction::Unclear, Direction::Up) => " It gains in the tail, and on average neither clearly gains nor loses.",
         (Direction::Down, Direction::Up) => " What it gains in the tail it pays for on average.",
         (_, Direction::Unclear) => " In the tail the two cannot be told apart in this run.",
-        (_, Direction::Down) => " In this run risk aversion did not pay.",
+        (_, Direction::Down) => by_aversion(" In this run risk aversion did not pay.", ""),
     };
     Some(text)
 }
@@ -207,8 +245,8 @@ fn price(run: &Run) -> Option<String> {
         let (averse, neutral) = (number(averse.mean, 1), number(neutral.mean, 1));
         parts.push(format!("perplexity on human texts is {change} ({averse} against {neutral}{})", apart("perplexity_human")));
     }
-    let kl = if run.results.is_evaluation { "KL" } else { "KL to SFT" };
-    for (key, what, digits) in [("distinct_2", "distinct-2", 3), ("kl", kl, 2)] {
+    let kl = if run.results.is_evaluation { "KL".to_owned() } else { format!("KL to {}", run.results.reference()) };
+    for (key, what, digits) in [("distinct_2", "distinct-2", 3), ("kl", kl.as_str(), 2)] {
         if let Some((averse, neutral)) = pair(key) {
             let (averse, neutral) = (minus(&number(averse.mean, digits)), minus(&number(neutral.mean, digits)));
             parts.push(format!("{what} {averse} against {neutral}{}", apart(key)));
@@ -295,6 +333,68 @@ mod tests {
         assert!(text.contains("not how another training would come out") && text.contains("prefers RA-RLHF in both"), "{text}");
     }
 
+    /// What is said of the arms of the paper where a file of settings has made them anew, with this for each of the last two.
+    fn said_of_arms(kind: Kind, [rlhf, ra_rlhf]: [&str; 2]) -> String {
+        let mut files = files(kind);
+        let arm = |key: &str, more: &str| format!("[[arm]]\nkey = \"{key}\"\n{more}\n");
+        let arms = [
+            arm("gpt2", "recipe = \"base\""),
+            arm("sft", "recipe = \"sft\"\nfrom = \"gpt2\""),
+            arm("rlhf", rlhf),
+            arm("ra_rlhf", ra_rlhf),
+        ];
+        files.config = files.config.map(|config| config + &arms.concat());
+        section(&Run::new(files).unwrap()).unwrap().into_string()
+    }
+
+    const PPO: &str = "recipe = \"ppo\"\nfrom = \"sft\"\n";
+
+    #[test]
+    fn arms_are_described_by_how_they_were_made_and_not_by_their_keys() {
+        let paper = " GPT-2 is the base model, and SFT is GPT-2 fine-tuned on texts of the good class. RLHF trains SFT further by PPO on \
+                     all episodes; RA-RLHF does the same, but its schedule ends with the 40 % of the episodes that have the lowest \
+                     returns.";
+        let averse = |objective: &str| format!("{PPO}objective = {objective}");
+        let as_in_paper = said_of_arms(Kind::Gain, [PPO, &averse("\"keep_lowest\"")]);
+        assert!(as_in_paper.contains(paper) && said(Kind::Gain).contains(paper), "{as_in_paper}");
+        let lower = said_of_arms(Kind::Gain, [PPO, &averse("{ keep_lowest = 0.2 }")]);
+        assert!(lower.contains("its schedule ends with the 20 % of the episodes") && !lower.contains("the 40 %"), "{lower}");
+        let of_base = said_of_arms(Kind::Gain, ["recipe = \"ppo\"\nfrom = \"gpt2\"", &averse("{ mine = 2 }")]);
+        let expected = " RLHF trains GPT-2 further by PPO on all episodes. RA-RLHF was made from SFT. The reward";
+        assert!(of_base.contains(expected) && !of_base.contains("RLHF trains SFT"), "{of_base}");
+    }
+
+    #[test]
+    fn a_title_of_ones_own_stands_in_the_description() {
+        let text = said_of(Kind::Gain, |results| {
+            let arm = |key: &str, title: &str| serde_json::json!({"key": key, "title": title});
+            let arms = [("gpt2", "Small"), ("sft", "Tuned"), ("rlhf", "PPO"), ("ra_rlhf", "Averse")];
+            results["arms"] = arms.into_iter().map(|(key, title)| arm(key, title)).collect();
+        });
+        let expected = "Small is the base model, and Tuned is Small fine-tuned on texts of the good class. PPO trains Tuned further by \
+                        PPO on all episodes; Averse does the same";
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn a_verdict_on_risk_aversion_is_of_nothing_else() {
+        for (kind, verdict) in [(Kind::Gain, "as risk aversion should"), (Kind::Loss, "In this run risk aversion did not pay")] {
+            assert!(said(kind).contains(verdict));
+            for arms in [[PPO, PPO], ["recipe = \"best_of\"\nfrom = \"sft\"", PPO]] {
+                let text = said_of_arms(kind, arms);
+                assert!(!text.contains("risk aversion") && text.contains("RA-RLHF beside RLHF"), "{text}");
+            }
+        }
+        let text = said_of_arms(Kind::Gain, [PPO, PPO]);
+        assert!(text.contains("It gains more in the tail than on average."), "{text}");
+        // another pair is what the run compares first
+        let text = said_of(Kind::Gain, |results| {
+            let gain = &mut results["comparisons"][0];
+            (gain["method"], gain["over"]) = ("rlhf".into(), "sft".into());
+        });
+        assert!(text.contains("RLHF beside SFT") && !text.contains("risk aversion"), "{text}");
+    }
+
     #[test]
     fn a_larger_gain_in_the_tail_whose_interval_overlaps_is_no_more_than_that() {
         let text = said_of(Kind::Gain, |results| results["comparisons"][0]["tail"]["ci95"] = serde_json::json!([0.55, 1.45]));
@@ -337,6 +437,13 @@ mod tests {
     fn a_run_without_comparisons_is_not_compared() {
         let text = said_of(Kind::Gain, |results| results["comparisons"] = serde_json::Value::Null);
         assert!(!text.contains("beside RLHF") && text.contains("What it costs"), "{text}");
+    }
+
+    #[test]
+    fn kl_is_said_to_be_to_what_it_was_measured_to() {
+        assert!(said(Kind::Gain).contains("KL to SFT 1.50 against 1.00"));
+        let text = said_of(Kind::Gain, |results| results["reference"] = "gpt2".into());
+        assert!(text.contains("KL to GPT-2 1.50 against 1.00") && !text.contains("KL to SFT"), "{text}");
     }
 
     #[test]

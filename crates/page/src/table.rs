@@ -7,7 +7,8 @@ use tailguard_report::{
 
 use crate::charts::plain;
 use crate::clean;
-use crate::model::{Policy, Run, Summary};
+use crate::policies::Policy;
+use crate::run::{Run, Summary};
 
 /// What a column is, for those who do not know it; empty where nobody knows.
 fn meaning(key: &str, results: &Summary) -> String {
@@ -25,8 +26,7 @@ fn meaning(key: &str, results: &Summary) -> String {
         "perplexity_human" if results.is_evaluation => "perplexity of the policy on human texts; lower is better",
         "perplexity_human" => "perplexity of the policy on human texts of the good class; lower is better",
         "perplexity_generated" => "perplexity of the policy’s texts under the base model",
-        "kl" if results.is_evaluation => "estimated KL divergence to the reference, nats per response",
-        "kl" => "estimated KL divergence to SFT, nats per response",
+        "kl" => return format!("estimated KL divergence to {}, nats per response", results.reference()),
         "distinct_1" => "different words as a share of all words of the policy’s texts",
         "distinct_2" => "different pairs of words as a share of all pairs",
         "distinct_3" => "different triples of words as a share of all triples",

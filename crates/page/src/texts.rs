@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use tailguard_metrics::at_or_below;
 use tailguard_report::TextRow;
 
-use crate::model::Policy;
+use crate::policies::Policy;
 
 /// A prompt that policies continued.
 #[derive(Clone, Debug, PartialEq)]
@@ -266,7 +266,7 @@ mod tests {
     use tailguard_report::Arm;
 
     use super::*;
-    use crate::model::policies;
+    use crate::policies::policies;
 
     fn row(method: &str, seed: u64, prompt: &str, reward: f64) -> TextRow {
         TextRow {

@@ -1,11 +1,9 @@
 //! What can go wrong in training.
 
-use tailguard_gpt2::Gpt2Error;
+use tailguard_lm::LmError;
 use tailguard_risk::{ObjectiveError, RiskError};
 use tailguard_rollout::RolloutError;
 use tailguard_settings::OutOfRange;
-
-use crate::config::PpoConfig;
 
 /// Errors of the formulas and the trainers.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +123,7 @@ pub enum PpoError {
     Rollout(#[from] RolloutError),
     /// The model.
     #[error(transparent)]
-    Gpt2(#[from] Gpt2Error),
+    Lm(#[from] LmError),
     /// A file of a training state.
     #[error(transparent)]
     File(#[from] tailguard_files::FileError),
@@ -171,19 +169,5 @@ impl PpoError {
     #[must_use]
     pub fn is_divergence(&self) -> bool {
         matches!(self, Self::Diverged { .. } | Self::Score { .. })
-    }
-
-    /// The same error, or the divergence that it is a sign of: numbers that are not finite once training has moved the weights.
-    pub(crate) fn in_iteration(self, iteration: usize, config: &PpoConfig) -> Self {
-        match self {
-            Self::NotFinite { .. } | Self::Gradients { .. } => config.diverged(iteration, self.to_string()),
-            // whatever the learning rate
-            Self::Rollout(RolloutError::Score { row, score }) if score.is_finite() => {
-                Self::Score { iteration, episode: row, score }
-            }
-            // before the first update it is the model that is damaged
-            Self::Rollout(RolloutError::NotFinite { .. }) if iteration > 1 => config.diverged(iteration, self.to_string()),
-            other => other,
-        }
     }
 }

@@ -1,22 +1,8 @@
-//! PPO for RLHF and for risk-averse RLHF (RA-RLHF, arXiv 2501.06911), and supervised fine-tuning.
+#![doc = include_str!("../README.md")]
 //!
-//! The formulas stand alone: [`shaped_rewards`], [`gae`], [`whiten`], [`policy_loss`], [`value_loss`], [`KlController`].
-//! [`Trainer`] puts them together as Algorithm 1: it is given prompts, a rollout and a supervised model, and knows no task,
-//! opens no data and prints nothing. RLHF and RA-RLHF differ by one thing, the objective (`tailguard_risk::Objective`).
-//!
-//! ```
-//! use tailguard_ppo::{episode_return, gae, shaped_rewards, whiten};
-//! // two episodes: log-probabilities under policy and reference, and a score
-//! let rewards = [
-//!     shaped_rewards(&[-1.0, -0.5], &[-1.2, -0.5], 2.0, 0.2)?,
-//!     shaped_rewards(&[-2.0], &[-2.0], -1.0, 0.2)?,
-//! ];
-//! assert!(episode_return(&rewards[1]) < episode_return(&rewards[0]));
-//! let mut advantages = vec![gae(&rewards[0], &[0.1, 0.4], 1.0, 0.95)?.advantages, gae(&rewards[1], &[0.0], 1.0, 0.95)?.advantages];
-//! whiten(&mut advantages)?;
-//! assert!(advantages[1][0] < 0.0);
-//! # Ok::<(), tailguard_ppo::PpoError>(())
-//! ```
+//! ## What is here
+//! The formulas: [`shaped_rewards`], [`gae`], [`whiten`], [`policy_loss`], [`value_loss`], [`KlController`].
+//! [`Trainer`] puts them together; it is given prompts, a rollout and a supervised model. [`supervised`] fine-tunes one.
 
 mod batches;
 mod config;
@@ -37,6 +23,7 @@ mod trainer;
 mod training_state;
 mod update;
 
+pub use burn;
 pub use config::PpoConfig;
 pub use error::PpoError;
 pub use gae::{Gae, gae, whiten, whiten_keep_mean};
@@ -49,5 +36,5 @@ pub use rewards::{episode_return, shaped_rewards};
 pub use sft::{SftConfig, SftObserver, supervised};
 pub use stats::IterationStats;
 pub use trainer::{Observer, Trainer, TrainingState};
-pub use training_state::{load_state, save_state};
+pub use training_state::{load_progress, load_state, save_state};
 pub use update::{KeptBatch, Train, UpdateStats, update};

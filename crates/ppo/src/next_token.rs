@@ -1,10 +1,9 @@
 //! Next-token training: what supervised fine-tuning and pretraining have in common.
 
-use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use burn::tensor::Tensor;
-use tailguard_gpt2::{Gpt2, Gpt2Error, Predictions, TokenDistribution};
 use tailguard_kernels::pieces;
+use tailguard_lm::{CausalLm, LmError, Predictions, TokenDistribution};
 
 use crate::config::{RATE, is_rate};
 use crate::error::PpoError;
@@ -17,8 +16,8 @@ use crate::optimizer::clip_global_norm;
 /// Rows of token ids of any length from 2 on; the result is `[1]` and differentiable.
 ///
 /// # Errors
-/// [`Gpt2Error::Empty`] for a row of fewer than two tokens.
-pub fn next_token_loss(model: &Gpt2, rows: &[&[u32]]) -> Result<Tensor<1>, Gpt2Error> {
+/// [`LmError::Empty`] for a row of fewer than two tokens.
+pub fn next_token_loss<M: CausalLm>(model: &M, rows: &[&[u32]]) -> Result<Tensor<1>, LmError> {
     let batch = Predictions::new(rows, &vec![1; rows.len()], 0, &model.device())?;
     let states = model.predicting(&batch)?;
     Ok(model.token_stats(states, batch.targets, &TokenDistribution::default()).log_probs.mean().neg())
@@ -29,14 +28,14 @@ pub fn next_token_loss(model: &Gpt2, rows: &[&[u32]]) -> Result<Tensor<1>, Gpt2E
 /// # Errors
 /// As [`next_token_loss`]; [`PpoError::Diverged`] for a loss or gradients that are not finite, with which no step is taken;
 /// [`PpoError::Setting`] for a rate or a norm that is none.
-pub fn next_token_step(
-    model: Gpt2,
+pub fn next_token_step<M: CausalLm>(
+    model: M,
     optimizer: &mut ModuleOptimizer,
     rows: &[&[u32]],
     learning_rate: f64,
     max_norm: Option<f64>,
     step: usize,
-) -> Result<(Gpt2, f64), PpoError> {
+) -> Result<(M, f64), PpoError> {
     if !is_rate(learning_rate) {
         return Err(PpoError::setting("learning_rate", &learning_rate, RATE));
     }
@@ -48,7 +47,7 @@ pub fn next_token_step(
         let part: usize = rows.iter().map(|row| row.len().saturating_sub(1)).sum();
         #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
         let loss = next_token_loss(model, rows)? * (part as f64 / tokens as f64);
-        Ok::<_, Gpt2Error>((loss.clone(), loss.inner()))
+        Ok::<_, LmError>((loss.clone(), loss.inner()))
     })?;
     let diverged = |what: String| {
         let cause = format!("learning_rate = {learning_rate} is too high");
@@ -69,10 +68,10 @@ pub fn next_token_step(
 /// Mean negative log-likelihood per token over many rows, without gradients, `batch_size` rows at a time.
 ///
 /// # Errors
-/// As [`next_token_loss`]; [`Gpt2Error::Empty`] without rows.
-pub fn validation_loss(model: &Gpt2, rows: &[Vec<u32>], batch_size: usize) -> Result<f64, Gpt2Error> {
+/// As [`next_token_loss`]; [`LmError::Empty`] without rows.
+pub fn validation_loss<M: CausalLm>(model: &M, rows: &[Vec<u32>], batch_size: usize) -> Result<f64, LmError> {
     if rows.is_empty() {
-        return Err(Gpt2Error::Empty { row: 0, rows: 0 });
+        return Err(LmError::Empty { row: 0, rows: 0 });
     }
     let model = &model.valid();
     let (mut sum, mut count) = (0.0, 0usize);

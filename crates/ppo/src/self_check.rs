@@ -1,7 +1,7 @@
 //! Cheap checks before the first update, of what has silently gone wrong in other PPO implementations.
 
-use tailguard_gpt2::Policy;
 use tailguard_kernels::{Precision, precision};
+use tailguard_lm::{CausalLm, Policy};
 use tailguard_rollout::{Episode, Rollout, log_probs_of};
 
 use crate::config::PpoConfig;
@@ -29,9 +29,9 @@ fn limit() -> f64 {
 ///
 /// # Errors
 /// [`PpoError::SelfCheck`] says which of them failed, by how much.
-pub(crate) fn self_check(
-    policy: &Policy,
-    rollout: &Rollout<'_>,
+pub(crate) fn self_check<M: CausalLm>(
+    policy: &Policy<M>,
+    rollout: &Rollout<'_, M>,
     episodes: &[Episode],
     config: &PpoConfig,
 ) -> Result<(), PpoError> {
@@ -45,14 +45,14 @@ pub(crate) fn self_check(
     let distribution = rollout.sampling.distribution();
     let sample: Vec<&Episode> = episodes.iter().take(8).chain([shortest]).collect();
     let sequences: Vec<_> = sample.iter().map(|episode| episode.sequence()).collect();
-    let together = log_probs_of(&policy.gpt2, Some(&policy.value_head), &sequences, &distribution, sequences.len())?;
+    let together = log_probs_of(&policy.lm, Some(&policy.value_head), &sequences, &distribution, sequences.len())?;
     for (episode, scores) in sample.iter().zip(&together) {
         // one after the other: the larger of a number and NaN is the number
         for gap in [largest_gap(&episode.log_probs, &scores.log_probs), largest_gap(&episode.values, &scores.values)] {
             check("sampling and scoring give different log-probabilities or values", gap, limit())?;
         }
     }
-    let alone = log_probs_of(&policy.gpt2, None, &[shortest.sequence()], &distribution, 1)?;
+    let alone = log_probs_of(&policy.lm, None, &[shortest.sequence()], &distribution, 1)?;
     let gap = largest_gap(&alone[0].log_probs, &together[sample.len() - 1].log_probs);
     check("a row in a padded batch differs from the row alone", gap, limit())?;
     let rewards = shaped_rewards(&shortest.log_probs, &shortest.log_probs, shortest.score, config.kl_coef)?;

@@ -2,10 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use burn::module::Module;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tailguard_gpt2::Gpt2;
+use tailguard_lm::CausalLm;
 
 use crate::batches::{batch, streams};
 use crate::config::LARGEST_RATE;
@@ -56,13 +55,13 @@ pub type SftObserver<'a> = dyn FnMut(usize, f64) -> ControlFlow<()> + 'a;
 /// # Errors
 /// Settings out of range, no usable row, [`PpoError::Diverged`], or a row that the model cannot read.
 #[tracing::instrument(name = "sft", skip_all, fields(texts = texts.len(), steps = config.steps))]
-pub fn supervised(
-    model: &Gpt2,
+pub fn supervised<M: CausalLm>(
+    model: &M,
     texts: &[Vec<u32>],
     config: &SftConfig,
     seed: u64,
     observe: &mut SftObserver<'_>,
-) -> Result<Option<Gpt2>, PpoError> {
+) -> Result<Option<M>, PpoError> {
     config.validate()?;
     let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).filter(|row| row.len() > 1).collect();
     if texts.is_empty() {

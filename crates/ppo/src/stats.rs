@@ -1,11 +1,10 @@
 //! What is known after an iteration: a row of the training log.
 
-use tailguard_risk::cvar;
+use tailguard_risk::{RiskLevel, cvar};
 use tailguard_rollout::{Episode, RolloutTimes};
 
 use crate::error::PpoError;
 use crate::kl::{KlController, episode_kl};
-use crate::trainer::Trainer;
 use crate::update::UpdateStats;
 
 /// Figures of one iteration. Means are over all sampled episodes unless the name says `kept`.
@@ -27,7 +26,9 @@ pub struct IterationStats {
     pub reward_std: f64,
     /// CVaR of the scores at the run's reported level.
     pub reward_tail: f64,
-    /// Mean return: score minus KL penalty.
+    /// Mean utility: what the objective makes of the scores; those of RLHF and RA-RLHF leave them as they are.
+    pub utility: f64,
+    /// Mean return: utility minus KL penalty.
     pub episode_return: f64,
     /// The same over the kept episodes.
     pub return_kept: f64,
@@ -54,11 +55,12 @@ pub struct IterationStats {
 }
 
 impl IterationStats {
+    /// The figures without the length of the run and the times, which the trainer knows.
     pub(crate) fn new(
         iteration: usize,
-        trainer: &Trainer<'_>,
+        reported_level: RiskLevel,
         episodes: &[Episode],
-        returns: &[f64],
+        (utilities, returns): (&[f32], &[f64]),
         keep: &[usize],
         kl: &KlController,
         update: UpdateStats,
@@ -74,13 +76,14 @@ impl IterationStats {
         let lengths = episodes.iter().map(|episode| episode.response_ids.len() as f64);
         Ok(Self {
             iteration,
-            iterations: trainer.config.iterations,
+            iterations: 0,
             episodes: episodes.len(),
             kept: keep.len(),
             cut: episodes.iter().filter(|episode| episode.cut).count(),
             reward: mean(scores.iter().copied()),
             reward_std: covariance(&scores, &scores).sqrt(),
-            reward_tail: cvar(&scores, trainer.reported_level)?,
+            reward_tail: cvar(&scores, reported_level)?,
+            utility: mean(utilities.iter().map(|&utility| f64::from(utility))),
             episode_return: mean(returns.iter().copied()),
             return_kept: kept(returns),
             kl: mean(kls.iter().copied()),

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
-use tailguard_gpt2::{Gpt2, Policy};
+use tailguard_lm::{CausalLm, Policy};
 use tailguard_risk::{Batch, Objective, RiskLevel};
-use tailguard_rollout::{DrawSeed, Episode, LARGEST_SCORE, Prompt, Rollout};
+use tailguard_rollout::{DrawSeed, Episode, LARGEST_SCORE, Prompt, Rollout, RolloutError};
 
 use crate::batches::{batch, streams};
 use crate::config::PpoConfig;
@@ -21,7 +21,7 @@ use crate::stats::IterationStats;
 use crate::update::{KeptBatch, Train, update};
 
 /// What does not change during a run.
-pub struct Trainer<'a> {
+pub struct Trainer<'a, M> {
     /// Settings of PPO.
     pub config: &'a PpoConfig,
     /// What is maximised: [`Mean`](tailguard_risk::Mean) makes this RLHF, [`KeepLowest`](tailguard_risk::KeepLowest) RA-RLHF.
@@ -29,7 +29,7 @@ pub struct Trainer<'a> {
     /// The level whose CVaR of the rewards is reported; it does not enter training.
     pub reported_level: RiskLevel,
     /// Sampling, scoring, reference.
-    pub rollout: &'a Rollout<'a>,
+    pub rollout: &'a Rollout<'a, M>,
     /// Training prompts, at least `batch_size`.
     pub prompts: &'a [Prompt],
     /// Decides prompts, draws and minibatches.
@@ -37,9 +37,9 @@ pub struct Trainer<'a> {
 }
 
 /// What changes, and therefore what a resumed run needs.
-pub struct TrainingState {
+pub struct TrainingState<M: CausalLm> {
     /// On the autodiff device.
-    pub policy: Policy,
+    pub policy: Policy<M>,
     /// Adam's moments.
     pub optimizer: ModuleOptimizer,
     /// The KL coefficient.
@@ -48,12 +48,12 @@ pub struct TrainingState {
     pub iteration: usize,
 }
 
-impl TrainingState {
+impl<M: CausalLm> TrainingState<M> {
     /// Algorithm 1, line 1: the policy starts from the supervised model, with a fresh value head.
     ///
     /// # Errors
     /// [`PpoError::Setting`] for a setting out of range.
-    pub fn new(supervised: &Gpt2, config: &PpoConfig) -> Result<Self, PpoError> {
+    pub fn new(supervised: &M, config: &PpoConfig) -> Result<Self, PpoError> {
         config.validate()?;
         let policy = Policy::new(supervised.clone().train());
         let kl =
@@ -63,15 +63,15 @@ impl TrainingState {
 }
 
 /// What is told after each iteration; breaking ends the run there.
-pub type Observer<'a> = dyn FnMut(&IterationStats, &TrainingState) -> Result<ControlFlow<()>, PpoError> + 'a;
+pub type Observer<'a, M> = dyn FnMut(&IterationStats, &TrainingState<M>) -> Result<ControlFlow<()>, PpoError> + 'a;
 
-impl Trainer<'_> {
+impl<M: CausalLm> Trainer<'_, M> {
     /// Runs the iterations that are left in `state`. A run begins with the policy that is the reference: its first batch checks that their KL is 0.
     ///
     /// # Errors
     /// Settings out of range, a schedule of another batch size, too few prompts, a failed self-check, [`PpoError::Diverged`],
     /// [`PpoError::Score`], or what the observer returns.
-    pub fn run(&self, state: TrainingState, observe: &mut Observer<'_>) -> Result<TrainingState, PpoError> {
+    pub fn run(&self, state: TrainingState<M>, observe: &mut Observer<'_, M>) -> Result<TrainingState<M>, PpoError> {
         self.config.validate()?;
         self.rollout.sampling.validate()?;
         let batch_size = self.config.batch_size;
@@ -84,7 +84,7 @@ impl Trainer<'_> {
             let begun = Instant::now();
             // 2  sample B prompts, generate, score
             let (prompts, draws) = (self.prompt_batch(iteration), self.draws(iteration));
-            let named = |error: PpoError| error.in_iteration(iteration, self.config);
+            let named = |error: PpoError| in_iteration(error, iteration, self.config);
             let (episodes, times) =
                 self.rollout.collect(&policy.valid(), &prompts, draws).map_err(|error| named(error.into()))?;
             if iteration == 1 {
@@ -108,8 +108,10 @@ impl Trainer<'_> {
             if iteration == 1 {
                 ratio_is_one(updated.first_ratio_gap)?;
             }
-            let mut stats = IterationStats::new(iteration, self, &episodes, &returns, &keep, &kl, updated).map_err(named)?;
+            let (level, of_episodes) = (self.reported_level, (utilities.as_slice(), returns.as_slice()));
+            let mut stats = IterationStats::new(iteration, level, &episodes, of_episodes, &keep, &kl, updated).map_err(named)?;
             kl.update(stats.kl_kept).map_err(named)?;
+            stats.iterations = self.config.iterations;
             stats.rollout = times;
             stats.rollout_s = sampled.as_secs_f64();
             stats.update_s = begun.elapsed().as_secs_f64() - stats.rollout_s;
@@ -172,4 +174,18 @@ impl Trainer<'_> {
 
 fn shape(episode: &Episode, utility: f32, kl_coef: f64) -> Result<Vec<f32>, PpoError> {
     shaped_rewards(&episode.log_probs, &episode.ref_log_probs, utility, kl_coef)
+}
+
+/// The same error, or the divergence that it is a sign of: numbers that are not finite once training has moved the weights.
+fn in_iteration(error: PpoError, iteration: usize, config: &PpoConfig) -> PpoError {
+    match error {
+        PpoError::NotFinite { .. } | PpoError::Gradients { .. } => config.diverged(iteration, error.to_string()),
+        // whatever the learning rate
+        PpoError::Rollout(RolloutError::Score { row, score }) if score.is_finite() => {
+            PpoError::Score { iteration, episode: row, score }
+        }
+        // before the first update it is the model that is damaged
+        PpoError::Rollout(RolloutError::NotFinite { .. }) if iteration > 1 => config.diverged(iteration, error.to_string()),
+        other => other,
+    }
 }

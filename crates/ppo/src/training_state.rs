@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::{SUMS_FILE, Sums};
 use tailguard_files::{write_dir, write_file};
+use tailguard_lm::CausalLm;
 
 use crate::error::PpoError;
 use crate::moments;
@@ -53,6 +54,17 @@ fn write_state<M: Module>(dir: &Path, model: &M, optimizer: &ModuleOptimizer, pr
     Ok(Sums::seal(dir)?)
 }
 
+/// Reads what else than model and moments [`save_state`] wrote: what the state belongs to is found out before its tensors are read.
+///
+/// # Errors
+/// [`PpoError::State`] if a file is missing or not as it was written.
+pub fn load_progress<P: DeserializeOwned>(path: &Path) -> Result<P, PpoError> {
+    let failed = |reason: String| PpoError::State { action: "read", path: path.into(), reason };
+    Sums::check(&path.join(SUMS_FILE), &[MODEL, OPTIMIZER, PROGRESS]).map_err(|error| failed(error.to_string()))?;
+    let text = fs::read(path.join(PROGRESS)).map_err(|error| failed(format!("{PROGRESS}: {error}")))?;
+    serde_json::from_slice(&text).map_err(|error| failed(format!("{PROGRESS}: {error}")))
+}
+
 /// Reads what [`save_state`] wrote, into a model of the same shape and an optimiser of the same settings.
 ///
 /// # Errors
@@ -63,10 +75,7 @@ pub fn load_state<M: Module, P: DeserializeOwned>(
     optimizer: ModuleOptimizer,
 ) -> Result<(M, ModuleOptimizer, P), PpoError> {
     let failed = |reason: String| PpoError::State { action: "read", path: path.into(), reason };
-    let files = [MODEL, OPTIMIZER, PROGRESS];
-    Sums::check(&path.join(SUMS_FILE), &files).map_err(|error| failed(error.to_string()))?;
-    let text = fs::read(path.join(PROGRESS)).map_err(|error| failed(format!("{PROGRESS}: {error}")))?;
-    let progress = serde_json::from_slice(&text).map_err(|error| failed(format!("{PROGRESS}: {error}")))?;
+    let progress = load_progress(path)?;
     let record = ModuleRecord::load(path.join(MODEL)).map_err(|error| failed(format!("{MODEL}: {error}")))?;
     let model = model.try_load_record(record).map_err(|error| failed(format!("{MODEL}: {error}")))?;
     let optimizer = optimizer.load(path.join(OPTIMIZER)).map_err(|error| failed(format!("{OPTIMIZER}: {error}")))?;
@@ -74,7 +83,7 @@ pub fn load_state<M: Module, P: DeserializeOwned>(
     Ok((model, optimizer, progress))
 }
 
-impl TrainingState {
+impl<M: CausalLm> TrainingState<M> {
     /// [`save_state`] of a PPO run.
     ///
     /// # Errors

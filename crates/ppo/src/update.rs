@@ -3,8 +3,8 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
-use tailguard_gpt2::{Policy, Predictions, TokenDistribution};
 use tailguard_kernels::pieces;
+use tailguard_lm::{CausalLm, Policy, Predictions, TokenDistribution};
 use tailguard_rollout::Episode;
 
 use crate::batches::{shuffled, streams};
@@ -111,15 +111,15 @@ pub enum Train {
 /// Settings out of range; [`PpoError::Diverged`] if log-probabilities, losses or the norm of the gradients are not finite: the policy is then
 /// lost, so nothing is returned.
 #[tracing::instrument(name = "update", skip_all, fields(episodes = batch.rows.len()))]
-pub fn update(
-    mut policy: Policy,
+pub fn update<M: CausalLm>(
+    mut policy: Policy<M>,
     optimizer: &mut ModuleOptimizer,
     batch: &KeptBatch,
     config: &PpoConfig,
     distribution: &TokenDistribution,
     train: Train,
     (seed, iteration): (u64, usize),
-) -> Result<(Policy, UpdateStats), PpoError> {
+) -> Result<(Policy<M>, UpdateStats), PpoError> {
     config.validate()?;
     let diverged = |epoch: usize, what: String| config.diverged(iteration, format!("{what} (epoch {epoch})"));
     let mut stats = UpdateStats::default();
@@ -171,7 +171,12 @@ fn minibatches(order: &[usize], (batch_size, minibatch_size): (usize, usize)) ->
 }
 
 /// One optimiser step: the value head at its own rate, all else at the policy's.
-fn step_both(policy: Policy, optimizer: &mut ModuleOptimizer, grads: &mut GradientsParams, config: &PpoConfig) -> Policy {
+fn step_both<M: CausalLm>(
+    policy: Policy<M>,
+    optimizer: &mut ModuleOptimizer,
+    grads: &mut GradientsParams,
+    config: &PpoConfig,
+) -> Policy<M> {
     let mut head = Take { from: grads, taken: GradientsParams::new() };
     policy.value_head.visit(&mut head);
     let head = head.taken;
@@ -232,8 +237,8 @@ impl UpdateStats {
     }
 }
 
-fn gradients(
-    policy: &Policy,
+fn gradients<M: CausalLm>(
+    policy: &Policy<M>,
     rows: &[&Row],
     config: &PpoConfig,
     distribution: &TokenDistribution,
@@ -241,15 +246,15 @@ fn gradients(
 ) -> Result<(GradientsParams, StepStats), PpoError> {
     let tokens: usize = rows.iter().map(|row| row.advantages.len()).sum();
     let longest = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
-    let device = policy.gpt2.device();
+    let device = policy.lm.device();
     let parts: Vec<&[&Row]> = pieces(&device, rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
     let (grads, parts) = sharded_gradients(&device, policy, &parts, |policy, rows| {
         let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
         let first: Vec<usize> = rows.iter().map(|row| row.prompt_len).collect();
         let batch = Predictions::new(&ids, &first, 0, &device)?;
         let flat = |of: fn(&Row) -> &Vec<f32>| flat(rows, of, &device);
-        let states = policy.gpt2.predicting(&batch)?;
-        let log_probs = policy.gpt2.token_stats(states.clone(), batch.targets, distribution).log_probs;
+        let states = policy.lm.predicting(&batch)?;
+        let log_probs = policy.lm.token_stats(states.clone(), batch.targets, distribution).log_probs;
         let states = if train == Train::ValueHead { states.detach() } else { states };
         let values = policy.value_head.forward(states);
         let old_log_probs = flat(|row| &row.old_log_probs);

@@ -7,7 +7,8 @@ mod kit;
 use std::ops::ControlFlow;
 
 use burn::module::Module;
-use tailguard_gpt2::Gpt2Error;
+use tailguard_gpt2::Gpt2;
+use tailguard_lm::LmError;
 use tailguard_ppo::{KeptBatch, PpoConfig, PpoError, SftConfig, Trainer, TrainingState, supervised, validation_loss};
 use tailguard_reward::{RewardError, RewardModel};
 use tailguard_risk::{Batch, KeepLowest, Mean, Objective, ObjectiveError, RiskLevel, SoftRiskSchedule};
@@ -27,7 +28,7 @@ impl RewardModel for Always {
 }
 
 /// What a training of the small model comes to.
-fn trained(config: &PpoConfig, reward: f32, objective: &dyn Objective) -> Result<TrainingState, PpoError> {
+fn trained(config: &PpoConfig, reward: f32, objective: &dyn Objective) -> Result<TrainingState<Gpt2>, PpoError> {
     let supervised = model();
     let words = (0..11).map(|id: u32| (id.to_string(), id)).collect();
     let tokenizer = Tokenizer::new(WordLevel::builder().vocab(words).unk_token("0".to_owned()).build().unwrap());
@@ -128,8 +129,8 @@ fn a_horizon_that_would_turn_the_coefficient_negative_is_refused() {
 
 #[test]
 fn the_loss_of_no_rows_and_of_an_empty_row_is_an_error() {
-    assert!(matches!(validation_loss(&model(), &[], 2), Err(Gpt2Error::Empty { row: 0, rows: 0 })));
-    assert!(matches!(validation_loss(&model(), &[vec![1, 2], Vec::new()], 2), Err(Gpt2Error::Empty { row: 1, rows: 2 })));
+    assert!(matches!(validation_loss(&model(), &[], 2), Err(LmError::Empty { row: 0, rows: 0 })));
+    assert!(matches!(validation_loss(&model(), &[vec![1, 2], Vec::new()], 2), Err(LmError::Empty { row: 1, rows: 2 })));
 }
 
 #[test]
@@ -146,8 +147,8 @@ fn a_learning_rate_that_single_precision_cannot_hold_is_refused() {
 fn a_text_beyond_the_context_or_the_vocabulary_is_refused() {
     let sft = SftConfig { steps: 1, batch_size: 1, learning_rate: 1e-3, weight_decay: 0.0 };
     let refused = |text: Vec<u32>| supervised(&model(), &[text], &sft, 1, &mut |_, _| ControlFlow::Continue(())).err().unwrap();
-    assert!(matches!(refused(vec![1; 13]), PpoError::Gpt2(Gpt2Error::TooLong { found: 13, limit: 12 })));
-    assert!(matches!(refused(vec![1, 11]), PpoError::Gpt2(Gpt2Error::UnknownToken { id: 11, .. })));
+    assert!(matches!(refused(vec![1; 13]), PpoError::Lm(LmError::TooLong { found: 13, limit: 12 })));
+    assert!(matches!(refused(vec![1, 11]), PpoError::Lm(LmError::UnknownToken { id: 11, .. })));
     // no step, no change
     let none = SftConfig { steps: 0, ..sft };
     let same = supervised(&model(), &[vec![1, 2]], &none, 1, &mut |_, _| ControlFlow::Continue(())).unwrap().unwrap();

@@ -11,17 +11,18 @@ use burn::module::Module;
 use burn::tensor::Device;
 use proptest::prelude::*;
 use tailguard_checkpoint::{SUMS_FILE, Sums};
-use tailguard_gpt2::{Gpt2Config, TokenDistribution};
+use tailguard_gpt2::{Gpt2, Gpt2Config};
+use tailguard_lm::TokenDistribution;
 use tailguard_ppo::{KeptBatch, KlController, PpoError, Train, TrainingState, update};
 
 use kit::{Bits, config, episodes, model};
 
-fn state() -> TrainingState {
+fn state() -> TrainingState<Gpt2> {
     TrainingState::new(&model(), &config()).unwrap()
 }
 
 /// Iterations after those done, up to `last`.
-fn train(state: TrainingState, last: usize) -> TrainingState {
+fn train(state: TrainingState<Gpt2>, last: usize) -> TrainingState<Gpt2> {
     let config = config();
     let TrainingState { mut policy, mut optimizer, mut kl, iteration: done } = state;
     for iteration in done + 1..=last {
@@ -39,7 +40,7 @@ fn train(state: TrainingState, last: usize) -> TrainingState {
 }
 
 /// Bits of the weights, in the order of the module.
-fn weights(state: &TrainingState) -> Vec<Vec<u32>> {
+fn weights(state: &TrainingState<Gpt2>) -> Vec<Vec<u32>> {
     let mut bits = Bits::default();
     state.policy.visit(&mut bits);
     bits.0

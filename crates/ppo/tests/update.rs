@@ -9,7 +9,8 @@ use std::ops::ControlFlow;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
-use tailguard_gpt2::{Gpt2, Gpt2Config, Policy, TokenDistribution};
+use tailguard_gpt2::{Gpt2, Gpt2Config};
+use tailguard_lm::{Policy, TokenDistribution};
 use tailguard_ppo::{
     KeptBatch, PpoConfig, PpoError, SftConfig, Train, TrainingState, UpdateStats, adam, clip_global_norm, global_norm,
     next_token_loss, next_token_step, supervised, update,
@@ -20,18 +21,18 @@ use kit::{Bits, config, episodes, model};
 
 /// An update of the policy of `state` on episodes whose rewards are those given, in iteration 3.
 fn updated(
-    policy: Policy,
+    policy: Policy<Gpt2>,
     episodes: &[Episode],
     rewards: &[Vec<f32>],
     config: &PpoConfig,
     train: Train,
-) -> Result<(Policy, UpdateStats), PpoError> {
+) -> Result<(Policy<Gpt2>, UpdateStats), PpoError> {
     let keep: Vec<usize> = (0..episodes.len()).collect();
     let batch = KeptBatch::new(episodes, rewards, &keep, config)?;
     update(policy, &mut adam(), &batch, config, &TokenDistribution::default(), train, (7, 3))
 }
 
-fn policy(model: &Gpt2) -> Policy {
+fn policy(model: &Gpt2) -> Policy<Gpt2> {
     TrainingState::new(model, &config()).unwrap().policy
 }
 

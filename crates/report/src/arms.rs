@@ -31,6 +31,12 @@ impl Arm {
             arm("ra_rlhf", "RA-RLHF", Some("sft")),
         ]
     }
+
+    /// The key of the arm that the paper measures KL to.
+    #[must_use]
+    pub fn reference_of_paper() -> String {
+        "sft".to_owned()
+    }
 }
 
 /// What tables and charts call the arm of a key; the key itself for one that is not among them.

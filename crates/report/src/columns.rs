@@ -1,7 +1,7 @@
 //! The figures of a method, each stated once: its key, how a table shows it, where it is.
 
-use crate::evaluation::EvaluatedMethod;
-use crate::results::{Figure, MethodResults, OtherTail};
+use crate::figure::Figure;
+use crate::methods::{EvaluatedMethod, MethodResults, OtherTail};
 
 /// A figure of a method, as a run or an evaluation has it.
 pub(crate) struct Column<T> {
@@ -88,6 +88,20 @@ pub(crate) fn columns() -> impl Iterator<Item = Column<MethodResults>> {
 /// All figures of an evaluation, in the order of the tables.
 pub(crate) fn evaluated_columns() -> impl Iterator<Item = Column<EvaluatedMethod>> {
     EVALUATED_QUALITY.into_iter().chain(EVALUATED_TEXT)
+}
+
+impl MethodResults {
+    /// The figures with their keys, in the order of the tables; not those of [`other_tails`](Self::other_tails).
+    pub fn figures(&self) -> impl Iterator<Item = (&'static str, Figure)> {
+        columns().filter_map(|column| Some((column.key, (column.get)(self)?)))
+    }
+}
+
+impl EvaluatedMethod {
+    /// The figures that there are, with their keys, in the order of the tables.
+    pub fn figures(&self) -> impl Iterator<Item = (&'static str, Figure)> {
+        evaluated_columns().filter_map(|column| Some((column.key, (column.get)(self)?)))
+    }
 }
 
 /// Every number of these figures, with what to call it.

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tailguard_metrics::{ByPrompt, MetricsError, Pairs};
 
-use crate::results::Figure;
-use crate::table::{number, percent};
+use crate::figure::{Figure, number, percent};
 
 /// What was measured of a method text by text: for each seed the values with the numbers of their prompts, which are the same for all
 /// methods. A quantity that was not measured has no seed, or no value in one.
@@ -58,6 +57,30 @@ pub struct Comparison {
     /// Of the KL estimates to the reference.
     #[serde(default)]
     pub kl: Option<Figure>,
+}
+
+/// What a method that rewards have formed gains over the one that it was made from, where no [`Comparison`] has the two. Nothing is told
+/// of it but whether its reward rises alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watched {
+    /// The method, by its key in `methods`.
+    pub method: String,
+    /// The one that it was made from, by its key.
+    pub over: String,
+    /// Mean difference of the rewards; `null` where nothing was measured of the other one.
+    pub reward: Option<Figure>,
+    /// Of the judge's scores; `null` likewise.
+    pub judge: Option<Figure>,
+}
+
+impl Watched {
+    /// Every number of it, with what to call it.
+    pub(crate) fn numbers(&self) -> Vec<(String, f64)> {
+        let what = format!("{} less {}", self.method, self.over);
+        let figures = self.reward.into_iter().chain(self.judge);
+        figures.flat_map(Figure::numbers).map(|number| (what.clone(), number)).collect()
+    }
 }
 
 /// Whether a prompt is in the tail, by its number.

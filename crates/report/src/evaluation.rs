@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::columns::{evaluated_columns, numbers};
+use crate::columns::numbers;
 use crate::comparison::Comparison;
+use crate::methods::EvaluatedMethod;
 use crate::order::by_name;
-use crate::results::{Figure, OtherTail};
 use crate::results_file::ResultsFile;
 
 /// What tells the file of an evaluation from that of a run, which has no such key.
@@ -43,30 +43,6 @@ pub enum EvaluatedTail {
     },
 }
 
-/// A point of the quantile curve: see [`curve`](tailguard_metrics::curve).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct QuantilePoint {
-    /// Percent of the texts, those with the lowest prompts.
-    pub percent: usize,
-    /// How many texts these are.
-    pub count: usize,
-    /// Their mean reward; `null` where there is none.
-    pub reward: Option<f64>,
-}
-
-/// Texts whose prompts score alike: see [`buckets`](tailguard_metrics::buckets).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PromptBucket {
-    /// How many texts there are.
-    pub count: usize,
-    /// Mean score of their prompts.
-    pub prompt_score: f64,
-    /// Their mean reward.
-    pub reward: f64,
-}
-
 /// What `length` counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,93 +51,6 @@ pub enum LengthUnit {
     Words,
     /// Tokens of a tokenizer.
     Tokens,
-}
-
-/// Rows that a figure leaves out, as their value is missing or is no finite number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LeftOut {
-    /// Rows without a value.
-    pub missing: usize,
-    /// Rows whose value is NaN or infinite.
-    pub not_finite: usize,
-}
-
-impl LeftOut {
-    /// Counts what is left out of these values.
-    #[must_use]
-    pub fn of(values: &[Option<f64>]) -> Self {
-        let missing = values.iter().filter(|value| value.is_none()).count();
-        Self { missing, not_finite: values.iter().flatten().filter(|value| !value.is_finite()).count() }
-    }
-}
-
-/// The figures of one method of an [`Evaluation`]; `None` where one could not be computed. Figures of the same name are those of
-/// [`MethodResults`](crate::MethodResults).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EvaluatedMethod {
-    /// How many seeds the figures are over; 1 where the texts name none, and 0 in older files, which do not say it.
-    #[serde(default)]
-    pub seeds: usize,
-    /// Rows.
-    pub rows: usize,
-    /// Rows without a response.
-    pub missing_responses: usize,
-    /// Rows that `reward` leaves out.
-    pub reward_left_out: LeftOut,
-    /// Rows that have a reward, but no score of their prompt, and so are in no tail.
-    pub prompt_score_left_out: LeftOut,
-    /// Rows that `judge` leaves out.
-    pub judge_left_out: LeftOut,
-    /// Mean reward.
-    pub reward: Option<Figure>,
-    /// Mean reward in the tail: see [`Evaluation::tail`].
-    pub tail: Option<Figure>,
-    /// Mean of the lowest rewards, of the share [`Evaluation::cvar_share`].
-    pub cvar: Option<Figure>,
-    /// Mean score by a second scorer.
-    pub judge: Option<Figure>,
-    /// The same over the prompts of the tail.
-    pub judge_tail: Option<Figure>,
-    /// Perplexity of a model on human texts.
-    pub perplexity_human: Option<Figure>,
-    /// Perplexity of the texts under a base model.
-    pub perplexity_generated: Option<Figure>,
-    /// KL estimate to a reference, nats per response.
-    pub kl: Option<Figure>,
-    /// Different words as a share of all words.
-    pub distinct_1: Option<Figure>,
-    /// Different 2-grams as a share of all 2-grams.
-    pub distinct_2: Option<Figure>,
-    /// Different 3-grams as a share of all 3-grams.
-    pub distinct_3: Option<Figure>,
-    /// Words or tokens of a response: see [`Evaluation::length_unit`].
-    pub length: Option<Figure>,
-    /// Share of responses in which some run of four words occurs twice.
-    pub repeated_4gram: Option<Figure>,
-    /// Share of responses that are nothing but white space.
-    pub empty: Option<Figure>,
-    /// Share of responses that equal another response of the same method and seed.
-    pub duplicate: Option<Figure>,
-    /// Mean reward in tails by other thresholds.
-    pub other_tails: Vec<OtherTail>,
-    /// Sample standard deviation of the rewards; of one seed alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reward_spread: Option<f64>,
-    /// Reward against the quantile of the prompt score, if it was asked for; of one seed alone.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub curve: Vec<QuantilePoint>,
-    /// Reward by prompts that score alike, likewise.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub buckets: Vec<PromptBucket>,
-}
-
-impl EvaluatedMethod {
-    /// The figures that there are, with their keys, in the order of the tables.
-    pub fn figures(&self) -> impl Iterator<Item = (&'static str, Figure)> {
-        evaluated_columns().filter_map(|column| Some((column.key, (column.get)(self)?)))
-    }
 }
 
 /// What an evaluation found: its `results.json`, which is that of a run ([`Results`](crate::Results)) as far as the two have the same
@@ -227,6 +116,8 @@ impl ResultsFile for Evaluation {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::columns::evaluated_columns;
+    use crate::figure::Figure;
 
     pub(crate) fn figure(mean: f64) -> Figure {
         Figure { mean, se: Some(0.25), ci95: Some([mean - 0.5, mean + 0.5]), seeds_std: None }
@@ -282,11 +173,5 @@ pub(crate) mod tests {
         let mut broken = evaluation();
         broken.methods.get_mut("mine").unwrap().cvar = Some(figure(f64::NAN));
         assert_eq!(broken.to_json().unwrap_err().to_string(), "mine: cvar is NaN, expected a finite number");
-    }
-
-    #[test]
-    fn left_out_values_are_counted_by_their_kind() {
-        let values = [Some(1.0), None, Some(f64::NAN), Some(f64::INFINITY), None, None];
-        assert_eq!(LeftOut::of(&values), LeftOut { missing: 3, not_finite: 2 });
     }
 }

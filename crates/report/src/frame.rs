@@ -5,7 +5,9 @@ use std::fs::File;
 use std::path::Path;
 use std::thread;
 
-use polars::prelude::{DataFrame, ParquetReader, PolarsError, SerReader};
+use polars::prelude::{
+    BooleanChunked, DataFrame, DataType, Float64Chunked, ParquetReader, PolarsError, SerReader, UInt64Chunked,
+};
 
 use crate::error::ReportError;
 
@@ -37,10 +39,26 @@ fn said(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it could not be decoded")
 }
 
+/// A column of numbers.
+pub(crate) fn floats(frame: &DataFrame, name: &str) -> Result<Float64Chunked, PolarsError> {
+    Ok(frame.column(name)?.cast(&DataType::Float64)?.f64()?.clone())
+}
+
+/// A column of numbers that count.
+pub(crate) fn counts(frame: &DataFrame, name: &str) -> Result<UInt64Chunked, PolarsError> {
+    Ok(frame.column(name)?.cast(&DataType::UInt64)?.u64()?.clone())
+}
+
+/// A column of yes and no.
+pub(crate) fn flags(frame: &DataFrame, name: &str) -> Result<BooleanChunked, PolarsError> {
+    Ok(frame.column(name)?.cast(&DataType::Boolean)?.bool()?.clone())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::{LogRow, write_metrics};
+    use crate::log::LogRow;
+    use crate::metrics::write_metrics;
 
     #[test]
     fn a_panic_over_a_file_is_an_error_that_names_it() {

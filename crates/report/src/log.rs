@@ -1,13 +1,12 @@
-//! What a training did, one row per iteration: a JSON line at once, a Parquet table in the end.
+//! What a training did, one row per iteration: a JSON line at once.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use polars::prelude::{Column, DataFrame, IntoColumn, NamedFrom, ParquetCompression, ParquetWriter, Series};
 use serde_json::{Map, Value};
-use tailguard_files::{AppendFile, stream_file};
+use tailguard_files::AppendFile;
 
 use crate::error::ReportError;
 use crate::files;
@@ -115,35 +114,6 @@ pub fn read_log(path: &Path) -> Result<Vec<LogRow>, ReportError> {
     parse(path, &files::read(path)?)
 }
 
-/// Writes rows as Parquet: `method`, `seed`, `iteration`, then one column for each name that occurs, in alphabetical order.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_metrics(path: &Path, rows: &[LogRow]) -> Result<(), ReportError> {
-    let names: std::collections::BTreeSet<&str> = rows.iter().flat_map(|row| row.values.keys().map(String::as_str)).collect();
-    let methods: Vec<_> = rows.iter().map(|row| row.method.as_str()).collect();
-    let mut columns: Vec<Column> = vec![
-        Series::new("method".into(), methods).into_column(),
-        Series::new("seed".into(), rows.iter().map(|row| row.seed).collect::<Vec<_>>()).into_column(),
-        Series::new("iteration".into(), rows.iter().map(|row| row.iteration).collect::<Vec<_>>()).into_column(),
-    ];
-    for name in names {
-        let values: Vec<Option<f64>> =
-            rows.iter().map(|row| row.values.get(name).copied().filter(|value| value.is_finite())).collect();
-        columns.push(Series::new(name.into(), values).into_column());
-    }
-    write_parquet(path, rows.len(), columns)
-}
-
-/// Writes columns as one Parquet file.
-fn write_parquet(path: &Path, rows: usize, columns: Vec<Column>) -> Result<(), ReportError> {
-    let mut frame = DataFrame::new(rows, columns).map_err(ReportError::parquet(path, "write"))?;
-    stream_file(path, |file| {
-        let writer = ParquetWriter::new(file).with_compression(ParquetCompression::Zstd(None));
-        writer.finish(&mut frame).map(|_| ()).map_err(ReportError::parquet(path, "write"))
-    })
-}
-
 fn line(row: &LogRow) -> String {
     let mut object = Map::new();
     object.insert("method".to_owned(), row.method.as_str().into());
@@ -174,10 +144,6 @@ fn row(text: &str) -> Result<LogRow, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-
-    use polars::prelude::{ParquetReader, SerReader};
-
     use super::*;
 
     fn row(iteration: u64, values: &[(&str, f64)]) -> LogRow {
@@ -266,25 +232,5 @@ mod tests {
         fs::write(&path, format!("{}{{\"seed\": 1}}\n", line(&row(1, &[])))).unwrap();
         let message = read_log(&path).unwrap_err().to_string();
         assert!(message.contains("log.jsonl, line 2") && message.contains("method"), "{message}");
-    }
-
-    #[test]
-    fn the_table_has_a_column_per_name_and_gaps_where_a_row_lacks_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("metrics.parquet");
-        write_metrics(&path, &[row(1, &[("reward", 0.5), ("kl", f64::NAN)]), row(2, &[("loss", 1.0)])]).unwrap();
-        let frame = ParquetReader::new(File::open(&path).unwrap()).finish().unwrap();
-        let names: Vec<_> = frame.get_column_names().iter().map(|name| name.to_string()).collect();
-        assert_eq!(names, ["method", "seed", "iteration", "kl", "loss", "reward"]);
-        assert_eq!(frame.column("reward").unwrap().null_count(), 1);
-        assert_eq!(frame.column("kl").unwrap().null_count(), 2);
-    }
-
-    #[test]
-    fn no_rows_make_an_empty_table() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("metrics.parquet");
-        write_metrics(&path, &[]).unwrap();
-        assert_eq!(ParquetReader::new(File::open(&path).unwrap()).finish().unwrap().height(), 0);
     }
 }

@@ -2,93 +2,12 @@
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-use tailguard_metrics::Estimate;
 
 use crate::arms::{Arm, title};
-use crate::columns::{columns, numbers};
-use crate::comparison::Comparison;
+use crate::columns::numbers;
+use crate::comparison::{Comparison, Watched};
+use crate::methods::MethodResults;
 use crate::results_file::ResultsFile;
-
-/// One figure, or the difference of two, and how far it can be trusted: see [`estimate`](tailguard_metrics::estimate).
-///
-/// The interval is over prompts (or texts) and seeds together; with one seed it is over prompts, given the policy that this seed has
-/// trained.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Figure {
-    /// The mean over seeds of the figure of each.
-    pub mean: f64,
-    /// Its standard error; `null` where a single value says nothing of it.
-    pub se: Option<f64>,
-    /// Lower and upper end of its 95 % interval; `null` likewise.
-    pub ci95: Option<[f64; 2]>,
-    /// Sample standard deviation of the figures of the seeds; absent for one seed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seeds_std: Option<f64>,
-}
-
-impl Figure {
-    /// All its numbers.
-    pub(crate) fn numbers(self) -> impl Iterator<Item = f64> {
-        let Self { mean, se, ci95, seeds_std } = self;
-        [Some(mean), se, seeds_std].into_iter().flatten().chain(ci95.into_iter().flatten())
-    }
-
-    /// Whether all of its interval lies above 0.
-    #[must_use]
-    pub fn is_above_zero(self) -> bool {
-        self.ci95.is_some_and(|[low, _]| low > 0.0)
-    }
-
-    /// Whether all of its interval lies below 0.
-    #[must_use]
-    pub fn is_below_zero(self) -> bool {
-        self.ci95.is_some_and(|[_, high]| high < 0.0)
-    }
-}
-
-impl From<Estimate> for Figure {
-    fn from(estimate: Estimate) -> Self {
-        let Estimate { value, se, ci95, seeds_std } = estimate;
-        Self { mean: value, se, ci95, seeds_std }
-    }
-}
-
-/// The figures of one method.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MethodResults {
-    /// Mean reward over all prompts (raw logits, times the sign).
-    pub reward: Figure,
-    /// Mean reward over the prompts whose own score is at most the threshold.
-    pub tail: Figure,
-    /// Perplexity of the policy on human texts of the good class; `null` for what answers prompts and is no language model.
-    pub perplexity_human: Option<Figure>,
-    /// Perplexity of the policy's texts under the base model.
-    pub perplexity_generated: Figure,
-    /// Different words as a share of all words of the policy's texts together.
-    pub distinct_1: Figure,
-    /// Different 2-grams as a share of all 2-grams.
-    pub distinct_2: Figure,
-    /// Different 3-grams as a share of all 3-grams.
-    pub distinct_3: Figure,
-    /// Response tokens.
-    pub length: Figure,
-    /// KL estimate to the reference policy, nats per response; `null` likewise.
-    pub kl: Option<Figure>,
-    /// Mean score by the judge, a model that no policy was trained on, over all prompts; `null` without a judge.
-    pub judge: Option<Figure>,
-    /// Mean score by the judge over the prompts of the tail.
-    pub judge_tail: Option<Figure>,
-    /// Share of responses in which some run of four words occurs twice.
-    pub repeated_4gram: Figure,
-    /// Share of responses that are nothing but white space.
-    pub empty: Figure,
-    /// Share of responses that equal another response.
-    pub duplicate: Figure,
-    /// Mean reward in tails by other thresholds.
-    pub other_tails: Vec<OtherTail>,
-}
 
 /// The prompts whose own score is at most a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,25 +17,6 @@ pub struct Tail {
     pub threshold: f64,
     /// How many prompts there are.
     pub prompts: usize,
-}
-
-/// The mean reward in a tail other than the one that `tail` is about.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OtherTail {
-    /// The threshold.
-    pub threshold: f64,
-    /// How many prompts there are.
-    pub prompts: usize,
-    /// Mean reward over them; `null` where there are none.
-    pub reward: Option<Figure>,
-}
-
-impl MethodResults {
-    /// The figures with their keys, in the order of the tables; not those of [`other_tails`](Self::other_tails).
-    pub fn figures(&self) -> impl Iterator<Item = (&'static str, Figure)> {
-        columns().filter_map(|column| Some((column.key, (column.get)(self)?)))
-    }
 }
 
 /// A training that came to nothing.
@@ -156,6 +56,7 @@ impl Diverged {
 ///   "device": "flex",
 ///   "tail": { "threshold": -2.6, "prompts": 190 },
 ///   "arms": [{ "key": "gpt2", "title": "GPT-2" }, { "key": "sft", "title": "SFT", "from": "gpt2" }, ...],
+///   "reference": "sft",
 ///   "methods": {
 ///     "gpt2": {
 ///       "reward": { "mean": -0.03, "se": 0.01, "ci95": [-0.05, -0.01], "seeds_std": 0.01 },
@@ -197,6 +98,9 @@ pub struct Results {
     /// What was compared, in the order of the tables; those of the paper in older files, which do not say.
     #[serde(default = "Arm::of_paper")]
     pub arms: Vec<Arm>,
+    /// The key of the arm that `kl` is measured to; that of the paper in older files, which do not say.
+    #[serde(default = "Arm::reference_of_paper")]
+    pub reference: String,
     /// The figures of each arm by its key, in the order of the arms; none of one that diverged with any seed, for those of the other
     /// seeds would flatter it.
     pub methods: IndexMap<String, MethodResults>,
@@ -206,6 +110,9 @@ pub struct Results {
     /// What methods gain over another; older files have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comparisons: Vec<Comparison>,
+    /// What arms gain over those that they were made from where that is not told: for the warning of a reward that rises alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<Watched>,
 }
 
 impl Results {
@@ -222,6 +129,7 @@ impl ResultsFile for Results {
             all.extend(numbers(&arm.title, results.figures(), &results.other_tails));
         }
         all.extend(self.comparisons.iter().flat_map(Comparison::numbers));
+        all.extend(self.watched.iter().flat_map(Watched::numbers));
         all
     }
 }
@@ -229,6 +137,8 @@ impl ResultsFile for Results {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::figure::Figure;
+    use crate::methods::OtherTail;
 
     /// Figures `base`, `base + 1`, ...
     pub(crate) fn method_results(base: f64) -> MethodResults {
@@ -274,8 +184,10 @@ pub(crate) mod tests {
             tail,
             methods: methods.collect(),
             arms,
+            reference: Arm::reference_of_paper(),
             diverged: vec![],
             comparisons: vec![],
+            watched: vec![],
         }
     }
 
@@ -305,7 +217,7 @@ pub(crate) mod tests {
         let expected = format!(
             "{{\n  \"task\": \"imdb\",\n  \"preset\": \"smoke\",\n  \"data\": \"embedded\",\n  \"split\": \"test\",\n  \"notice\": null,\n  \"seeds\": [\n    1,\n    2\n  ],\n  \"device\": \"flex\",\n  \
              \"tail\": {{\n    \"threshold\": -2.5,\n    \"prompts\": 19\n  }},\n  \
-             \"arms\": [\n    {{\n      \"key\": \"ra_rlhf\",\n      \"title\": \"RA-RLHF\",\n      \"from\": \"sft\"\n    }}\n  ],\n  \
+             \"arms\": [\n    {{\n      \"key\": \"ra_rlhf\",\n      \"title\": \"RA-RLHF\",\n      \"from\": \"sft\"\n    }}\n  ],\n  \"reference\": \"sft\",\n  \
              \"methods\": {{\n    \"ra_rlhf\": {{\n{figures}{other_tails}    }}\n  }}\n}}\n"
         );
         assert_eq!(small.to_json().unwrap(), expected);
@@ -322,7 +234,7 @@ pub(crate) mod tests {
     #[test]
     fn a_file_that_names_no_arms_has_those_of_the_paper() {
         let mut file = serde_json::to_value(results(&[1])).unwrap();
-        file.as_object_mut().unwrap().remove("arms");
+        file.as_object_mut().unwrap().retain(|key, _| !["arms", "reference"].contains(&key.as_str()));
         let read = serde_json::from_value::<Results>(file).unwrap();
         assert_eq!(read, results(&[1]));
         // in the order of the paper, whatever that of the file
@@ -337,6 +249,7 @@ pub(crate) mod tests {
         let mut results = results(&[7]);
         results.methods.get_mut("sft").unwrap().length.mean = 0.1 + 0.2;
         results.comparisons.push(crate::comparison::tests::comparison());
+        results.watched.push(Watched { method: "rlhf".into(), over: "sft".into(), reward: None, judge: None });
         results.diverged.push(Diverged { method: "rlhf".into(), seed: 7, reason: "the loss is NaN".into() });
         results.write(&path).unwrap();
         assert_eq!(Results::read(&path).unwrap(), results);
@@ -345,7 +258,7 @@ pub(crate) mod tests {
     #[test]
     fn a_file_without_comparisons_and_divergence_is_read_and_written_as_it_was() {
         let json = results(&[1]).to_json().unwrap();
-        assert!(!json.contains("comparisons") && !json.contains("diverged"), "{json}");
+        assert!(["comparisons", "watched", "diverged"].iter().all(|key| !json.contains(key)), "{json}");
         let read: Results = serde_json::from_str(&json).unwrap();
         assert_eq!(read, results(&[1]));
     }

@@ -50,7 +50,7 @@ mod tests {
     use crate::comparison::tests::comparison;
     use crate::evaluation::tests::evaluation;
     use crate::results::tests::results;
-    use crate::{Diverged, PromptBucket, QuantilePoint};
+    use crate::{Diverged, PromptBucket, QuantilePoint, Watched};
 
     const DOCUMENTATION: &str = include_str!("../../../docs/results.md");
 
@@ -76,6 +76,7 @@ mod tests {
     fn every_key_is_documented() {
         let (mut run, mut evaluation) = (results(&[1]), evaluation());
         run.comparisons = vec![comparison()];
+        run.watched = vec![Watched { method: "rlhf".into(), over: "sft".into(), reward: None, judge: None }];
         run.diverged = vec![Diverged { method: "rlhf".into(), seed: 1, reason: String::new() }];
         let method = evaluation.methods.get_mut("mine").unwrap();
         method.curve = vec![QuantilePoint { percent: 1, count: 0, reward: None }];

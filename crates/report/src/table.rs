@@ -5,8 +5,10 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use crate::arms::{Arm, title};
 use crate::columns::{Column, EVALUATED_QUALITY, EVALUATED_TEXT, QUALITY, TEXT};
 use crate::comparison::Comparison;
-use crate::evaluation::{EvaluatedMethod, EvaluatedTail, Evaluation, LengthUnit};
-use crate::results::{Diverged, Figure, MethodResults, OtherTail, Results};
+use crate::evaluation::{EvaluatedTail, Evaluation, LengthUnit};
+use crate::figure::{Figure, cell, percent};
+use crate::methods::{EvaluatedMethod, MethodResults, OtherTail};
+use crate::results::{Diverged, Results};
 use crate::terminal::one_line;
 
 /// How a table is written.
@@ -102,12 +104,6 @@ impl EvaluatedTail {
     }
 }
 
-/// A share as the tables show it: `12.5 %`.
-#[must_use]
-pub fn percent(share: f64) -> String {
-    format!("{} %", number(100.0 * share, 1).trim_end_matches(".0"))
-}
-
 /// A quantile of scores, with no more digits than one wants to read.
 fn shown(threshold: f64) -> f64 {
     // adding 0 turns -0 into 0
@@ -163,30 +159,6 @@ fn grid<T>(style: Style, heads: Vec<String>, rows: &[Row<'_, T>], cells: impl Fn
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n") + "\n"
-}
-
-/// A figure as the tables show it: `mean [low, high]`, or the mean alone where there is no interval.
-#[must_use]
-pub fn cell(figure: Figure, digits: usize) -> String {
-    let mean = number(figure.mean, digits);
-    figure.ci95.map_or(mean.clone(), |[low, high]| format!("{mean} [{}, {}]", number(low, digits), number(high, digits)))
-}
-
-/// A number with so many digits after the point, fewer where it is large, and three in all from a million on. One that is too
-/// small for so many digits is 0.
-#[must_use]
-pub fn number(value: f64, digits: usize) -> String {
-    let text = match value.abs() {
-        size if size >= 1e6 => format!("{value:.2e}"),
-        size if size >= 1000.0 => format!("{value:.0}"),
-        _ => format!("{value:.digits$}"),
-    };
-    // -0.00 is a number too, but not one to show
-    if text.trim_start_matches('-').chars().all(|digit| digit == '0' || digit == '.') {
-        text.trim_start_matches('-').to_owned()
-    } else {
-        text
-    }
 }
 
 #[cfg(test)]
@@ -320,14 +292,5 @@ mod tests {
                 "{text}"
             );
         }
-    }
-
-    #[test]
-    fn numbers_have_sensible_digits() {
-        assert_eq!(number(-0.001, 2), "0.00");
-        assert_eq!(number(-1.236, 2), "-1.24");
-        assert_eq!(number(12_345.6, 1), "12346");
-        assert_eq!(number(3.2e9, 1), "3.20e9");
-        assert_eq!(number(0.0004, 2), "0.00");
     }
 }

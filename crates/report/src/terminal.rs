@@ -13,9 +13,14 @@ pub fn one_line(text: &str) -> String {
     harmless(text).replace(['\n', '\t'], " ")
 }
 
+/// Whether a character turns the direction of what follows, so that text seems to say something else.
+#[must_use]
+pub fn turns_direction(character: char) -> bool {
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 fn is_harmless(character: char) -> bool {
-    let turns = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    character == '\n' || character == '\t' || !(turns || character.is_control())
+    character == '\n' || character == '\t' || !(turns_direction(character) || character.is_control())
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("length", "tokens/responses_len_mean"),
     ("update_s", "time/ppo/optimize_step"),
     ("reward_tail", "risk/reward_tail"),
+    ("utility", "risk/utility"),
     ("return", "risk/return"),
     ("return_kept", "risk/return_kept"),
     ("kl_kept", "risk/kl_kept"),
@@ -39,7 +40,7 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("reference_s", "time/tailguard/reference"),
 ];
 
-/// Mean reward per token without the score, which is the KL penalty: computed from three others.
+/// Mean reward per token without what stands for the score, which is the KL penalty: computed from three others.
 const NON_SCORE: &str = "ppo/mean_non_score_reward";
 
 /// The finite numbers of a row by TRL's names, in a fixed order; a name of which TRL knows nothing is left as it is.
@@ -52,10 +53,11 @@ pub fn trl_scalars(row: &LogRow) -> Vec<(String, f64)> {
     known.chain(non_score).chain(others).filter(|(_, value)| value.is_finite()).collect()
 }
 
-/// The return of an episode is its score and what its tokens add to it; both means are over all episodes.
+/// The return of an episode is its utility and what its tokens add to it; all means are over all episodes. A row of an older version has no
+/// utility: it was the score.
 fn non_score(row: &LogRow) -> Option<f64> {
-    let [total, score, length] = ["return", "reward", "length"].map(|name| row.values.get(name).copied());
-    Some((total? - score?) / length?)
+    let [total, utility, score, length] = ["return", "utility", "reward", "length"].map(|name| row.values.get(name).copied());
+    Some((total? - utility.or(score)?) / length?)
 }
 
 /// Writes rows as JSON lines: `method`, `seed`, `step` (the iteration, from 1) and [`trl_scalars`].
@@ -101,6 +103,15 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_an_objective_does_to_scores_is_no_penalty() {
+        let mut row = row(1);
+        row.values.insert("utility".to_owned(), 0.75);
+        let scalars = trl_scalars(&row);
+        let found = |name: &str| scalars.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
+        assert_eq!((found("risk/utility"), found(NON_SCORE)), (Some(0.75), Some(-0.031_25)));
+    }
+
+    #[test]
     fn a_row_is_a_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.jsonl");
@@ -116,7 +127,7 @@ pub(crate) mod tests {
     fn the_table_of_the_documentation_is_this_one() {
         let (_, text) = include_str!("../../../docs/logs.md").split_once("## Names").unwrap();
         let row = |(ours, theirs): &(&str, &str)| format!("| `{ours}` | `{theirs}` |");
-        for names in NAMES.iter().chain(&[("(return - reward) / length", NON_SCORE)]) {
+        for names in NAMES.iter().chain(&[("(return - utility) / length", NON_SCORE)]) {
             assert!(text.contains(&row(names)), "docs/logs.md lacks {}", row(names));
         }
         assert_eq!(text.lines().filter(|line| line.starts_with("| `")).count(), NAMES.len() + 1);

@@ -2,33 +2,56 @@
 //! trained on sees nothing of it.
 
 use crate::arms::title;
-use crate::comparison::{Comparison, gain};
+use crate::comparison::{Comparison, Watched, gain};
 use crate::few::few_prompts;
+use crate::figure::Figure;
 use crate::results::Results;
 
-/// One sentence for each arm whose reward has risen over that of the arm it was made from, while the judge's score has not, and one where
-/// there is a single prompt, or one in the tail.
+/// One sentence for each arm whose reward has risen over that of the arm it was made from, while the judge's score has not, or of which
+/// that is not known; and one where there is a single prompt, or one in the tail.
 #[must_use]
 pub fn warnings(results: &Results) -> Vec<String> {
     let prompts = results.comparisons.first().map_or(usize::MAX, |comparison| comparison.prompts);
     let single = few_prompts(prompts, Some(results.tail.prompts)).map(|said| format!("{said}; raise evaluation.tail_threshold"));
     let named = |key: &str| title(&results.arms, key).to_owned();
-    let sentence = |comparison: &Comparison| hacking(&named(&comparison.method), &named(&comparison.over), comparison);
-    let begins = |comparison: &&Comparison| {
+    let begins = |comparison: &Comparison| {
         results.arms.iter().any(|arm| arm.key == comparison.method && arm.from.as_ref() == Some(&comparison.over))
     };
-    single.into_iter().chain(results.comparisons.iter().filter(begins).filter_map(sentence)).collect()
+    single.into_iter().chain(rises_alone(&results.comparisons, &results.watched, named, begins)).collect()
 }
 
-/// The sentence of a method, by this name, whose reward has risen over that of another one, from which it began, while the judge sees
-/// no rise: by their paired differences, of which one lies above 0 with all of its interval, and the other does not.
+/// The sentences of methods whose reward has risen over that of the one from which they began, while the judge sees no rise: by their
+/// paired differences, of which one lies above 0 with all of its interval, and the other does not. Of the comparisons those count of which
+/// `begins` says that it is one with such a beginning; `named` says what a method is called.
 #[must_use]
-pub fn hacking(method: &str, over: &str, comparison: &Comparison) -> Option<String> {
-    let judge = comparison.judge.filter(|judge| !judge.is_above_zero())?;
-    comparison.reward.is_above_zero().then(|| {
+pub fn rises_alone(
+    comparisons: &[Comparison],
+    watched: &[Watched],
+    named: impl Fn(&str) -> String,
+    begins: impl Fn(&Comparison) -> bool,
+) -> Vec<String> {
+    let of_comparison = |compared: &Comparison| {
+        hacking(&named(&compared.method), &named(&compared.over), compared.reward, compared.judge).filter(|_| begins(compared))
+    };
+    let of_watched = |watched: &Watched| {
+        let (method, over) = (named(&watched.method), named(&watched.over));
+        match watched.reward {
+            Some(reward) => hacking(&method, &over, reward, watched.judge),
+            None => Some(format!(
+                "whether {method} may please the reward model alone was not checked: {over}, from which it was made, has no figures in \
+                 this run (run.arms)"
+            )),
+        }
+    };
+    comparisons.iter().filter_map(of_comparison).chain(watched.iter().filter_map(of_watched)).collect()
+}
+
+fn hacking(method: &str, over: &str, reward: Figure, judge: Option<Figure>) -> Option<String> {
+    let judge = judge.filter(|judge| !judge.is_above_zero())?;
+    reward.is_above_zero().then(|| {
         format!(
             "{method} may please the reward model alone: over {over} its reward gains {}, but the held-out judge sees no clear gain: {}",
-            gain(comparison.reward, 2),
+            gain(reward, 2),
             gain(judge, 2)
         )
     })
@@ -38,7 +61,6 @@ pub fn hacking(method: &str, over: &str, comparison: &Comparison) -> Option<Stri
 mod tests {
     use super::*;
     use crate::comparison::tests::comparison;
-    use crate::results::Figure;
     use crate::results::tests::results;
 
     /// Results in which RLHF gains so much over SFT in reward and judge, each with an interval of half a unit to both sides.
@@ -85,6 +107,24 @@ mod tests {
         results.comparisons.push(other);
         let told = warnings(&results);
         assert!(told.len() == 2 && told[1].starts_with("RA-RLHF"), "{told:?}");
+    }
+
+    #[test]
+    fn an_arm_that_is_compared_with_others_alone_is_watched_all_the_same() {
+        let mut results = with(2.5, 0.25);
+        let Some(Comparison { method, over, reward, judge, .. }) = results.comparisons.pop() else { unreachable!() };
+        let told = |watched: Watched| warnings(&Results { watched: vec![watched], ..results.clone() });
+        let watched = Watched { method, over, reward: Some(reward), judge };
+        assert!(told(watched.clone())[0].contains("RLHF may please the reward model alone: over SFT its reward gains +2.50"));
+        let agrees = judge.map(|judge| Figure { ci95: Some([0.1, 0.4]), ..judge });
+        assert!(told(Watched { judge: agrees, ..watched.clone() }).is_empty());
+        assert_eq!(
+            told(Watched { reward: None, judge: None, ..watched }),
+            [
+                "whether RLHF may please the reward model alone was not checked: SFT, from which it was made, has no figures in this run \
+              (run.arms)"
+            ]
+        );
     }
 
     #[test]

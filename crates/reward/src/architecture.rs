@@ -1,4 +1,4 @@
-//! What an architecture's configuration comes to, and the list of those that can be loaded.
+//! What an architecture's configuration comes to.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,6 @@ use tailguard_checkpoint::ModelDir;
 use crate::encoder::Sizes;
 use crate::error::RewardError;
 use crate::parameters::Rename;
-use crate::{bert, distilbert, roberta};
-
-/// Reads the `config.json` of one architecture.
-type Read = fn(&ModelDir) -> Result<Architecture, RewardError>;
-
-/// The architectures that can be loaded, each by its `model_type` in `config.json`.
-const KNOWN: &[(&str, Read)] = &[
-    // one line each
-    (distilbert::MODEL_TYPE, distilbert::read),
-    (bert::MODEL_TYPE, bert::read),
-    (roberta::MODEL_TYPE, roberta::read),
-];
 
 /// More labels than any classifier has: what `num_labels` may say before names are made for them.
 const MOST_LABELS: usize = 1 << 16;
@@ -60,21 +48,6 @@ pub(crate) struct Keys {
 }
 
 impl Architecture {
-    /// Reads `config.json`, whose `model_type` picks the architecture.
-    pub(crate) fn read(dir: &ModelDir) -> Result<Self, RewardError> {
-        #[derive(Deserialize)]
-        struct View {
-            #[serde(default)]
-            model_type: String,
-        }
-        let View { model_type: found } = dir.config()?;
-        let Some((_, read)) = KNOWN.iter().find(|(model_type, _)| *model_type == found) else {
-            let expected = KNOWN.iter().map(|&(model_type, _)| model_type).collect();
-            return Err(RewardError::Architecture { path: dir.path().to_owned(), found, expected });
-        };
-        read(dir)
-    }
-
     /// Refuses settings that fit no model.
     pub(crate) fn validate(&self) -> Result<(), RewardError> {
         let (sizes, keys) = (&self.sizes, self.keys);

@@ -9,6 +9,7 @@ use tailguard_kernels::side_by_side;
 use crate::architecture::Architecture;
 use crate::error::RewardError;
 use crate::label::{ChosenLabel, Label, choose};
+use crate::load::architecture;
 use crate::model::SequenceClassifier;
 use crate::text::{ScoredText, TextEncoder, Tokens, TruncationSide};
 use crate::{RewardModel, Scored};
@@ -51,7 +52,7 @@ impl Classifier {
     /// # Errors
     /// An unknown architecture, a file or tensor that is missing or damaged, or settings that do not suit the model.
     pub fn load(dir: &ModelDir, settings: ScoreSettings, device: &Device) -> Result<Self, RewardError> {
-        let Architecture { sizes, labels, .. } = Architecture::read(dir)?;
+        let Architecture { sizes, labels, .. } = architecture(dir)?;
         let positions = sizes.longest_text();
         let label = choose(dir.path(), &labels, &settings.label)?;
         let setting = |key, found, expected| Err(RewardError::Setting { key, found, expected });

@@ -93,6 +93,25 @@ pub enum RewardError {
         /// The score.
         found: f32,
     },
+    /// A reward model that is not ours gave another number of scores than it was given texts.
+    #[error("the reward model gave {found} scores for {expected} texts")]
+    ScoreCount {
+        /// Number of texts.
+        expected: usize,
+        /// Number of scores.
+        found: usize,
+    },
+    /// The reward model gave NaN, infinity, or a score too large to compute with.
+    #[error(
+        "the reward model scored text {index} with {score:?}, expected a finite number between -1e15 and 1e15: larger ones overflow in \
+         training, whatever the learning rate; scale its last layer"
+    )]
+    Score {
+        /// Index of the text.
+        index: usize,
+        /// Its score.
+        score: f32,
+    },
     /// Texts to learn from without one label each.
     #[error("{texts} texts but {labels} labels, expected one label per text")]
     Unpaired {

@@ -1,18 +1,18 @@
-//! Reward models: texts in, one number each out.
+#![doc = include_str!("../README.md")]
 //!
-//! The rest of tailguard sees rewards only through the trait [`RewardModel`], so a reward can be anything that scores
-//! texts. The one that comes with it is [`Classifier`]: a sequence classifier from a Hugging Face directory, of which one
-//! label's raw logit is the score, without softmax. It may be a DistilBERT, a BERT or a RoBERTa; another architecture is one file
-//! like `distilbert.rs` (what `config.json` says, and a table of names, for the shared encoder and head) and one line in
-//! `architecture.rs`.
+//! ## What is here
+//! The rest of tailguard sees rewards only through the trait [`RewardModel`]. The one that comes with it is [`Classifier`]: a
+//! sequence classifier from a Hugging Face directory, of which one label's raw logit is the score, without softmax. It may be a
+//! DistilBERT, a BERT or a RoBERTa; another architecture is one file like `distilbert.rs` (what `config.json` says, and a table of
+//! names, for the shared encoder and head) and one line in `load.rs`.
 //!
-//! Which label, by number or name, is [`Label`]'s business. Texts are cut into tokens by the model's own `tokenizer.json`, sorted by length and scored in batches with little
-//! padding; the order of the scores is that of the texts, and a score does not depend on the other texts of its batch.
-//! A text longer than the model reads loses its beginning, or its end where [`TruncationSide`] says so; which texts these
-//! were is told by [`RewardModel::score_responses`].
+//! Which label, by number or name, is [`Label`]'s business. Texts are cut into tokens by the model's own `tokenizer.json`, sorted by
+//! length and scored in batches with little padding; the order of the scores is that of the texts, and a score does not depend on
+//! the other texts of its batch. A text longer than the model reads loses its beginning, or its end where [`TruncationSide`] says
+//! so; which texts these were is told by [`RewardModel::score_responses`].
 //!
-//! [`NgramModel`] is a scorer of another kind: a linear model over hashed n-grams, which learns in seconds, to judge what a
-//! classifier has rewarded. [`load`] reads either.
+//! [`NgramModel`] is a scorer of another kind: a linear model over hashed n-grams, to judge what a classifier has rewarded.
+//! [`load`] reads either.
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -53,6 +53,7 @@ mod distilbert;
 mod encoder;
 mod error;
 mod label;
+mod load;
 mod model;
 mod ngram;
 mod ngram_training;
@@ -61,6 +62,7 @@ mod roberta;
 mod text;
 
 pub use bert::BertConfig;
+pub use burn;
 pub use classifier::{Classifier, ScoreSettings};
 pub use distilbert::DistilBertConfig;
 pub use encoder::Activation;
@@ -135,6 +137,29 @@ pub struct Scored {
     pub cut: Vec<bool>,
 }
 
+/// Scores larger than this, whatever their sign, are refused: sums of their squares are infinite in single precision.
+pub const LARGEST_SCORE: f32 = 1e15;
+
+/// Scores of texts by any model, one finite number each, and which texts were cut.
+///
+/// # Errors
+/// Those of the model; [`RewardError::ScoreCount`] if it gives more or fewer scores than it got texts, [`RewardError::Score`] for NaN,
+/// infinity and what is larger than [`LARGEST_SCORE`].
+pub fn score_texts(model: &dyn RewardModel, texts: &[ScoredText]) -> Result<Scored, RewardError> {
+    let scored = model.score_responses(texts)?;
+    for found in [scored.scores.len(), scored.cut.len()] {
+        if found != texts.len() {
+            return Err(RewardError::ScoreCount { expected: texts.len(), found });
+        }
+    }
+    // not the opposite of `>`: NaN is refused, too
+    let is_fine = |score: &f32| score.abs() <= LARGEST_SCORE;
+    match scored.scores.iter().position(|score| !is_fine(score)) {
+        Some(index) => Err(RewardError::Score { index, score: scored.scores[index] }),
+        None => Ok(scored),
+    }
+}
+
 /// Reads any scorer's directory: an [`NgramModel`] where `config.json` has the `model_type` "tailguard-ngram", a [`Classifier`]
 /// otherwise.
 ///
@@ -157,7 +182,7 @@ pub fn longest_text(dir: &ModelDir) -> Result<Option<usize>, RewardError> {
     if model_type(dir)? == ngram::MODEL_TYPE {
         return Ok(None);
     }
-    Ok(Some(architecture::Architecture::read(dir)?.sizes.longest_text()))
+    Ok(Some(load::architecture(dir)?.sizes.longest_text()))
 }
 
 /// The label whose logit is the score of a directory's scorer.
@@ -168,7 +193,7 @@ pub fn chosen_label(dir: &ModelDir, label: &Label) -> Result<ChosenLabel, Reward
     let labels = if model_type(dir)? == ngram::MODEL_TYPE {
         dir.config::<NgramConfig>()?.id2label
     } else {
-        architecture::Architecture::read(dir)?.labels
+        load::architecture(dir)?.labels
     };
     label::choose(dir.path(), &labels, label)
 }
@@ -181,4 +206,32 @@ fn model_type(dir: &ModelDir) -> Result<String, RewardError> {
         model_type: String,
     }
     Ok(dir.config::<Kind>()?.model_type)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reward that gives whatever the test wants.
+    struct Fake(fn(&[String]) -> Vec<f32>);
+
+    impl RewardModel for Fake {
+        fn score(&self, texts: &[String]) -> Result<Vec<f32>, RewardError> {
+            Ok((self.0)(texts))
+        }
+    }
+
+    #[test]
+    fn scores_of_wrong_number_or_without_a_value_are_refused() {
+        let texts = ["a", "b"].map(ScoredText::whole);
+        let refused = |fake: fn(&[String]) -> Vec<f32>| score_texts(&Fake(fake), &texts).unwrap_err().to_string();
+        assert_eq!(refused(|_| vec![1.0]), "the reward model gave 1 scores for 2 texts");
+        let message = "the reward model scored text 1 with NaN, expected a finite number between -1e15 and 1e15";
+        assert!(refused(|_| vec![1.0, f32::NAN]).starts_with(message));
+        assert!(refused(|_| vec![f32::NEG_INFINITY, 0.0]).contains("text 0 with -inf"));
+        let message = refused(|_| vec![0.0, -3.2e37]);
+        assert!(message.contains("text 1 with -3.2e37") && message.contains("scale its last layer"), "{message}");
+        assert_eq!(score_texts(&Fake(|_| vec![1e15, -1e15]), &texts).unwrap().scores, [1e15, -1e15]);
+        assert_eq!(score_texts(&Fake(|_| vec![]), &[]).unwrap(), Scored::default());
+    }
 }

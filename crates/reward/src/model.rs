@@ -6,11 +6,11 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
 use serde_json::json;
-use tailguard_checkpoint::{ModelDir, WEIGHTS_FILE, WeightType, Weights, WeightsWriter, write_config};
+use tailguard_checkpoint::{WEIGHTS_FILE, WeightType, WeightsWriter, write_config};
 use tailguard_kernels::Linear;
 
 use crate::architecture::Architecture;
-use crate::encoder::{Encoder, Sizes, linear};
+use crate::encoder::{Encoder, linear};
 use crate::error::RewardError;
 use crate::parameters;
 
@@ -27,31 +27,8 @@ pub struct SequenceClassifier {
     architecture: Architecture,
 }
 
-/// Holds the sizes of a configuration against the weights, before memory is taken for them.
-fn check_sizes(architecture: &Architecture, weights: &Weights) -> Result<(), RewardError> {
-    let Sizes { vocabulary, positions, layers, width, inner, .. } = architecture.sizes;
-    for (path, shape) in [
-        ("encoder.word_embeddings.weight", [vocabulary, width]),
-        ("encoder.position_embeddings.weight", [positions, width]),
-        ("encoder.layers.0.feed_forward.expand.weight", [inner, width]),
-        ("pooler.weight", [width, width]),
-    ] {
-        parameters::expect_shape(weights, &architecture.names, path, &shape)?;
-    }
-    if let Some(types) = architecture.sizes.token_types {
-        parameters::expect_shape(weights, &architecture.names, "encoder.token_type_embeddings.weight", &[types, width])?;
-    }
-    // each has several tensors
-    let most = weights.names().count();
-    if layers > most {
-        let expected = format!("at most {most}, the number of tensors in {WEIGHTS_FILE}");
-        return Err(RewardError::Config { key: architecture.keys.layers, found: layers, expected });
-    }
-    Ok(())
-}
-
 impl SequenceClassifier {
-    fn zeros(architecture: Architecture, device: &Device) -> Result<Self, RewardError> {
+    pub(crate) fn zeros(architecture: Architecture, device: &Device) -> Result<Self, RewardError> {
         architecture.validate()?;
         let width = architecture.sizes.width;
         Ok(Self {
@@ -65,21 +42,6 @@ impl SequenceClassifier {
     /// A model with random weights, the same for the same seed: normal with standard deviation 0.02, biases 0.
     pub(crate) fn random(architecture: Architecture, seed: u64, device: &Device) -> Result<Self, RewardError> {
         Ok(parameters::randomize(Self::zeros(architecture, device)?, seed, device))
-    }
-
-    /// Reads `config.json`, whose `model_type` picks the architecture, and `model.safetensors` of a Hugging Face directory.
-    ///
-    /// # Errors
-    /// An unknown architecture; settings that fit no model; missing, misshapen, unknown or non-finite tensors, by name.
-    pub fn load(dir: &ModelDir, device: &Device) -> Result<Self, RewardError> {
-        let architecture = Architecture::read(dir)?;
-        let (names, ignored) = (architecture.names.clone(), architecture.ignored);
-        let mut weights = dir.weights()?;
-        weights.strip_wrappers();
-        check_sizes(&architecture, &weights)?;
-        let model = parameters::load(Self::zeros(architecture, device)?, &mut weights, &names, device)?;
-        weights.finish(|name| ignored.iter().any(|beginning| name.starts_with(beginning)))?;
-        Ok(model)
     }
 
     /// Writes `config.json` and `model.safetensors` into a directory that exists.

@@ -1,6 +1,6 @@
 //! How tokens are drawn: temperature, cuts, lengths and the end of a text.
 
-use tailguard_gpt2::{Gpt2Config, TokenDistribution};
+use tailguard_lm::{LmSizes, TokenDistribution};
 
 use crate::error::RolloutError;
 
@@ -108,20 +108,15 @@ impl SamplingConfig {
     }
 
     /// Refuses settings that do not suit this model.
-    pub(crate) fn validate_for(&self, model: &Gpt2Config) -> Result<(), RolloutError> {
+    pub(crate) fn validate_for(&self, model: &LmSizes) -> Result<(), RolloutError> {
         self.validate()?;
         match self.end_of_text {
-            EndOfText::Stop(id) | EndOfText::Mask(id) if !is_token(id, model.vocab_size) => {
+            EndOfText::Stop(id) | EndOfText::Mask(id) if !model.has(id) => {
                 refuse("end_of_text", id, "a token id below the model's vocab_size")
             }
             _ => Ok(()),
         }
     }
-}
-
-/// Whether an id is in the vocabulary.
-pub(crate) fn is_token(id: u32, vocab_size: usize) -> bool {
-    usize::try_from(id).is_ok_and(|id| id < vocab_size)
 }
 
 /// Refuses a temperature or a nucleus that makes no distribution.
@@ -152,7 +147,7 @@ mod tests {
     fn refused(change: fn(&mut SamplingConfig)) -> String {
         let mut config = SamplingConfig { end_of_text: EndOfText::Stop(7), ..SamplingConfig::default() };
         change(&mut config);
-        config.validate_for(&Gpt2Config::new(10, 8, 4, 1, 2)).unwrap_err().to_string()
+        config.validate_for(&LmSizes { vocab_size: 10, context: 8, hidden: 4 }).unwrap_err().to_string()
     }
 
     #[test]

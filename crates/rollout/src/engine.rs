@@ -1,17 +1,17 @@
 //! Prompts in, responses out: prefill, then one token per row and step until all rows have ended.
 
-use burn::tensor::{Int, Tensor, TensorData, Transaction};
+use burn::tensor::{Device, Int, Tensor, TensorData, Transaction};
 use rayon::prelude::*;
-use tailguard_gpt2::{Decoder, Gpt2, Gpt2Config, Gpt2Error, KvCache, TokenBatch, TokenDistribution, ValueHead};
 use tailguard_kernels::{Drawn, Masks, side_by_side};
+use tailguard_lm::{CausalLm, Decoder, KvCache, LmSizes, TokenBatch, TokenDistribution, ValueHead};
 
 use crate::buckets::sampled_batches;
-use crate::config::{SamplingConfig, check_batch_size, is_token};
+use crate::config::{SamplingConfig, check_batch_size};
 use crate::draws::{DrawSeed, Uniforms};
 use crate::error::RolloutError;
 use crate::prompt::Prompt;
 use crate::sampler::{Draw, draw};
-use crate::weights::Scratch;
+use crate::softmax::Scratch;
 
 /// Steps on a GPU between two looks at which rows have ended: a look waits for the device, and what is drawn behind an end is lost.
 const STEPS: usize = 8;
@@ -41,8 +41,8 @@ pub struct Generation {
 /// Settings, prompts and models that cannot be sampled from, each by its own [`RolloutError`]; [`RolloutError::NotFinite`]
 /// if the model gives logits or values that are no numbers.
 #[tracing::instrument(level = "debug", skip_all, fields(prompts = prompts.len()))]
-pub fn generate(
-    model: &Gpt2,
+pub fn generate<M: CausalLm>(
+    model: &M,
     value_head: Option<&ValueHead>,
     prompts: &[Prompt],
     config: &SamplingConfig,
@@ -50,14 +50,15 @@ pub fn generate(
     batch_size: usize,
 ) -> Result<Vec<Generation>, RolloutError> {
     check_batch_size(batch_size)?;
-    config.validate_for(model.config())?;
-    check_model(model)?;
+    let sizes = model.sizes();
+    config.validate_for(&sizes)?;
+    check_device(&model.device())?;
     for (row, prompt) in prompts.iter().enumerate() {
         if prompt.ids.is_empty() {
             return Err(RolloutError::EmptyPrompt { row });
         }
-        check_tokens(model.config(), row, &prompt.ids)?;
-        check_length(model.config(), row, prompt.ids.len(), config.max_new_tokens)?;
+        check_tokens(&sizes, row, &prompt.ids)?;
+        check_length(&sizes, row, prompt.ids.len(), config.max_new_tokens)?;
     }
     let mut generations = vec![Generation::default(); prompts.len()];
     let lengths: Vec<usize> = prompts.iter().map(|prompt| prompt.ids.len()).collect();
@@ -67,7 +68,7 @@ pub fn generate(
         let rows = episodes.iter().map(|&episode| Row::new(episode, draws)).collect();
         let ids: Vec<&[u32]> = episodes.iter().map(|&episode| prompts[episode].ids.as_slice()).collect();
         let batch = TokenBatch::left_padded(&ids, 0, &device)?;
-        (Batch { model, decoder: &decoder, value_head, config, rows, done: Vec::new() }).run(&batch)
+        (Batch { decoder: &decoder, value_head, config, rows, done: Vec::new() }).run(&batch)
     });
     for rows in sampled {
         for row in rows? {
@@ -92,20 +93,18 @@ impl Row {
 }
 
 /// Rows that are sampled together; row `i` of `rows` is row `i` of the cache.
-struct Batch<'a> {
-    model: &'a Gpt2,
-    decoder: &'a Decoder,
+struct Batch<'a, D> {
+    decoder: &'a D,
     value_head: Option<&'a ValueHead>,
     config: &'a SamplingConfig,
     rows: Vec<Row>,
     done: Vec<Row>,
 }
 
-impl Batch<'_> {
+impl<D: Decoder> Batch<'_, D> {
     fn run(mut self, prompts: &TokenBatch) -> Result<Vec<Row>, RolloutError> {
         let [batch, seq] = prompts.dims();
-        let device = self.model.device();
-        let mut cache = KvCache::new(self.model.config(), batch, seq + self.config.max_new_tokens, &device);
+        let mut cache = self.decoder.cache(batch, seq + self.config.max_new_tokens);
         let mut hidden = self.decoder.prefill(prompts, &mut cache)?;
         if self.decoder.draws() && self.config.is_plain() {
             return self.run_on_device(hidden, cache);
@@ -142,7 +141,7 @@ impl Batch<'_> {
             #[expect(clippy::cast_possible_truncation, reason = "rounding to single precision, below 1")]
             let uniforms: Vec<f32> = self.rows.iter_mut().map(|row| (row.uniforms.draw() as f32).min(BELOW_ONE)).collect();
             let uniforms = Tensor::<1>::from_data(TensorData::new(uniforms, [self.rows.len()]), &device);
-            let vocab = self.model.config().vocab_size;
+            let vocab = self.decoder.sizes().vocab_size;
             let masks = Masks { vocab, scale: temperature.recip(), suppress, forbidden: config.forbidden(position) };
             let values = self.value_head.map(|head| head.forward(hidden.clone()));
             let Drawn { ids, stats } = self.decoder.draw(hidden, uniforms, masks);
@@ -220,7 +219,7 @@ impl Batch<'_> {
         let logits = host(self.decoder.logits(hidden), "logits")?;
         let config = self.config;
         // rows of logits on threads, each row by one thread: the result does not depend on their number
-        let rows = self.rows.par_iter_mut().zip(logits.par_chunks(self.model.config().vocab_size));
+        let rows = self.rows.par_iter_mut().zip(logits.par_chunks(self.decoder.sizes().vocab_size));
         let draws: Vec<Option<Draw>> = rows
             .map_init(Scratch::default, |scratch, (row, logits)| match row.finished {
                 true => None,
@@ -248,22 +247,19 @@ impl Batch<'_> {
     }
 }
 
-/// Refuses a model that would record what it computes.
-pub(crate) fn check_model(model: &Gpt2) -> Result<(), RolloutError> {
-    if model.device().is_autodiff() { Err(RolloutError::Trainable) } else { Ok(()) }
+/// Refuses the device of a model that would record what it computes.
+pub(crate) fn check_device(device: &Device) -> Result<(), RolloutError> {
+    if device.is_autodiff() { Err(RolloutError::Trainable) } else { Ok(()) }
 }
 
 /// Refuses a row with unknown tokens.
-pub(crate) fn check_tokens(model: &Gpt2Config, row: usize, ids: &[u32]) -> Result<(), RolloutError> {
-    match ids.iter().find(|&&id| !is_token(id, model.vocab_size)) {
-        Some(&id) => Err(Gpt2Error::UnknownToken { id, row, vocab_size: model.vocab_size }.into()),
-        None => Ok(()),
-    }
+pub(crate) fn check_tokens(model: &LmSizes, row: usize, ids: &[u32]) -> Result<(), RolloutError> {
+    Ok(ids.iter().try_for_each(|&id| model.check_id(id, row))?)
 }
 
 /// Refuses a row that does not fit the context.
-pub(crate) fn check_length(model: &Gpt2Config, row: usize, prompt: usize, response: usize) -> Result<(), RolloutError> {
-    let limit = model.n_positions;
+pub(crate) fn check_length(model: &LmSizes, row: usize, prompt: usize, response: usize) -> Result<(), RolloutError> {
+    let limit = model.context;
     if prompt.saturating_add(response) > limit {
         return Err(RolloutError::TooLong { row, prompt, response, limit });
     }
@@ -282,6 +278,7 @@ mod tests {
     use crate::fixtures::{SEED, model, prompts, sampling, value_head};
     use crate::score::{Sequence, log_probs_of};
     use burn::module::{Module, ModuleMapper, Param};
+    use tailguard_gpt2::Gpt2Config;
     use tailguard_tests::close;
 
     fn sample(prompts: &[Prompt], config: &SamplingConfig, batch_size: usize) -> Vec<Generation> {
@@ -364,7 +361,7 @@ mod tests {
         let prompts = prompts(&[5, 3, 5, 4, 5, 5, 3, 5]);
         for end_of_text in [EndOfText::None, EndOfText::Stop(4), EndOfText::Mask(4)] {
             let config = SamplingConfig { temperature: 0.8, min_new_tokens: 2, end_of_text, ..sampling(16) };
-            let [cpu, gpu] = [burn::tensor::Device::flex(), device.clone()].map(|device| {
+            let [cpu, gpu] = [Device::flex(), device.clone()].map(|device| {
                 let model = Gpt2Config::new(61, 24, 16, 2, 2).init(3, &device).unwrap();
                 let prompts: Vec<Prompt> =
                     prompts.iter().map(|prompt| prompt.ids.iter().map(|id| id % 61).collect()).map(prompt).collect();

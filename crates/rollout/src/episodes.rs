@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use rayon::prelude::*;
-use tailguard_gpt2::{Gpt2, Policy};
+use tailguard_lm::{CausalLm, Policy};
 use tailguard_reward::{RewardModel, Scored, ScoredText};
 use tokenizers::Tokenizer;
 
@@ -57,11 +57,11 @@ pub struct RolloutTimes {
 }
 
 /// All that turns prompts into scored episodes of a policy.
-pub struct Rollout<'a> {
+pub struct Rollout<'a, M> {
     /// The policy's tokenizer.
     pub tokenizer: &'a Tokenizer,
     /// The frozen reference model of the KL penalty.
-    pub reference: &'a Gpt2,
+    pub reference: &'a M,
     /// What is to be learnt.
     pub reward: &'a dyn RewardModel,
     /// How responses are sampled.
@@ -70,7 +70,7 @@ pub struct Rollout<'a> {
     pub batch_size: usize,
 }
 
-impl Rollout<'_> {
+impl<M: CausalLm> Rollout<'_, M> {
     /// One episode per prompt, in the order of the prompts, and how long it took. `policy` is the inference copy (`valid()`).
     ///
     /// # Errors
@@ -78,12 +78,12 @@ impl Rollout<'_> {
     #[tracing::instrument(name = "rollout", skip_all, fields(prompts = prompts.len()))]
     pub fn collect(
         &self,
-        policy: &Policy,
+        policy: &Policy<M>,
         prompts: &[Prompt],
         draws: DrawSeed,
     ) -> Result<(Vec<Episode>, RolloutTimes), RolloutError> {
         let begun = Instant::now();
-        let generations = generate(&policy.gpt2, Some(&policy.value_head), prompts, &self.sampling, draws, self.batch_size)?;
+        let generations = generate(&policy.lm, Some(&policy.value_head), prompts, &self.sampling, draws, self.batch_size)?;
         let generated = Instant::now();
         let responses = responses(self.tokenizer, &generations)?;
         let texts: Vec<ScoredText> =
@@ -134,28 +134,14 @@ pub fn scored_text(prompt: &Prompt, response: &str) -> ScoredText {
     ScoredText::new(&prompt.text, response)
 }
 
-/// Scores larger than this, whatever their sign, are refused: sums of their squares are infinite in single precision.
-pub const LARGEST_SCORE: f32 = 1e15;
-
-/// Scores of texts, one finite number each, and which texts were cut.
+/// [`tailguard_reward::score_texts`], whose scores are those of episodes.
 ///
 /// # Errors
 /// [`RolloutError::Reward`] if the model fails or would read nothing of a response, [`RolloutError::ScoreCount`] if it gives more or fewer
-/// scores than it got texts, [`RolloutError::Score`] for NaN, infinity and what is larger than [`LARGEST_SCORE`].
+/// scores than it got texts, [`RolloutError::Score`] for NaN, infinity and what is larger than [`LARGEST_SCORE`](crate::LARGEST_SCORE).
 #[tracing::instrument(level = "debug", skip_all, fields(texts = texts.len()))]
 pub fn score_texts(reward: &dyn RewardModel, texts: &[ScoredText]) -> Result<Scored, RolloutError> {
-    let scored = reward.score_responses(texts)?;
-    for found in [scored.scores.len(), scored.cut.len()] {
-        if found != texts.len() {
-            return Err(RolloutError::ScoreCount { expected: texts.len(), found });
-        }
-    }
-    // not the opposite of `>`: NaN is refused, too
-    let is_fine = |score: &f32| score.abs() <= LARGEST_SCORE;
-    match scored.scores.iter().position(|score| !is_fine(score)) {
-        Some(row) => Err(RolloutError::Score { row, score: scored.scores[row] }),
-        None => Ok(scored),
-    }
+    Ok(tailguard_reward::score_texts(reward, texts)?)
 }
 
 #[cfg(test)]
@@ -203,7 +189,7 @@ mod tests {
                 "prompt and response are scored",
             );
             let scores = |model| log_probs_of(model, None, &[episode.sequence()], &sampling.distribution(), 1).unwrap();
-            close(&episode.log_probs, &scores(&policy.gpt2)[0].log_probs, 1e-4, "policy");
+            close(&episode.log_probs, &scores(&policy.lm)[0].log_probs, 1e-4, "policy");
             close(&episode.ref_log_probs, &scores(&reference)[0].log_probs, 1e-4, "reference");
             let tokens = episode.response_ids.len();
             assert_eq!([episode.values.len(), episode.entropies.len()], [tokens; 2]);
@@ -266,16 +252,13 @@ mod tests {
     }
 
     #[test]
-    fn scores_of_wrong_number_or_without_a_value_are_refused() {
+    fn a_score_that_cannot_be_used_is_an_error_of_its_own() {
         let texts = ["a", "b"].map(ScoredText::whole);
-        let refused = |fake: fn(&[String]) -> Vec<f32>| score_texts(&Fake(fake), &texts).unwrap_err().to_string();
-        assert_eq!(refused(|_| vec![1.0]), "the reward model gave 1 scores for 2 texts");
-        let message = "the reward model scored text 1 with NaN, expected a finite number between -1e15 and 1e15";
-        assert!(refused(|_| vec![1.0, f32::NAN]).starts_with(message));
-        assert!(refused(|_| vec![f32::NEG_INFINITY, 0.0]).contains("text 0 with -inf"));
-        let message = refused(|_| vec![0.0, -3.2e37]);
-        assert!(message.contains("text 1 with -3.2e37") && message.contains("scale its last layer"), "{message}");
-        assert_eq!(score_texts(&Fake(|_| vec![1e15, -1e15]), &texts).unwrap().scores, [1e15, -1e15]);
+        let refused = |fake: fn(&[String]) -> Vec<f32>| score_texts(&Fake(fake), &texts).unwrap_err();
+        assert!(matches!(refused(|_| vec![1.0]), RolloutError::ScoreCount { expected: 2, found: 1 }));
+        let score = refused(|_| vec![1.0, -3.2e37]);
+        assert!(matches!(score, RolloutError::Score { row: 1, .. }), "{score}");
+        assert!(score.to_string().starts_with("the reward model scored text 1 with -3.2e37"), "{score}");
         assert_eq!(score_texts(&Fake(lengths), &[]).unwrap(), Scored::default());
     }
 }

@@ -1,6 +1,6 @@
 //! What can go wrong between a prompt and its scored episode.
 
-use tailguard_gpt2::Gpt2Error;
+use tailguard_lm::LmError;
 use tailguard_reward::RewardError;
 
 /// Errors of sampling and scoring. Rows are counted from 0, in the order in which the caller gave them.
@@ -32,7 +32,7 @@ pub enum RolloutError {
         prompt: usize,
         /// Tokens of the response, or the most that may be sampled.
         response: usize,
-        /// The model's `n_positions`.
+        /// The model's context.
         limit: usize,
     },
     /// A response holds the token whose probability is 0 under the distribution that it is to be scored by.
@@ -62,7 +62,7 @@ pub enum RolloutError {
         count: usize,
     },
     /// The reward model gave another number of scores than it was given texts.
-    #[error("the reward model gave {found} scores for {expected} texts")]
+    #[error("{}", RewardError::ScoreCount { expected: *expected, found: *found })]
     ScoreCount {
         /// Number of texts.
         expected: usize,
@@ -70,10 +70,7 @@ pub enum RolloutError {
         found: usize,
     },
     /// The reward model gave NaN, infinity, or a score too large to compute with.
-    #[error(
-        "the reward model scored text {row} with {score:?}, expected a finite number between -1e15 and 1e15: larger ones overflow in \
-         training, whatever the learning rate; scale its last layer"
-    )]
+    #[error("{}", RewardError::Score { index: *row, score: *score })]
     Score {
         /// The text.
         row: usize,
@@ -85,10 +82,10 @@ pub enum RolloutError {
     Trainable,
     /// The reward model failed.
     #[error("failed to score texts")]
-    Reward(#[from] RewardError),
+    Reward(#[source] RewardError),
     /// The language model refused its input.
     #[error(transparent)]
-    Gpt2(#[from] Gpt2Error),
+    Lm(#[from] LmError),
     /// The tokenizer failed.
     #[error("failed to {action} text {row}")]
     Tokenizer {
@@ -107,4 +104,14 @@ pub enum RolloutError {
         /// The device's own error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl From<RewardError> for RolloutError {
+    fn from(error: RewardError) -> Self {
+        match error {
+            RewardError::Score { index, score } => Self::Score { row: index, score },
+            RewardError::ScoreCount { expected, found } => Self::ScoreCount { expected, found },
+            error => Self::Reward(error),
+        }
+    }
 }

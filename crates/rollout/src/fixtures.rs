@@ -2,7 +2,8 @@
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use tailguard_gpt2::{Gpt2, Gpt2Config, Policy, ValueHead};
+use tailguard_gpt2::{Gpt2, Gpt2Config};
+use tailguard_lm::{Policy, ValueHead};
 
 use crate::config::SamplingConfig;
 use crate::draws::DrawSeed;
@@ -19,8 +20,8 @@ pub(crate) fn model(seed: u64) -> Gpt2 {
 }
 
 /// A policy whose values are not 0, as those of a fresh value head are.
-pub(crate) fn policy(seed: u64) -> Policy {
-    Policy { gpt2: model(seed), value_head: value_head() }
+pub(crate) fn policy(seed: u64) -> Policy<Gpt2> {
+    Policy { lm: model(seed), value_head: value_head() }
 }
 
 pub(crate) fn value_head() -> ValueHead {

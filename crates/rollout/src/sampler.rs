@@ -5,7 +5,7 @@
 
 use crate::config::{SamplingConfig, check_cuts};
 use crate::error::RolloutError;
-use crate::weights::{BLOCK, Scratch, weigh};
+use crate::softmax::{BLOCK, Scratch, weigh};
 
 /// A token and what the scoring distribution says about it.
 #[derive(Clone, Copy, Debug, PartialEq)]

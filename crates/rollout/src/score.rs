@@ -1,11 +1,11 @@
 //! Whole sequences through a model: log-probabilities, values and entropies of tokens that are known already.
 
-use tailguard_gpt2::{Gpt2, Predictions, TokenDistribution, ValueHead};
 use tailguard_kernels::side_by_side;
+use tailguard_lm::{CausalLm, LmSizes, Predictions, TokenDistribution, ValueHead};
 
 use crate::buckets::scored_batches;
 use crate::config::{check_batch_size, check_cuts};
-use crate::engine::{check_length, check_model, check_tokens, host};
+use crate::engine::{check_device, check_length, check_tokens, host};
 use crate::error::RolloutError;
 
 /// A prompt and the response to be scored.
@@ -37,8 +37,8 @@ pub struct TokenScores {
 /// Settings, sequences and models that cannot be scored, each by its own [`RolloutError`]; [`RolloutError::NotFinite`] if
 /// the model gives numbers that are none.
 #[tracing::instrument(level = "debug", skip_all, fields(sequences = sequences.len()))]
-pub fn log_probs_of(
-    model: &Gpt2,
+pub fn log_probs_of<M: CausalLm>(
+    model: &M,
     value_head: Option<&ValueHead>,
     sequences: &[Sequence<'_>],
     distribution: &TokenDistribution,
@@ -46,9 +46,10 @@ pub fn log_probs_of(
 ) -> Result<Vec<TokenScores>, RolloutError> {
     check_batch_size(batch_size)?;
     check_cuts(distribution.temperature, 1.0)?;
-    check_model(model)?;
+    check_device(&model.device())?;
+    let sizes = model.sizes();
     for (row, sequence) in sequences.iter().enumerate() {
-        check_sequence(model, row, sequence, distribution)?;
+        check_sequence(&sizes, row, sequence, distribution)?;
     }
     let mut scores = vec![TokenScores::default(); sequences.len()];
     // what has no response needs no forward pass
@@ -84,7 +85,12 @@ pub fn log_probs_of(
 ///
 /// # Errors
 /// As [`log_probs_of`].
-pub fn token_nlls(model: &Gpt2, texts: &[Vec<u32>], bos: Option<u32>, batch_size: usize) -> Result<Vec<Vec<f32>>, RolloutError> {
+pub fn token_nlls<M: CausalLm>(
+    model: &M,
+    texts: &[Vec<u32>],
+    bos: Option<u32>,
+    batch_size: usize,
+) -> Result<Vec<Vec<f32>>, RolloutError> {
     let bos = bos.map(|id| [id]);
     let sequences: Vec<Sequence<'_>> = texts
         .iter()
@@ -101,7 +107,7 @@ pub fn token_nlls(model: &Gpt2, texts: &[Vec<u32>], bos: Option<u32>, batch_size
 }
 
 fn check_sequence(
-    model: &Gpt2,
+    model: &LmSizes,
     row: usize,
     sequence: &Sequence<'_>,
     distribution: &TokenDistribution,
@@ -110,9 +116,9 @@ fn check_sequence(
     if prompt.is_empty() && !response.is_empty() {
         return Err(RolloutError::EmptyPrompt { row });
     }
-    check_tokens(model.config(), row, prompt)?;
-    check_tokens(model.config(), row, response)?;
-    check_length(model.config(), row, prompt.len(), response.len())?;
+    check_tokens(model, row, prompt)?;
+    check_tokens(model, row, response)?;
+    check_length(model, row, prompt.len(), response.len())?;
     match response.iter().position(|&id| distribution.suppress == Some(id)) {
         Some(position) => Err(RolloutError::Suppressed { row, position, id: response[position] }),
         None => Ok(()),
@@ -122,8 +128,8 @@ fn check_sequence(
 /// Log-probabilities, values and entropies of all response tokens of a batch, row after row.
 type FlatScores = (Vec<f32>, Option<Vec<f32>>, Vec<f32>);
 
-fn score_batch(
-    model: &Gpt2,
+fn score_batch<M: CausalLm>(
+    model: &M,
     value_head: Option<&ValueHead>,
     batch: &[Sequence<'_>],
     distribution: &TokenDistribution,
@@ -152,7 +158,7 @@ mod tests {
     use super::*;
     use crate::fixtures::{VOCAB, model, prompts, value_head};
     use proptest::prelude::*;
-    use tailguard_gpt2::TokenBatch;
+    use tailguard_lm::TokenBatch;
     use tailguard_tests::close;
 
     const PLAIN: TokenDistribution = TokenDistribution { temperature: 1.0, suppress: None };

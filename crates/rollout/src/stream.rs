@@ -2,16 +2,16 @@
 
 use std::ops::ControlFlow;
 
-use tailguard_gpt2::{Gpt2, KvCache, TokenBatch};
+use tailguard_lm::{CausalLm, Decoder, TokenBatch};
 use tokenizers::Tokenizer;
 
 use crate::config::SamplingConfig;
 use crate::draws::DrawSeed;
-use crate::engine::{check_length, check_model, check_tokens, host};
+use crate::engine::{check_device, check_length, check_tokens, host};
 use crate::error::RolloutError;
 use crate::prompt::{Prompt, decode};
 use crate::sampler::draw;
-use crate::weights::Scratch;
+use crate::softmax::Scratch;
 
 /// Samples one response and hands over each token as soon as it is drawn, until `each` breaks off; gives the tokens.
 ///
@@ -36,25 +36,25 @@ use crate::weights::Scratch;
 /// assert_eq!(ids, seen);
 /// # Ok::<(), tailguard_rollout::RolloutError>(())
 /// ```
-pub fn stream(
-    model: &Gpt2,
+pub fn stream<M: CausalLm>(
+    model: &M,
     prompt: &Prompt,
     config: &SamplingConfig,
     draws: DrawSeed,
     each: &mut dyn FnMut(u32) -> ControlFlow<()>,
 ) -> Result<Vec<u32>, RolloutError> {
-    config.validate_for(model.config())?;
-    check_model(model)?;
+    let (sizes, device) = (model.sizes(), model.device());
+    config.validate_for(&sizes)?;
+    check_device(&device)?;
     if prompt.ids.is_empty() {
         return Err(RolloutError::EmptyPrompt { row: 0 });
     }
-    check_tokens(model.config(), 0, &prompt.ids)?;
-    check_length(model.config(), 0, prompt.ids.len(), config.max_new_tokens)?;
-    let device = model.device();
+    check_tokens(&sizes, 0, &prompt.ids)?;
+    check_length(&sizes, 0, prompt.ids.len(), config.max_new_tokens)?;
     let batch = TokenBatch::left_padded(&[&prompt.ids], 0, &device)?;
-    let mut cache = KvCache::new(model.config(), 1, prompt.ids.len() + config.max_new_tokens, &device);
     let (mut uniforms, mut scratch) = (draws.uniforms(0), Scratch::default());
     let decoder = model.decoder();
+    let mut cache = decoder.cache(1, prompt.ids.len() + config.max_new_tokens);
     let mut hidden = decoder.prefill(&batch, &mut cache)?;
     let mut ids = Vec::new();
     for position in 0..config.max_new_tokens {

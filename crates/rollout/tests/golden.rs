@@ -5,7 +5,8 @@
 use burn::tensor::Device;
 use serde_json::Value;
 use tailguard_checkpoint::ModelDir;
-use tailguard_gpt2::{Gpt2, TokenDistribution, ValueHead};
+use tailguard_gpt2::Gpt2;
+use tailguard_lm::{TokenDistribution, ValueHead};
 use tailguard_rollout::{
     DrawSeed, EndOfText, Generation, Prompt, SamplingConfig, Sequence, generate, log_probs_of, probabilities, prompts, token_nlls,
 };

@@ -8,7 +8,7 @@ use tailguard_experiment::{
     Answers, Event, Experiment, ExperimentError, Home, Inputs, Made, Observer, Out, Recipe, Settings, Work,
 };
 use tailguard_gpt2::Gpt2;
-use tailguard_report::{ResultsFile, read_log};
+use tailguard_report::{ResultsFile, read_log, trl_scalars};
 use tailguard_reward::from_fn;
 use tailguard_risk::{Batch, Objective, ObjectiveError};
 use tailguard_rollout::{DrawSeed, Generation, generate, responses, scored_text};
@@ -55,6 +55,23 @@ impl Answers for Best {
             }
         }
         Ok(best.into_iter().map(|(_, generation)| generation).collect())
+    }
+}
+
+/// The policy as it comes, as the recipe `base` gives it.
+struct AsItIs;
+
+impl Recipe for AsItIs {
+    fn sections(&self) -> &[&str] {
+        &[]
+    }
+
+    fn needs_from(&self) -> bool {
+        false
+    }
+
+    fn make(&self, work: &mut Work<'_>) -> Result<Made, ExperimentError> {
+        Ok(work.inputs.base.clone().into())
     }
 }
 
@@ -134,7 +151,7 @@ fn experiment(settings: &str) -> Experiment {
             Some(bar) => Ok(GoodEnough(bar as f64)),
             None => Err("good_enough needs a whole number".into()),
         })
-        .with_reward(short)
+        .with_reward("short words", short)
 }
 
 /// Counts what it is told, and stops after so many iterations.
@@ -171,9 +188,15 @@ fn arms_recipe_objective_and_reward_model_of_ones_own() {
     let compared: Vec<_> = results.comparisons.iter().map(|gain| (gain.method.as_str(), gain.over.as_str())).collect();
     assert_eq!(compared, [("enough", "best"), ("best", "small"), ("enough", "small")]);
     let log = read_log(&finished.dir.log_path("enough", 1)).unwrap();
-    assert!(log.iter().all(|row| row.values["return"] <= row.values["reward"] + 1.0), "{log:?}");
+    for row in &log {
+        let value = |name: &str| row.values[name];
+        assert!(value("utility") < value("reward") - 0.1, "the objective takes something off: {row:?}");
+        let non_score = trl_scalars(row).into_iter().find(|(name, _)| name == "ppo/mean_non_score_reward").unwrap().1;
+        let penalty = value("kl_coef") * value("kl");
+        assert!((non_score * value("length") + penalty).abs() < 1e-3, "the KL penalty, and nothing else: {row:?}");
+    }
     assert_eq!(tailguard_report::Results::read(&finished.dir.results_path()).unwrap(), *results);
-    assert_eq!(results.arms[1].title, "best of 3");
+    assert_eq!((results.arms[1].title.as_str(), results.reference.as_str()), ("best of 3", "small"));
 }
 
 #[test]
@@ -204,6 +227,17 @@ fn a_run_goes_on_only_with_its_own_settings() {
     let other = resumed(&settings(folder.path()).replace("tail_threshold = -1.0", "tail_threshold = -2.0")).unwrap();
     assert!(other.contains("evaluation.tail_threshold is -1.0 there, -2.0 was asked for"), "{other}");
     assert_eq!(resumed(&settings(folder.path())), None);
+
+    // neither another reward nor another recipe under the same name goes unnoticed
+    let text = settings(folder.path());
+    let go_on = |experiment: Experiment| {
+        let dir = tailguard_report::RunDir::open(&out).unwrap();
+        experiment.prepare(&home(), Out::Resumed(dir)).unwrap().run(&mut ()).err().map(|error| error.to_string())
+    };
+    let other = go_on(experiment(&text).with_reward("long words", from_fn(|_, response| Ok(response.len() as f32)))).unwrap();
+    assert!(other.contains("begun with other contents of: reward model"), "{other}");
+    let other = go_on(experiment(&text).with_recipe("base", AsItIs)).unwrap();
+    assert!(other.contains("begun with other contents of: recipe base"), "{other}");
 
     // changed by code, and checked all the same
     let mut settings = Settings::from_toml(&settings(folder.path())).unwrap();

@@ -7,7 +7,8 @@ use burn::module::Module;
 use burn::tensor::Device;
 use serde_json::{Map, Value, json};
 use tailguard::Program;
-use tailguard_gpt2::{Policy, TokenBatch, TokenDistribution};
+use tailguard_gpt2::Gpt2;
+use tailguard_lm::{Policy, TokenBatch, TokenDistribution};
 use tailguard_ppo::{adam_w, next_token_step};
 use tailguard_rollout::{DrawSeed, Prompt, Sequence, generate, log_probs_of};
 
@@ -86,7 +87,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     /// Passes over a minibatch without gradients: logits everywhere, and log-probabilities of the responses alone.
-    fn forward(&mut self, policy: &Policy) -> Result<()> {
+    fn forward(&mut self, policy: &Policy<Gpt2>) -> Result<()> {
         let Sizes { mini_batch, prompt_len, gen_len, width, .. } = *self.sizes;
         let rows = self.sizes.random_rows(mini_batch, self.sizes.episode_tokens());
         let views: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
@@ -94,7 +95,7 @@ impl Bench<'_> {
         let tokens = mini_batch * self.sizes.episode_tokens();
         let work = |predicted| flops::forward(self.sizes, mini_batch, prompt_len + gen_len, predicted);
         let (all, responses) = (work(prompt_len + gen_len), work(gen_len));
-        let gpt2 = &policy.gpt2;
+        let gpt2 = &policy.lm;
         self.measure("forward", tokens, Some(all), || {
             let _logits = gpt2.logits(gpt2.hidden(&batch)?.reshape([tokens, width]));
             Ok(())
@@ -108,26 +109,26 @@ impl Bench<'_> {
     }
 
     /// Sampling, with log-probabilities and values noted.
-    fn generate(&mut self, policy: &Policy) -> Result<()> {
+    fn generate(&mut self, policy: &Policy<Gpt2>) -> Result<()> {
         let Sizes { batch, prompt_len, gen_len, seed, .. } = *self.sizes;
         let rows = self.sizes.random_rows(batch, prompt_len);
         let prompts: Vec<Prompt> = rows.into_iter().map(|ids| Prompt { ids, text: String::new() }).collect();
         let (config, draws) = (sampling(self.sizes), DrawSeed { seed, stream: 0 });
         self.measure("generate", batch * gen_len, None, || {
-            let sampled = generate(&policy.gpt2, Some(&policy.value_head), &prompts, &config, draws, batch)?;
+            let sampled = generate(&policy.lm, Some(&policy.value_head), &prompts, &config, draws, batch)?;
             ensure!(sampled.iter().all(|response| response.response_ids.len() == gen_len), "a response ended early");
             Ok(())
         })
     }
 
     /// Cross-entropy over all positions of a minibatch, backward pass, `AdamW`.
-    fn train(&mut self, policy: &Policy) -> Result<()> {
+    fn train(&mut self, policy: &Policy<Gpt2>) -> Result<()> {
         let Sizes { mini_batch, .. } = *self.sizes;
         let tokens = self.sizes.episode_tokens();
         let rows = self.sizes.random_rows(mini_batch, tokens);
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let mut optimizer = adam_w(WEIGHT_DECAY);
-        let mut model = Some(policy.gpt2.clone().train());
+        let mut model = Some(policy.lm.clone().train());
         let work = flops::training(self.sizes, mini_batch, tokens, tokens - 1);
         self.measure("train", mini_batch * tokens, Some(work), || {
             let before = model.take().context("the last training step failed")?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use tailguard_experiment::machine::cpu;
+use tailguard_experiment::machine::{cpu, cpu_seconds};
 
 /// Ticks per second in `/proc`, on every Linux.
 const TICKS: f64 = 100.0;
@@ -19,11 +19,6 @@ pub(crate) fn machine() -> Value {
 /// Of this program and of what does its arithmetic.
 pub(crate) fn versions() -> Value {
     json!({"tailguard": env!("CARGO_PKG_VERSION"), "burn": burn_version(include_str!("../../../Cargo.toml"))})
-}
-
-/// CPU seconds of a process; unknown outside Linux, and once it is gone.
-pub(crate) fn cpu_seconds(process: u32) -> Option<f64> {
-    own_seconds(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
 }
 
 /// The most cores that other processes took in any part of a measurement.
@@ -94,15 +89,6 @@ fn busy_seconds(text: &str) -> Option<f64> {
     [0, 1, 2, 5, 6, 7].into_iter().map(|at| ticks.get(at)).sum::<Option<f64>>().map(|ticks| ticks / TICKS)
 }
 
-/// CPU seconds of a process, from its `stat`.
-fn own_seconds(text: &str) -> Option<f64> {
-    // the name, in brackets, may hold anything; user and system time are the 12th and 13th fields after it
-    let (_, fields) = text.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let mut ticks = || fields.next()?.parse::<f64>().ok();
-    Some((ticks()? + ticks()?) / TICKS)
-}
-
 /// The version of Burn that the workspace pins.
 fn burn_version(workspace: &str) -> Option<String> {
     let workspace: toml::Table = toml::from_str(workspace).ok()?;
@@ -120,13 +106,6 @@ mod tests {
         assert_eq!(busy_seconds(stat).map(|seconds| (seconds * 100.0).round()), Some(156.0));
         assert_eq!(busy_seconds("intr 5"), None);
         assert_eq!(busy_seconds("cpu 1 2 x"), None);
-    }
-
-    #[test]
-    fn the_time_of_a_process_is_found_behind_any_name() {
-        let stat = "42 (a (b) c) R 1 2 3 4 5 6 7 8 9 10 250 150 0 0 20 0 3 0 100";
-        assert_eq!(own_seconds(stat).map(|seconds| (seconds * 100.0).round()), Some(400.0));
-        assert_eq!(own_seconds("42"), None);
     }
 
     #[test]

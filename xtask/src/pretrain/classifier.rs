@@ -1,27 +1,27 @@
 //! Pretraining of the embedded reward models: small classifiers in the shape of `DistilBERT`, on labelled texts.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use burn::store::ModuleRecord;
-use burn::tensor::{Bool, Bytes, Device, Int, Tensor, TensorData, activation};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::{ModelDir, TOKENIZER_FILE, WeightType, read_tokenizer};
 use tailguard_data::Record;
-use tailguard_files::{create_dirs, recover, write_dir, write_file};
-use tailguard_ppo::global_norm;
+use tailguard_experiment::of_file;
+use tailguard_files::{create_dirs, recover, write_file};
+use tailguard_ppo::{global_norm, load_state, save_state};
 use tailguard_reward::{Activation, BertConfig, Classifier, DistilBertConfig, ScoreSettings, SequenceClassifier, TruncationSide};
 use tokenizers::Tokenizer;
 use tracing::info;
 
 use super::args::ArchitectureName;
+use super::going_on;
 use super::word_piece::{self, CLS, PAD, SEP};
 
 /// Positions of the model: the longest text, special tokens included.
@@ -80,7 +80,7 @@ pub(crate) fn run(options: &ClassifierOptions) -> Result<()> {
     let mut training = Training::start(options, &tokenizer)?;
     while training.state.epoch < options.epochs {
         let loss = training.epoch(&reviews, options)?;
-        training.save(&options.checkpoint.join("last"))?;
+        training.save(&last_epoch(options))?;
         write(&training.model.valid(), &tokenizer, &options.out)?;
         let accuracy = accuracy(&options.out, &options.test, 64, &options.device)?;
         let epoch = training.state.epoch;
@@ -94,10 +94,16 @@ pub(crate) fn run(options: &ClassifierOptions) -> Result<()> {
     Ok(())
 }
 
-/// The tokenizer kept with the checkpoint, or a new one.
+/// Where the model is kept after its last epoch so far, with all else that it needs to go on.
+fn last_epoch(options: &ClassifierOptions) -> PathBuf {
+    options.checkpoint.join("last")
+}
+
+/// The tokenizer kept with a model that goes on; a new one where none does, as one that is there may have learned from other texts.
 fn tokenizer(options: &ClassifierOptions) -> Result<Tokenizer> {
-    let path = options.checkpoint.join(TOKENIZER_FILE);
-    if !path.is_file() {
+    let (path, last) = (options.checkpoint.join(TOKENIZER_FILE), last_epoch(options));
+    recover(&last)?;
+    if !last.is_dir() {
         let texts = options.train.iter().map(|record| record.text.as_str());
         write_file(&path, word_piece::train(texts, VOCABULARY)?.as_bytes())?;
     }
@@ -119,29 +125,49 @@ fn encode(tokenizer: &Tokenizer, texts: &[Record]) -> Result<Vec<Review>> {
 }
 
 /// What is known about a training besides its tensors; it goes on only if all but `epoch` agrees.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct State {
     /// Epochs done.
     epoch: usize,
     epochs: usize,
     seed: u64,
-    reviews: usize,
+    architecture: String,
+    /// Names of the labels 0 and 1.
+    label_names: String,
+    /// SHA-256 of the tokenizer.
+    tokenizer: String,
+    /// SHA-256 of the texts to learn from and their labels.
+    train: String,
+    /// SHA-256 of the texts to measure on and their labels.
+    test: String,
+}
+
+impl State {
+    /// Of a training that has done nothing yet.
+    fn begin(options: &ClassifierOptions) -> Result<Self> {
+        let of_texts = |records: &[Record]| going_on::digest(records.iter().map(|record| (&record.text, record.label)));
+        Ok(Self {
+            epoch: 0,
+            epochs: options.epochs,
+            seed: options.seed,
+            architecture: format!("{:?}", options.architecture),
+            label_names: serde_json::to_string(&options.labels)?,
+            tokenizer: of_file(&options.checkpoint.join(TOKENIZER_FILE))?,
+            train: of_texts(&options.train),
+            test: of_texts(&options.test),
+        })
+    }
 }
 
 /// A model on its way.
 struct Training {
     model: SequenceClassifier,
-    embeddings: Part,
-    rest: Part,
+    /// Of all parameters; each step has a rate for the word embeddings and one for the rest.
+    optimizer: ModuleOptimizer,
+    ids: Ids,
     state: State,
     special: Special,
-}
-
-/// Some of the parameters, with an optimizer of their own.
-struct Part {
-    ids: Vec<ParamId>,
-    optimizer: ModuleOptimizer,
-    rate: f64,
 }
 
 /// Ids of the tokens around a text and behind it.
@@ -158,28 +184,15 @@ impl Training {
         let id = |token: &str| tokenizer.token_to_id(token).with_context(|| format!("the tokenizer has no {token}"));
         let special = Special { cls: id(CLS)?, sep: id(SEP)?, pad: id(PAD)? };
         let mut model = new_model(options, tokenizer.get_vocab_size(true), special.pad)?.start_with_means();
-        let mut state = State { epoch: 0, epochs: options.epochs, seed: options.seed, reviews: options.train.len() };
-        let adam = || AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(WEIGHT_DECAY).init();
-        let (mut embedding_optimizer, mut optimizer) = (adam(), adam());
-        let last = options.checkpoint.join("last");
-        recover(&last)?;
-        if last.is_dir() {
-            let read =
-                |name: &str| fs::read(last.join(name)).with_context(|| format!("cannot read {name} in {}", last.display()));
-            let saved: State = serde_json::from_slice(&read("state.json")?)?;
-            let expected = State { epoch: saved.epoch, ..state };
-            ensure!(saved == expected, "{} belongs to another training: {saved:?}, expected {expected:?}", last.display());
-            model = model.load_record(ModuleRecord::from_bytes(Bytes::from_bytes_vec(read("model.bpk")?))?);
-            embedding_optimizer = embedding_optimizer.from_bytes(Bytes::from_bytes_vec(read("embeddings.bpk")?))?;
-            optimizer = optimizer.from_bytes(Bytes::from_bytes_vec(read("rest.bpk")?))?;
+        let mut optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(WEIGHT_DECAY).init();
+        let (mut state, last) = (State::begin(options)?, last_epoch(options));
+        if let Some(saved) = going_on::saved(&last, &state, "epoch")? {
+            (model, optimizer, state) = load_state(&last, model, optimizer)?;
             info!("going on after epoch {} of {}", saved.epoch, saved.epochs);
-            state = saved;
         }
         let mut ids = Ids::default();
         model.visit(&mut ids);
-        let embeddings = Part { ids: ids.embeddings, optimizer: embedding_optimizer, rate: EMBEDDING_RATE };
-        let rest = Part { ids: ids.rest, optimizer, rate: RATE };
-        Ok(Self { model, embeddings, rest, state, special })
+        Ok(Self { model, optimizer, ids, state, special })
     }
 
     /// One pass over the reviews; gives the mean loss. It depends on the seed and the epoch, not on what was drawn before.
@@ -205,7 +218,7 @@ impl Training {
         Ok(sum / steps as f64)
     }
 
-    /// One step of both optimizers; none with a loss or gradients that are not finite.
+    /// One step; none with a loss or gradients that are not finite.
     fn step(&mut self, batch: &[&Review], factor: f64, rng: &mut ChaCha8Rng, device: &Device) -> Result<f32> {
         let length = window_length(rng);
         let rows: Vec<Vec<u32>> = batch.iter().map(|review| window(&review.ids, length, self.special, rng)).collect();
@@ -217,28 +230,20 @@ impl Training {
         let mut grads = loss.backward();
         let loss = loss.into_scalar::<f32>();
         ensure!(loss.is_finite(), "the loss is {loss}");
-        let parts = [&mut self.embeddings, &mut self.rest].map(|part| {
-            let grads = GradientsParams::from_params(&mut grads, &self.model, &part.ids);
-            (part, grads)
-        });
-        for (_, grads) in &parts {
+        let parts = [(&self.ids.embeddings, EMBEDDING_RATE), (&self.ids.rest, RATE)]
+            .map(|(ids, rate)| (GradientsParams::from_params(&mut grads, &self.model, ids), rate));
+        for (grads, _) in &parts {
             let norm = global_norm(&self.model, grads);
             ensure!(norm.is_finite(), "the norm of the gradients is {norm}");
         }
-        for (part, grads) in parts {
-            self.model = part.optimizer.step(part.rate * factor, self.model.clone(), grads);
+        for (grads, rate) in parts {
+            self.model = self.optimizer.step(rate * factor, self.model.clone(), grads);
         }
         Ok(loss)
     }
 
     fn save(&self, path: &Path) -> Result<()> {
-        write_dir(path, |dir| {
-            write_file(&dir.join("model.bpk"), &self.model.clone().into_record().into_bytes()?)?;
-            write_file(&dir.join("embeddings.bpk"), &self.embeddings.optimizer.into_bytes()?)?;
-            write_file(&dir.join("rest.bpk"), &self.rest.optimizer.into_bytes()?)?;
-            write_file(&dir.join("state.json"), &serde_json::to_vec_pretty(&self.state)?)?;
-            Ok(())
-        })
+        Ok(save_state(path, &self.model, &self.optimizer, &self.state)?)
     }
 }
 

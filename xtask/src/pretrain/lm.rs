@@ -9,13 +9,16 @@ use burn::tensor::Device;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use tailguard_checkpoint::{ModelDir, WeightType, read_tokenizer};
-use tailguard_files::{create_dirs, recover};
+use tailguard_checkpoint::{ModelDir, TOKENIZER_FILE, WeightType, read_tokenizer};
+use tailguard_experiment::{of_file, of_model};
+use tailguard_files::create_dirs;
 use tailguard_gpt2::{Gpt2, Gpt2Config};
+use tailguard_lm::CausalLm;
 use tailguard_ppo::{adam_w, load_state, next_token_step, save_state, validation_loss};
 use tokenizers::Tokenizer;
 use tracing::info;
 
+use super::going_on;
 use super::tokenizer::{self, END_OF_TEXT};
 use crate::failure::Failure;
 
@@ -43,7 +46,7 @@ pub(crate) struct LmOptions {
 }
 
 /// What is known about a training besides its tensors; it goes on only if all but `step` agrees.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
     /// Steps done.
@@ -53,14 +56,39 @@ struct State {
     context: usize,
     learning_rate: f64,
     seed: u64,
-    /// Tokens of the training texts.
-    tokens: usize,
+    layers: usize,
+    width: usize,
+    heads: usize,
+    /// SHA-256 of the model that it began with; none where that was drawn from the seed.
+    from: Option<String>,
+    /// SHA-256 of the tokenizer.
+    tokenizer: String,
+    /// SHA-256 of the texts to learn from.
+    train: String,
+    /// SHA-256 of the texts to measure on.
+    held_out: String,
 }
 
 impl State {
-    fn begin(options: &LmOptions, tokens: usize) -> Self {
+    /// Of a training that has done nothing yet, of a model of this shape.
+    fn begin(options: &LmOptions, shape: &Gpt2Config) -> Result<Self> {
         let &LmOptions { steps, batch_size, context, learning_rate, seed, .. } = options;
-        Self { step: 0, steps, batch_size, context, learning_rate, seed, tokens }
+        let of_texts = |texts: &[String]| going_on::digest(texts.iter().map(|text| (text, 0)));
+        Ok(Self {
+            step: 0,
+            steps,
+            batch_size,
+            context,
+            learning_rate,
+            seed,
+            layers: shape.n_layer,
+            width: shape.n_embd,
+            heads: shape.n_head,
+            from: options.from.as_deref().map(of_model).transpose()?,
+            tokenizer: of_file(&options.out.join(TOKENIZER_FILE))?,
+            train: of_texts(&options.train),
+            held_out: of_texts(&options.held_out),
+        })
     }
 }
 
@@ -78,6 +106,7 @@ pub(crate) fn run(options: &LmOptions) -> Result<()> {
     let corpus = Corpus::new(&tokenizer, &options.train)?;
     let held_out = Corpus::new(&tokenizer, &options.held_out)?;
     let validation: Vec<Vec<u32>> = held_out.starts(options.context).collect();
+    check_lengths(options.context, corpus.ids.len(), validation.len())?;
     info!("{} training tokens, {} held-out windows", corpus.ids.len(), validation.len());
 
     let mut config =
@@ -91,17 +120,10 @@ pub(crate) fn run(options: &LmOptions) -> Result<()> {
     };
     let mut optimizer = adam_w(WEIGHT_DECAY);
     let checkpoint = options.out.join("checkpoint");
-    let mut state = State::begin(options, corpus.ids.len());
-    recover(&checkpoint)?;
-    if checkpoint.is_dir() {
-        let saved: State;
-        (model, optimizer, saved) = load_state(&checkpoint, model, optimizer)?;
-        state.step = saved.step;
-        if saved != state {
-            let message = format!("{} belongs to another training: {saved:?}, expected {state:?}", checkpoint.display());
-            return Err(Failure::usage(message).hint("take the flags and texts that it was begun with, or remove it").into());
-        }
-        info!("going on after step {}", state.step);
+    let mut state = State::begin(options, model.config())?;
+    if let Some(saved) = going_on::saved(&checkpoint, &state, "step")? {
+        (model, optimizer, state) = load_state(&checkpoint, model, optimizer)?;
+        info!("going on after step {}", saved.step);
     }
     let done = state.step;
     let (mut mean_loss, begun) = (0.0, Instant::now());
@@ -130,9 +152,23 @@ pub(crate) fn run(options: &LmOptions) -> Result<()> {
     Ok(())
 }
 
+/// Refuses texts of which no window can be cut.
+fn check_lengths(context: usize, tokens: usize, windows: usize) -> Result<(), Failure> {
+    let refused = |what: String| Failure::usage(format!("--context {context}: {what}"));
+    if tokens < context {
+        let what = format!("the texts to learn from have {tokens} tokens in all, and each window has as many as --context says");
+        return Err(refused(what).hint("take a smaller --context, or more texts"));
+    }
+    if windows == 0 {
+        let what = "no text to measure on has two tokens within it, and with fewer there is nothing to predict".to_owned();
+        return Err(refused(what).hint("take a --context of at least 2, and texts to measure on that are longer"));
+    }
+    Ok(())
+}
+
 /// The tokenizer of the directory to write, or a new one where none is there.
 fn tokenizer(options: &LmOptions) -> Result<Tokenizer> {
-    let path = options.out.join("tokenizer.json");
+    let path = options.out.join(TOKENIZER_FILE);
     if !path.is_file() {
         if let Some(from) = &options.from {
             let message = format!("--from {}: its tokenizer.json is not in {}", from.display(), options.out.display());
@@ -190,7 +226,7 @@ impl Corpus {
             .filter(|row| row.len() > 1)
     }
 
-    /// The training windows of one step; they depend on the seed and the step alone.
+    /// The training windows of one step, of no more tokens than there are; they depend on the seed and the step alone.
     fn windows(&self, count: usize, length: usize, seed: u64, step: u64) -> Vec<Vec<u32>> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(step);

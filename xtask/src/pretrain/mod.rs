@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 mod classifier;
+mod going_on;
 mod judge;
 mod lm;
 mod prompts;

@@ -8,16 +8,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 use tailguard_experiment::settings::{Preset, Side, Task};
+use tailguard_judging::{Columns, MethodColumns, Options};
 use tailguard_report::NewRunDir;
 use tailguard_reward::Label;
 
-use super::wide::MethodColumns;
 use crate::args::{RunArgs, preset_parser, task_parser};
 use crate::failure::Failure;
 use crate::{interrupt, typed};
-
-/// The share of the lowest scores if nothing else is said.
-const TAIL_SHARE: f64 = 0.1;
 
 /// `evaluate`.
 #[derive(Debug, Args)]
@@ -176,42 +173,37 @@ impl EvaluateArgs {
     /// # Errors
     /// What contradicts what.
     pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.options().check(self.reward.is_some(), self.judge.is_some()).map_err(|error| {
+            let failure = Failure::usage(error.to_string());
+            if let Some(hint) = error.hint() { failure.hint(hint) } else { failure }
+        })
+    }
+
+    /// How texts are judged.
+    pub(super) fn options(&self) -> Options {
         let (columns, judging) = (&self.columns, &self.judging);
-        super::wide::check(&columns.method, self.reward.is_some(), judging.negate)?;
-        for (place, name) in columns.group_by.iter().enumerate() {
-            if columns.group_by[..place].contains(name) {
-                return Err(Failure::usage(format!("--group-by names {name:?} twice")));
-            }
+        Options {
+            columns: Columns {
+                prompt: columns.prompt_column.clone(),
+                response: columns.response_column.clone(),
+                responses_include_prompt: columns.responses_include_prompt,
+                text: columns.text_column.clone(),
+                methods: columns.method.clone(),
+                score: columns.score_column.clone(),
+                prompt_score: columns.prompt_score_column.clone(),
+                judge: columns.judge_column.clone(),
+                group_by: columns.group_by.clone(),
+            },
+            tail_share: self.tail_share,
+            tail_threshold: judging.tail_threshold,
+            baseline: judging.baseline.clone(),
+            negate: judging.negate,
+            prompt_negate: judging.prompt_negate,
+            judge_negate: judging.judge_negate,
+            tokenizer: judging.tokenizer.clone(),
+            curve: judging.curve,
+            buckets: judging.buckets,
         }
-        let is_mixed = self.reward.is_some() && columns.prompt_score_column.is_some();
-        if judging.negate && is_mixed && judging.prompt_negate.is_none() {
-            let message = "--negate is about --reward, and the prompts have scores of their own in --prompt-score-column";
-            return Err(Failure::usage(message).hint("say whether lower is better there, too: --prompt-negate true or false"));
-        }
-        Ok(())
-    }
-
-    /// Whether the column of the prompts' scores is one where lower is better.
-    pub(super) fn negates_prompt_column(&self) -> bool {
-        self.judging.prompt_negate.unwrap_or(self.judging.negate)
-    }
-
-    /// The share of the lowest.
-    pub(super) fn tail_share(&self) -> f64 {
-        self.tail_share.unwrap_or(TAIL_SHARE)
-    }
-
-    /// The flags that are about scores and were given, for a file that has none.
-    pub(super) fn about_scores(&self) -> Vec<&'static str> {
-        let (columns, judging) = (&self.columns, &self.judging);
-        let flags = [
-            ("--tail-share", self.tail_share.is_some()),
-            ("--tail-threshold", judging.tail_threshold.is_some()),
-            ("--prompt-score-column", columns.prompt_score_column.is_some()),
-            ("--curve", judging.curve),
-            ("--buckets", judging.buckets.is_some()),
-        ];
-        flags.into_iter().filter(|(_, is_given)| *is_given).map(|(flag, _)| flag).collect()
     }
 
     /// Takes the directory of `--out`, if there is one: whether it can be written is found out before anything is read. Until the

@@ -1,27 +1,23 @@
 //! `tailguard evaluate`: judges texts that are in a file, or those of a model on a task's prompts.
 
 pub(crate) mod args;
-mod comparisons;
-mod figures;
-mod generations;
-mod groups;
-mod model;
-mod notes;
-mod reading;
-mod wide;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use rayon::prelude::*;
-use tailguard_data::Generations;
-use tailguard_report::{
-    About, Evaluation, GenerationRow, NewRunDir, ResultsFile, Style, evaluation_table, one_line, write_generation_rows,
-};
+use burn::tensor::Device;
+use tailguard_experiment::settings::{Side, resolve};
+use tailguard_experiment::{BaseModel, EvaluatedModel, about, checkpoint, evaluate_model, of_file, of_model};
+use tailguard_judging::{Judged, Scorer, Scorers, Scoring, judge};
+use tailguard_report::{About, NewRunDir, ResultsFile, Style, evaluation_table, one_line};
+use tailguard_reward::{Label, ScoreSettings};
 
-use crate::failure::{put_json, say};
+use crate::failure::{Failure, put_json, say};
 use crate::program::Program;
-use crate::report;
+use crate::progress::{Progress, Told};
+use crate::{device, report};
 use args::EvaluateArgs;
-use groups::Group;
 
 /// Runs the command.
 ///
@@ -29,84 +25,133 @@ use groups::Group;
 /// A file, model or directory that is not what it should be, or a call that makes no sense.
 pub(crate) fn run(args: &EvaluateArgs, program: &Program) -> Result<()> {
     match (&args.generations, &args.model) {
-        (Some(file), _) => generations::run(args, file, program),
-        (None, Some(model)) => model::run(args, model, program),
+        (Some(file), _) => run_on_file(args, file, program),
+        (None, Some(model)) => run_on_model(args, model, program),
         // the command line wants one of them
         (None, None) => Ok(()),
     }
 }
 
+/// What was read, by name: its digest, and where it was.
+#[derive(Default)]
+struct Sources {
+    digests: BTreeMap<String, String>,
+    places: BTreeMap<String, String>,
+}
+
+/// `evaluate --generations`.
+fn run_on_file(args: &EvaluateArgs, file: &Path, program: &Program) -> Result<()> {
+    device::set_threads(args.thread_count()?)?;
+    let device_name = args.device.clone().unwrap_or_else(|| "flex".to_owned());
+    let device = device::select(&device_name, program)?;
+    let out = args.reserve()?;
+    let scorers = scorers(args, program, &device)?;
+    let mut judged = judge(file, &args.options(), &scorers, &mut progress())?;
+    judged.evaluation.device = device_name;
+    drop(scorers);
+    // nobody asks for them otherwise
+    let sources = if out.is_some() { sources(args, file, program)? } else { Sources::default() };
+    tell(judged, sources, out, program)
+}
+
+/// The models of `--reward` and `--judge`.
+fn scorers(args: &EvaluateArgs, program: &Program, device: &Device) -> Result<Scorers> {
+    let asked = &args.judging;
+    let scorer = |name: &'static str, dir: &Option<PathBuf>, label: &Option<Label>, negate| {
+        let Some(dir) = dir else { return Ok(None) };
+        let (label, truncation_side) = (label.clone().unwrap_or_default(), asked.truncation_side.unwrap_or(Side::Left).into());
+        let settings = ScoreSettings { label, negate, truncation_side, ..ScoreSettings::default() };
+        let dir = program.directory(&dir.display().to_string(), &format!("--{name}"))?;
+        Ok::<_, anyhow::Error>(Some(Scorer::load_longest(name, &dir, settings, device)?))
+    };
+    Ok(Scorers {
+        reward: scorer("reward", &args.reward, &asked.label, asked.negate)?,
+        judge: scorer("judge", &args.judge, &asked.judge_label, asked.judge_negate)?,
+    })
+}
+
+/// Shows how far scoring is.
+fn progress() -> impl FnMut(Scoring) {
+    let mut shown: Option<Progress> = None;
+    move |Scoring { phase, done, pieces, texts }| {
+        let bar = shown.get_or_insert_with(|| Progress::new(pieces, phase));
+        if done > 0 {
+            bar.iteration(&format!("{texts} texts"));
+        }
+        if done == pieces
+            && let Some(bar) = shown.take()
+        {
+            bar.finish();
+        }
+    }
+}
+
+/// The file and the scorers.
+fn sources(args: &EvaluateArgs, file: &Path, program: &Program) -> Result<Sources> {
+    let texts = "generated texts".to_owned();
+    let mut digests = BTreeMap::from([(texts.clone(), of_file(file)?)]);
+    let mut places = BTreeMap::from([(texts, file.display().to_string())]);
+    for (name, flag, dir) in [("reward model", "--reward", &args.reward), ("judge", "--judge", &args.judge)] {
+        if let Some(dir) = dir {
+            let place = dir.display().to_string();
+            digests.insert(name.to_owned(), of_model(&program.directory(&place, flag)?)?);
+            places.insert(name.to_owned(), place);
+        }
+    }
+    Ok(Sources { digests, places })
+}
+
+/// `evaluate --model`.
+fn run_on_model(args: &EvaluateArgs, model: &Path, program: &Program) -> Result<()> {
+    // the command line wants it
+    let task = args.task.task.ok_or_else(|| Failure::usage("--model needs --task"))?;
+    let level = args.options().level()?;
+    let model = program.directory(&checkpoint(model).display().to_string(), "--model")?;
+    let settings = resolve(Some(task), args.task.preset, &args.run_args(Some(&model)).overrides()?, None)?;
+    let preset = resolve(Some(task), args.task.preset, &args.run_args(None).overrides()?, None)?;
+    device::set_threads(settings.run.threads)?;
+    let device = device::select(&settings.run.device, program)?;
+    tailguard_kernels::set_precision(settings.run.precision.into());
+    let out = args.reserve()?;
+    let home = program.home_for(&settings)?;
+    let name = preset.policy.dir.as_str();
+    let base = program.directory(name, "--policy").ok();
+    if base.is_none() {
+        tracing::info!("no perplexity of the generated texts: the base model {name:?} is not there");
+    }
+    let base = base.as_deref().map(|dir| BaseModel { name, dir });
+    let EvaluatedModel { judged, digests, places } =
+        evaluate_model(&settings, base, level, &home, &device, &mut Told::default())?;
+    tell(judged, Sources { digests, places }, out, program)
+}
+
 /// Writes the files, and then prints the tables and what must be said with them: whoever reads no further than the first line has
 /// all files.
-fn tell(
-    evaluation: &Evaluation,
-    texts: Generations,
-    groups: &[Group],
-    said: Vec<String>,
-    out: Option<(NewRunDir, About)>,
-    program: &Program,
-) -> Result<()> {
-    if let Some((out, about)) = &out {
-        out.write_about(about)?;
-        write_generation_rows(&out.file("generations.parquet"), rows(&texts, groups))?;
-        // last: what has results is whole
-        evaluation.write(&out.file("results.json"))?;
-        out.keep();
+fn tell(judged: Judged, sources: Sources, out: Option<NewRunDir>, program: &Program) -> Result<()> {
+    if let Some(out) = &out {
+        let (evaluation, Sources { digests, places }) = (&judged.evaluation, sources);
+        let about = about(&program.origin(), &evaluation.device, evaluation.seeds.clone(), digests, places);
+        judged.write(out, &About { negated: judged.negated.clone(), scores: judged.scores.clone(), ..about })?;
     }
-    // the page reads its own
-    drop(texts);
-    let page = out.as_ref().and_then(|(out, _)| report::leave(out.path(), program));
+    // the page reads the texts from their file
+    let (evaluation, notes) = judged.into_figures();
+    let page = out.as_ref().and_then(|out| report::leave(out.path(), program));
     if program.json() {
         put_json(&evaluation.to_json()?)?;
-        let said = notes::left_out(evaluation).into_iter().chain(said);
-        said.for_each(|note| tracing::info!("note: {}", one_line(&note)));
+        notes.iter().for_each(|note| tracing::info!("note: {}", one_line(note)));
         evaluation.notice.iter().for_each(|notice| tracing::warn!("{notice}"));
         return Ok(());
     }
-    say(evaluation_table(evaluation, Style::Plain))?;
-    for note in notes::left_out(evaluation).into_iter().chain(said) {
-        say(format_args!("note: {}", one_line(&note)))?;
+    say(evaluation_table(&evaluation, Style::Plain))?;
+    for note in &notes {
+        say(format_args!("note: {}", one_line(note)))?;
     }
     if let Some(notice) = &evaluation.notice {
         say(notice)?;
     }
-    if let Some((out, _)) = &out {
+    if let Some(out) = &out {
         report::tell(page.as_deref())?;
         say(format_args!("written: {}", out.path().display()))?;
     }
     Ok(())
-}
-
-/// The rows of `generations.parquet`, in the order of the file.
-fn rows<'a>(texts: &'a Generations, groups: &'a [Group]) -> impl Iterator<Item = GenerationRow<'a>> {
-    let mut group_of = vec![0_usize; texts.responses.len()];
-    for (number, group) in groups.iter().enumerate() {
-        group.rows.iter().for_each(|&row| group_of[row] = number);
-    }
-    let score = |scores: &Option<Vec<Option<f64>>>, row: usize| single(scores.as_ref()?[row]?);
-    (0..texts.responses.len()).map(move |row| {
-        let group = &groups[group_of[row]];
-        GenerationRow {
-            prompt: texts.prompts.as_ref().and_then(|prompts| prompts.get(row)),
-            prompt_score: score(&texts.prompt_scores, row),
-            good: None,
-            response: texts.responses.get(row),
-            reward: score(&texts.scores, row),
-            judge: score(&texts.judge, row),
-            method: &group.method,
-            seed: group.seed,
-            ..GenerationRow::default()
-        }
-    })
-}
-
-/// As the column has it; nothing for what is no finite number.
-#[expect(clippy::cast_possible_truncation, reason = "the column is single precision")]
-fn single(score: f64) -> Option<f32> {
-    Some(score as f32).filter(|score| score.is_finite())
-}
-
-/// Runs tasks side by side and gives what they give, in order.
-fn side_by_side<T: Send, const N: usize>(tasks: [&(dyn Fn() -> Result<T> + Sync); N]) -> Result<Vec<T>> {
-    tasks.into_par_iter().map(|task| task()).collect()
 }

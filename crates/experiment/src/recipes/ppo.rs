@@ -90,7 +90,7 @@ impl Recipe for Ppo {
         record.sync()?;
         work.finish(|dir| policy.save(dir, WeightType::F32))?;
         Record::forget_state(work.dir, (arm, seed))?;
-        Ok(policy.gpt2.into())
+        Ok(policy.lm.into())
     }
 }
 
@@ -100,6 +100,7 @@ fn row(stats: &IterationStats, arm: &str, seed: u64) -> LogRow {
         ("reward", stats.reward),
         ("reward_std", stats.reward_std),
         ("reward_tail", stats.reward_tail),
+        ("utility", stats.utility),
         ("return", stats.episode_return),
         ("return_kept", stats.return_kept),
         ("kl", stats.kl),

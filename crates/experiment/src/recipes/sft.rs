@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use tailguard_checkpoint::WeightType;
+use tailguard_lm::CausalLm;
 
 use crate::error::ExperimentError;
 use crate::observer::Event;
@@ -15,6 +16,10 @@ impl Recipe for Sft {
     fn sections(&self) -> &[&str] {
         // the texts of `[sft]` are read once, for all arms
         &["sft.steps", "sft.batch_size", "sft.learning_rate", "sft.weight_decay"]
+    }
+
+    fn sees_rewards(&self) -> bool {
+        false
     }
 
     fn make(&self, work: &mut Work<'_>) -> Result<Made, ExperimentError> {

@@ -47,6 +47,14 @@ impl ArmSettings {
         Arm { key: self.key.clone(), title: title.clone(), from: self.from.clone() }
     }
 
+    /// Whether its recipe, or its objective, has this name.
+    pub(crate) fn names(&self, kind: &str, name: &str) -> bool {
+        match kind {
+            "recipe" => self.recipe == name,
+            _ => self.objective().is_ok_and(|objective| objective.is_some_and(|(found, _)| found == name)),
+        }
+    }
+
     /// The name of its objective, and what stands with it; nothing where none is named.
     ///
     /// # Errors
@@ -120,7 +128,12 @@ pub(super) fn check(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Res
             return Err(arm.wrong("set is about how the arm is made, expected no keys of run, and no arms"));
         }
         arm.objective()?;
-        super::suit_each_other(&arm.over(settings)?, &|_| format!("arm {}", arm.key))?;
+        let (own, of_arm) = (arm.over(settings)?, |_: &str| format!("arm {}", arm.key));
+        let origin = if arm.set.is_empty() { origin } else { &of_arm };
+        super::suit_each_other(&own, origin)?;
+        if arm.keeps_lowest() {
+            super::check_warmup("risk.warmup", own.risk.warmup, &own, "no episode is ever dropped", origin)?;
+        }
     }
     if arms.is_empty() {
         return Err(ConfigError::NoArms);

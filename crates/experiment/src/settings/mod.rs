@@ -235,9 +235,10 @@ fn read_back(path: &Path, text: &str) -> Result<Settings, ConfigError> {
     Ok(layers.settings()?)
 }
 
-/// Puts the settings of a run. One of an earlier version has the arms of the paper, and does not say so.
+/// Puts the settings of a run. One of an earlier version has the arms of the paper and full precision, and does not say so.
 fn put_recorded(layers: &mut Layers<'_>, path: &Path, text: &str) -> Result<(), ConfigError> {
     layers.put("preset arms", &parse("preset arms", presets::ARMS)?)?;
+    layers.put_value("an earlier version", "run.precision", &Value::String("f32".to_owned()))?;
     let origin = path.display().to_string();
     Ok(layers.put(&origin, &parse(&origin, text)?)?)
 }
@@ -295,18 +296,23 @@ fn suit_each_other(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Resu
         );
         return Err(SettingsError::Value { origin: origin(key), key: key.to_owned(), found, expected }.into());
     }
-    let keeps_lowest = settings.arm.iter().any(ArmSettings::keeps_lowest);
-    let warmups = [
-        ("risk.warmup", settings.risk.warmup, "no episode is ever dropped", keeps_lowest),
-        ("ppo.value_warmup", ppo.value_warmup, "the policy never learns", true),
-    ];
-    for (key, found, otherwise, counts) in warmups {
-        if counts && found >= ppo.iterations {
-            let detail = format!("ppo.iterations is {}: expected less, or {otherwise}", ppo.iterations);
-            return Err(ConfigError::Conflict { origin: origin(key), key, found, detail });
-        }
+    check_warmup("ppo.value_warmup", ppo.value_warmup, settings, "the policy never learns", origin)
+}
+
+/// Refuses a warm-up that leaves no iteration after it.
+fn check_warmup(
+    key: &'static str,
+    found: usize,
+    settings: &Settings,
+    otherwise: &str,
+    origin: &dyn Fn(&str) -> String,
+) -> Result<(), ConfigError> {
+    let iterations = settings.ppo.iterations;
+    if found < iterations {
+        return Ok(());
     }
-    Ok(())
+    let detail = format!("ppo.iterations is {iterations}: expected less, or {otherwise}");
+    Err(ConfigError::Conflict { origin: origin(key), key, found, detail })
 }
 
 /// The settings that a resumed run may not change, one line each; the number of threads changes no result.

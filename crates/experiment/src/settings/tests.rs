@@ -258,6 +258,16 @@ fn settings_that_contradict_each_other_are_refused() {
         "--set: run.precision = \"bf16\", expected \"f32\", as run.device is \"flex\": bf16 is for GPUs"
     );
     assert!(refused(&["ppo.value_warmup=100", "ppo.iterations=100"]).ends_with("or the policy never learns"));
+    // an arm that keeps all episodes may have as few iterations as it likes
+    let own = |arm: usize| {
+        let mut settings = resolve(Some(TASK), None, &set(&[]), None).unwrap();
+        assert!(settings.risk.warmup >= 10);
+        settings.arm[arm].set.insert("ppo.iterations".to_owned(), Value::Integer(10));
+        settings.validate().map_err(|error| error.to_string())
+    };
+    assert_eq!(own(2), Ok(()));
+    let of_arm = own(3).unwrap_err();
+    assert!(of_arm.starts_with("arm ra_rlhf: risk.warmup = ") && of_arm.ends_with("no episode is ever dropped"), "{of_arm}");
     assert!(refused(&["ppo.batch_size=128", "ppo.kl_horizon=20"]).contains("more than a fifth of ppo.batch_size, which is 128"));
 }
 
@@ -300,4 +310,16 @@ fn a_run_that_was_named_otherwise_than_its_file_goes_on_with_that_file() {
 fn seeds_count_up() {
     let config = resolve(Some(TASK), None, &set(&["run.seed=4", "run.seeds=3"]), None).unwrap();
     assert_eq!(config.seed_list(), [4, 5, 6]);
+}
+
+#[test]
+fn a_run_of_a_version_without_arms_and_precision_goes_on() {
+    let settings = resolve(Some(TASK), Some(Preset::Smoke), &set(&[]), None).unwrap();
+    let mut recorded = settings.to_toml().unwrap().parse::<Table>().unwrap();
+    recorded.remove("arm");
+    recorded["run"].as_table_mut().unwrap().retain(|key, _| key != "precision" && key != "arms");
+    recorded["evaluation"].as_table_mut().unwrap().remove("reference");
+    let text = recorded.to_string();
+    let resumed = resolve(Some(TASK), None, &set(&[]), Some((Path::new("config.toml"), &text))).unwrap();
+    assert_eq!(resumed, settings);
 }
