@@ -19,6 +19,7 @@ mod progress;
 pub mod report;
 mod reproduce;
 mod run;
+mod run_args;
 mod sample;
 mod settings;
 mod shell;
@@ -27,6 +28,5 @@ mod train;
 pub mod typed;
 
 pub use args::{Command, parse};
-pub use logging::init_logging;
 pub use options::{Options, Uses};
 pub use program::Program;
