@@ -72,7 +72,7 @@ fn before_the_run_begins_ctrl_c_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     // of 20,000 reviews, the first table that is read
     let (code, said) = interrupted(folder.path(), "20000 texts", "-INT");
-    assert_eq!((code, fs::read_dir(folder.path()).unwrap().count()), (Some(1), 0), "{said}");
+    assert_eq!((code, fs::read_dir(folder.path()).unwrap().count()), (Some(130), 0), "{said}");
     assert!(said.contains("stopped") && !said.contains("run directory"), "{said}");
 }
 
@@ -88,7 +88,7 @@ fn under_nohup_a_hangup_does_nothing_and_ctrl_c_leaves_nothing() {
         None => drop(nohup.env_remove(name)),
     });
     let (code, said) = signalled(&mut nohup, "20000 texts", &["-HUP", "-INT"]);
-    assert_eq!((code, fs::read_dir(folder.path()).unwrap().count()), (Some(1), 0), "{said}");
+    assert_eq!((code, fs::read_dir(folder.path()).unwrap().count()), (Some(130), 0), "{said}");
     assert!(said.contains("stopped"), "{said}");
 }
 
@@ -98,7 +98,7 @@ fn a_run_that_is_stopped_in_its_first_phase_says_how_to_go_on() {
     let mut long = command(folder.path());
     long.args(words(folder.path())).args(["--set", "sft.steps=400"]);
     let (code, said) = signalled(&mut long, "run directory", &["-INT"]);
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(130), "{said}");
     assert!(said.contains("error: stopped\n  hint: cargo xtask reproduce imdb --out run --resume"), "{said}");
 }
 
@@ -117,12 +117,16 @@ fn after_ctrl_c_a_kill_and_a_full_disk_a_run_goes_on_to_the_same_numbers() {
 
     let says = |said: &str, begin: &str| said.lines().any(|line| line.starts_with(begin));
     let (code, said) = interrupted(stopped.path(), "ra_rlhf, seed 1 3/24", "-INT");
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(130), "{said}");
     assert!(said.contains("--resume") && !says(&said, "ra_rlhf, seed 1 24/24"), "{said}");
     let (results, said) = resumed(stopped.path());
     assert!(says(&said, "ra_rlhf, seed 1 24/24"), "{said}");
     assert!(!says(&said, "rlhf, seed 1") && !says(&said, "ra_rlhf, seed 1 3/24"), "nothing is done twice: {said}");
     assert_eq!(results, expected);
+    // the log has both processes, and what the first said when it was stopped
+    let log = fs::read_to_string(stopped.path().join("run/log.txt")).unwrap();
+    let told = |text: &str| log.lines().filter(|line| line.starts_with("20") && line.contains(text)).count();
+    assert_eq!((told("cargo xtask reproduce imdb"), told("error: stopped"), told("ra_rlhf, seed 1 3/24")), (3, 1, 1), "{log}");
 
     let (code, said) = interrupted(killed.path(), "rlhf, seed 1 22/24", "-KILL");
     assert_eq!(code, None, "{said}");
@@ -153,7 +157,7 @@ fn after_ctrl_c_a_kill_and_a_full_disk_a_run_goes_on_to_the_same_numbers() {
 fn a_training_whose_rows_are_lost_begins_anew() {
     let folder = few_texts();
     let (code, said) = interrupted(folder.path(), "rlhf, seed 1 2/24", "-INT");
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(130), "{said}");
     for rows in ["logs/seed-1-rlhf.jsonl", "checkpoints/seed-1-rlhf/state/log.jsonl"] {
         fs::write(folder.path().join("run").join(rows), "").unwrap();
     }

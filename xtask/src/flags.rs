@@ -24,14 +24,15 @@ struct Mode {
     refused: &'static [&'static str],
 }
 
-const RUN: &str = "--home --set --seed --seeds --threads --device --precision --policy --reward --judge --data-dir --arms --out";
+const RUN: &str =
+    "--home --json --set --seed --seeds --threads --device --precision --policy --reward --judge --data-dir --arms --out";
 const SIZES: &str = "--size --layers --width --heads --vocab --batch --mini-batch --prompt-len --gen-len --ppo-epochs --alpha-keep \
                      --iters --threads --seed --device --precision";
 
 const MODES: &[Mode] = &[
     Mode {
         words: "reproduce imdb",
-        obeyed: "--home --preset --config --set --seed --seeds --threads --device --precision --policy --reward --judge --data-dir --arms --out",
+        obeyed: "--json --home --preset --config --set --seed --seeds --threads --device --precision --policy --reward --judge --data-dir --arms --out",
         needing: &["--resume: --out"],
         refused: &[],
     },
@@ -67,18 +68,20 @@ const MODES: &[Mode] = &[
     },
     Mode {
         words: "sample --prompt a",
-        obeyed: "--home --model --reward --task --tokens --temperature --seed --count --threads --device",
+        obeyed: "--json --home --model --reward --task --tokens --temperature --seed --count --threads --device",
         needing: &["--label: --reward --task", "--negate: --reward --task"],
         refused: &[],
     },
     Mode {
         words: "settings",
-        obeyed: "--explain --schema --task --preset",
+        obeyed: "--json --explain --schema --task --preset",
         needing: &[],
-        refused: &["--schema: --explain --task --preset"],
+        refused: &["--schema: --explain --task --preset --json"],
     },
-    Mode { words: "report a", obeyed: "", needing: &[], refused: &[] },
-    Mode { words: "compare a b", obeyed: "--out --allow-different-prompts", needing: &[], refused: &[] },
+    Mode { words: "report a", obeyed: "--json", needing: &[], refused: &[] },
+    Mode { words: "compare a b", obeyed: "--json --out --allow-different-prompts", needing: &[], refused: &[] },
+    Mode { words: "completions bash", obeyed: "", needing: &[], refused: &[] },
+    Mode { words: "man", obeyed: "--out", needing: &[], refused: &[] },
     Mode { words: "pretrain tokenizer --out a", obeyed: "--home --threads --data-dir --vocab-size", needing: &[], refused: &[] },
     Mode {
         words: "pretrain lm --out a",
@@ -126,6 +129,10 @@ const MODES: &[Mode] = &[
     Mode { words: "ci", obeyed: "--only --skip --require-tools", needing: &[], refused: &[] },
 ];
 
+/// Flags that every command obeys, and which of them contradict each other.
+const EVERYWHERE: &str = "--quiet --verbose --color";
+const REFUSED_EVERYWHERE: &str = "--quiet: --verbose";
+
 /// Flags of which 0 has a meaning; --seeds is a setting, which has a range of its own.
 const MAY_BE_ZERO: &str = "--threads --seed --seeds --label --judge-label --repeats --min-chars --prompt-tokens --train --test \
                            --temperature --product-seconds --l2 --tail-threshold --case --jobs";
@@ -172,6 +179,11 @@ impl Mode {
                 false
             }
         }
+    }
+
+    /// All flags that are obeyed as they are.
+    fn obeyed(&self) -> impl Iterator<Item = &'static str> {
+        list(self.obeyed).chain(list(EVERYWHERE))
     }
 
     fn needing(&self) -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
@@ -230,12 +242,12 @@ fn every_flag_of_every_command_is_obeyed_or_refused() {
         let needing: Vec<&str> = mode.needing().map(|(flag, _)| flag).collect();
         for arg in &flags {
             let flag = name(arg);
-            let (is_obeyed, needs) = (list(mode.obeyed).any(|name| name == flag), needing.contains(&flag.as_str()));
+            let (is_obeyed, needs) = (mode.obeyed().any(|name| name == flag), needing.contains(&flag.as_str()));
             assert_eq!(mode.parses(words(arg)), is_obeyed, "{} {flag}", mode.words);
             assert!(!needs || mode.admits(&flags, &[&flag]), "{} {flag} with what it needs", mode.words);
         }
         // and what is listed is there
-        for flag in list(mode.obeyed).chain(needing) {
+        for flag in mode.obeyed().chain(needing) {
             find(&flags, flag);
         }
     }
@@ -245,8 +257,8 @@ fn every_flag_of_every_command_is_obeyed_or_refused() {
 fn every_pair_of_flags_is_obeyed_or_refused() {
     for mode in MODES {
         let flags = mode.flags();
-        let known: Vec<&str> = list(mode.obeyed).chain(mode.needing().map(|(flag, _)| flag)).collect();
-        let refused: Vec<(&str, Vec<&str>)> = mode.refused.iter().copied().map(entry).collect();
+        let known: Vec<&str> = mode.obeyed().chain(mode.needing().map(|(flag, _)| flag)).collect();
+        let refused: Vec<(&str, Vec<&str>)> = mode.refused.iter().copied().chain([REFUSED_EVERYWHERE]).map(entry).collect();
         let is_refused = |a: &str, b: &str| refused.iter().any(|(flag, others)| *flag == a && others.contains(&b));
         for (place, a) in known.iter().enumerate() {
             for b in &known[..place] {
@@ -271,6 +283,22 @@ fn every_command_has_its_modes() {
     leaves(&Cli::command(), "", &mut commands);
     let has_mode = |command: &&String| MODES.iter().any(|mode| mode.words.starts_with(command.as_str()));
     assert_eq!(commands.iter().filter(|command| !has_mode(command)).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+/// So that what holds here holds for `tailguard`.
+#[test]
+fn the_program_alone_has_the_same_commands_and_flags() {
+    let flags =
+        |command: &clap::Command| -> BTreeSet<String> { command.get_arguments().map(|arg| arg.get_id().to_string()).collect() };
+    let (mut program, mut ours) = (tailguard::args::Cli::command(), Cli::command());
+    program.build();
+    ours.build();
+    let names: Vec<&str> = program.get_subcommands().map(clap::Command::get_name).filter(|name| *name != "help").collect();
+    assert!(names.len() > 8, "{names:?}");
+    for name in names {
+        let [theirs, ours] = [&program, &ours].map(|command| flags(command.find_subcommand(name).unwrap()));
+        assert_eq!(theirs, ours, "{name}");
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What developers of tailguard run: `cargo xtask reproduce imdb`, which is the program from this checkout, `cargo xtask ci` and its
 //! siblings.
 //!
-//! Results go to standard output, progress and logs to standard error. Exit code 0: done; 1: failed; 2: called wrongly.
+//! Results go to standard output, progress and logs to standard error. Exit code 0: done; 1: failed; 2: called wrongly; 130: stopped by
+//! Ctrl-C.
 
 mod args;
 mod bench;
@@ -16,20 +17,16 @@ mod tidy;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
-use tailguard::{Options, Program, device, failure, heap, init_logging, report, typed};
+use tailguard::{Options, Program, device, failure, heap, init_logging, parse, report, typed};
 
 use args::Cli;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => error.exit(), // prints help (0) or the mistake (2)
-    };
+    let cli: Cli = parse();
     if cli.command.trains() {
         heap::keep_freed_memory();
     }
-    init_logging();
+    init_logging(&cli.options);
     failure::leave_readers_to_their_errors();
     let program = program(cli.options);
     let outcome = cli.command.check(&program).map_err(anyhow::Error::from).and_then(|()| cli.command.run(&program));

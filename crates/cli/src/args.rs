@@ -1,5 +1,7 @@
 //! The command line as it is typed; `tailguard-experiment` turns it into settings.
 
+use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -15,7 +17,8 @@ use crate::options::{Options, Uses};
 use crate::program::Program;
 use crate::sample::{self, SampleArgs};
 use crate::settings::SettingsArgs;
-use crate::{compare, evaluate, report, reproduce, settings, train, typed};
+use crate::shell::{self, CompletionsArgs, ManArgs};
+use crate::{compare, evaluate, report, reproduce, settings, terminal, train, typed};
 
 /// Fine-tunes language models so that their worst outputs get better, not only their average.
 #[derive(Debug, Parser)]
@@ -46,6 +49,10 @@ pub enum Command {
     Report(ReportArgs),
     /// Put several runs side by side: a table, and a page
     Compare(CompareArgs),
+    /// Print what a shell needs to complete commands and flags
+    Completions(CompletionsArgs),
+    /// Print the page of the program for `man`, or write one for each command
+    Man(ManArgs),
 }
 
 impl Command {
@@ -60,16 +67,17 @@ impl Command {
             Self::Evaluate(args) => args.check(),
             Self::Sample(args) => sample::check(args),
             Self::Report(ReportArgs { runs }) | Self::Compare(CompareArgs { runs, .. }) => named_once(runs),
-            Self::Reproduce(_) | Self::Settings(_) => Ok(()),
+            Self::Settings(args) => settings::check(args, program),
+            Self::Reproduce(_) | Self::Completions(_) | Self::Man(_) => Ok(()),
         }
     }
 
     /// The options that it has a use for.
     fn uses(&self) -> Uses {
         match self {
-            Self::Evaluate(_) => Uses { home: true, json: true },
-            Self::Reproduce(_) | Self::Train(_) | Self::Sample(_) => Uses { home: true, json: false },
-            Self::Settings(_) | Self::Report(_) | Self::Compare(_) => Uses::default(),
+            Self::Reproduce(_) | Self::Train(_) | Self::Evaluate(_) | Self::Sample(_) => Uses { home: true, json: true },
+            Self::Settings(_) | Self::Report(_) | Self::Compare(_) => Uses { home: false, json: true },
+            Self::Completions(_) | Self::Man(_) => Uses::default(),
         }
     }
 
@@ -83,9 +91,11 @@ impl Command {
             Self::Train(args) => train::run(args, program),
             Self::Evaluate(args) => evaluate::run(args, program),
             Self::Sample(args) => sample::run(args, program),
-            Self::Settings(args) => settings::run(args),
-            Self::Report(args) => report::run(args),
-            Self::Compare(args) => compare::run(args),
+            Self::Settings(args) => settings::run(args, program),
+            Self::Report(args) => report::run(args, program),
+            Self::Compare(args) => compare::run(args, program),
+            Self::Completions(args) => shell::completions(args),
+            Self::Man(args) => shell::man(args),
         }
     }
 
@@ -94,6 +104,17 @@ impl Command {
     pub fn trains(&self) -> bool {
         matches!(self, Self::Reproduce(_) | Self::Train(_))
     }
+}
+
+/// The command line that the program was called with. What is none, and what asks for help, is answered in the colours that it asks for,
+/// and is the end of the program.
+#[must_use]
+pub fn parse<C: Parser>() -> C {
+    let words: Vec<OsString> = env::args_os().collect();
+    let mut command = C::command().color(terminal::choice_in(&words));
+    // prints help (0) or the mistake (2)
+    let matches = command.try_get_matches_from_mut(words).unwrap_or_else(|error| error.exit());
+    C::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
 }
 
 /// Refuses a run that is named twice.

@@ -1,4 +1,4 @@
-//! Errors as the user sees them: an `error:` line, its causes, a hint; exit code 1 or 2.
+//! Errors as the user sees them: an `error:` line, its causes, a hint; exit code 1 or 2, or that of a signal.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -11,6 +11,8 @@ use tailguard_judging::JudgingError;
 use tailguard_page::PageError;
 use tailguard_report::ReportError;
 
+use crate::{interrupt, logging, terminal};
+
 /// Exit code of a run that failed.
 pub const FAILED: u8 = 1;
 /// Exit code of a call that made no sense.
@@ -21,18 +23,24 @@ pub const USAGE: u8 = 2;
 pub struct Failure {
     message: String,
     hint: Option<String>,
-    usage: bool,
+    code: u8,
 }
 
 impl Failure {
     /// Something went wrong.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, usage: false }
+        Self { message: message.into(), hint: None, code: FAILED }
     }
 
     /// The program was called wrongly.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { usage: true, ..Self::new(message) }
+        Self { code: USAGE, ..Self::new(message) }
+    }
+
+    /// The program was asked to stop, by the signal that was heard last.
+    #[must_use]
+    pub fn stopped() -> Self {
+        Self { code: interrupt::code(), ..Self::new("stopped") }
     }
 
     /// What the user can do about it.
@@ -49,12 +57,21 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The exit code for an error: [`USAGE`] if any of its causes says that the call was wrong.
+/// The exit code for an error: [`USAGE`] if any of its causes says that the call was wrong, that of a signal if it was asked to stop.
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> u8 {
+    // a failure may be what was added to an error, which is no cause of its own
+    let added = error.downcast_ref::<Failure>();
+    let failures = || added.into_iter().chain(error.chain().filter_map(|cause| cause.downcast_ref::<Failure>()));
+    let is_stop = |cause: &(dyn std::error::Error + 'static)| matches!(cause.downcast_ref(), Some(ExperimentError::Stopped));
+    if error.chain().any(is_stop) {
+        return interrupt::code();
+    }
+    if let Some(failure) = failures().find(|failure| failure.code != FAILED) {
+        return failure.code;
+    }
     let usage = error.chain().any(|cause| {
-        cause.downcast_ref::<Failure>().is_some_and(|failure| failure.usage)
-            || cause.is::<ConfigError>()
+        cause.is::<ConfigError>()
             || cause.downcast_ref::<ExperimentError>().is_some_and(ExperimentError::is_usage)
             || cause.downcast_ref::<JudgingError>().is_some_and(JudgingError::is_usage)
             || cause.downcast_ref::<ReportError>().is_some_and(ReportError::is_usage)
@@ -118,7 +135,9 @@ pub fn end(outcome: &anyhow::Result<()>) -> ExitCode {
         Err(error) if is_broken_pipe(error) => ExitCode::SUCCESS,
         Err(error) => {
             // nowhere is left to complain if standard error is gone too
-            let _ = write!(io::stderr().lock(), "{}", message(error));
+            let message = message(error);
+            logging::note(&message);
+            let _ = write!(io::stderr().lock(), "{}", terminal::painted(&message));
             ExitCode::from(exit_code(error))
         }
     }
@@ -137,8 +156,23 @@ pub fn say(line: impl fmt::Display) -> Result<(), Unsaid> {
 /// # Errors
 /// As those of [`say`].
 pub fn put(text: impl fmt::Display) -> Result<(), Unsaid> {
+    let text = text.to_string();
+    logging::note(&text);
+    put_json(&text)
+}
+
+/// JSON as it is printed where it is the whole output.
+pub(crate) fn pretty(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// [`put`] of what is for programs and in no log.
+///
+/// # Errors
+/// As those of [`say`].
+pub fn put_json(text: &str) -> Result<(), Unsaid> {
     let mut out = io::stdout().lock();
-    write!(out, "{text}")?;
+    out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }
 
@@ -167,5 +201,13 @@ mod tests {
     fn usage_is_found_under_context() {
         let error = Err::<(), _>(Failure::usage("alpha")).context("settings").unwrap_err();
         assert_eq!(exit_code(&error), USAGE);
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_has_the_code_of_the_signal() {
+        for error in [Failure::stopped().hint("go on").into(), anyhow::Error::from(ExperimentError::Stopped)] {
+            // nobody was heard here, which counts as Ctrl-C
+            assert_eq!(exit_code(&error), 130);
+        }
     }
 }

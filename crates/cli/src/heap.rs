@@ -7,16 +7,21 @@
 //!
 //! glibc reads how it should behave from the environment, before `main`. So the program starts itself again, once, with that said.
 
+/// Another allocator, which keeps to ways of its own.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The variable that glibc reads.
 pub const VARIABLE: &str = "GLIBC_TUNABLES";
 
 /// No block of its own for a large allocation, and nothing is given back before the end.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", target_env = "gnu", not(feature = "mimalloc")))]
 const SETTINGS: &str = "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1099511627776";
 
-/// Starts the program again with these settings, unless the variable is set, by an earlier start or by the user. Does nothing without glibc.
+/// Starts the program again with these settings, unless the variable is set, by an earlier start or by the user. Does nothing without glibc's allocator.
 pub fn keep_freed_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[cfg(all(target_os = "linux", target_env = "gnu", not(feature = "mimalloc")))]
     if std::env::var_os(VARIABLE).is_none()
         && let Ok(program) = std::env::current_exe()
     {

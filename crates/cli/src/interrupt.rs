@@ -4,15 +4,22 @@
 //! What was ignored when the program was started is ignored still: with `nohup` a run outlives its terminal (SIGHUP), and Ctrl-C and
 //! SIGTERM stop it all the same.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tailguard_report::Traces;
 
-use crate::failure::{FAILED, Failure};
+use crate::failure::Failure;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
+/// The signal that was heard last.
+static HEARD: AtomicU8 = AtomicU8::new(CTRL_C);
 static STATE: Mutex<State> = Mutex::new(State { has_begun: false, traces: None });
+
+/// The number of the signal that Ctrl-C sends.
+const CTRL_C: u8 = 2;
+/// A shell gives a program that a signal has ended this code and the number of the signal.
+const BY_SIGNAL: u8 = 128;
 
 /// What is to be done.
 struct State {
@@ -36,8 +43,14 @@ pub(crate) fn listen(traces: Option<Traces>) -> Result<(), Failure> {
     on_signal(stop).map_err(|error| Failure::new(format!("cannot listen for Ctrl-C: {error}")))
 }
 
+/// The exit code of a program that a signal has stopped: 130 after Ctrl-C.
+pub(crate) fn code() -> u8 {
+    BY_SIGNAL + HEARD.load(Ordering::SeqCst)
+}
+
 /// What a signal does.
-fn stop() {
+fn stop(signal: u8) {
+    HEARD.store(signal, Ordering::SeqCst);
     // held until the program ends, so that nothing begins while traces are removed
     let state = state();
     if !state.has_begun {
@@ -45,29 +58,31 @@ fn stop() {
             traces.remove();
         }
         tracing::warn!("stopped");
-        std::process::exit(i32::from(FAILED));
+        std::process::exit(i32::from(code()));
     }
     if REQUESTED.swap(true, Ordering::SeqCst) {
-        std::process::exit(i32::from(FAILED));
+        std::process::exit(i32::from(code()));
     }
     tracing::warn!("stopping at the next safe point; once more to stop at once");
 }
 
 #[cfg(unix)]
-fn on_signal(act: fn()) -> std::io::Result<()> {
+fn on_signal(act: fn(u8)) -> std::io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
     // only Linux says so without unsafe code
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let heard = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !ignores(&status, signal));
     let mut signals = signal_hook::iterator::Signals::new(heard)?;
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || signals.forever().for_each(|_| act()))?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        signals.forever().for_each(|signal| act(u8::try_from(signal).unwrap_or(CTRL_C)));
+    })?;
     Ok(())
 }
 
 #[cfg(not(unix))]
-fn on_signal(act: fn()) -> Result<(), ctrlc::Error> {
-    ctrlc::set_handler(act)
+fn on_signal(act: fn(u8)) -> Result<(), ctrlc::Error> {
+    ctrlc::set_handler(move || act(CTRL_C))
 }
 
 /// Whether a signal is ignored, as `/proc/self/status` has it: a bit for each, from the lowest on.

@@ -1,6 +1,7 @@
 //! The program: the commands of `tailguard`, which `cargo xtask` has, too.
 //!
-//! Results go to standard output, progress and logs to standard error. Exit code 0: done; 1: failed; 2: called wrongly.
+//! Results go to standard output, progress and logs to standard error. Exit code 0: done; 1: failed; 2: called wrongly; 130: stopped by
+//! Ctrl-C, and likewise for other signals.
 
 pub mod args;
 mod compare;
@@ -11,6 +12,7 @@ pub mod failure;
 pub mod heap;
 mod home;
 mod interrupt;
+mod logging;
 mod options;
 mod program;
 mod progress;
@@ -19,10 +21,12 @@ mod reproduce;
 mod run;
 mod sample;
 mod settings;
+mod shell;
+mod terminal;
 mod train;
 pub mod typed;
 
-pub use args::Command;
+pub use args::{Command, parse};
+pub use logging::init_logging;
 pub use options::{Options, Uses};
 pub use program::Program;
-pub use progress::init_logging;

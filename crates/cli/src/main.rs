@@ -2,19 +2,15 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tailguard::args::Cli;
-use tailguard::{Program, failure, heap, init_logging};
+use tailguard::{Program, failure, heap, init_logging, parse};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => error.exit(), // prints help (0) or the mistake (2)
-    };
+    let cli: Cli = parse();
     if cli.command.trains() {
         heap::keep_freed_memory();
     }
-    init_logging();
+    init_logging(&cli.options);
     failure::leave_readers_to_their_errors();
     let program = Program::tailguard(cli.options);
     let outcome = cli.command.check(&program).map_err(anyhow::Error::from).and_then(|()| cli.command.run(&program));

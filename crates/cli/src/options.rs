@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ColorChoice};
 
 use crate::failure::Failure;
 use crate::typed;
@@ -18,6 +18,15 @@ pub struct Options {
     /// Print results as JSON and not as tables
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Tell warnings and errors alone, and nothing of the progress
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Tell more than is needed
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// When there are colours [default: auto, on a terminal unless the variable `NO_COLOR` is set]
+    #[arg(long, global = true, value_name = "WHEN")]
+    pub(crate) color: Option<ColorChoice>,
 }
 
 /// Which of the options a command has a use for.
@@ -38,6 +47,9 @@ impl Options {
         let refused = |option: &str, why: &str| Err(Failure::usage(format!("{option}: this command {why}")));
         if self.home.is_some() && !uses.home {
             return refused("--home", "reads no models and makes no run");
+        }
+        if self.quiet && self.verbose {
+            return Err(Failure::usage("--quiet and --verbose contradict each other"));
         }
         if self.json && !uses.json {
             return refused("--json", "has no results that are told as JSON");

@@ -47,6 +47,12 @@ impl Program {
         self.name
     }
 
+    /// Its version, and the words that it was called with.
+    pub(crate) fn called(&self) -> String {
+        let Origin { version, command, .. } = self.origin();
+        format!("tailguard {version}: {} {}", self.name, command.join(" "))
+    }
+
     /// What was asked for before and behind the command.
     #[must_use]
     pub fn options(&self) -> &Options {
@@ -149,6 +155,7 @@ impl Program {
     #[must_use]
     pub fn origin(&self) -> Origin {
         Origin {
+            program: self.name.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             // `build.rs` finds it; none outside git
             commit: option_env!("TAILGUARD_COMMIT").map(str::to_owned),

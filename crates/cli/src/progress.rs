@@ -1,74 +1,15 @@
 //! Progress on standard error: a bar on a terminal, one line per iteration elsewhere.
 
-use std::fmt;
-use std::io::{self, IsTerminal, Write};
-use std::sync::LazyLock;
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use tailguard_experiment::{Event, Observer};
 use tailguard_ppo::IterationStats;
-use tracing::{Level, Subscriber};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, MakeWriter};
-use tracing_subscriber::registry::LookupSpan;
 
 use crate::interrupt;
-
-/// All bars of the process: log lines are written above them.
-static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
-
-/// Sends `tracing` to standard error: `RUST_LOG` chooses what, the default is `info`.
-pub fn init_logging() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,tailguard=info,xtask=info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
-        .event_format(Plain)
-        .with_writer(AboveBars)
-        .init();
-}
-
-/// The message and its fields; what is no mere information says so in front.
-struct Plain;
-
-impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for Plain {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &tracing::Event<'_>) -> fmt::Result {
-        match *event.metadata().level() {
-            Level::ERROR => writer.write_str("error: ")?,
-            Level::WARN => writer.write_str("warning: ")?,
-            Level::INFO => {}
-            _ => write!(writer, "{}: ", event.metadata().target())?,
-        }
-        context.format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
-    }
-}
-
-/// Writes to standard error with the bars out of the way.
-#[derive(Clone, Copy)]
-struct AboveBars;
-
-impl Write for AboveBars {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // where nobody listens nothing is lost, and tracing would panic
-        let _ = BARS.suspend(|| io::stderr().lock().write_all(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().lock().flush()
-    }
-}
-
-impl MakeWriter<'_> for AboveBars {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        *self
-    }
-}
+use crate::logging::{self, BARS};
+use crate::terminal;
 
 /// Tells of an experiment: bars and lines, and Ctrl-C.
 #[derive(Default)]
@@ -90,6 +31,9 @@ impl Observer for Told {
             Event::Begins => interrupt::begun(),
             Event::Begun { dir } => {
                 self.has_begun = true;
+                if let Err(error) = logging::begin_log(dir) {
+                    tracing::warn!("no log.txt: {error}: {}", error.source);
+                }
                 tracing::info!("run directory: {}", dir.display());
             }
             Event::Training { arm, seed, total, done } => {
@@ -147,9 +91,12 @@ impl Progress {
     /// A phase of `total` iterations.
     pub(crate) fn new(total: usize, phase: impl Into<String>) -> Self {
         let (phase, now) = (phase.into(), Instant::now());
-        let bar = io::stderr().is_terminal().then(|| {
+        let shows_bars = io::stderr().is_terminal() && !logging::is_quiet();
+        let bar = shows_bars.then(|| {
             let bar = BARS.add(ProgressBar::new(u64::try_from(total).unwrap_or(u64::MAX)));
-            if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar:.cyan/dim} {msg}") {
+            let template =
+                if terminal::on_stderr() { "{prefix} {wide_bar:.cyan/dim} {msg}" } else { "{prefix} {wide_bar} {msg}" };
+            if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
             bar.set_prefix(phase.clone());
@@ -179,6 +126,7 @@ impl Progress {
         self.last = now;
         match &self.bar {
             Some(bar) => {
+                logging::note(&format!("{} {line}", self.phase));
                 bar.set_message(line);
                 bar.set_position(u64::try_from(self.done).unwrap_or(u64::MAX));
             }

@@ -5,20 +5,26 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde_json::json;
 use tailguard_files::write_file;
 use tailguard_page::{GENERATOR, Run, RunFiles, run_page};
 use tailguard_report::{read_metrics, read_texts};
 
 use crate::args::ReportArgs;
-use crate::failure::{Failure, say};
+use crate::failure::{Failure, pretty, put_json, say};
 use crate::program::Program;
 
 /// Runs the command.
 ///
 /// # Errors
 /// A directory without results, a file that is damaged, a page that cannot be written.
-pub(crate) fn run(args: &ReportArgs) -> Result<()> {
+pub(crate) fn run(args: &ReportArgs, program: &Program) -> Result<()> {
     let pages = args.runs.iter().map(|dir| write(dir)).collect::<Result<Vec<_>>>()?;
+    if program.json() {
+        let written = args.runs.iter().zip(&pages).map(|(run, page)| json!({ "run": run, "page": page }));
+        put_json(&pretty(&written.collect()))?;
+        return Ok(());
+    }
     for page in pages {
         say(page.display())?;
     }

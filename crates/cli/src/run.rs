@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use tailguard_experiment::settings::{Preset, Settings, Task, resolve};
 use tailguard_experiment::{Experiment, ExperimentError, Finished, Out};
-use tailguard_report::{ReportError, RunDir, Style, one_line, table, warnings};
+use tailguard_report::{ReportError, ResultsFile, RunDir, Style, one_line, table, warnings};
 
 use crate::args::RunArgs;
-use crate::failure::{Failure, say};
+use crate::failure::{Failure, put_json, say};
 use crate::program::Program;
 use crate::progress::Told;
-use crate::{device, interrupt, report};
+use crate::{device, interrupt, logging, report};
 
 /// Makes and compares the policies, prints tables, warnings and samples.
 ///
@@ -20,6 +20,8 @@ use crate::{device, interrupt, report};
 /// already, or that holds no run to resume. Whatever goes wrong on the way; a run that was asked to stop says how to go on. An arm that
 /// diverges is an error at the very end: the others are made and told all the same.
 pub(crate) fn run(task: Option<&'static Task>, preset: Option<Preset>, args: &RunArgs, program: &Program) -> Result<()> {
+    logging::await_run();
+    logging::note(&program.called());
     let resumed = args.out.as_ref().filter(|_| args.resume).map(|out| RunDir::open(out)).transpose()?;
     for path in resumed.iter().flat_map(RunDir::recovered) {
         tracing::info!("removed {}, which was being written when the run was killed", path.display());
@@ -63,7 +65,7 @@ fn resumable(error: ExperimentError) -> anyhow::Error {
 /// Adds how the run goes on, to an error after which it can.
 fn with_way_on(error: ExperimentError, resume: &str) -> anyhow::Error {
     match error {
-        ExperimentError::Stopped => Failure::new("stopped").hint(resume).into(),
+        ExperimentError::Stopped => Failure::stopped().hint(resume).into(),
         error if error.is_of_disk() => {
             let hint = format!("what is done so far is kept; once there is room: {resume}");
             anyhow::Error::from(error).context(Failure::new("the run cannot go on").hint(hint))
@@ -85,19 +87,24 @@ fn tell(settings: &Settings, finished: &Finished, program: &Program) -> Result<(
     let Finished { results, dir, .. } = finished;
     // whoever reads no further than the first line has all files
     let page: Option<PathBuf> = report::leave(dir.path(), program);
-    say(table(results, Style::Plain))?;
-    for warning in warnings(results) {
-        say(format_args!("warning: {}", one_line(&warning)))?;
+    let warnings = warnings(results);
+    let smoke = "The preset smoke shows that everything works; its figures mean nothing.";
+    let is_smoke = settings.preset.ends_with(Preset::Smoke.name());
+    let notes = is_smoke.then_some(smoke).into_iter().chain(results.notice.as_deref());
+    if program.json() {
+        put_json(&results.to_json()?)?;
+        warnings.iter().for_each(|warning| tracing::warn!("{}", one_line(warning)));
+        notes.for_each(|note| tracing::info!("{note}"));
+    } else {
+        say(table(results, Style::Plain))?;
+        for warning in warnings {
+            say(format_args!("warning: {}", one_line(&warning)))?;
+        }
+        notes.into_iter().try_for_each(say)?;
+        show_samples(finished)?;
+        report::tell(page.as_deref())?;
+        say(format_args!("run directory: {}", dir.path().display()))?;
     }
-    if settings.preset.ends_with(Preset::Smoke.name()) {
-        say("The preset smoke shows that everything works; its figures mean nothing.")?;
-    }
-    if let Some(notice) = &results.notice {
-        say(notice)?;
-    }
-    show_samples(finished)?;
-    report::tell(page.as_deref())?;
-    say(format_args!("run directory: {}", dir.path().display()))?;
     match results.diverged.as_slice() {
         [] => Ok(()),
         [first, others @ ..] => {

@@ -1,12 +1,13 @@
 //! `tailguard sample`: continues a prompt in the terminal, token by token.
 
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use clap::Args;
+use serde_json::{Value, json};
 use tailguard_checkpoint::ModelDir;
 use tailguard_experiment::settings::{Overrides, ScorerSection, Task, resolve};
 use tailguard_experiment::{Scorer, checkpoint, score_settings};
@@ -17,8 +18,9 @@ use tailguard_rollout::{DrawSeed, EndOfText, Prompt, SamplingConfig, TextStream,
 use tokenizers::Tokenizer;
 
 use crate::args::task_parser;
-use crate::failure::{Failure, put, say};
+use crate::failure::{Failure, put, put_json, say};
 use crate::program::Program;
+use crate::terminal::{self, DIM, PLAIN};
 use crate::{device, typed};
 
 /// The model that is embedded for reviews.
@@ -100,13 +102,19 @@ pub(crate) fn run(args: &SampleArgs, program: &Program) -> Result<()> {
     let reward = scorer(args, settings.as_ref().map(|settings| &settings.reward), &device, program)?;
     for count in 0..args.count {
         for (place, writer) in writers.iter().enumerate() {
+            if program.json() {
+                let response = write(writer, args, count, false)?;
+                let scores = reward.as_ref().map(|reward| scores(reward, &writer.prompt, &response)).transpose()?;
+                put_json(&(line(writer, args, count, &response, scores).to_string() + "\n"))?;
+                continue;
+            }
             if count > 0 || place > 0 {
                 say("")?;
             }
             if writers.len() > 1 {
                 say(format_args!("{}:", writer.name))?;
             }
-            let response = write(writer, args, count)?;
+            let response = write(writer, args, count, true)?;
             if let Some(reward) = &reward {
                 tell_score(reward, &writer.prompt, &response)?;
             }
@@ -185,8 +193,22 @@ fn scorer(args: &SampleArgs, of_task: Option<&ScorerSection>, device: &Device, p
     Ok(Some(Scorer::load_longest("reward", &dir, ScoreSettings { label, ..settings }, device)?))
 }
 
-/// Writes prompt and continuation as it comes, and gives the continuation.
-fn write(writer: &Writer, args: &SampleArgs, count: u64) -> Result<String> {
+/// A continuation for programs: a line of JSON.
+fn line(writer: &Writer, args: &SampleArgs, count: u64, response: &str, scores: Option<[f32; 2]>) -> Value {
+    let Writer { name, prompt, .. } = writer;
+    json!({
+        "model": name,
+        "seed": args.seed,
+        "continuation": count + 1,
+        "prompt": prompt.text,
+        "response": response,
+        "score": scores.map(|scores| scores[0]),
+        "prompt_score": scores.map(|scores| scores[1]),
+    })
+}
+
+/// Continues the prompt, and gives the continuation. If it is shown, prompt and continuation are written as they come.
+fn write(writer: &Writer, args: &SampleArgs, count: u64, is_shown: bool) -> Result<String> {
     let end = writer.model.config().eos_token_id;
     let config = SamplingConfig {
         temperature: if args.temperature > 0.0 { args.temperature } else { 1.0 },
@@ -195,14 +217,15 @@ fn write(writer: &Writer, args: &SampleArgs, count: u64) -> Result<String> {
         end_of_text: end.map_or(EndOfText::None, EndOfText::Stop),
         ..SamplingConfig::default()
     };
-    let (dim, plain) = if io::stdout().is_terminal() { ("\u{1b}[2m", "\u{1b}[0m") } else { ("", "") };
-    put(format_args!("{dim}{}{plain}", harmless(&writer.prompt.text)))?;
+    let (dim, plain) = if terminal::on_stdout() { (DIM, PLAIN) } else { ("", "") };
+    let show = |text: &str| if is_shown { put(text) } else { Ok(()) };
+    show(&format!("{dim}{}{plain}", harmless(&writer.prompt.text)))?;
     let (mut text, mut told) = (TextStream::new(&writer.tokenizer), String::new());
     let mut outcome = Ok(());
     let draws = DrawSeed { seed: args.seed, stream: count };
     stream(&writer.model, &writer.prompt, &config, draws, &mut |id| {
         let new = text.push(id).map_err(anyhow::Error::from).and_then(|new| {
-            put(harmless(&new))?;
+            show(&harmless(&new))?;
             told += &new;
             Ok(())
         });
@@ -216,13 +239,19 @@ fn write(writer: &Writer, args: &SampleArgs, count: u64) -> Result<String> {
     })?;
     outcome?;
     let rest = text.finish()?;
-    say(harmless(&rest))?;
+    show(&format!("{}\n", harmless(&rest)))?;
     Ok(told + &rest)
 }
 
-fn tell_score(reward: &Scorer, prompt: &Prompt, response: &str) -> Result<()> {
+/// The scores of prompt and response, and of the prompt alone.
+fn scores(reward: &Scorer, prompt: &Prompt, response: &str) -> Result<[f32; 2]> {
     let texts = [scored_text(prompt, response), ScoredText::whole(&prompt.text)];
     let scores = reward.score(&texts, "texts", &mut |note| tracing::warn!("{note}"))?;
+    Ok([scores[0], scores[1]])
+}
+
+fn tell_score(reward: &Scorer, prompt: &Prompt, response: &str) -> Result<()> {
+    let scores = scores(reward, prompt, response)?;
     let about = reward.about.as_ref().map(|about| format!("; {about}")).unwrap_or_default();
     say(format_args!("score {:+.2} (the prompt alone {:+.2}{about})", scores[0], scores[1]))?;
     Ok(())

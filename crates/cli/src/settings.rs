@@ -2,10 +2,12 @@
 
 use anyhow::Result;
 use clap::Args;
+use serde_json::json;
 use tailguard_experiment::settings::{Overrides, Preset, Task, json_schema, resolve, schema};
 
 use crate::args::{preset_parser, task_parser};
-use crate::failure::{Failure, say};
+use crate::failure::{Failure, pretty, put_json, say};
+use crate::program::Program;
 
 /// `settings`.
 #[derive(Debug, Args)]
@@ -24,11 +26,22 @@ pub struct SettingsArgs {
     pub(crate) preset: Option<Preset>,
 }
 
+/// Refuses what contradicts each other.
+///
+/// # Errors
+/// The flags.
+pub(crate) fn check(args: &SettingsArgs, program: &Program) -> Result<(), Failure> {
+    if args.schema && program.json() {
+        return Err(Failure::usage("--json: what --schema prints is JSON").hint("leave --json out"));
+    }
+    Ok(())
+}
+
 /// Runs the command.
 ///
 /// # Errors
 /// A key that there is not, or standard output that is gone.
-pub(crate) fn run(args: &SettingsArgs) -> Result<()> {
+pub(crate) fn run(args: &SettingsArgs, program: &Program) -> Result<()> {
     if args.schema {
         say(serde_json::to_string_pretty(&json_schema())?)?;
         return Ok(());
@@ -47,6 +60,15 @@ pub(crate) fn run(args: &SettingsArgs) -> Result<()> {
         let of = |asked: &String| name == asked || name.strip_prefix(asked.as_str()).is_some_and(|rest| rest.starts_with('.'));
         args.explain.is_empty() || args.explain.iter().any(of)
     };
+    if program.json() {
+        let keys = schema.keys().iter().filter(|key| is_asked(&key.name));
+        let told = keys.map(|key| {
+            let value = settings.value(&key.name).map(|value| json!(value));
+            json!({ "key": key.name, "value": value, "may_be": key.kind.to_string(), "about": key.doc })
+        });
+        put_json(&pretty(&told.collect()))?;
+        return Ok(());
+    }
     say(format_args!("# values of {} --preset {}", settings.task, preset.name()))?;
     for key in schema.keys().iter().filter(|key| is_asked(&key.name)) {
         let value = settings.value(&key.name).map(|value| value.to_string()).unwrap_or_default();

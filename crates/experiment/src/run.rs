@@ -14,6 +14,8 @@ use crate::settings::Settings;
 /// The program that runs an experiment, as `run.json` notes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
+    /// What is typed to call it; nothing where that is not known.
+    pub program: String,
     /// Its version.
     pub version: String,
     /// The commit that it was built from; `None` where that is not known.
@@ -25,7 +27,8 @@ pub struct Origin {
 impl Default for Origin {
     /// This version of this library.
     fn default() -> Self {
-        Self { version: env!("CARGO_PKG_VERSION").to_owned(), commit: None, command: Vec::new() }
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Self { program: String::new(), version, commit: None, command: Vec::new() }
     }
 }
 
@@ -175,6 +178,7 @@ pub fn about(
         scores: BTreeMap::new(),
         places,
         negated: Vec::new(),
+        program: origin.program.clone(),
         command: origin.command.clone(),
     }
 }

@@ -1,6 +1,7 @@
 //! A file that grows.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::disk::{Disk, DiskFile, System};
@@ -35,6 +36,23 @@ impl AppendFile {
         staged::write_file(disk, path, bytes)?;
         let file = disk.append(path).map_err(FileError::of("write", path))?;
         Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Goes on at the end of a file, or makes an empty one: for a log that nobody trusts, which may
+    /// end in the middle of a line.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn open(path: &Path) -> Result<Self, FileError> {
+        Self::open_on(&System, path)
+    }
+
+    pub(crate) fn open_on(disk: &dyn Disk, path: &Path) -> Result<Self, FileError> {
+        let file = match disk.append(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => disk.truncate(path),
+            outcome => outcome,
+        };
+        Ok(Self { path: path.to_owned(), file: file.map_err(FileError::of("write", path))? })
     }
 
     /// Makes the file begin with `bytes` in its place, for readers that follow it while it grows. If

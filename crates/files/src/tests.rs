@@ -302,7 +302,7 @@ mod system {
     use std::fs;
     use std::path::Path;
 
-    use crate::{FileError, create_dirs, discard, probe, recover, recover_all, stream_file, write_dir, write_file};
+    use crate::{AppendFile, FileError, create_dirs, discard, probe, recover, recover_all, stream_file, write_dir, write_file};
 
     fn names(dir: &Path) -> Vec<String> {
         let mut names: Vec<String> =
@@ -388,6 +388,17 @@ mod system {
             assert_eq!(names(home.path()), [".a.0000000000000001.tailguard-new"]);
             Ok::<_, FileError>(())
         });
+    }
+
+    #[test]
+    fn a_log_goes_on_where_it_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        for line in [b"one\n", b"two\n"] {
+            AppendFile::open(&path).unwrap().append(line).unwrap();
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\n");
+        assert!(AppendFile::open(&folder.path().join("no/such/folder")).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
+use serde_json::{Map, Value, json};
 use tailguard_report::{EvaluatedTail, LengthUnit, TableColumn, cell, percent, table_columns};
 
 use crate::charts::plain;
@@ -82,6 +83,31 @@ impl Comparison {
             text += &format!("\nnot on the same prompts: {difference}");
         }
         if self.differences.is_empty() { text } else { text + "\n" }
+    }
+
+    /// What [`table`](Self::table) says, for programs: the runs with what sets them apart and the figures of their policies, by the keys of
+    /// `results.json`; the gains over the first run as sentences.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let figures = |run: &Run, policy: &Policy| -> Map<String, Value> {
+            let figure =
+                |column: &TableColumn| Some((column.key.to_owned(), json!(run.results.figure(&policy.key, column.key)?)));
+            self.columns().iter().filter_map(figure).collect()
+        };
+        let run = |(place, run): (usize, &Run)| {
+            let apart: Map<String, Value> =
+                self.settings_apart().into_iter().map(|key| (key.to_owned(), json!(setting(run, key)))).collect();
+            let policies: Vec<Value> = (run.methods.iter())
+                .map(|policy| json!({ "key": policy.key, "title": policy.label, "figures": figures(run, policy) }))
+                .collect();
+            json!({ "letter": letter(place), "run": run.name, "settings_apart": apart, "policies": policies })
+        };
+        json!({
+            "runs": self.runs.iter().enumerate().map(run).collect::<Vec<_>>(),
+            "gains": self.gains.iter().flat_map(|gains| gains.sentences(str::to_owned)).collect::<Vec<_>>(),
+            "notes": self.older().collect::<Vec<_>>(),
+            "differences": self.differences,
+        })
     }
 
     /// Says of which runs the intervals are those of older versions.

@@ -67,7 +67,9 @@ fn facts(run: &Run) -> Vec<(&str, String)> {
         put("negated", about.negated.join(", "));
         put("version", format!("tailguard {}", about.version));
         put("commit", about.commit.clone().unwrap_or_else(|| "not recorded (the source was outside git)".to_owned()));
-        put("command", if about.command.is_empty() { String::new() } else { format!("cargo xtask {}", about.command.join(" ")) });
+        // before runs noted it there was one program
+        let program = if about.program.is_empty() { "cargo xtask" } else { &about.program };
+        put("command", if about.command.is_empty() { String::new() } else { format!("{program} {}", about.command.join(" ")) });
     }
     let [time, memory, machine, begun] = costs(&run.processes);
     put("begun", begun);

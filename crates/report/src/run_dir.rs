@@ -33,6 +33,9 @@ pub struct About {
     pub device: String,
     /// The seeds.
     pub seeds: Vec<u64>,
+    /// What was typed to call the program, before these words; nothing where that is not known, as in older runs.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub program: String,
     /// The words of the command.
     pub command: Vec<String>,
     /// What the run read, with a digest of each: models and texts that a resumed run must find as they were.

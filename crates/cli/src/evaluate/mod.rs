@@ -13,7 +13,7 @@ use tailguard_judging::{Judged, Scorer, Scorers, Scoring, judge};
 use tailguard_report::{About, NewRunDir, ResultsFile, Style, evaluation_table, one_line};
 use tailguard_reward::{Label, ScoreSettings};
 
-use crate::failure::{Failure, put, say};
+use crate::failure::{Failure, put_json, say};
 use crate::program::Program;
 use crate::progress::{Progress, Told};
 use crate::{device, report};
@@ -137,7 +137,7 @@ fn tell(judged: Judged, sources: Sources, out: Option<NewRunDir>, program: &Prog
     let (evaluation, notes) = judged.into_figures();
     let page = out.as_ref().and_then(|out| report::leave(out.path(), program));
     if program.json() {
-        put(evaluation.to_json()?)?;
+        put_json(&evaluation.to_json()?)?;
         notes.iter().for_each(|note| tracing::info!("note: {}", one_line(note)));
         evaluation.notice.iter().for_each(|notice| tracing::warn!("{notice}"));
         return Ok(());

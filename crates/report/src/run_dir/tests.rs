@@ -9,6 +9,7 @@ fn about() -> About {
         commit: None,
         device: "flex".into(),
         seeds: vec![1],
+        program: "tailguard".into(),
         command: vec![],
         inputs,
         scores: [("judge".to_owned(), ScoreAbout { label: 1, name: "TOXIC".into(), negated: true })].into(),

@@ -1,7 +1,7 @@
 //! Two runs of the same settings, file by file.
 //!
 //! Files are compared bit for bit but for what holds time: of logs and tables all but the seconds,
-//! of events all but clock times and seconds. `processes.json` has to be whole, and `report.html` to
+//! of events all but clock times and seconds. `processes.json` has to be whole, `log.txt` to be there, and `report.html` to
 //! be the page of the files beside it.
 
 use std::fs;
@@ -83,6 +83,8 @@ fn content(run: &Path, name: &Path, page_of: PageOf<'_>) -> Result<Content> {
             ensure!(processes.last().is_some_and(|last| last.wall_s.is_some()), "the last process did not come to its end");
             Content::Sound
         }
+        // what each process told, and when
+        "log.txt" => Content::Sound,
         "report.html" => {
             ensure!(bytes == page_of(run)?.as_bytes(), "is not the page of the files beside it");
             Content::Sound
@@ -162,6 +164,7 @@ mod tests {
         fs::create_dir_all(folder.join("checkpoints")).unwrap();
         fs::write(folder.join("checkpoints/model"), model).unwrap();
         fs::write(folder.join("processes.json"), format!("[{{\"wall_s\": {update_s}}}]")).unwrap();
+        fs::write(folder.join("log.txt"), format!("it took {update_s} s")).unwrap();
         write_metrics(&folder.join("metrics.parquet"), &[row(kl, update_s)]).unwrap();
         write_trl_metrics(&folder.join("metrics.jsonl"), &[row(kl, update_s)]).unwrap();
         EventLog::begin(&folder.join("tensorboard"), &[row(kl, update_s)]).unwrap();
