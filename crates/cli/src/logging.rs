@@ -200,7 +200,9 @@ mod tests {
         }
         *log() = Log::Off;
         let text = fs::read_to_string(folder.path().join(NAME)).unwrap();
-        let lines: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once("Z  ")?.1)).collect();
+        let told = text.lines().filter_map(|line| Some(line.split_once("Z  ")?.1));
+        // another test may tell something at the same time
+        let lines: Vec<&str> = told.filter(|line| ["one", "two", "and"].iter().any(|word| line.starts_with(word))).collect();
         assert_eq!(lines, ["one reads", "one trains", "and ends", "two reads", "two trains", "and ends"], "{text}");
         assert!(text.starts_with("20"), "{text}");
     }

@@ -21,7 +21,7 @@ pub struct Options {
     /// Tell warnings and errors alone, and nothing of the progress
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
-    /// Tell more than is needed
+    /// Tell also where things are, and what other libraries say
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
     /// When there are colours [default: auto, on a terminal unless the variable `NO_COLOR` is set]

@@ -78,6 +78,7 @@ impl Program {
     /// No folder for them, or one that cannot be written.
     pub fn home(&self) -> Result<Home> {
         let folder = self.folder()?;
+        tracing::debug!("the home is {}", folder.display());
         let datasets = folder.join(DATASETS);
         if datasets.is_dir() || !embedded::is_there() {
             return Ok(Home::at(datasets));
@@ -114,7 +115,9 @@ impl Program {
             ModelPlace::Embedded(_) => self.home_with_models()?,
             ModelPlace::Cache(_) | ModelPlace::Directory(_) => Home::at(""),
         };
-        Ok(directory(setting, flag, &home)?)
+        let found = directory(setting, flag, &home)?;
+        tracing::debug!("{setting:?} ({flag}) is {}", found.display());
+        Ok(found)
     }
 
     /// [`home`](Self::home), which must have models.

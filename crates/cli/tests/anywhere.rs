@@ -55,8 +55,9 @@ fn in_an_empty_folder_a_run_comes_to_its_end_by_the_models_inside_the_program() 
 fn another_home_is_named_and_hints_name_the_program() {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("my home").display().to_string();
-    let sample = ["sample", "--prompt", "A film", "--tokens", "2", "--home", &home];
-    done(&run(folder.path(), &sample));
+    let sample = ["sample", "--prompt", "A film", "--tokens", "2", "--home", &home, "--verbose"];
+    let (_, stderr) = done(&run(folder.path(), &sample));
+    assert!(stderr.contains(&format!("the home is {home}")), "{stderr}");
     assert!(folder.path().join("my home/embedded").is_dir() && !folder.path().join("data").exists());
 
     let output = run(folder.path(), &["settings", "--home", &home]);
