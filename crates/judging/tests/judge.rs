@@ -125,7 +125,7 @@ fn what_was_judged_is_written_and_reads_back() {
         commit: None,
         device: "flex".into(),
         seeds: vec![],
-        program: String::new(),
+        program: "tailguard".into(),
         command: vec![],
         inputs: [].into(),
         scores: found.scores.clone(),
