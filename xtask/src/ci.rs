@@ -4,6 +4,7 @@
 //! Polars compile once for each.
 
 use std::env;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -52,6 +53,9 @@ const STEPS: &[Step] = &[
     ("docs", "cargo doc without warnings", || with_gpus(&["doc", "--no-deps"], &[], &[("RUSTDOCFLAGS", "--deny warnings")])),
     ("tests", "unit, property, golden and end-to-end tests", tests),
     ("doctests", "examples in the documentation", || cargo(&["test", "--release", "--workspace", "--doc", "--quiet"], &[])),
+    ("examples", "every example comes to its end", examples),
+    ("package", "every crate can be packed", package),
+    ("install", "the program, installed, runs in an empty folder", install),
     ("smoke", "a tiny reproduction of every task, and what it leaves behind", smoke),
     ("soak", "a run that is killed ten times comes to the same files", soak),
     ("fuzz", "damaged files end in a message", damaged_files),
@@ -151,6 +155,55 @@ fn tests() -> Result<Outcome> {
         return cargo(&["nextest", "run", "--release", "--workspace"], &[]);
     }
     cargo(&["test", "--release", "--workspace", "--lib", "--bins", "--tests", "--examples", "--quiet"], &[])
+}
+
+/// Runs the examples of all crates, as they are without arguments.
+fn examples() -> Result<Outcome> {
+    cargo(&["build", "--release", "--workspace", "--examples"], &[])?;
+    let program = env::current_exe().context("cannot find this program")?;
+    let built = program.parent().unwrap_or(&program).join("examples");
+    let sources =
+        fs::read_dir(workspace().join("crates"))?.flatten().filter_map(|one| fs::read_dir(one.path().join("examples")).ok());
+    let mut names: Vec<_> = sources.flatten().flatten().filter_map(|file| Some(file.path().file_stem()?.to_owned())).collect();
+    names.sort();
+    ensure!(!names.is_empty(), "there are no examples");
+    for name in names {
+        let output = Command::new(built.join(&name)).current_dir(workspace()).output();
+        let output = output.with_context(|| format!("cannot run the example {}", name.display()))?;
+        let told = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "the example {}: {}\n{told}", name.display(), output.status);
+        tracing::info!("{}: {} lines", name.display(), String::from_utf8_lossy(&output.stdout).lines().count());
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Packs the crates that others may use. Nothing is published; without `--exclude-lockfile` cargo would look for them in a registry.
+fn package() -> Result<Outcome> {
+    let packed = ["package", "--quiet", "--workspace", "--no-verify", "--allow-dirty", "--offline", "--exclude-lockfile"];
+    let of_ours = INTERNAL.iter().flat_map(|name| ["--exclude", name]);
+    cargo(&packed.into_iter().chain(of_ours).collect::<Vec<_>>(), &[])
+}
+
+/// Packages of which nobody else has a use.
+const INTERNAL: &[&str] =
+    &["xtask", "tailguard-tests", "tailguard-tests-outside", "tailguard-benchmarks", "tailguard-faults", "tailguard-flags"];
+
+/// Installs the program, and runs it as a user does who has nothing else: no checkout around it, no home.
+fn install() -> Result<Outcome> {
+    let folder = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let (root, work) = (folder.path().join("root"), folder.path().join("work"));
+    let shown = root.display().to_string();
+    cargo(&["install", "--quiet", "--path", "crates/cli", "--locked", "--offline", "--no-track", "--root", &shown], &[])?;
+    tailguard_files::create_dirs(&work)?;
+    let mut command = Command::new(root.join("bin").join("tailguard"));
+    command.args(["reproduce", "imdb", "--preset", "smoke", "--quiet"]).current_dir(&work);
+    command.env_remove("TAILGUARD_DATA").env_remove("TAILGUARD_HOME").env_remove("XDG_DATA_HOME").env("HOME", folder.path());
+    let output = command.output().context("cannot start the installed program")?;
+    ensure!(output.status.success(), "tailguard: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8_lossy(&output.stdout);
+    let run = told.lines().find_map(|line| line.strip_prefix("run directory: ")).context("it names no run directory")?;
+    check_smoke(&TASKS[0], &work.join(run))?;
+    Ok(Outcome::Passed)
 }
 
 /// The same damage every time, to files that are the same but for times, and for where the run that goes on was stopped: that is done by a

@@ -17,7 +17,7 @@ mod tidy;
 
 use std::process::ExitCode;
 
-use tailguard::{Options, Program, failure, heap, init_logging, parse};
+use tailguard::{Options, Program, failure, heap, parse};
 
 use args::Cli;
 use checkout::workspace;
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     if cli.command.trains() {
         heap::keep_freed_memory();
     }
-    init_logging(&cli.options);
+    cli.options.init();
     failure::leave_readers_to_their_errors();
     let program = program(cli.options);
     let outcome = cli.command.check(&program).map_err(anyhow::Error::from).and_then(|()| cli.command.run(&program));

@@ -142,8 +142,11 @@ const ONE_THING: &[(&str, &[Exception])] =
 /// One line for each thing that is not as it should be.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let mut problems = dependencies(root, NOT_BELOW)?;
-    problems
-        .extend(built_twice(&features(root, &["--package", "xtask", "--edges", "normal,build"])?, &features(root, EVERYTHING)?));
+    let everything = features(root, EVERYTHING)?;
+    for program in ["xtask", "tailguard"] {
+        let alone = features(root, &["--package", program, "--edges", "normal,build"])?;
+        problems.extend(built_twice(program, &alone, &everything));
+    }
     let files = tracked(root)?;
     for file in &files {
         problems.extend(check_file(root, file)?);
@@ -167,17 +170,17 @@ fn features(root: &Path, words: &[&str]) -> Result<BTreeSet<String>> {
 }
 
 /// The program must not ask for features of a crate that the whole workspace has otherwise: the crate and all that depend on it, Burn and
-/// Polars among them, would be compiled once for `cargo xtask` and once more for the tests.
-fn built_twice(program: &BTreeSet<String>, everything: &BTreeSet<String>) -> Vec<String> {
+/// Polars among them, would be compiled once for the program and once more for the tests.
+fn built_twice(program: &str, alone: &BTreeSet<String>, everything: &BTreeSet<String>) -> Vec<String> {
     let other = |built: &String| {
         let name = built.split(" [").next().unwrap_or_default();
         let others: Vec<_> = everything.iter().filter(|line| line.split(" [").next() == Some(name)).map(String::as_str).collect();
         format!(
-            "{built} is built twice, as the whole workspace has {}: state the features once, among the dependencies of xtask",
+            "{built} is built twice, as the whole workspace has {}: state the features once, among the dependencies of {program}",
             others.join(" and ")
         )
     };
-    program.difference(everything).map(other).collect()
+    alone.difference(everything).map(other).collect()
 }
 
 #[derive(Deserialize)]
@@ -401,12 +404,12 @@ mod tests {
     #[test]
     fn a_crate_with_other_features_in_the_tests_is_built_twice() {
         let lines = |lines: &[&str]| lines.iter().map(|&line| line.to_owned()).collect::<BTreeSet<_>>();
-        let program = lines(&["half v2.7.1 [std]", "burn v0.22.1 [simd,std]"]);
+        let alone = lines(&["half v2.7.1 [std]", "burn v0.22.1 [simd,std]"]);
         assert_eq!(
-            built_twice(&program, &lines(&["half v2.7.1 [std]", "burn v0.22.1 [simd,std]", "criterion v0.8.2 []"])),
+            built_twice("xtask", &alone, &lines(&["half v2.7.1 [std]", "burn v0.22.1 [simd,std]", "criterion v0.8.2 []"])),
             [""; 0]
         );
-        let problems = built_twice(&program, &lines(&["half v2.7.1 [default,std]", "burn v0.22.1 [simd,std]"]));
+        let problems = built_twice("xtask", &alone, &lines(&["half v2.7.1 [default,std]", "burn v0.22.1 [simd,std]"]));
         assert!(
             problems[0].starts_with("half v2.7.1 [std] is built twice") && problems[0].contains("[default,std]"),
             "{problems:?}"

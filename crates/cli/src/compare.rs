@@ -1,13 +1,30 @@
 //! `tailguard compare RUN_A RUN_B...`: several runs in one table and one page.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
+use clap::Args;
 use serde_json::json;
 use tailguard_page::{Comparison, PageError};
 
-use crate::args::CompareArgs;
 use crate::failure::{Failure, pretty, put_json, say};
 use crate::program::Program;
 use crate::report::{read, write_page};
+use crate::typed;
+
+/// `compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Run directories, two or more
+    #[arg(value_name = "RUN", required = true, num_args = 2.., value_parser = typed::path())]
+    pub(crate) runs: Vec<PathBuf>,
+    /// The page to write
+    #[arg(long, value_name = "FILE", default_value = "compare.html", value_parser = typed::path())]
+    pub(crate) out: PathBuf,
+    /// Compare runs that are not on the same prompts, and say so
+    #[arg(long)]
+    pub(crate) allow_different_prompts: bool,
+}
 
 /// Runs the command.
 ///

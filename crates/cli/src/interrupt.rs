@@ -9,8 +9,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tailguard_report::Traces;
 
-use crate::failure::Failure;
-
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 /// The signal that was heard last.
 static HEARD: AtomicU8 = AtomicU8::new(CTRL_C);
@@ -20,6 +18,11 @@ static STATE: Mutex<State> = Mutex::new(State { has_begun: false, traces: None }
 const CTRL_C: u8 = 2;
 /// A shell gives a program that a signal has ended this code and the number of the signal.
 const BY_SIGNAL: u8 = 128;
+
+/// The system lets nobody listen.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen for Ctrl-C")]
+pub(crate) struct Unheard(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 /// What is to be done.
 struct State {
@@ -38,9 +41,9 @@ fn state() -> MutexGuard<'static, State> {
 ///
 /// # Errors
 /// When the system refuses a handler.
-pub(crate) fn listen(traces: Option<Traces>) -> Result<(), Failure> {
+pub(crate) fn listen(traces: Option<Traces>) -> Result<(), Unheard> {
     state().traces = traces;
-    on_signal(stop).map_err(|error| Failure::new(format!("cannot listen for Ctrl-C: {error}")))
+    on_signal(stop).map_err(|error| Unheard(error.into()))
 }
 
 /// The exit code of a program that a signal has stopped: 130 after Ctrl-C.

@@ -1,3 +1,6 @@
+#![doc = include_str!("../README.md")]
+//!
+//! ## What is here
 //! The program: the commands of `tailguard`, which `cargo xtask` has, too.
 //!
 //! Results go to standard output, progress and logs to standard error. Exit code 0: done; 1: failed; 2: called wrongly; 130: stopped by
@@ -19,6 +22,7 @@ mod progress;
 pub mod report;
 mod reproduce;
 mod run;
+mod run_args;
 mod sample;
 mod settings;
 mod shell;
@@ -27,6 +31,5 @@ mod train;
 pub mod typed;
 
 pub use args::{Command, parse};
-pub use logging::init_logging;
 pub use options::{Options, Uses};
 pub use program::Program;

@@ -18,7 +18,6 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt as layers};
 
-use crate::options::Options;
 use crate::terminal::{self, ERROR, PLAIN, WARNING};
 
 /// All bars of the process: messages are written above them.
@@ -43,17 +42,24 @@ enum Log {
     Open(AppendFile),
 }
 
-/// Sends `tracing` to standard error, as much as `-q` and `-v` say, or else the variable `RUST_LOG`; and to the log, which neither
-/// makes shorter.
-pub fn init_logging(options: &Options) {
-    IS_QUIET.store(options.quiet, Ordering::Relaxed);
-    terminal::choose(options.color.unwrap_or_default());
-    let told = match (options.quiet, options.verbose) {
-        (true, _) => EnvFilter::new(LITTLE),
-        (_, true) => EnvFilter::new(MUCH),
-        _ => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL)),
+/// How much is told on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Little,
+    /// Or what the variable `RUST_LOG` says.
+    Usual,
+    Much,
+}
+
+/// Sends `tracing` to standard error, and to the log, which has the usual at least.
+pub(crate) fn init(told: Told) {
+    IS_QUIET.store(told == Told::Little, Ordering::Relaxed);
+    let kept = EnvFilter::new(if told == Told::Much { MUCH } else { USUAL });
+    let told = match told {
+        Told::Little => EnvFilter::new(LITTLE),
+        Told::Usual => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL)),
+        Told::Much => EnvFilter::new(MUCH),
     };
-    let kept = EnvFilter::new(if options.verbose { MUCH } else { USUAL });
     let to_stderr = layers::layer().with_ansi(terminal::on_stderr()).event_format(Plain).with_writer(AboveBars);
     let to_log = layers::layer().with_ansi(false).event_format(Plain).with_writer(IntoLog);
     tracing_subscriber::registry().with(to_stderr.with_filter(told)).with(to_log.with_filter(kept)).init();

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ColorChoice};
 
 use crate::failure::Failure;
-use crate::typed;
+use crate::logging::{self, Told};
+use crate::{terminal, typed};
 
 /// What may be said before or behind the name of a command.
 #[derive(Clone, Debug, Default, Args)]
@@ -39,6 +40,16 @@ pub struct Uses {
 }
 
 impl Options {
+    /// Takes colours, and how much is told, for the rest of the process; nothing is told before.
+    pub fn init(&self) {
+        terminal::choose(self.color.unwrap_or_default());
+        logging::init(match (self.quiet, self.verbose) {
+            (true, _) => Told::Little,
+            (_, true) => Told::Much,
+            _ => Told::Usual,
+        });
+    }
+
     /// Refuses what would do nothing.
     ///
     /// # Errors

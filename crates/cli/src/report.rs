@@ -5,14 +5,23 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use clap::Args;
 use serde_json::json;
 use tailguard_files::write_file;
 use tailguard_page::{GENERATOR, Run, RunFiles, run_page};
 use tailguard_report::{read_metrics, read_texts};
 
-use crate::args::ReportArgs;
 use crate::failure::{Failure, pretty, put_json, say};
 use crate::program::Program;
+use crate::typed;
+
+/// `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Run directories
+    #[arg(value_name = "RUN", required = true, value_parser = typed::path())]
+    pub(crate) runs: Vec<PathBuf>,
+}
 
 /// Runs the command.
 ///

@@ -7,10 +7,10 @@ use tailguard_experiment::settings::{Preset, Settings, Task, resolve};
 use tailguard_experiment::{Experiment, ExperimentError, Finished, Out};
 use tailguard_report::{ReportError, ResultsFile, RunDir, Style, one_line, table, warnings};
 
-use crate::args::RunArgs;
 use crate::failure::{Failure, put_json, say};
 use crate::program::Program;
 use crate::progress::Told;
+use crate::run_args::RunArgs;
 use crate::{device, interrupt, logging, report};
 
 /// Makes and compares the policies, prints tables, warnings and samples.

@@ -17,7 +17,6 @@ use tailguard_reward::{Label, ScoreSettings, ScoredText};
 use tailguard_rollout::{DrawSeed, EndOfText, Prompt, SamplingConfig, TextStream, prompts, scored_text, stream};
 use tokenizers::Tokenizer;
 
-use crate::args::task_parser;
 use crate::failure::{Failure, put, put_json, say};
 use crate::program::Program;
 use crate::terminal::{self, DIM, PLAIN};
@@ -49,7 +48,7 @@ pub struct SampleArgs {
     #[arg(long)]
     pub(crate) negate: bool,
     /// The task whose embedded model and classifier are taken
-    #[arg(long, value_parser = task_parser())]
+    #[arg(long, value_parser = typed::task())]
     pub(crate) task: Option<&'static Task>,
     /// Most tokens of a continuation
     #[arg(long, value_name = "N", default_value_t = 48)]

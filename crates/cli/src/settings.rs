@@ -5,9 +5,9 @@ use clap::Args;
 use serde_json::json;
 use tailguard_experiment::settings::{Overrides, Preset, Task, json_schema, resolve, schema};
 
-use crate::args::{preset_parser, task_parser};
 use crate::failure::{Failure, pretty, put_json, say};
 use crate::program::Program;
+use crate::typed;
 
 /// `settings`.
 #[derive(Debug, Args)]
@@ -19,10 +19,10 @@ pub struct SettingsArgs {
     #[arg(long)]
     pub(crate) schema: bool,
     /// The task whose values are shown [default: imdb]
-    #[arg(long, value_parser = task_parser(), conflicts_with = "schema")]
+    #[arg(long, value_parser = typed::task(), conflicts_with = "schema")]
     pub(crate) task: Option<&'static Task>,
     /// The preset whose values are shown [default: embedded]
-    #[arg(long, value_parser = preset_parser(), conflicts_with = "schema")]
+    #[arg(long, value_parser = typed::preset(), conflicts_with = "schema")]
     pub(crate) preset: Option<Preset>,
 }
 

@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use tailguard_files::{create_dirs, write_file};
 
-use crate::args::Cli;
 use crate::failure::{put, say};
 use crate::typed;
 
@@ -27,24 +26,23 @@ pub struct ManArgs {
     pub(crate) out: Option<PathBuf>,
 }
 
-/// Prints the completions of `tailguard` for a shell.
+/// Prints the completions of a command line for a shell.
 ///
 /// # Errors
 /// Standard output that is gone.
-pub(crate) fn completions(args: &CompletionsArgs) -> Result<()> {
-    let (mut command, mut script) = (Cli::command(), Vec::new());
+pub(crate) fn completions(args: &CompletionsArgs, mut command: Command) -> Result<()> {
+    let mut script = Vec::new();
     let name = command.get_name().to_owned();
     clap_complete::generate(args.shell, &mut command, name, &mut script);
     put(String::from_utf8_lossy(&script))?;
     Ok(())
 }
 
-/// Prints or writes the pages of `tailguard`.
+/// Prints or writes the pages of a command line.
 ///
 /// # Errors
 /// A folder that cannot be written, or standard output that is gone.
-pub(crate) fn man(args: &ManArgs) -> Result<()> {
-    let mut command = Cli::command();
+pub(crate) fn man(args: &ManArgs, mut command: Command) -> Result<()> {
     command.build();
     let Some(dir) = &args.out else {
         put(page(&command)?)?;
@@ -59,7 +57,7 @@ pub(crate) fn man(args: &ManArgs) -> Result<()> {
     Ok(())
 }
 
-fn write_pages(command: &clap::Command, dir: &Path, written: &mut Vec<PathBuf>) -> Result<()> {
+fn write_pages(command: &Command, dir: &Path, written: &mut Vec<PathBuf>) -> Result<()> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name());
     let path = dir.join(format!("{name}.1"));
     write_file(&path, page(command)?.as_bytes())?;
@@ -71,7 +69,7 @@ fn write_pages(command: &clap::Command, dir: &Path, written: &mut Vec<PathBuf>) 
 }
 
 /// A page in the language of `man`.
-fn page(command: &clap::Command) -> Result<String> {
+fn page(command: &Command) -> Result<String> {
     let mut page = Vec::new();
     Man::new(command.clone()).render(&mut page).context("cannot make a page for man")?;
     Ok(String::from_utf8_lossy(&page).into_owned())
@@ -81,13 +79,16 @@ fn page(command: &clap::Command) -> Result<String> {
 mod tests {
     use std::fs;
 
+    use clap::CommandFactory;
+
     use super::*;
+    use crate::args::Cli;
 
     #[test]
     fn there_is_a_page_for_each_command() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("man");
-        man(&ManArgs { out: Some(dir.clone()) }).unwrap();
+        man(&ManArgs { out: Some(dir.clone()) }, Cli::command()).unwrap();
         for name in ["tailguard", "tailguard-reproduce", "tailguard-evaluate", "tailguard-completions"] {
             let page = fs::read_to_string(dir.join(format!("{name}.1"))).unwrap();
             assert!(page.contains(".TH") && page.contains("quiet"), "{name}: {page}");

@@ -1,11 +1,19 @@
 //! `tailguard train --config FILE`: a task of one's own, or any other settings, from one file.
 
 use anyhow::Result;
+use clap::Args;
 
-use crate::args::TrainArgs;
 use crate::failure::Failure;
 use crate::program::Program;
 use crate::run;
+use crate::run_args::RunArgs;
+
+/// `train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
 
 /// Runs the command.
 ///

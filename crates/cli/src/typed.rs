@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
-use tailguard_experiment::settings::{PrecisionName, Side};
+use tailguard_experiment::settings::{PrecisionName, Preset, Side, TASKS, Task};
 use tailguard_risk::RiskLevel;
 
 /// A path, which must be UTF-8: settings and `run.json`, which name what was read, are texts, and a run must find its models again.
@@ -14,6 +14,23 @@ pub fn path() -> impl TypedValueParser<Value = PathBuf> {
         Ok(path) => Ok(PathBuf::from(path)),
         Err(_) => Err("the path is not UTF-8, in which run.json and config.toml are written: rename it, or make a link to it"),
     })
+}
+
+/// A task, by its name.
+pub fn task() -> impl TypedValueParser<Value = &'static Task> {
+    let values = TASKS.iter().map(|task| PossibleValue::new(task.name).help(task.about));
+    PossibleValuesParser::new(values).try_map(|name| Task::named(&name).ok_or("not a task"))
+}
+
+/// A preset, by its name.
+pub fn preset() -> impl TypedValueParser<Value = Preset> {
+    let about = |preset: Preset| match preset {
+        Preset::Embedded => "The models and texts in datasets/: no network, no GPU, some minutes",
+        Preset::Smoke => "A run of seconds that shows that everything works; its figures mean nothing",
+        Preset::Paper => "The paper's models, data and settings; wants a GPU",
+    };
+    let values = Preset::ALL.map(|preset| PossibleValue::new(preset.name()).help(about(preset)));
+    PossibleValuesParser::new(values).try_map(|name| Preset::named(&name).ok_or("not a preset"))
 }
 
 /// The side on which a text that is too long is cut.

@@ -12,8 +12,8 @@ use tailguard_judging::{Columns, MethodColumns, Options};
 use tailguard_report::NewRunDir;
 use tailguard_reward::Label;
 
-use crate::args::{RunArgs, preset_parser, task_parser};
 use crate::failure::Failure;
+use crate::run_args::RunArgs;
 use crate::{interrupt, typed};
 
 /// `evaluate`.
@@ -145,10 +145,10 @@ pub(crate) struct JudgingArgs {
 #[command(next_help_heading = "Prompts of --model")]
 pub(crate) struct TaskArgs {
     /// The task whose held-out prompts and settings are taken
-    #[arg(long, value_parser = task_parser())]
+    #[arg(long, value_parser = typed::task())]
     pub(crate) task: Option<&'static Task>,
     /// Its settings [default: embedded]
-    #[arg(long, value_parser = preset_parser())]
+    #[arg(long, value_parser = typed::preset())]
     pub(crate) preset: Option<Preset>,
     /// TOML file with settings that replace the preset's
     #[arg(long, value_name = "FILE", value_parser = typed::path())]

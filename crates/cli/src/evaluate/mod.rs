@@ -1,6 +1,6 @@
 //! `tailguard evaluate`: judges texts that are in a file, or those of a model on a task's prompts.
 
-pub(crate) mod args;
+mod args;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::failure::{Failure, put_json, say};
 use crate::program::Program;
 use crate::progress::{Progress, Told};
 use crate::{device, report};
-use args::EvaluateArgs;
+pub(crate) use args::EvaluateArgs;
 
 /// Runs the command.
 ///
