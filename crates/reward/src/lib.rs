@@ -42,13 +42,10 @@
 //! # }
 //! ```
 
-use burn::tensor::Device;
-use serde::Deserialize;
-use tailguard_checkpoint::ModelDir;
-
 mod architecture;
 mod bert;
 mod classifier;
+mod directory;
 mod distilbert;
 mod encoder;
 mod error;
@@ -64,6 +61,7 @@ mod text;
 pub use bert::BertConfig;
 pub use burn;
 pub use classifier::{Classifier, ScoreSettings};
+pub use directory::{chosen_label, load, longest_text};
 pub use distilbert::DistilBertConfig;
 pub use encoder::Activation;
 pub use error::RewardError;
@@ -158,54 +156,6 @@ pub fn score_texts(model: &dyn RewardModel, texts: &[ScoredText]) -> Result<Scor
         Some(index) => Err(RewardError::Score { index, score: scored.scores[index] }),
         None => Ok(scored),
     }
-}
-
-/// Reads any scorer's directory: an [`NgramModel`] where `config.json` has the `model_type` "tailguard-ngram", a [`Classifier`]
-/// otherwise.
-///
-/// # Errors
-/// As [`NgramModel::load`] and [`Classifier::load`].
-pub fn load(dir: &ModelDir, settings: ScoreSettings, device: &Device) -> Result<Box<dyn RewardModel>, RewardError> {
-    if model_type(dir)? == ngram::MODEL_TYPE {
-        Ok(Box::new(NgramModel::load(dir, &settings)?))
-    } else {
-        Ok(Box::new(Classifier::load(dir, settings, device)?))
-    }
-}
-
-/// The most tokens of a text, special ones included, that the scorer of a directory reads: what `max_length` may be. `None` for an
-/// [`NgramModel`], which reads all of a text.
-///
-/// # Errors
-/// A `config.json` that cannot be read, or is of an unknown architecture.
-pub fn longest_text(dir: &ModelDir) -> Result<Option<usize>, RewardError> {
-    if model_type(dir)? == ngram::MODEL_TYPE {
-        return Ok(None);
-    }
-    Ok(Some(load::architecture(dir)?.sizes.longest_text()))
-}
-
-/// The label whose logit is the score of a directory's scorer.
-///
-/// # Errors
-/// A `config.json` that cannot be read, or is of an unknown architecture; a label that is not there, or that must be named.
-pub fn chosen_label(dir: &ModelDir, label: &Label) -> Result<ChosenLabel, RewardError> {
-    let labels = if model_type(dir)? == ngram::MODEL_TYPE {
-        dir.config::<NgramConfig>()?.id2label
-    } else {
-        load::architecture(dir)?.labels
-    };
-    label::choose(dir.path(), &labels, label)
-}
-
-/// The `model_type` in `config.json`; empty if there is none.
-fn model_type(dir: &ModelDir) -> Result<String, RewardError> {
-    #[derive(Deserialize)]
-    struct Kind {
-        #[serde(default)]
-        model_type: String,
-    }
-    Ok(dir.config::<Kind>()?.model_type)
 }
 
 #[cfg(test)]

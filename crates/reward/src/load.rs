@@ -23,17 +23,22 @@ const KNOWN: &[(&str, Read)] = &[
 
 /// Reads `config.json`, whose `model_type` picks the architecture.
 pub(crate) fn architecture(dir: &ModelDir) -> Result<Architecture, RewardError> {
-    #[derive(Deserialize)]
-    struct View {
-        #[serde(default)]
-        model_type: String,
-    }
-    let View { model_type: found } = dir.config()?;
+    let found = model_type(dir)?;
     let Some((_, read)) = KNOWN.iter().find(|(model_type, _)| *model_type == found) else {
         let expected = KNOWN.iter().map(|&(model_type, _)| model_type).collect();
         return Err(RewardError::Architecture { path: dir.path().to_owned(), found, expected });
     };
     read(dir)
+}
+
+/// The `model_type` in `config.json`; empty if there is none.
+pub(crate) fn model_type(dir: &ModelDir) -> Result<String, RewardError> {
+    #[derive(Deserialize)]
+    struct View {
+        #[serde(default)]
+        model_type: String,
+    }
+    Ok(dir.config::<View>()?.model_type)
 }
 
 impl SequenceClassifier {

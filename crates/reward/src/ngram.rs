@@ -16,9 +16,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::{ModelDir, WEIGHTS_FILE, WeightType, WeightsWriter, write_config};
 
+use crate::RewardModel;
+use crate::classifier::ScoreSettings;
 use crate::error::RewardError;
 use crate::label::choose;
-use crate::{RewardModel, ScoreSettings, model_type};
+use crate::load::model_type;
 
 /// The `model_type` in `config.json`.
 pub(crate) const MODEL_TYPE: &str = "tailguard-ngram";

@@ -9,7 +9,8 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{elem, empty, factors, has_planes, planes, product, row_max, row_sum, starts_on, transposed, units};
+use super::products::{factors, product, transposed};
+use super::{elem, empty, has_planes, planes, row_max, row_sum, starts_on, units};
 use crate::attention::AttentionOps;
 
 /// Sizes of an attention: rows, tokens, heads, width of a head.

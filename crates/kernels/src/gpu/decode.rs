@@ -6,7 +6,8 @@ use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use cubecl::prelude::*;
 
-use super::{cube_max, cube_sum, cubes, elem, empty, factors, has_planes, owned, starts_on};
+use super::products::factors;
+use super::{cube_max, cube_sum, cubes, elem, empty, has_planes, owned, starts_on};
 use crate::decode::DecodeOps;
 
 /// Units of a cube.

@@ -8,7 +8,8 @@ use burn_cubecl::kernel::into_contiguous;
 use cubecl::prelude::*;
 
 use super::log_probs::{padded_head, weight_of};
-use super::{UNITS, cube_max, cube_sum, cubes, empty, factor, has_planes, product, rows_and_width, transposed};
+use super::products::{factor, product, transposed};
+use super::{UNITS, cube_max, cube_sum, cubes, empty, has_planes, rows_and_width};
 use crate::draw::{DrawOps, Masks};
 
 /// Units of a cube, as many segments of the vocabulary.

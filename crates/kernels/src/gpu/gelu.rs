@@ -6,7 +6,8 @@ use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use cubecl::prelude::*;
 
-use super::{elem, empty, empty_like, factors, lanes, units};
+use super::products::factors;
+use super::{elem, empty, empty_like, lanes, units};
 use crate::gelu::GeluOps;
 
 #[cube]

@@ -8,7 +8,8 @@ use burn_cubecl::kernel::into_contiguous;
 use cubecl::prelude::*;
 
 use super::columns::{column_sums, column_sums_normalised};
-use super::{UNITS, cube_sum, cubes, elem, empty, empty_like, factors, has_planes, rows_and_width};
+use super::products::factors;
+use super::{UNITS, cube_sum, cubes, elem, empty, empty_like, has_planes, rows_and_width};
 use crate::layer_norm::LayerNormOps;
 
 /// Mean of a row that begins at `first`.

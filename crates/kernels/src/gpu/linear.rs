@@ -10,8 +10,8 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::columns::column_sums;
-use super::products::{Parts, in_parts, product_as};
-use super::{elem, empty, factor, factors, lanes, product, rows_and_width, shaped, transposed, units};
+use super::products::{Parts, factor, factors, in_parts, product, product_as, transposed};
+use super::{elem, empty, lanes, rows_and_width, shaped, units};
 use crate::linear::LinearOps;
 
 /// `across`: pieces of a row, as in all kernels here.

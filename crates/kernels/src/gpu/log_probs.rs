@@ -8,10 +8,8 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::products::product_as;
-use super::{
-    UNITS, cube_max, cube_sum, cubes, elem, empty, factor, factors, has_planes, product, rows_and_width, transposed, units,
-};
+use super::products::{factor, factors, product, product_as, transposed};
+use super::{UNITS, cube_max, cube_sum, cubes, elem, empty, has_planes, rows_and_width, units};
 use crate::log_probs::LogProbOps;
 
 /// Logits that are there at the same time: 1.6 GB of them.

@@ -32,8 +32,6 @@ use cubecl::calculate_cube_count_elemwise;
 use cubecl::features::Plane;
 use cubecl::prelude::*;
 
-use products::{factor, factors, product, transposed};
-
 /// Units of a cube that works on one row.
 const UNITS: u32 = 256;
 /// Cubes along the first axis of a grid: the most that every device takes.
