@@ -8,8 +8,6 @@ use tailguard_report::Arm;
 use toml::Value;
 
 use super::error::ConfigError;
-use super::{Settings, schema};
-use tailguard_settings::Layers;
 
 /// A policy that an experiment makes and compares with others.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -78,74 +76,8 @@ impl ArmSettings {
         matches!(self.objective(), Ok(Some(("keep_lowest", _))))
     }
 
-    /// The settings of the experiment with those of the arm over them.
-    ///
-    /// # Errors
-    /// [`ConfigError::Arm`] for a key that is none, or a value out of its range.
-    pub fn over(&self, settings: &Settings) -> Result<Settings, ConfigError> {
-        if self.set.is_empty() {
-            return Ok(settings.clone());
-        }
-        let schema = schema();
-        let mut layers = Layers::new(&schema);
-        layers.put("the settings", &super::table(settings)?)?;
-        for (key, value) in &self.set {
-            layers.put_value(&format!("arm {}", self.key), key, value)?;
-        }
-        Ok(layers.settings()?)
-    }
-
     /// Something that is wrong with the arm.
     pub(crate) fn wrong(&self, detail: impl Into<String>) -> ConfigError {
         ConfigError::Arm { key: self.key.clone(), detail: detail.into() }
     }
-}
-
-/// Refuses arms that no experiment can be made of.
-///
-/// # Errors
-/// [`ConfigError::Arm`]: a key that is no name of a file or stands twice, an arm that is made from or compared with one that is not there
-/// or comes later, settings of its own that are none.
-pub(super) fn check(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
-    let arms = &settings.arm;
-    let keys: Vec<&str> = arms.iter().map(|arm| arm.key.as_str()).collect();
-    let named = keys.join(", ");
-    for (place, arm) in arms.iter().enumerate() {
-        let is_name = |sign: char| sign.is_ascii_lowercase() || sign.is_ascii_digit() || sign == '_';
-        if arm.key.is_empty() || !arm.key.chars().all(is_name) {
-            return Err(arm.wrong(format!("key = {:?}, expected small letters, digits and _", arm.key)));
-        }
-        if keys[..place].contains(&arm.key.as_str()) {
-            return Err(arm.wrong("its key stands twice"));
-        }
-        if let Some(from) = arm.from.as_deref().filter(|from| !keys[..place].contains(from)) {
-            return Err(arm.wrong(format!("from = {from:?}, expected an arm that stands before it; the arms are {named}")));
-        }
-        if let Some(other) = arm.compared_with.iter().find(|other| !keys.contains(&other.as_str()) || **other == arm.key) {
-            return Err(arm.wrong(format!("compared_with has {other:?}, expected other arms; the arms are {named}")));
-        }
-        if arm.set.keys().any(|key| key == "arm" || key.starts_with("run.")) {
-            return Err(arm.wrong("set is about how the arm is made, expected no keys of run, and no arms"));
-        }
-        arm.objective()?;
-        let (own, of_arm) = (arm.over(settings)?, |_: &str| format!("arm {}", arm.key));
-        let origin = if arm.set.is_empty() { origin } else { &of_arm };
-        super::suit_each_other(&own, origin)?;
-        if arm.keeps_lowest() {
-            super::check_warmup("risk.warmup", own.risk.warmup, &own, "no episode is ever dropped", origin)?;
-        }
-    }
-    if arms.is_empty() {
-        return Err(ConfigError::NoArms);
-    }
-    let is_there = |key: &String| keys.contains(&key.as_str());
-    if let Some(key) = settings.run.arms.iter().find(|key| !is_there(key)) {
-        return Err(ConfigError::UnknownArm { origin: origin("run.arms"), setting: "run.arms", found: key.clone(), arms: named });
-    }
-    if !is_there(&settings.evaluation.reference) {
-        let found = settings.evaluation.reference.clone();
-        let setting = "evaluation.reference";
-        return Err(ConfigError::UnknownArm { origin: origin(setting), setting, found, arms: named });
-    }
-    Ok(())
 }

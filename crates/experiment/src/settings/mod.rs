@@ -4,50 +4,28 @@
 //! out are [`Settings`] in which every key has a value in its range.
 
 mod arms;
+mod checks;
 mod error;
+mod keys;
 mod presets;
 mod sections;
 
 use std::path::{Path, PathBuf};
 
-use tailguard_ppo::KlController;
-use tailguard_settings::{Layers, OutOfRange, Schema, SettingsError, parse, read};
+use tailguard_settings::{Layers, OutOfRange, SettingsError, parse, read};
 use toml::{Table, Value};
 
 pub use arms::ArmSettings;
 pub use error::ConfigError;
+pub(crate) use keys::table;
+pub use keys::{json_schema, schema};
 pub use presets::{Preset, TASKS, Task};
 pub use sections::{
     DataPlace, DataSection, EndToken, EvaluationSection, EvaluationSplit, GoodSide, LabelWords, PolicySection, PrecisionName,
     RiskSection, RunSection, SamplingSection, ScorerSection, Settings, SftSection, Side,
 };
 
-/// The keys of all settings.
-#[must_use]
-pub fn schema() -> Schema {
-    Schema::of::<Settings>()
-}
-
-/// A JSON schema of a file of settings, for editors. No key is required, as a file goes over a preset.
-#[must_use]
-pub fn json_schema() -> serde_json::Value {
-    let mut schema = schemars::schema_for!(Settings).to_value();
-    drop_required(&mut schema);
-    schema
-}
-
-fn drop_required(node: &mut serde_json::Value) {
-    match node {
-        serde_json::Value::Object(object) => {
-            if object.contains_key("properties") {
-                object.remove("required");
-            }
-            object.values_mut().for_each(drop_required);
-        }
-        serde_json::Value::Array(list) => list.iter_mut().for_each(drop_required),
-        _ => {}
-    }
-}
+use checks::{check_arms, suit_each_other};
 
 /// What goes over a preset.
 #[derive(Clone, Debug, Default)]
@@ -173,7 +151,7 @@ impl Settings {
             expected,
         })?;
         suit_each_other(self, &origin)?;
-        arms::check(self, &origin)
+        check_arms(self, &origin)
     }
 
     /// Refuses to go on with a run that was begun with other settings; the number of threads may differ, as it changes no result.
@@ -193,11 +171,6 @@ impl Settings {
     pub fn to_toml(&self) -> Result<String, ConfigError> {
         toml::to_string(self).map_err(|error| ConfigError::Unwritable(error.to_string()))
     }
-}
-
-/// Settings as a table.
-pub(crate) fn table(settings: &Settings) -> Result<Table, ConfigError> {
-    Table::try_from(settings).map_err(|error| ConfigError::Unwritable(error.to_string()))
 }
 
 /// The task and the preset whose settings a run starts from: those of the command, or else those that the file names.
@@ -264,55 +237,8 @@ fn checked(task: Option<&Task>, layers: &Layers<'_>) -> Result<Settings, ConfigE
         return Err(ConfigError::OtherRun { origin, key: "preset", found, expected: format!("{:?}", task.name) });
     }
     suit_each_other(&settings, &origin)?;
-    arms::check(&settings, &origin)?;
+    check_arms(&settings, &origin)?;
     Ok(settings)
-}
-
-/// Refuses settings that contradict each other; `origin` says where one came from.
-fn suit_each_other(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
-    let (ppo, sampling) = (&settings.ppo, &settings.sampling);
-    let at_most = [
-        ("ppo.minibatch_size", ppo.minibatch_size, "ppo.batch_size", ppo.batch_size),
-        ("sampling.min_new_tokens", sampling.min_new_tokens, "sampling.max_new_tokens", sampling.max_new_tokens),
-        ("evaluation.shown_samples", settings.evaluation.shown_samples, "evaluation.prompts", settings.evaluation.prompts),
-    ];
-    for (key, found, other, most) in at_most {
-        if found > most {
-            let detail = format!("{other} is {most}: expected at most that");
-            return Err(ConfigError::Conflict { origin: origin(key), key, found, detail });
-        }
-    }
-    if settings.run.precision == PrecisionName::Bf16 && settings.run.device.starts_with("flex") {
-        let (key, expected) = ("run.precision", format!("\"f32\", as run.device is {:?}: bf16 is for GPUs", settings.run.device));
-        return Err(
-            SettingsError::Value { origin: origin(key), key: key.to_owned(), found: "\"bf16\"".to_owned(), expected }.into()
-        );
-    }
-    if KlController::gain(ppo.batch_size, ppo.kl_horizon) >= KlController::GAIN_LIMIT {
-        let (key, found) = ("ppo.kl_horizon", ppo.kl_horizon.to_string());
-        let expected = format!(
-            "0, or more than a fifth of ppo.batch_size, which is {}: or the KL coefficient turns negative",
-            ppo.batch_size
-        );
-        return Err(SettingsError::Value { origin: origin(key), key: key.to_owned(), found, expected }.into());
-    }
-    check_warmup("ppo.value_warmup", ppo.value_warmup, settings, "the policy never learns", origin)
-}
-
-/// Refuses a warm-up that leaves no iteration after it.
-fn check_warmup(
-    key: &'static str,
-    found: usize,
-    settings: &Settings,
-    otherwise: &str,
-    origin: &dyn Fn(&str) -> String,
-) -> Result<(), ConfigError> {
-    let iterations = settings.ppo.iterations;
-    if found < iterations {
-        return Ok(());
-    }
-    let detail = format!("ppo.iterations is {iterations}: expected less, or {otherwise}");
-    Err(ConfigError::Conflict { origin: origin(key), key, found, detail })
 }
 
 /// The settings that a resumed run may not change, one line each; the number of threads changes no result.
