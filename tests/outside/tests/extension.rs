@@ -234,7 +234,7 @@ fn a_run_goes_on_only_with_its_own_settings() {
         let dir = tailguard_report::RunDir::open(&out).unwrap();
         experiment.prepare(&home(), Out::Resumed(dir)).unwrap().run(&mut ()).err().map(|error| error.to_string())
     };
-    let other = go_on(experiment(&text).with_reward("long words", from_fn(|_, response| Ok(response.len() as f32)))).unwrap();
+    let other = go_on(experiment(&text).with_reward("few letters", from_fn(|_, response| Ok(-(response.len() as f32))))).unwrap();
     assert!(other.contains("begun with other contents of: reward model"), "{other}");
     let other = go_on(experiment(&text).with_recipe("base", AsItIs)).unwrap();
     assert!(other.contains("begun with other contents of: recipe base"), "{other}");

@@ -166,11 +166,12 @@ fn ppo_learns_short_words_and_its_policy_is_written() {
     let sampling = SamplingConfig { max_new_tokens: 6, ..SamplingConfig::default() };
     let rollout = Rollout { tokenizer: &tokenizer, reference: &model, reward: &reward, sampling, batch_size: 16 };
     let config = PpoConfig {
-        iterations: 12,
+        iterations: 40,
         batch_size: 16,
         minibatch_size: 8,
         learning_rate: 0.03,
         value_learning_rate: 0.03,
+        kl_coef: 0.05,
         ..PpoConfig::default()
     };
     let reported_level = RiskLevel::new(0.25).unwrap();
@@ -182,8 +183,9 @@ fn ppo_learns_short_words_and_its_policy_is_written() {
         Ok(ControlFlow::Continue(()))
     });
     let Policy { lm, value_head } = state.unwrap().policy.valid();
-    let (first, last) = (rewards[..3].iter().sum::<f64>(), rewards[9..].iter().sum::<f64>());
-    assert!(last > 0.8 * first, "{rewards:?}");
+    let mean = |rewards: &[f64]| rewards.iter().sum::<f64>() / rewards.len() as f64;
+    let (first, last) = (mean(&rewards[..5]), mean(&rewards[35..]));
+    assert!(last > first + 2.0, "{rewards:?}");
 
     let folder = tempfile::tempdir().unwrap();
     Policy { lm: lm.clone(), value_head }.save(folder.path(), WeightType::F32).unwrap();
