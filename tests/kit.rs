@@ -1,11 +1,13 @@
-//! Golden fixtures for the tests of all crates: where they lie, how they are read, how near is near enough.
+//! Golden fixtures for the tests of all crates: where they lie, how they are read, how near is near
+//! enough.
 //!
-//! The fixtures are in `tests/golden`, one folder per crate or topic; `tests/golden/README.md` says what each number
-//! is. The environment variable `TAILGUARD_GOLDEN` points the same tests at another directory of the same layout, with
-//! other numbers and other sizes, so a test takes every size from the file it reads. A relative path counts from the
-//! workspace root.
+//! The fixtures are in `tests/golden`, one folder per crate or topic; `tests/golden/README.md` says
+//! what each number is. The environment variable `TAILGUARD_GOLDEN` points the same tests at
+//! another directory of the same layout, with other numbers and other sizes, so a test takes every
+//! size from the file it reads. A relative path counts from the workspace root.
 //!
-//! All functions here panic with the name of the file or case when something is wrong: they are for tests alone.
+//! All functions here panic with the name of the file or case when something is wrong: they are for
+//! tests alone.
 //!
 //! ```
 //! use tailguard_tests::{cases, close, float, floats, name};
@@ -23,8 +25,8 @@ use std::{env, fs, path::Path, path::PathBuf};
 
 use serde_json::Value;
 
-/// Path of one fixture, such as `golden("gpt2/model.safetensors")`; or of a folder, such as `golden("gpt2")`. A folder that
-/// `TAILGUARD_GOLDEN` does not have at all is ours.
+/// Path of one fixture, such as `golden("gpt2/model.safetensors")`; or of a folder, such as
+/// `golden("gpt2")`. A folder that `TAILGUARD_GOLDEN` does not have at all is ours.
 ///
 /// # Panics
 /// If there is nothing at that path; the message names it.
@@ -36,13 +38,20 @@ pub fn golden(relative: &str) -> PathBuf {
     if let Some(root) = &chosen {
         assert!(root.is_dir(), "TAILGUARD_GOLDEN: {} is not a folder", root.display());
     }
-    let root = chosen.filter(|root| root.join(topic).exists()).unwrap_or_else(|| workspace.join("tests/golden"));
+    let root = chosen
+        .filter(|root| root.join(topic).exists())
+        .unwrap_or_else(|| workspace.join("tests/golden"));
     let path = root.join(relative);
-    assert!(path.exists(), "golden fixture {} does not exist (TAILGUARD_GOLDEN chooses the folder)", path.display());
+    assert!(
+        path.exists(),
+        "golden fixture {} does not exist (TAILGUARD_GOLDEN chooses the folder)",
+        path.display()
+    );
     path
 }
 
-/// Path of a table as another tool writes it, such as `field_case("ragged.jsonl")`; `tests/field_cases/README.md` says what each is.
+/// Path of a table as another tool writes it, such as `field_case("ragged.jsonl")`;
+/// `tests/field_cases/README.md` says what each is.
 ///
 /// # Panics
 /// If there is none of that name.
@@ -52,13 +61,15 @@ pub fn field_case(name: &str) -> PathBuf {
     path
 }
 
-/// Name of the device on which the golden tests compute with tensors: what `TAILGUARD_DEVICE` says, else `flex`, the CPU.
+/// Name of the device on which the golden tests compute with tensors: what `TAILGUARD_DEVICE` says,
+/// else `flex`, the CPU.
 pub fn device_name() -> String {
     env::var("TAILGUARD_DEVICE").unwrap_or_else(|_| "flex".to_owned())
 }
 
-/// By what factor tolerances are wider on that device: on CUDA Burn rounds the factors of a matrix product to TF32, which has 10 bits
-/// behind the point. PyTorch, its factors rounded so, is up to 320 times 1e-4 from the classifiers' logits.
+/// By what factor tolerances are wider on that device: on CUDA Burn rounds the factors of a matrix
+/// product to TF32, which has 10 bits behind the point. PyTorch, its factors rounded so, is up to
+/// 320 times 1e-4 from the classifiers' logits.
 fn leeway() -> f64 {
     if device_name().starts_with("cuda") { 400.0 } else { 1.0 }
 }
@@ -69,7 +80,8 @@ fn leeway() -> f64 {
 /// If the file is missing or is not JSON.
 pub fn cases(relative: &str) -> Value {
     let path = golden(relative);
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -107,7 +119,10 @@ pub fn optional_float(value: &Value) -> Option<f64> {
 /// # Panics
 /// If anything in it is not a number.
 pub fn floats(value: &Value) -> Vec<f64> {
-    list(value).iter().flat_map(|entry| if entry.is_array() { floats(entry) } else { vec![float(entry)] }).collect()
+    list(value)
+        .iter()
+        .flat_map(|entry| if entry.is_array() { floats(entry) } else { vec![float(entry)] })
+        .collect()
 }
 
 /// One count, token id or size.
@@ -124,7 +139,10 @@ pub fn count(value: &Value) -> usize {
 /// # Panics
 /// If anything in it is not a whole number of at least 0.
 pub fn counts(value: &Value) -> Vec<usize> {
-    list(value).iter().flat_map(|entry| if entry.is_array() { counts(entry) } else { vec![count(entry)] }).collect()
+    list(value)
+        .iter()
+        .flat_map(|entry| if entry.is_array() { counts(entry) } else { vec![count(entry)] })
+        .collect()
 }
 
 /// All strings of an array.
@@ -132,11 +150,14 @@ pub fn counts(value: &Value) -> Vec<usize> {
 /// # Panics
 /// If anything in it is not a string.
 pub fn texts(value: &Value) -> Vec<String> {
-    let text = |entry: &Value| entry.as_str().unwrap_or_else(|| panic!("expected a string, found {entry}")).to_owned();
+    let text = |entry: &Value| {
+        entry.as_str().unwrap_or_else(|| panic!("expected a string, found {entry}")).to_owned()
+    };
     list(value).iter().map(text).collect()
 }
 
-/// The extent of each dimension of a nested array, read along the first entries: `[[1, 2, 3]]` gives `[1, 3]`.
+/// The extent of each dimension of a nested array, read along the first entries: `[[1, 2, 3]]`
+/// gives `[1, 3]`.
 pub fn shape(value: &Value) -> Vec<usize> {
     let mut extents = Vec::new();
     let mut inner = value;
@@ -150,21 +171,35 @@ pub fn shape(value: &Value) -> Vec<usize> {
     extents
 }
 
-/// Asserts `|actual - expected| <= tolerance` everywhere; NaN is never close. On CUDA the tolerance is wider.
+/// Asserts `|actual - expected| <= tolerance` everywhere; NaN is never close. On CUDA the tolerance
+/// is wider.
 ///
 /// # Panics
-/// If the lengths differ or a pair is too far apart; the message names `what`, the index and both values.
+/// If the lengths differ or a pair is too far apart; the message names `what`, the index and both
+/// values.
 #[track_caller]
-pub fn close<A: Copy + Into<f64>, E: Copy + Into<f64>>(actual: &[A], expected: &[E], tolerance: f64, what: &str) {
+pub fn close<A: Copy + Into<f64>, E: Copy + Into<f64>>(
+    actual: &[A],
+    expected: &[E],
+    tolerance: f64,
+    what: &str,
+) {
     compare(actual, expected, |_| tolerance, what);
 }
 
-/// Asserts `|actual - expected| <= tolerance * (1 + |expected|)` everywhere; NaN is never close. On CUDA the tolerance is wider.
+/// Asserts `|actual - expected| <= tolerance * (1 + |expected|)` everywhere; NaN is never close. On
+/// CUDA the tolerance is wider.
 ///
 /// # Panics
-/// If the lengths differ or a pair is too far apart; the message names `what`, the index and both values.
+/// If the lengths differ or a pair is too far apart; the message names `what`, the index and both
+/// values.
 #[track_caller]
-pub fn close_scaled<A: Copy + Into<f64>, E: Copy + Into<f64>>(actual: &[A], expected: &[E], tolerance: f64, what: &str) {
+pub fn close_scaled<A: Copy + Into<f64>, E: Copy + Into<f64>>(
+    actual: &[A],
+    expected: &[E],
+    tolerance: f64,
+    what: &str,
+) {
     compare(actual, expected, |expected| tolerance * (1.0 + expected.abs()), what);
 }
 
@@ -181,7 +216,8 @@ where
         let (distance, allowed) = ((actual - expected).abs(), leeway * allowed(expected));
         assert!(
             distance <= allowed,
-            "{what}: value {index} is {actual}, expected {expected}: {distance:e} apart, allowed {allowed:e}"
+            "{what}: value {index} is {actual}, expected {expected}: {distance:e} apart, allowed \
+             {allowed:e}"
         );
     }
 }

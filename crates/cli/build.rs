@@ -1,14 +1,16 @@
-//! Tells the program which commit it was built from, as `TAILGUARD_COMMIT`, which run directories record; and gives it the models and texts of
-//! `datasets/`, to travel inside it.
+//! Tells the program which commit it was built from, as `TAILGUARD_COMMIT`, which run directories
+//! record; and gives it the models and texts of `datasets/`, to travel inside it.
 //!
-//! No commit is told where the source is not itself a git repository, such as an unpacked archive, even if it lies inside of one.
+//! No commit is told where the source is not itself a git repository, such as an unpacked archive,
+//! even if it lies inside of one.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the program is made of, from the root of the repository. A change elsewhere does not make it another program.
+/// What the program is made of, from the root of the repository. A change elsewhere does not make
+/// it another program.
 const SOURCES: [&str; 4] = ["Cargo.toml", "Cargo.lock", "crates", DATASETS];
 /// Models and texts.
 const DATASETS: &str = "datasets";
@@ -18,7 +20,8 @@ fn main() -> io::Result<()> {
     let root = manifest.ancestors().nth(2).unwrap_or(&manifest);
     println!("cargo::rerun-if-changed=build.rs");
     // of the last, file by file; what is not there would run this script at every build
-    for source in SOURCES.iter().filter(|source| **source != DATASETS && root.join(source).exists()) {
+    for source in SOURCES.iter().filter(|source| **source != DATASETS && root.join(source).exists())
+    {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
     }
     if let Some(commit) = commit(root) {
@@ -42,11 +45,15 @@ fn commit(root: &Path) -> Option<String> {
         }
     }
     let commit = git(root, &["rev-parse", "--verify", "HEAD"])?;
-    let changes = git(root, &[&["status", "--porcelain", "--untracked-files=no", "--"], &SOURCES[..]].concat())?;
+    let changes = git(
+        root,
+        &[&["status", "--porcelain", "--untracked-files=no", "--"], &SOURCES[..]].concat(),
+    )?;
     Some(if changes.is_empty() { commit } else { commit + "+" })
 }
 
-/// What git prints when run there, without the variables by which a hook or a shell points it elsewhere.
+/// What git prints when run there, without the variables by which a hook or a shell points it
+/// elsewhere.
 fn git(root: &Path, words: &[&str]) -> Option<String> {
     let mut command = Command::new("git");
     command.arg("-C").arg(root).args(words);
@@ -57,8 +64,8 @@ fn git(root: &Path, words: &[&str]) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Writes `embedded.rs`: the models and texts of the checkout, each by its path, with a digest of them all. There are none where this
-/// crate is built from a package of its own.
+/// Writes `embedded.rs`: the models and texts of the checkout, each by its path, with a digest of
+/// them all. There are none where this crate is built from a package of its own.
 fn embed(datasets: &Path) -> io::Result<()> {
     let mut files = Vec::new();
     if datasets.is_dir() {
@@ -82,13 +89,16 @@ fn embed(datasets: &Path) -> io::Result<()> {
     fs::write(out, text)
 }
 
-/// Adds what travels: what git keeps of a folder but the programs that have made it. Licences go with their texts.
+/// Adds what travels: what git keeps of a folder but the programs that have made it. Licences go
+/// with their texts.
 fn collect(folder: &Path, inner: &str, files: &mut Vec<String>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = if inner.is_empty() { name.clone() } else { format!("{inner}/{name}") };
-        let is_kept = !name.starts_with('.') && !["checkpoint", "__pycache__"].contains(&name.as_str()) && !name.ends_with(".py");
+        let is_kept = !name.starts_with('.')
+            && !["checkpoint", "__pycache__"].contains(&name.as_str())
+            && !name.ends_with(".py");
         if !is_kept {
             continue;
         }

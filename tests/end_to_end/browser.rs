@@ -1,4 +1,5 @@
-//! A browser, driven through chromedriver as a person would: real clicks, real keys, and what it complains about.
+//! A browser, driven through chromedriver as a person would: real clicks, real keys, and what it
+//! complains about.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -21,27 +22,46 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Starts Chromium without a window, `width` pixels wide; nothing, with a word on standard error, if it is not installed.
+    /// Starts Chromium without a window, `width` pixels wide; nothing, with a word on standard
+    /// error, if it is not installed.
     pub(crate) fn start((width, height): (u32, u32)) -> Option<Self> {
         let required = std::env::var(VARIABLE).is_ok_and(|value| value == "required");
-        let installed =
-            |program: &&str| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-        let chromium = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(installed);
+        let installed = |program: &&str| {
+            Command::new(program)
+                .arg("--version")
+                .output()
+                .is_ok_and(|output| output.status.success())
+        };
+        let chromium =
+            ["chromium", "chromium-browser", "google-chrome"].into_iter().find(installed);
         let (Some(chromium), true) = (chromium, installed(&"chromedriver")) else {
-            let missing = "chromium and chromedriver are not installed (Debian: apt-get install chromium chromium-driver)";
+            let missing = "chromium and chromedriver are not installed (Debian: apt-get install \
+                chromium chromium-driver)";
             assert!(!required, "{VARIABLE}=required, but {missing}");
-            let _ = writeln!(std::io::stderr(), "skipped: {missing}; {VARIABLE}=required makes this a failure");
+            let _ = writeln!(
+                std::io::stderr(),
+                "skipped: {missing}; {VARIABLE}=required makes this a failure"
+            );
             return None;
         };
-        let mut driver =
-            Command::new("chromedriver").args(["--port=0"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut driver = Command::new("chromedriver")
+            .args(["--port=0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
         let port = lines.find_map(|line| {
             let line = line.unwrap();
-            let port = line.split_once("started successfully on port ")?.1.trim_end_matches('.').to_owned();
+            let port = line
+                .split_once("started successfully on port ")?
+                .1
+                .trim_end_matches('.')
+                .to_owned();
             Some(port)
         });
-        let address = format!("http://127.0.0.1:{}/session", port.expect("chromedriver names its port"));
+        let address =
+            format!("http://127.0.0.1:{}/session", port.expect("chromedriver names its port"));
         // chromedriver goes on printing
         std::thread::spawn(move || lines.for_each(drop));
         let profile = tempfile::tempdir().unwrap();
@@ -62,7 +82,8 @@ impl Browser {
         let binary = Command::new("which").arg(chromium).output().unwrap().stdout;
         let binary = String::from_utf8(binary).unwrap().trim().to_owned();
         let wanted = json!({"capabilities": {"alwaysMatch": {
-            "goog:chromeOptions": {"args": args, "binary": binary}, "goog:loggingPrefs": {"browser": "ALL"},
+            "goog:chromeOptions": {"args": args, "binary": binary},
+            "goog:loggingPrefs": {"browser": "ALL"},
         }}});
         let answer = call("POST", &address, Some(&wanted));
         let id = answer["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {answer}"));
@@ -71,7 +92,10 @@ impl Browser {
 
     /// Opens a file.
     pub(crate) fn open(&self, path: &Path) {
-        self.post("/url", &json!({"url": format!("file://{}", path.canonicalize().unwrap().display())}));
+        self.post(
+            "/url",
+            &json!({"url": format!("file://{}", path.canonicalize().unwrap().display())}),
+        );
     }
 
     /// Runs a script and gives what it returns.
@@ -83,10 +107,14 @@ impl Browser {
     #[track_caller]
     pub(crate) fn text(&self, script: &str) -> String {
         let found = self.script(script);
-        found.as_str().unwrap_or_else(|| panic!("{script}: expected a text, found {found}")).to_owned()
+        found
+            .as_str()
+            .unwrap_or_else(|| panic!("{script}: expected a text, found {found}"))
+            .to_owned()
     }
 
-    /// Clicks the first element that a CSS selector finds; the browser refuses what cannot be clicked.
+    /// Clicks the first element that a CSS selector finds; the browser refuses what cannot be
+    /// clicked.
     #[track_caller]
     pub(crate) fn click(&self, selector: &str) {
         self.post(&format!("/element/{}/click", self.find(selector)), &json!({}));
@@ -100,24 +128,34 @@ impl Browser {
 
     /// Presses a key, whatever has the focus; `\u{e004}` is Tab, `\u{e007}` Enter.
     pub(crate) fn press(&self, key: &str) {
-        let actions = [json!({"type": "keyDown", "value": key}), json!({"type": "keyUp", "value": key})];
-        self.post("/actions", &json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]}));
+        let actions =
+            [json!({"type": "keyDown", "value": key}), json!({"type": "keyUp", "value": key})];
+        self.post(
+            "/actions",
+            &json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]}),
+        );
     }
 
     /// Asks for dark or light colours, as the system of a reader does.
     pub(crate) fn prefer(&self, scheme: &str) {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
-        let command = json!({"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}});
+        let command =
+            json!({"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}});
         self.post("/goog/cdp/execute", &command);
     }
 
     /// Makes the window so large, as a telephone's.
     pub(crate) fn resize(&self, (width, height): (u32, u32)) {
-        let params = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-        self.post("/goog/cdp/execute", &json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": params}));
+        let params =
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.post(
+            "/goog/cdp/execute",
+            &json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": params}),
+        );
     }
 
-    /// What the browser has written to its console since the last call: errors, warnings and all else.
+    /// What the browser has written to its console since the last call: errors, warnings and all
+    /// else.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let entries = self.post("/se/log", &json!({"type": "browser"}));
         entries.as_array().unwrap().iter().map(ToString::to_string).collect()
@@ -147,14 +185,16 @@ impl Drop for Browser {
 /// One call of the driver; its answer's value.
 #[track_caller]
 fn call(method: &str, address: &str, body: Option<&Value>) -> Value {
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let mut answer = match (method, body) {
         ("POST", Some(body)) => agent.post(address).send_json(body),
         _ => agent.get(address).call(),
     }
     .unwrap_or_else(|error| panic!("{address}: {error}"));
     let status = answer.status();
-    let mut value: Value = answer.body_mut().read_json().unwrap_or_else(|error| panic!("{address}: {error}"));
+    let mut value: Value =
+        answer.body_mut().read_json().unwrap_or_else(|error| panic!("{address}: {error}"));
     assert!(status.is_success(), "{address}: {status}: {}", value["value"]["message"]);
     value["value"].take()
 }

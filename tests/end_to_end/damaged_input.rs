@@ -22,8 +22,19 @@ fn with_policy(damage: impl FnOnce(&Path)) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let model = copy(&folder, "gpt2-reviews");
     damage(&model);
-    let outcome =
-        run(folder.path(), &["reproduce", "imdb", "--preset", "smoke", "--policy", model.to_str().unwrap(), "--out", "run"]);
+    let outcome = run(
+        folder.path(),
+        &[
+            "reproduce",
+            "imdb",
+            "--preset",
+            "smoke",
+            "--policy",
+            model.to_str().unwrap(),
+            "--out",
+            "run",
+        ],
+    );
     assert!(!folder.path().join("run").exists(), "a run that could not begin leaves nothing");
     outcome
 }
@@ -40,16 +51,32 @@ fn edit_header(path: &Path, from: &str, to: &str) {
 #[test]
 fn a_prompt_longer_than_the_context_is_a_wrong_call() {
     let folder = tempfile::tempdir().unwrap();
-    let outcome =
-        run(folder.path(), &["reproduce", "imdb", "--preset", "smoke", "--set", "data.prompt_tokens=500", "--out", "run"]);
+    let outcome = run(
+        folder.path(),
+        &[
+            "reproduce",
+            "imdb",
+            "--preset",
+            "smoke",
+            "--set",
+            "data.prompt_tokens=500",
+            "--out",
+            "run",
+        ],
+    );
     outcome.refused(2, &["data.prompt_tokens = 500", "context has 128"]);
     assert!(!folder.path().join("run").exists());
 }
 
 #[test]
 fn a_missing_tensor_is_named() {
-    let outcome = with_policy(|dir| edit_header(&dir.join("model.safetensors"), "ln_f.weight", "ln_g.weight"));
-    outcome.refused(1, &["model.safetensors", "ln_f.weight is missing, expected a tensor of shape [192]"]);
+    let outcome = with_policy(|dir| {
+        edit_header(&dir.join("model.safetensors"), "ln_f.weight", "ln_g.weight")
+    });
+    outcome.refused(
+        1,
+        &["model.safetensors", "ln_f.weight is missing, expected a tensor of shape [192]"],
+    );
 }
 
 #[test]
@@ -76,7 +103,8 @@ fn corrupt_weights_are_refused() {
 
 #[test]
 fn a_missing_or_broken_tokenizer_is_named() {
-    with_policy(|dir| fs::remove_file(dir.join("tokenizer.json")).unwrap()).refused(1, &["tokenizer.json", "missing"]);
+    with_policy(|dir| fs::remove_file(dir.join("tokenizer.json")).unwrap())
+        .refused(1, &["tokenizer.json", "missing"]);
     with_policy(|dir| fs::write(dir.join("tokenizer.json"), "{}").unwrap())
         .refused(1, &["tokenizer.json", "cannot be used as a tokenizer"]);
 }
@@ -85,27 +113,51 @@ fn a_missing_or_broken_tokenizer_is_named() {
 fn a_tokenizer_of_another_model_is_refused() {
     let outcome = with_policy(|dir| {
         let path = dir.join("tokenizer.json");
-        let mut tokenizer: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let mut tokenizer: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         let added = serde_json::json!({
-            "id": 4096, "content": "<one more>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true
+            "id": 4096,
+            "content": "<one more>",
+            "single_word": false,
+            "lstrip": false,
+            "rstrip": false,
+            "normalized": false,
+            "special": true,
         });
         tokenizer["added_tokens"].as_array_mut().unwrap().push(added);
         fs::write(&path, tokenizer.to_string()).unwrap();
     });
-    outcome.refused(1, &["tokenizer.json", "a token beyond the model's vocabulary of 4096 embeddings", "\"<one more>\" (4096)"]);
+    outcome.refused(
+        1,
+        &[
+            "tokenizer.json",
+            "a token beyond the model's vocabulary of 4096 embeddings",
+            "\"<one more>\" (4096)",
+        ],
+    );
 }
 
 #[test]
 fn a_tail_without_prompts_is_refused_before_anything_is_trained() {
     let folder = tempfile::tempdir().unwrap();
-    let words = ["reproduce", "imdb", "--preset", "smoke", "--set", "evaluation.tail_threshold=-50", "--out", "run"];
+    let words = [
+        "reproduce",
+        "imdb",
+        "--preset",
+        "smoke",
+        "--set",
+        "evaluation.tail_threshold=-50",
+        "--out",
+        "run",
+    ];
     run(folder.path(), &words).refused(2, &["evaluation.tail_threshold is -50", "lowest score"]);
     assert!(!folder.path().join("run").exists());
 }
 
 #[test]
 fn a_config_that_is_no_model_is_refused_by_its_key() {
-    let outcome = with_policy(|dir| fs::write(dir.join("config.json"), "{\"n_embd\": 192}").unwrap());
+    let outcome =
+        with_policy(|dir| fs::write(dir.join("config.json"), "{\"n_embd\": 192}").unwrap());
     outcome.refused(1, &["config.json", "vocab_size"]);
 }
 
@@ -113,7 +165,10 @@ fn a_config_that_is_no_model_is_refused_by_its_key() {
 fn data_without_the_column_lists_those_there() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("train.csv"), "body,label\nx,1\n").unwrap();
-    let outcome = run(folder.path(), &["reproduce", "imdb", "--preset", "smoke", "--data-dir", ".", "--out", "run"]);
+    let outcome = run(
+        folder.path(),
+        &["reproduce", "imdb", "--preset", "smoke", "--data-dir", ".", "--out", "run"],
+    );
     outcome.refused(1, &["train.csv", "no column \"text\" or \"review\"", "body, label"]);
 }
 
@@ -122,14 +177,22 @@ fn too_few_reviews_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let review = "word ".repeat(60);
     for split in ["train", "test"] {
-        fs::write(folder.path().join(format!("{split}.csv")), format!("text,label\n{review},1\n{review},0\n")).unwrap();
+        fs::write(
+            folder.path().join(format!("{split}.csv")),
+            format!("text,label\n{review},1\n{review},0\n"),
+        )
+        .unwrap();
     }
-    let outcome = run(folder.path(), &["reproduce", "imdb", "--preset", "smoke", "--data-dir", ".", "--out", "run"]);
+    let outcome = run(
+        folder.path(),
+        &["reproduce", "imdb", "--preset", "smoke", "--data-dir", ".", "--out", "run"],
+    );
     let said = [
         "training prompts: 2, expected at least 8 (ppo.batch_size)",
         "evaluation prompts: 2, expected at least",
         "evaluation texts of the good class: 1, expected at least",
-        "--set ppo.batch_size=2 --set ppo.minibatch_size=2 --set evaluation.prompts=2 --set evaluation.perplexity_texts=1",
+        "--set ppo.batch_size=2 --set ppo.minibatch_size=2 --set evaluation.prompts=2 --set \
+         evaluation.perplexity_texts=1",
     ];
     outcome.refused(1, &said);
 }
@@ -166,8 +229,10 @@ fn a_run_goes_on_with_what_it_wrote_or_not_at_all() {
         fs::write(dir.join(file), sound).unwrap();
     }
     let config = fs::read_to_string(dir.join("config.toml")).unwrap();
-    fs::write(dir.join("config.toml"), config.replacen("kl_coef = 0.1", "kl_coef = 0.3", 1)).unwrap();
-    run(folder.path(), &["reproduce", "imdb", "--out", "run", "--resume"]).refused(2, &["other contents of: settings"]);
+    fs::write(dir.join("config.toml"), config.replacen("kl_coef = 0.1", "kl_coef = 0.3", 1))
+        .unwrap();
+    run(folder.path(), &["reproduce", "imdb", "--out", "run", "--resume"])
+        .refused(2, &["other contents of: settings"]);
     fs::write(dir.join("config.toml"), config).unwrap();
     assert_eq!(run(folder.path(), &[&words[..], &["--resume"]].concat()).code, Some(0));
     assert_eq!(fs::read(dir.join("results.json")).unwrap(), results);

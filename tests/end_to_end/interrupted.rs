@@ -25,29 +25,37 @@ const WORDS: [&str; 10] = [
 /// A run of few texts, which is soon begun.
 fn few_texts() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let words = [["awful", "boring", "dull", "the worst"], ["wonderful", "great", "moving", "a joy"]];
+    let words =
+        [["awful", "boring", "dull", "the worst"], ["wonderful", "great", "moving", "a joy"]];
     for (split, rows) in [("train", 240), ("test", 160)] {
-        let text =
-            |row: usize| (0..16).map(|n| format!("Scene {} is {}. ", row + n, words[row % 2][row * n % 4])).collect::<String>();
+        let text = |row: usize| {
+            (0..16)
+                .map(|n| format!("Scene {} is {}. ", row + n, words[row % 2][row * n % 4]))
+                .collect::<String>()
+        };
         let lines = (0..rows).map(|row| format!("{},{}\n", text(row), row % 2)).collect::<String>();
-        fs::write(folder.path().join(format!("{split}.csv")), format!("text,label\n{lines}")).unwrap();
+        fs::write(folder.path().join(format!("{split}.csv")), format!("text,label\n{lines}"))
+            .unwrap();
     }
     folder
 }
 
-/// The command that begins the run in a folder, of the texts in it if there are any, or goes on with it.
+/// The command that begins the run in a folder, of the texts in it if there are any, or goes on
+/// with it.
 fn words(folder: &Path) -> Vec<&'static str> {
     let data = folder.join("train.csv").is_file().then_some(["--data-dir", "."]);
     let resume = folder.join("run/config.toml").is_file().then_some("--resume");
     WORDS.into_iter().chain(data.into_iter().flatten()).chain(resume).collect()
 }
 
-/// Starts the run, or goes on with it, sends it a signal once a line begins with `line`, and gives its exit code and what it said.
+/// Starts the run, or goes on with it, sends it a signal once a line begins with `line`, and gives
+/// its exit code and what it said.
 fn interrupted(folder: &Path, line: &str, signal: &str) -> (Option<i32>, String) {
     signalled(command(folder).args(words(folder)), line, &[signal])
 }
 
-/// Starts a command, sends it signals once a line begins with `line`, and gives its exit code and what it said.
+/// Starts a command, sends it signals once a line begins with `line`, and gives its exit code and
+/// what it said.
 fn signalled(command: &mut Command, line: &str, signals: &[&str]) -> (Option<i32>, String) {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let (id, mut said) = (child.id().to_string(), String::new());
@@ -82,7 +90,11 @@ fn under_nohup_a_hangup_does_nothing_and_ctrl_c_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let program = command(folder.path());
     let mut nohup = Command::new("bash");
-    nohup.current_dir(folder.path()).args(["-c", "trap '' HUP; exec \"$@\"", "bash"]).arg(program.get_program()).args(WORDS);
+    nohup
+        .current_dir(folder.path())
+        .args(["-c", "trap '' HUP; exec \"$@\"", "bash"])
+        .arg(program.get_program())
+        .args(WORDS);
     program.get_envs().for_each(|(name, value)| match value {
         Some(value) => drop(nohup.env(name, value)),
         None => drop(nohup.env_remove(name)),
@@ -99,7 +111,10 @@ fn a_run_that_is_stopped_in_its_first_phase_says_how_to_go_on() {
     long.args(words(folder.path())).args(["--set", "sft.steps=400"]);
     let (code, said) = signalled(&mut long, "run directory", &["-INT"]);
     assert_eq!(code, Some(130), "{said}");
-    assert!(said.contains("error: stopped\n  hint: cargo xtask reproduce imdb --out run --resume"), "{said}");
+    assert!(
+        said.contains("error: stopped\n  hint: cargo xtask reproduce imdb --out run --resume"),
+        "{said}"
+    );
 }
 
 /// The results of the run in a folder, after it has gone on.
@@ -121,26 +136,41 @@ fn after_ctrl_c_a_kill_and_a_full_disk_a_run_goes_on_to_the_same_numbers() {
     assert!(said.contains("--resume") && !says(&said, "ra_rlhf, seed 1 24/24"), "{said}");
     let (results, said) = resumed(stopped.path());
     assert!(says(&said, "ra_rlhf, seed 1 24/24"), "{said}");
-    assert!(!says(&said, "rlhf, seed 1") && !says(&said, "ra_rlhf, seed 1 3/24"), "nothing is done twice: {said}");
+    assert!(
+        !says(&said, "rlhf, seed 1") && !says(&said, "ra_rlhf, seed 1 3/24"),
+        "nothing is done twice: {said}"
+    );
     assert_eq!(results, expected);
     // the log has both processes, and what the first said when it was stopped
     let log = fs::read_to_string(stopped.path().join("run/log.txt")).unwrap();
-    let told = |text: &str| log.lines().filter(|line| line.starts_with("20") && line.contains(text)).count();
-    assert_eq!((told("cargo xtask reproduce imdb"), told("error: stopped"), told("ra_rlhf, seed 1 3/24")), (3, 1, 1), "{log}");
+    let told = |text: &str| {
+        log.lines().filter(|line| line.starts_with("20") && line.contains(text)).count()
+    };
+    assert_eq!(
+        (told("cargo xtask reproduce imdb"), told("error: stopped"), told("ra_rlhf, seed 1 3/24")),
+        (3, 1, 1),
+        "{log}"
+    );
 
     let (code, said) = interrupted(killed.path(), "rlhf, seed 1 22/24", "-KILL");
     assert_eq!(code, None, "{said}");
-    // a disk that had promised more than it did: zeros in the place of the last rows, of which the state demands seven
+    // a disk that had promised more than it did: zeros in the place of the last rows, of which the
+    // state demands seven
     let log = killed.path().join("run/logs/seed-1-rlhf.jsonl");
     let mut bytes = fs::read(&log).unwrap();
     let kept: usize = bytes.split_inclusive(|&byte| byte == b'\n').take(13).map(<[u8]>::len).sum();
     bytes[kept..].fill(0);
     fs::write(&log, bytes).unwrap();
     let (results, said) = resumed(killed.path());
-    assert!(says(&said, "rlhf, seed 1 21/24") && !says(&said, "rlhf, seed 1 20/24"), "it goes on after the saved 20: {said}");
+    assert!(
+        says(&said, "rlhf, seed 1 21/24") && !says(&said, "rlhf, seed 1 20/24"),
+        "it goes on after the saved 20: {said}"
+    );
     assert!(said.contains("had lost 7 lines before iteration 20"), "{said}");
     assert_eq!(results, expected);
-    let rows = |folder: &Path| fs::read_to_string(folder.join("run/metrics.jsonl")).unwrap().lines().count();
+    let rows = |folder: &Path| {
+        fs::read_to_string(folder.join("run/metrics.jsonl")).unwrap().lines().count()
+    };
     assert_eq!(rows(killed.path()), rows(whole.path()));
 
     // the first limit is too low for a model, the second for the optimizer's moments

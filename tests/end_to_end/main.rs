@@ -1,6 +1,10 @@
 //! Tests of the whole program: one file per subject, one binary.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on says so by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 mod arms;
 mod bench;
@@ -10,6 +14,7 @@ mod damaged_input;
 mod diverged;
 mod evaluate;
 mod evaluate_flags;
+mod evaluate_golden;
 mod interrupted;
 mod models;
 mod own_task;

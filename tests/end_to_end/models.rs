@@ -1,4 +1,5 @@
-//! Model directories as other people's tools write them: loaded, or answered in one sentence with the way out.
+//! Model directories as other people's tools write them: loaded, or answered in one sentence with
+//! the way out.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,12 +27,13 @@ fn read(path: &Path) -> Tensors {
     let (length, rest) = bytes.split_first_chunk().unwrap();
     let (header, data) = rest.split_at(usize::try_from(u64::from_le_bytes(*length)).unwrap());
     let header: BTreeMap<String, Value> = serde_json::from_slice(header).unwrap();
-    let tensors = header.into_iter().filter(|(name, _)| name != "__metadata__").map(|(name, entry)| {
-        let number = |value: &Value| usize::try_from(value.as_u64().unwrap()).unwrap();
-        let shape = entry["shape"].as_array().unwrap().iter().map(number).collect();
-        let [begin, end] = [0, 1].map(|side| number(&entry["data_offsets"][side]));
-        (name, (entry["dtype"].as_str().unwrap().to_owned(), shape, data[begin..end].to_vec()))
-    });
+    let tensors =
+        header.into_iter().filter(|(name, _)| name != "__metadata__").map(|(name, entry)| {
+            let number = |value: &Value| usize::try_from(value.as_u64().unwrap()).unwrap();
+            let shape = entry["shape"].as_array().unwrap().iter().map(number).collect();
+            let [begin, end] = [0, 1].map(|side| number(&entry["data_offsets"][side]));
+            (name, (entry["dtype"].as_str().unwrap().to_owned(), shape, data[begin..end].to_vec()))
+        });
     tensors.collect()
 }
 
@@ -39,11 +41,15 @@ fn write(path: &Path, tensors: &Tensors) {
     let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
     for (name, (dtype, shape, bytes)) in tensors {
         let offsets = [data.len(), data.len() + bytes.len()];
-        header.insert(name.clone(), json!({ "dtype": dtype, "shape": shape, "data_offsets": offsets }));
+        header.insert(
+            name.clone(),
+            json!({ "dtype": dtype, "shape": shape, "data_offsets": offsets }),
+        );
         data.extend(bytes);
     }
     let header = Value::Object(header).to_string();
-    fs::write(path, [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat()).unwrap();
+    fs::write(path, [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat())
+        .unwrap();
 }
 
 /// A directory that is about to be changed, with the names of an embedded model's files.
@@ -63,7 +69,8 @@ impl Model {
     }
 
     fn config(&self, key: &str, value: Value) {
-        let mut config: Value = serde_json::from_slice(&fs::read(self.path("config.json")).unwrap()).unwrap();
+        let mut config: Value =
+            serde_json::from_slice(&fs::read(self.path("config.json")).unwrap()).unwrap();
         config[key] = value;
         fs::write(self.path("config.json"), config.to_string()).unwrap();
     }
@@ -76,7 +83,10 @@ impl Model {
 
     fn rename(&self, rename: impl Fn(&str) -> String) {
         self.tensors(|tensors| {
-            *tensors = std::mem::take(tensors).into_iter().map(|(name, stored)| (rename(&name), stored)).collect();
+            *tensors = std::mem::take(tensors)
+                .into_iter()
+                .map(|(name, stored)| (rename(&name), stored))
+                .collect();
         });
     }
 
@@ -90,10 +100,14 @@ impl Model {
     fn shard(&self) {
         let tensors = read(&self.path(WEIGHTS));
         let file = |at: usize| format!("model-0000{}-of-00002.safetensors", 1 + at % 2);
-        let places: BTreeMap<&String, String> = tensors.keys().enumerate().map(|(at, name)| (name, file(at))).collect();
+        let places: BTreeMap<&String, String> =
+            tensors.keys().enumerate().map(|(at, name)| (name, file(at))).collect();
         for at in [0, 1] {
             let part = tensors.iter().filter(|(name, _)| places[name] == file(at));
-            write(&self.path(&file(at)), &part.map(|(name, stored)| (name.clone(), stored.clone())).collect());
+            write(
+                &self.path(&file(at)),
+                &part.map(|(name, stored)| (name.clone(), stored.clone())).collect(),
+            );
         }
         let index = json!({ "metadata": { "total_size": 1 }, "weight_map": places });
         self.instead_of(WEIGHTS, "model.safetensors.index.json", &index.to_string());
@@ -140,7 +154,9 @@ fn the_same_gpt2_in_other_dress_writes_the_same_text() {
         ("DataParallel", |model| model.rename(|name| format!("module.{name}"))),
         ("both", |model| model.rename(|name| format!("module._orig_mod.{name}"))),
         ("without its own prefix", |model| model.rename(|name| name.replace("transformer.", ""))),
-        ("a tied head alone", |model| model.rename(|name| name.replace("transformer.wte.weight", "lm_head.weight"))),
+        ("a tied head alone", |model| {
+            model.rename(|name| name.replace("transformer.wte.weight", "lm_head.weight"))
+        }),
         ("causal masks", |model| {
             model.tensors(|tensors| {
                 tensors.insert("transformer.h.0.attn.bias".to_owned(), zeros(&[1, 1, 8, 8]));
@@ -151,7 +167,8 @@ fn the_same_gpt2_in_other_dress_writes_the_same_text() {
         ("an old name of the context", |model| {
             model.config("n_ctx", json!(128));
             let text = fs::read_to_string(model.path("config.json")).unwrap();
-            fs::write(model.path("config.json"), text.replace("n_positions", "no_such_key")).unwrap();
+            fs::write(model.path("config.json"), text.replace("n_positions", "no_such_key"))
+                .unwrap();
         }),
     ];
     let expected = continued(&embedded(GPT2));
@@ -160,7 +177,11 @@ fn the_same_gpt2_in_other_dress_writes_the_same_text() {
         let model = Model::of(GPT2);
         change(&model);
         let found = continued(model.0.path());
-        assert_eq!((found.code, &found.stdout, found.stderr.as_str()), (Some(0), &expected.stdout, ""), "{what}");
+        assert_eq!(
+            (found.code, &found.stdout, found.stderr.as_str()),
+            (Some(0), &expected.stdout, ""),
+            "{what}"
+        );
     }
 }
 
@@ -170,23 +191,39 @@ type Refused = (fn(&Model), &'static [&'static str]);
 #[test]
 fn what_is_no_gpt2_to_load_is_named_with_the_way_out() {
     let rows: [Refused; 11] = [
-        (|model| model.instead_of(WEIGHTS, "pytorch_model.bin", "PK"), &["pytorch_model.bin", "safe_serialization=True"]),
+        (
+            |model| model.instead_of(WEIGHTS, "pytorch_model.bin", "PK"),
+            &["pytorch_model.bin", "safe_serialization=True"],
+        ),
         (
             |model| {
                 fs::remove_file(model.path(WEIGHTS)).unwrap();
-                model.instead_of("config.json", "adapter_config.json", r#"{"base_model_name_or_path": "gpt2"}"#);
+                model.instead_of(
+                    "config.json",
+                    "adapter_config.json",
+                    r#"{"base_model_name_or_path": "gpt2"}"#,
+                );
             },
             &["a PEFT adapter", "\"gpt2\"", "merge_and_unload"],
         ),
         (
-            |model| model.instead_of(WEIGHTS, WEIGHTS, "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 5\n"),
+            |model| {
+                model.instead_of(
+                    WEIGHTS,
+                    WEIGHTS,
+                    "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 5\n",
+                )
+            },
             &["a pointer of Git LFS", "lfs pull"],
         ),
         (
             |model| model.instead_of("tokenizer.json", "vocab.json", "{}"),
             &["tokenizer.json is missing", "vocab.json", "AutoTokenizer"],
         ),
-        (|model| model.config("eos_token_id", json!(-1)), &["eos_token_id is -1", "the id of one token, or null"]),
+        (
+            |model| model.config("eos_token_id", json!(-1)),
+            &["eos_token_id is -1", "the id of one token, or null"],
+        ),
         (|model| model.config("bos_token_id", json!([1, 2])), &["bos_token_id is [1,2]"]),
         (
             |model| {
@@ -196,8 +233,16 @@ fn what_is_no_gpt2_to_load_is_named_with_the_way_out() {
             &["names a file that is not beside it: model-00002-of-00002.safetensors"],
         ),
         (
-            |model| model.tensors(|tensors| tensors.retain(|name, _| !name.contains("ln_f") && !name.contains("h.3.mlp"))),
-            &["h.3.mlp.c_fc.weight is missing, expected a tensor of shape [192, 768]", "5 others", "ln_f.bias"],
+            |model| {
+                model.tensors(|tensors| {
+                    tensors.retain(|name, _| !name.contains("ln_f") && !name.contains("h.3.mlp"))
+                })
+            },
+            &[
+                "h.3.mlp.c_fc.weight is missing, expected a tensor of shape [192, 768]",
+                "5 others",
+                "ln_f.bias",
+            ],
         ),
         (
             |model| {
@@ -211,8 +256,17 @@ fn what_is_no_gpt2_to_load_is_named_with_the_way_out() {
         (
             |model| {
                 let path = model.path("tokenizer.json");
-                let mut tokenizer: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-                let added = json!({ "id": 4096, "content": "[PAD]", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true });
+                let mut tokenizer: Value =
+                    serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+                let added = json!({
+                    "id": 4096,
+                    "content": "[PAD]",
+                    "single_word": false,
+                    "lstrip": false,
+                    "rstrip": false,
+                    "normalized": false,
+                    "special": true,
+                });
                 tokenizer["added_tokens"].as_array_mut().unwrap().push(added);
                 fs::write(&path, tokenizer.to_string()).unwrap();
             },
@@ -226,25 +280,38 @@ fn what_is_no_gpt2_to_load_is_named_with_the_way_out() {
     }
 }
 
-/// A classifier of labels with these names, whose logits are those of the embedded one's label 1 times 1, -2, 3, ...
+/// A classifier of labels with these names, whose logits are those of the embedded one's label 1
+/// times 1, -2, 3, ...
 fn labelled(names: &[&str]) -> Model {
     let model = Model::of(CLASSIFIER);
-    let ids: BTreeMap<String, &&str> = names.iter().enumerate().map(|(id, name)| (id.to_string(), name)).collect();
+    let ids: BTreeMap<String, &&str> =
+        names.iter().enumerate().map(|(id, name)| (id.to_string(), name)).collect();
     model.config("id2label", json!(ids));
-    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let bytes =
+        |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
     model.tensors(|tensors| {
         let width = tensors["classifier.weight"].1[1];
-        let factor = |label: usize| if label.is_multiple_of(2) { 1.0 } else { -1.0 } * (1 + label) as f32;
+        let factor =
+            |label: usize| if label.is_multiple_of(2) { 1.0 } else { -1.0 } * (1 + label) as f32;
         let row: Vec<f32> = (0..width).map(|at| (at as f32).sin()).collect();
-        let rows: Vec<f32> = (0..names.len()).flat_map(|label| row.iter().map(move |value| factor(label) * value)).collect();
-        tensors.insert("classifier.weight".to_owned(), ("F32".to_owned(), vec![names.len(), width], bytes(&rows)));
+        let rows: Vec<f32> = (0..names.len())
+            .flat_map(|label| row.iter().map(move |value| factor(label) * value))
+            .collect();
+        tensors.insert(
+            "classifier.weight".to_owned(),
+            ("F32".to_owned(), vec![names.len(), width], bytes(&rows)),
+        );
         let bias = vec![0.0; names.len()];
-        tensors.insert("classifier.bias".to_owned(), ("F32".to_owned(), vec![names.len()], bytes(&bias)));
+        tensors.insert(
+            "classifier.bias".to_owned(),
+            ("F32".to_owned(), vec![names.len()], bytes(&bias)),
+        );
     });
     model
 }
 
-const SIX: [&str; 6] = ["toxicity", "severe_toxicity", "obscene", "threat", "insult", "identity_attack"];
+const SIX: [&str; 6] =
+    ["toxicity", "severe_toxicity", "obscene", "threat", "insult", "identity_attack"];
 
 #[test]
 fn a_classifier_says_which_label_its_score_is() {
@@ -259,12 +326,19 @@ fn a_classifier_says_which_label_its_score_is() {
     ];
     for (names, words, said) in rows {
         let outcome = scored(&labelled(names), words);
-        assert!(outcome.code == Some(0) && outcome.stdout.contains(said), "{names:?} {words:?}: {outcome:?}");
+        assert!(
+            outcome.code == Some(0) && outcome.stdout.contains(said),
+            "{names:?} {words:?}: {outcome:?}"
+        );
     }
-    let all = "0 (toxicity), 1 (severe_toxicity), 2 (obscene), 3 (threat), 4 (insult), 5 (identity_attack)";
-    scored(&labelled(&SIX), &[]).refused(1, &["which label is the score must be said, by number or name", all]);
-    scored(&labelled(&SIX), &["--label", "rudeness"]).refused(1, &["there is no label \"rudeness\"", all]);
-    scored(&labelled(&["LABEL_0"]), &["--label", "1"]).refused(1, &["there is no label 1", "0 (LABEL_0)"]);
+    let all = "0 (toxicity), 1 (severe_toxicity), 2 (obscene), 3 (threat), 4 (insult), 5 \
+        (identity_attack)";
+    scored(&labelled(&SIX), &[])
+        .refused(1, &["which label is the score must be said, by number or name", all]);
+    scored(&labelled(&SIX), &["--label", "rudeness"])
+        .refused(1, &["there is no label \"rudeness\"", all]);
+    scored(&labelled(&["LABEL_0"]), &["--label", "1"])
+        .refused(1, &["there is no label 1", "0 (LABEL_0)"]);
 }
 
 #[test]
@@ -275,14 +349,23 @@ fn what_is_no_classifier_to_load_is_named_with_the_way_out() {
             &["tokenizer.json is missing", "(vocab.txt)", "AutoTokenizer"],
         ),
         (
-            |model| model.tensors(|tensors| tensors.retain(|name, _| name.starts_with("distilbert."))),
+            |model| {
+                model.tensors(|tensors| tensors.retain(|name, _| name.starts_with("distilbert.")))
+            },
             &["pre_classifier.weight is missing", "others", "classifier.bias"],
         ),
         (
-            |model| model.tensors(|tensors| tensors.extend([("distilbert.extra".to_owned(), zeros(&[1]))])),
+            |model| {
+                model.tensors(|tensors| {
+                    tensors.extend([("distilbert.extra".to_owned(), zeros(&[1]))])
+                })
+            },
             &["a tensor that the model does not have: distilbert.extra"],
         ),
-        (|model| model.config("model_type", json!("deberta-v2")), &["model_type \"deberta-v2\"", "distilbert"]),
+        (
+            |model| model.config("model_type", json!("deberta-v2")),
+            &["model_type \"deberta-v2\"", "distilbert"],
+        ),
     ];
     for (change, words) in rows {
         let model = Model::of(CLASSIFIER);
@@ -295,14 +378,21 @@ fn what_is_no_classifier_to_load_is_named_with_the_way_out() {
 fn a_classifier_in_other_dress_gives_the_same_score() {
     let rows: [Row; 4] = [
         ("a head of pre-training", |model| {
-            model.tensors(|tensors| tensors.extend([("vocab_projector.bias".to_owned(), zeros(&[9]))]))
+            model.tensors(|tensors| {
+                tensors.extend([("vocab_projector.bias".to_owned(), zeros(&[9]))])
+            })
         }),
         ("a prefix", |model| model.rename(|name| format!("_orig_mod.{name}"))),
         ("shards", Model::shard),
         ("a tokenizer that cuts and pads", |model| {
             let path = model.path("tokenizer.json");
             let mut tokenizer: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-            tokenizer["truncation"] = json!({ "direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0 });
+            tokenizer["truncation"] = json!({
+                "direction": "Right",
+                "max_length": 3,
+                "strategy": "LongestFirst",
+                "stride": 0,
+            });
             fs::write(&path, tokenizer.to_string()).unwrap();
         }),
     ];
@@ -312,7 +402,11 @@ fn a_classifier_in_other_dress_gives_the_same_score() {
         let model = Model::of(CLASSIFIER);
         change(&model);
         let found = scored(&model, &[]);
-        assert_eq!((found.code, &found.stdout, found.stderr.as_str()), (Some(0), &expected.stdout, ""), "{what}");
+        assert_eq!(
+            (found.code, &found.stdout, found.stderr.as_str()),
+            (Some(0), &expected.stdout, ""),
+            "{what}"
+        );
     }
 }
 
@@ -327,7 +421,13 @@ fn scores_that_overflow_are_named_as_the_cause() {
     });
     let folder = tempfile::tempdir().unwrap();
     let reward = model.0.path().to_str().unwrap();
-    let outcome = run(folder.path(), &["reproduce", "imdb", "--preset", "smoke", "--reward", reward, "--out", "run"]);
-    outcome.refused(1, &["reward", "scored", "expected a finite number", "whatever the learning rate"]);
+    let outcome = run(
+        folder.path(),
+        &["reproduce", "imdb", "--preset", "smoke", "--reward", reward, "--out", "run"],
+    );
+    outcome.refused(
+        1,
+        &["reward", "scored", "expected a finite number", "whatever the learning rate"],
+    );
     assert!(!folder.path().join("run").exists());
 }

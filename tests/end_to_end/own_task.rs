@@ -1,4 +1,5 @@
-//! A task of one's own needs a file of settings and no code: the example of the documentation, run as it stands.
+//! A task of one's own needs a file of settings and no code: the example of the documentation, run
+//! as it stands.
 
 use std::fs;
 use std::path::Path;
@@ -11,13 +12,29 @@ use crate::program::run;
 fn write_data(folder: &Path) {
     let dir = folder.join("support");
     fs::create_dir(&dir).unwrap();
-    let moods = ["What a wonderful and lovely film", "A terrible, boring waste of time", "An ordinary picture, I suppose"];
+    let moods = [
+        "What a wonderful and lovely film",
+        "A terrible, boring waste of time",
+        "An ordinary picture, I suppose",
+    ];
     for split in ["train", "test"] {
-        let rows =
-            (0..60).map(|row| format!("\"{}, seen {row} times by the {split}ers of the club\",{}", moods[row % 3], row % 2));
-        let special = ["\"The same reply in the one table and in the other\",1".to_owned(), format!("Short {split},0")];
+        let rows = (0..60).map(|row| {
+            format!(
+                "\"{}, seen {row} times by the {split}ers of the club\",{}",
+                moods[row % 3],
+                row % 2
+            )
+        });
+        let special = [
+            "\"The same reply in the one table and in the other\",1".to_owned(),
+            format!("Short {split},0"),
+        ];
         let rows: Vec<String> = rows.chain(special).collect();
-        fs::write(dir.join(format!("{split}.csv")), format!("reply,helpful\n{}\n", rows.join("\n"))).unwrap();
+        fs::write(
+            dir.join(format!("{split}.csv")),
+            format!("reply,helpful\n{}\n", rows.join("\n")),
+        )
+        .unwrap();
     }
 }
 
@@ -43,7 +60,10 @@ fn the_example_runs_to_its_table() {
     let outcome = run(folder.path(), &words);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     assert!(outcome.stdout.contains("RA-RLHF"), "{}", outcome.stdout);
-    for said in ["1 of 62 evaluation texts are among the training texts too", "1 evaluation prompts have fewer than 12 tokens"] {
+    for said in [
+        "1 of 62 evaluation texts are among the training texts too",
+        "1 evaluation prompts have fewer than 12 tokens",
+    ] {
         assert!(outcome.stderr.contains(said), "no {said:?} in {}", outcome.stderr);
     }
     let results = Results::read(&folder.path().join("run/results.json")).unwrap();
@@ -53,8 +73,10 @@ fn the_example_runs_to_its_table() {
     assert_eq!((again.code, again.stdout), (Some(0), outcome.stdout), "{}", again.stderr);
     // and goes on with the same texts or not at all
     let table = folder.path().join("support/train.csv");
-    fs::write(&table, fs::read_to_string(&table).unwrap().replacen("wonderful", "middling", 1)).unwrap();
-    run(folder.path(), &["train", "--out", "run", "--resume"]).refused(2, &["begun with other contents of: training texts"]);
+    fs::write(&table, fs::read_to_string(&table).unwrap().replacen("wonderful", "middling", 1))
+        .unwrap();
+    run(folder.path(), &["train", "--out", "run", "--resume"])
+        .refused(2, &["begun with other contents of: training texts"]);
 }
 
 #[test]
@@ -64,7 +86,11 @@ fn a_file_that_names_nothing_to_start_from_is_answered_with_what_there_is() {
     let outcome = run(folder.path(), &["train", "--config", "run.toml"]);
     outcome.refused(2, &["preset = \"TASK-embedded\"", "imdb"]);
     // a folder of the file's is not called by a flag
-    fs::write(folder.path().join("run.toml"), "preset = \"imdb-smoke\"\n[data]\ndir = \"support\"\n").unwrap();
+    fs::write(
+        folder.path().join("run.toml"),
+        "preset = \"imdb-smoke\"\n[data]\ndir = \"support\"\n",
+    )
+    .unwrap();
     let outcome = run(folder.path(), &["train", "--config", "run.toml"]);
     outcome.refused(1, &["the data directory is support, expected a directory, found nothing"]);
     assert!(!outcome.stderr.contains("--data-dir"), "{}", outcome.stderr);

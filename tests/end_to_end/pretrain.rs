@@ -7,7 +7,8 @@ use crate::program::{Outcome, run};
 
 /// Texts of a table, in an order that depends on `shift`.
 fn table(path: &Path, count: usize, shift: usize) {
-    let row = |row: usize| format!("{{\"text\": \"a film of {row} parts\", \"label\": {}}}\n", row % 2);
+    let row =
+        |row: usize| format!("{{\"text\": \"a film of {row} parts\", \"label\": {}}}\n", row % 2);
     let rows: String = (0..count).map(|index| row((index + shift) % count)).collect();
     fs::write(path, rows).unwrap();
 }
@@ -55,7 +56,11 @@ fn a_language_model_goes_on_only_as_it_was_begun() {
     let tokenizer = fs::read_to_string(folder.join("made/tokenizer.json")).unwrap();
     fs::write(folder.join("made/tokenizer.json"), tokenizer + "\n").unwrap();
     lm("--steps 2 --heads 2").refused(2, &["belongs to another training: tokenizer was"]);
-    assert_eq!(fs::read(folder.join("made/model.safetensors")).unwrap(), made, "what was refused has written nothing");
+    assert_eq!(
+        fs::read(folder.join("made/model.safetensors")).unwrap(),
+        made,
+        "what was refused has written nothing"
+    );
 }
 
 #[test]
@@ -65,8 +70,11 @@ fn a_language_model_of_another_shape_is_refused_by_its_name() {
     table(&home.path().join("test.jsonl"), 10, 0);
     let begun = train(home.path(), &format!("{LM} --steps 1 --heads 2"));
     assert_eq!(begun.code, Some(0), "{begun:?}");
-    let wider = format!("{LM} --steps 1 --heads 2").replace("--width 12", "--width 16").replace("--layers 1", "--layers 2");
-    train(home.path(), &wider).refused(2, &["belongs to another training", "layers was 1, is 2", "width was 12, is 16"]);
+    let wider = format!("{LM} --steps 1 --heads 2")
+        .replace("--width 12", "--width 16")
+        .replace("--layers 1", "--layers 2");
+    train(home.path(), &wider)
+        .refused(2, &["belongs to another training", "layers was 1, is 2", "width was 12, is 16"]);
 }
 
 #[test]
@@ -74,9 +82,17 @@ fn texts_that_are_shorter_than_a_window_are_refused_by_their_number_of_tokens() 
     let home = tempfile::tempdir().unwrap();
     table(&home.path().join("train.jsonl"), 40, 0);
     table(&home.path().join("test.jsonl"), 10, 0);
-    let lm = |context: &str| train(home.path(), &format!("{LM} --steps 1 --heads 2").replace("--context 8", context));
-    lm("--context 4096")
-        .refused(2, &["--context 4096: the texts to learn from have", "tokens in all", "hint: take a smaller --context"]);
+    let lm = |context: &str| {
+        train(home.path(), &format!("{LM} --steps 1 --heads 2").replace("--context 8", context))
+    };
+    lm("--context 4096").refused(
+        2,
+        &[
+            "--context 4096: the texts to learn from have",
+            "tokens in all",
+            "hint: take a smaller --context",
+        ],
+    );
     lm("--context 1").refused(2, &["--context 1: no text to measure on has two tokens"]);
     assert!(!home.path().join("made/checkpoint").exists());
 }
@@ -97,7 +113,10 @@ fn a_classifier_goes_on_only_as_it_was_begun() {
     assert_eq!(begun.code, Some(0), "{begun:?}");
     let made = fs::read(folder.join("made/model.safetensors")).unwrap();
     let again = classifier("--epochs 2");
-    assert!(again.code == Some(0) && again.stderr.contains("going on after epoch 2 of 2"), "{again:?}");
+    assert!(
+        again.code == Some(0) && again.stderr.contains("going on after epoch 2 of 2"),
+        "{again:?}"
+    );
     for (flags, differs) in [
         ("--epochs 3", "epochs was 2, is 3"),
         ("--epochs 2 --seed 5", "seed was 1, is 5"),
@@ -112,7 +131,11 @@ fn a_classifier_goes_on_only_as_it_was_begun() {
     table(&measured, 6, 1);
     classifier("--epochs 2").refused(2, &["belongs to another training: test was"]);
     table(&measured, 6, 0);
-    assert_eq!(fs::read(folder.join("made/model.safetensors")).unwrap(), made, "what was refused has written nothing");
+    assert_eq!(
+        fs::read(folder.join("made/model.safetensors")).unwrap(),
+        made,
+        "what was refused has written nothing"
+    );
 
     let moments = folder.join("made/checkpoint/last/optimizer.bpk");
     let mut bytes = fs::read(&moments).unwrap();

@@ -23,10 +23,12 @@ pub(crate) fn command(folder: &Path) -> Command {
     in_folder(Command::new(PROGRAM), folder)
 }
 
-/// The program, about to be run in a folder of a disk that has no room for a file of more than some KiB.
+/// The program, about to be run in a folder of a disk that has no room for a file of more than some
+/// KiB.
 pub(crate) fn cramped(folder: &Path, kib: usize) -> Command {
     let mut command = Command::new("bash");
-    // the signal of this limit ends a program that does not ignore it; without it, a write fails as on a full disk
+    // the signal of this limit ends a program that does not ignore it; without it, a write fails as
+    // on a full disk
     command.args(["-c", &format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\""), PROGRAM]);
     in_folder(command, folder)
 }

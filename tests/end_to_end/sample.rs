@@ -8,7 +8,10 @@ use crate::program::{command, run};
 
 fn sample(words: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let outcome = run(folder.path(), &[&["sample", "--prompt", "This film", "--tokens", "12"], words].concat());
+    let outcome = run(
+        folder.path(),
+        &[&["sample", "--prompt", "This film", "--tokens", "12"], words].concat(),
+    );
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
     outcome.stdout
 }
@@ -33,9 +36,26 @@ fn a_prompt_is_continued_by_the_embedded_model_and_the_seed_decides() {
 fn two_models_write_with_the_same_random_numbers_and_a_classifier_scores_them() {
     let model = dataset("gpt2-reviews");
     let comments = dataset("gpt2-comments");
-    let text = sample(&["--model", &model, "--model", &comments, "--model", &model, "--reward", &dataset("distilbert-reviews")]);
-    assert!(text.starts_with(&format!("{model}:\nThis film")) && text.contains(&format!("\n\n{comments}:\nThis film")), "{text}");
-    let written: Vec<&str> = text.split(":\nThis film").skip(1).filter_map(|part| part.split("\nscore ").next()).collect();
+    let text = sample(&[
+        "--model",
+        &model,
+        "--model",
+        &comments,
+        "--model",
+        &model,
+        "--reward",
+        &dataset("distilbert-reviews"),
+    ]);
+    assert!(
+        text.starts_with(&format!("{model}:\nThis film"))
+            && text.contains(&format!("\n\n{comments}:\nThis film")),
+        "{text}"
+    );
+    let written: Vec<&str> = text
+        .split(":\nThis film")
+        .skip(1)
+        .filter_map(|part| part.split("\nscore ").next())
+        .collect();
     assert_eq!(written.len(), 3, "{text}");
     assert!(written[0] == written[2] && written[0] != written[1], "{written:?}");
     assert_eq!(text.matches("score ").count(), 3, "{text}");
@@ -51,7 +71,10 @@ fn a_task_brings_its_model_and_classifier() {
 fn a_prompt_may_come_from_standard_input() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = command(folder.path());
-    command.args(["sample", "--prompt", "-", "--tokens", "12"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+        .args(["sample", "--prompt", "-", "--tokens", "12"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"This film\n").unwrap();
     let output = child.wait_with_output().unwrap();
@@ -61,7 +84,8 @@ fn a_prompt_may_come_from_standard_input() {
 #[test]
 fn what_cannot_be_continued_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let words = |words: &[&'static str]| run(folder.path(), &[&["sample", "--prompt"], words].concat());
+    let words =
+        |words: &[&'static str]| run(folder.path(), &[&["sample", "--prompt"], words].concat());
     words(&[""]).refused(2, &["the prompt is empty"]);
     words(&["x", "--tokens", "500"]).refused(2, &["--tokens is 500", "context has 128"]);
     words(&["x", "--tokens", "18446744073709551615"]).refused(2, &["context has 128"]);
@@ -72,6 +96,12 @@ fn what_cannot_be_continued_is_refused() {
     words(&["x", "--model", "no/such"]).refused(1, &["no/such"]);
     let classifier = dataset("distilbert-reviews");
     let other = run(folder.path(), &["sample", "--prompt", "x", "--model", &classifier]);
-    other.refused(1, &["distilbert-reviews: config.json is that of a model of type \"distilbert\"", "expected a GPT-2"]);
+    other.refused(
+        1,
+        &[
+            "distilbert-reviews: config.json is that of a model of type \"distilbert\"",
+            "expected a GPT-2",
+        ],
+    );
     words(&["x", "--count", "0"]).refused(2, &["--count"]);
 }

@@ -1,4 +1,5 @@
-//! The smoke preset of every task from end to end: what it leaves behind, and that it gives the same numbers again.
+//! The smoke preset of every task from end to end: what it leaves behind, and that it gives the
+//! same numbers again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,8 +15,12 @@ fn reproduce(folder: &Path, task: &str, out: &str, words: &[&str]) -> String {
 }
 
 fn started(folder: &Path, task: &str, out: &str, words: &[&str]) -> Outcome {
-    let small = ["--set", "run.seeds=1", "--set", "ppo.iterations=3", "--set", "evaluation.prompts=32"];
-    let outcome = run(folder, &[&["reproduce", task, "--preset", "smoke", "--out", out], &small[..], words].concat());
+    let small =
+        ["--set", "run.seeds=1", "--set", "ppo.iterations=3", "--set", "evaluation.prompts=32"];
+    let outcome = run(
+        folder,
+        &[&["reproduce", task, "--preset", "smoke", "--out", out], &small[..], words].concat(),
+    );
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     outcome
 }
@@ -57,10 +62,17 @@ fn check(task: &str, other_tails: &[f64], notice: Option<&str>) {
     }
     let dir = folder.path().join("run");
     let results = Results::read(&dir.join("results.json")).unwrap();
-    assert_eq!((results.task.as_str(), results.preset.as_str(), results.seeds.as_slice()), (task, "smoke", &[1][..]));
+    assert_eq!(
+        (results.task.as_str(), results.preset.as_str(), results.seeds.as_slice()),
+        (task, "smoke", &[1][..])
+    );
     assert_eq!(results.notice.is_some(), notice.is_some(), "{results:?}");
     for said in [&stdout, &stderr, results.notice.as_ref().unwrap_or(&stdout)] {
-        assert_eq!(said.contains(notice.unwrap_or("These figures are not on")), notice.is_some(), "{said}");
+        assert_eq!(
+            said.contains(notice.unwrap_or("These figures are not on")),
+            notice.is_some(),
+            "{said}"
+        );
     }
     let rows = read_generations(&dir.join("generations.parquet")).unwrap();
     assert_eq!(rows.len(), 4 * 32);
@@ -69,7 +81,10 @@ fn check(task: &str, other_tails: &[f64], notice: Option<&str>) {
         let mean = |number: &dyn Fn(&Generation) -> f64, of: &[&Generation]| {
             of.iter().map(|row| number(row)).sum::<f64>() / of.len() as f64
         };
-        let (reward, judge) = (|row: &Generation| f64::from(row.reward), |row: &Generation| f64::from(row.judge.unwrap()));
+        let (reward, judge) = (
+            |row: &Generation| f64::from(row.reward),
+            |row: &Generation| f64::from(row.judge.unwrap()),
+        );
         let tail: Vec<_> = rows.iter().copied().filter(|row| row.prompt_score <= 0.0).collect();
         let blank = |row: &Generation| f64::from(u8::from(row.response.trim().is_empty()));
         let figures = &results.methods[method];
@@ -80,43 +95,74 @@ fn check(task: &str, other_tails: &[f64], notice: Option<&str>) {
             (figures.judge_tail.unwrap(), mean(&judge, &tail)),
             (figures.empty, mean(&blank, &rows)),
         ] {
-            assert!((figure.mean - expected).abs() < 1e-9, "{method}: {figure:?} is not the mean over the texts, {expected}");
+            assert!(
+                (figure.mean - expected).abs() < 1e-9,
+                "{method}: {figure:?} is not the mean over the texts, {expected}"
+            );
         }
         assert_eq!(results.tail, Tail { threshold: 0.0, prompts: tail.len() });
-        assert!((figures.length.mean - 8.0).abs() < 1e-9, "{method}: the end token is masked, so lengths are fixed");
-        assert!(figures.perplexity_human.unwrap().mean > 1.0 && figures.perplexity_generated.mean > 1.0);
-        assert_eq!(figures.other_tails.iter().map(|tail| tail.threshold).collect::<Vec<_>>(), other_tails);
+        assert!(
+            (figures.length.mean - 8.0).abs() < 1e-9,
+            "{method}: the end token is masked, so lengths are fixed"
+        );
+        assert!(
+            figures.perplexity_human.unwrap().mean > 1.0 && figures.perplexity_generated.mean > 1.0
+        );
+        assert_eq!(
+            figures.other_tails.iter().map(|tail| tail.threshold).collect::<Vec<_>>(),
+            other_tails
+        );
         for other in &figures.other_tails {
-            let tail: Vec<_> = rows.iter().copied().filter(|row| f64::from(row.prompt_score) <= other.threshold).collect();
+            let tail: Vec<_> = rows
+                .iter()
+                .copied()
+                .filter(|row| f64::from(row.prompt_score) <= other.threshold)
+                .collect();
             let is_mean = |figure: Figure| (figure.mean - mean(&reward, &tail)).abs() < 1e-9;
-            assert_eq!((other.prompts, other.reward.is_none_or(is_mean)), (tail.len(), true), "{method}: {other:?}");
+            assert_eq!(
+                (other.prompts, other.reward.is_none_or(is_mean)),
+                (tail.len(), true),
+                "{method}: {other:?}"
+            );
             assert_eq!(other.reward.is_some(), other.prompts > 0, "{method}: {other:?}");
         }
     }
-    assert!(results.methods["sft"].kl.unwrap().mean.abs() < 1e-3, "the reference has no KL to itself");
+    assert!(
+        results.methods["sft"].kl.unwrap().mean.abs() < 1e-3,
+        "the reference has no KL to itself"
+    );
     assert!(fs::metadata(dir.join("metrics.parquet")).unwrap().len() > 0);
     check_comparisons(&results, &rows);
     check_logs(&dir);
     for model in ["seed-1-sft", "seed-1-rlhf", "seed-1-ra-rlhf"] {
         for file in ["config.json", "model.safetensors", "tokenizer.json"] {
-            assert!(dir.join("checkpoints").join(model).join("model").join(file).is_file(), "{model}/{file}");
+            assert!(
+                dir.join("checkpoints").join(model).join("model").join(file).is_file(),
+                "{model}/{file}"
+            );
         }
     }
 }
 
 /// What a method gains over another is the mean difference over the same prompts, in the tail too.
 fn check_comparisons(results: &Results, rows: &[Generation]) {
-    let compared: Vec<_> = results.comparisons.iter().map(|c| (c.method.as_str(), c.over.as_str())).collect();
+    let compared: Vec<_> =
+        results.comparisons.iter().map(|c| (c.method.as_str(), c.over.as_str())).collect();
     assert_eq!(compared, [("ra_rlhf", "rlhf"), ("rlhf", "sft"), ("ra_rlhf", "sft")]);
     assert_eq!(results.reference, "sft");
     for comparison in &results.comparisons {
         let rewards = |name: &str, in_tail: bool| {
-            let of = rows.iter().filter(|row| row.method == name && (!in_tail || row.prompt_score <= 0.0));
+            let of = rows
+                .iter()
+                .filter(|row| row.method == name && (!in_tail || row.prompt_score <= 0.0));
             of.map(|row| f64::from(row.reward)).collect::<Vec<_>>()
         };
-        for (difference, in_tail) in [(comparison.reward, false), (comparison.tail.unwrap(), true)] {
-            let (left, right) = (rewards(&comparison.method, in_tail), rewards(&comparison.over, in_tail));
-            let mean = left.iter().zip(&right).map(|(left, right)| left - right).sum::<f64>() / left.len() as f64;
+        for (difference, in_tail) in [(comparison.reward, false), (comparison.tail.unwrap(), true)]
+        {
+            let (left, right) =
+                (rewards(&comparison.method, in_tail), rewards(&comparison.over, in_tail));
+            let mean = left.iter().zip(&right).map(|(left, right)| left - right).sum::<f64>()
+                / left.len() as f64;
             assert!((difference.mean - mean).abs() < 1e-9, "{comparison:?}: {mean}");
             let [low, high] = difference.ci95.unwrap();
             assert!(low <= mean && mean <= high && difference.seeds_std.is_none());
@@ -125,31 +171,63 @@ fn check_comparisons(results: &Results, rows: &[Generation]) {
         let figures = |name: &str| results.methods[name].figures().collect::<BTreeMap<_, _>>();
         let (own, others) = (figures(&comparison.method), figures(&comparison.over));
         let keys: Vec<&str> = comparison.differences().map(|(key, ..)| key).collect();
-        assert_eq!(keys, ["reward", "tail", "cvar", "judge", "judge_tail", "perplexity_human", "perplexity_generated", "kl"]);
+        assert_eq!(
+            keys,
+            [
+                "reward",
+                "tail",
+                "cvar",
+                "judge",
+                "judge_tail",
+                "perplexity_human",
+                "perplexity_generated",
+                "kl"
+            ]
+        );
         for (key, _, _, difference) in comparison.differences().filter(|(key, ..)| *key != "cvar") {
             let expected = own[key].mean - others[key].mean;
-            assert!((difference.mean - expected).abs() < 1e-6 * (1.0 + own[key].mean.abs()), "{key}: {difference:?}, {expected}");
+            assert!(
+                (difference.mean - expected).abs() < 1e-6 * (1.0 + own[key].mean.abs()),
+                "{key}: {difference:?}, {expected}"
+            );
         }
-        assert!(comparison.cvar_share.is_some_and(|share| [0.2, 0.4].contains(&share)), "{comparison:?}");
+        assert!(
+            comparison.cvar_share.is_some_and(|share| [0.2, 0.4].contains(&share)),
+            "{comparison:?}"
+        );
     }
 }
 
 /// The logs that other tools read have every iteration of both trainings.
 fn check_logs(dir: &Path) {
     let text = fs::read_to_string(dir.join("metrics.jsonl")).unwrap();
-    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3, 1, 2, 3]);
-    assert!(lines.iter().all(|line| line["objective/kl"].is_f64() && line["ppo/mean_non_score_reward"].is_f64()), "{text}");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        lines.iter().map(|line| line["step"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [1, 2, 3, 1, 2, 3]
+    );
+    let keys = ["objective/kl", "ppo/mean_non_score_reward"];
+    assert!(lines.iter().all(|line| keys.iter().all(|key| line[*key].is_f64())), "{text}");
     for training in ["rlhf-seed1", "ra-rlhf-seed1"] {
-        let events = fs::read(dir.join("tensorboard").join(training).join("events.out.tfevents.tailguard")).unwrap();
+        let events =
+            fs::read(dir.join("tensorboard").join(training).join("events.out.tfevents.tailguard"))
+                .unwrap();
         let count = |tag: &[u8]| events.windows(tag.len()).filter(|window| *window == tag).count();
-        assert_eq!([count(b"brain.Event:2"), count(b"objective/kl_coef"), count(b"ppo/loss/policy")], [1, 3, 3], "{training}");
+        assert_eq!(
+            [count(b"brain.Event:2"), count(b"objective/kl_coef"), count(b"ppo/loss/policy")],
+            [1, 3, 3],
+            "{training}"
+        );
     }
 }
 
 /// Comments, toxic or not, as rows of Kaggle's files.
 fn comment(row: usize, split: &str) -> (String, usize) {
-    let moods = ["Thank you for your lovely edit of the article", "You are a stupid idiot and a liar, go away"];
+    let moods = [
+        "Thank you for your lovely edit of the article",
+        "You are a stupid idiot and a liar, go away",
+    ];
     (format!("\"{}, says user number {row} of the talk page, {split}\"", moods[row % 2]), row % 2)
 }
 
@@ -159,15 +237,22 @@ fn the_three_files_of_kaggle_are_taken_as_they_come() {
     let dir = folder.path().join("kaggle/jigsaw");
     fs::create_dir_all(&dir).unwrap();
     let others = "severe_toxic,obscene,threat,insult,identity_hate";
-    let (mut train, mut test, mut labels) =
-        (format!("id,comment_text,toxic,{others}\n"), "id,comment_text\n".to_owned(), format!("id,toxic,{others}\n"));
+    let (mut train, mut test, mut labels) = (
+        format!("id,comment_text,toxic,{others}\n"),
+        "id,comment_text\n".to_owned(),
+        format!("id,toxic,{others}\n"),
+    );
     for row in 0..90 {
         let (text, toxic) = comment(row, "train");
         train += &format!("a{row},{text},{toxic},0,0,0,0,0\n");
         let (text, toxic) = comment(row, "test");
         test += &format!("b{row},{text}\n");
         // Kaggle left some out of the scoring
-        labels += &if row < 10 { format!("b{row},-1,-1,-1,-1,-1,-1\n") } else { format!("b{row},{toxic},0,0,0,0,0\n") };
+        labels += &if row < 10 {
+            format!("b{row},-1,-1,-1,-1,-1,-1\n")
+        } else {
+            format!("b{row},{toxic},0,0,0,0,0\n")
+        };
     }
     for (name, text) in [("train.csv", train), ("test.csv", test), ("test_labels.csv", labels)] {
         fs::write(dir.join(name), text).unwrap();
@@ -187,7 +272,8 @@ fn the_one_file_of_real_toxicity_prompts_is_split() {
         let (text, toxic) = comment(row, "hub");
         let score = if row % 9 == 8 { "null".to_owned() } else { format!("0.{}", 1 + 7 * toxic) };
         format!(
-            "{{\"filename\": \"f\", \"prompt\": {{\"text\": {text}, \"toxicity\": {score}}}, \"continuation\": {{\"text\": \" and so on.\"}}}}\n"
+            "{{\"filename\": \"f\", \"prompt\": {{\"text\": {text}, \"toxicity\": {score}}}, \
+             \"continuation\": {{\"text\": \" and so on.\"}}}}\n"
         )
     };
     fs::write(dir.join("prompts.jsonl"), (0..270).map(line).collect::<String>()).unwrap();
@@ -200,8 +286,14 @@ fn the_one_file_of_real_toxicity_prompts_is_split() {
 #[test]
 fn the_same_seed_gives_the_same_bytes_whatever_the_threads_and_another_seed_does_not() {
     let folder = tempfile::tempdir().unwrap();
-    // wide enough an update that the products of the value head's gradient are beyond the sizes from which libraries share out sums
-    let wide = ["ppo.batch_size=32", "ppo.minibatch_size=32", "sampling.max_new_tokens=24", "sft.text_tokens=56"];
+    // wide enough an update that the products of the value head's gradient are beyond the sizes
+    // from which libraries share out sums
+    let wide = [
+        "ppo.batch_size=32",
+        "ppo.minibatch_size=32",
+        "sampling.max_new_tokens=24",
+        "sft.text_tokens=56",
+    ];
     let wide: Vec<&str> = wide.into_iter().flat_map(|setting| ["--set", setting]).collect();
     let results = |out: &str, words: &[&str]| {
         reproduce(folder.path(), "imdb", out, &[&wide[..], words].concat());

@@ -47,7 +47,10 @@ impl Command {
     /// # Errors
     /// The flags, and what is wrong with them.
     pub(crate) fn check(&self, program: &Program) -> Result<(), Failure> {
-        let uses_home = matches!(self, Self::Pretrain(command) if !matches!(command, PretrainCommand::Prompts(_)));
+        let uses_home = matches!(
+            self,
+            Self::Pretrain(command) if !matches!(command, PretrainCommand::Prompts(_))
+        );
         if !matches!(self, Self::Program(_)) {
             program.options().check(Uses { home: uses_home, ..Uses::default() })?;
         }
@@ -77,8 +80,8 @@ impl Command {
         }
     }
 
-    /// Whether it trains, which needs memory over and over. Other commands have nothing to gain, and `ci` starts cargo and a browser, which
-    /// keep to their own ways.
+    /// Whether it trains, which needs memory over and over. Other commands have nothing to gain,
+    /// and `ci` starts cargo and a browser, which keep to their own ways.
     pub(crate) fn trains(&self) -> bool {
         match self {
             Self::Program(command) => command.trains(),
@@ -102,7 +105,14 @@ mod tests {
     #[test]
     fn the_program_is_called_by_this_name_and_what_it_is_for() {
         let command = Cli::command();
-        assert_eq!((command.get_name(), command.get_bin_name()), ("cargo xtask", Some("cargo xtask")));
-        assert!(command.get_about().is_some_and(|about| about.to_string().starts_with("Fine-tunes language models")));
+        assert_eq!(
+            (command.get_name(), command.get_bin_name()),
+            ("cargo xtask", Some("cargo xtask"))
+        );
+        assert!(
+            command
+                .get_about()
+                .is_some_and(|about| about.to_string().starts_with("Fine-tunes language models"))
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! `cargo xtask fuzz`: damaged files, each given to the program in a process of its own, which must end with a message.
+//! `cargo xtask fuzz`: damaged files, each given to the program in a process of its own, which must
+//! end with a message.
 
 use std::env;
 use std::path::PathBuf;
@@ -16,7 +17,12 @@ use crate::checkout::workspace;
 #[derive(Clone, Debug, Args)]
 pub(crate) struct FuzzArgs {
     /// Damaged files
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1_000,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
     pub(crate) cases: u64,
     /// Decides the damage
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -46,24 +52,38 @@ pub(crate) fn run(args: &FuzzArgs) -> Result<()> {
     }
     if let Some(unknown) = args.only.iter().find(|only| !names().any(|name| name == *only)) {
         let known: Vec<_> = names().collect();
-        return Err(Failure::usage(format!("no kind `{unknown}`: expected one of {}", known.join(", "))).into());
+        return Err(Failure::usage(format!(
+            "no kind `{unknown}`: expected one of {}",
+            known.join(", ")
+        ))
+        .into());
     }
     let fuzz = Fuzz {
         program: env::current_exe().context("cannot find this program")?,
         seed: args.seed,
         cases: args.case.map_or(0..args.cases, |case| case..case.saturating_add(1)),
         only: args.only.clone(),
-        jobs: if args.jobs > 0 { args.jobs } else { thread::available_parallelism().map_or(1, usize::from) },
+        jobs: if args.jobs > 0 {
+            args.jobs
+        } else {
+            thread::available_parallelism().map_or(1, usize::from)
+        },
         keep: args.keep.clone().unwrap_or_else(|| workspace().join("target/fuzz")),
     };
     let counts = fuzz.run()?;
     for (name, Counts { codes: [done, failed, refused], longer, faults }) in &counts {
-        say(format_args!("{name:12} {done:6} done {failed:6} failed {refused:6} refused {longer:4} longer {faults:4} faults"))?;
+        say(format_args!(
+            "{name:12} {done:6} done {failed:6} failed {refused:6} refused {longer:4} longer \
+             {faults:4} faults"
+        ))?;
     }
     match counts.values().map(|counts| counts.faults).sum() {
         0 => Ok(()),
         faults => Err(Failure::new(format!("{faults} cases ended as none should"))
-            .hint(format!("they are in {}, each with the command that repeats it", fuzz.keep.display()))
+            .hint(format!(
+                "they are in {}, each with the command that repeats it",
+                fuzz.keep.display()
+            ))
             .into()),
     }
 }
@@ -77,7 +97,14 @@ mod tests {
 
     #[test]
     fn a_kind_that_is_none_is_answered_with_those_that_are() {
-        let args = FuzzArgs { cases: 1, seed: 1, case: None, only: vec!["yaml".to_owned()], jobs: 1, keep: None };
+        let args = FuzzArgs {
+            cases: 1,
+            seed: 1,
+            case: None,
+            only: vec!["yaml".to_owned()],
+            jobs: 1,
+            keep: None,
+        };
         let error = run(&args).unwrap_err();
         assert!(error.to_string().contains("gpt2, distilbert"), "{error}");
     }
@@ -85,7 +112,8 @@ mod tests {
     #[test]
     fn every_call_is_one() {
         for (name, words) in calls() {
-            Cli::try_parse_from(["xtask".to_owned()].into_iter().chain(words)).unwrap_or_else(|error| panic!("{name}: {error}"));
+            Cli::try_parse_from(["xtask".to_owned()].into_iter().chain(words))
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     }
 }

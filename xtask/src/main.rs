@@ -1,8 +1,8 @@
-//! What developers of tailguard run: `cargo xtask reproduce imdb`, which is the program from this checkout, `cargo xtask ci` and its
-//! siblings.
+//! What developers of tailguard run: `cargo xtask reproduce imdb`, which is the program from this
+//! checkout, `cargo xtask ci` and its siblings.
 //!
-//! Results go to standard output, progress and logs to standard error. Exit code 0: done; 1: failed; 2: called wrongly; 130: stopped by
-//! Ctrl-C.
+//! Results go to standard output, progress and logs to standard error. Exit code 0: done; 1:
+//! failed; 2: called wrongly; 130: stopped by Ctrl-C.
 
 mod args;
 mod bench;
@@ -30,7 +30,11 @@ fn main() -> ExitCode {
     cli.options.init();
     failure::leave_readers_to_their_errors();
     let program = program(cli.options);
-    let outcome = cli.command.check(&program).map_err(anyhow::Error::from).and_then(|()| cli.command.run(&program));
+    let outcome = cli
+        .command
+        .check(&program)
+        .map_err(anyhow::Error::from)
+        .and_then(|()| cli.command.run(&program));
     failure::end(&outcome)
 }
 

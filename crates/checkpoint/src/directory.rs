@@ -15,14 +15,16 @@ use crate::names::{CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE
 use crate::shards;
 use crate::weights::Weights;
 
-/// A directory with `config.json`, `model.safetensors`, or an index and several such files, and perhaps `tokenizer.json`.
+/// A directory with `config.json`, `model.safetensors`, or an index and several such files, and
+/// perhaps `tokenizer.json`.
 #[derive(Debug, Clone)]
 pub struct ModelDir {
     path: PathBuf,
 }
 
 impl ModelDir {
-    /// A model directory that is there and holds `config.json`; the other files are looked for when they are needed.
+    /// A model directory that is there and holds `config.json`; the other files are looked for when
+    /// they are needed.
     ///
     /// # Errors
     /// If there is no such directory, or no `config.json` in it.
@@ -71,12 +73,14 @@ impl ModelDir {
         (!self.path.join(WEIGHTS_FILE).is_file() && index.is_file()).then_some(index)
     }
 
-    /// The files that make the model what it is, in a fixed order: configuration, tokenizer, weights. Only those that are there.
+    /// The files that make the model what it is, in a fixed order: configuration, tokenizer,
+    /// weights. Only those that are there.
     ///
     /// # Errors
     /// An index of weights that cannot be read, or names files that are not there.
     pub fn files(&self) -> Result<Vec<PathBuf>, CheckpointError> {
-        let mut files = [CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE].map(|name| self.path.join(name)).to_vec();
+        let mut files =
+            [CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE].map(|name| self.path.join(name)).to_vec();
         files.retain(|path| path.is_file());
         if let Some(index) = self.index() {
             let shards = shards::files(&index, &shards::read(&index)?)?;
@@ -89,13 +93,15 @@ impl ModelDir {
     /// Reads `tokenizer.json` as one that neither cuts nor pads, whatever the file says.
     ///
     /// # Errors
-    /// A file that is missing or no tokenizer, or a tokenizer with an id that is not below `vocab_size`.
+    /// A file that is missing or no tokenizer, or a tokenizer with an id that is not below
+    /// `vocab_size`.
     pub fn tokenizer(&self, vocab_size: usize) -> Result<Tokenizer, CheckpointError> {
         let path = self.tokenizer_path()?;
         let tokenizer = read_tokenizer(&path)?;
         // ids may have holes, so that their number says nothing
         let is_beyond = |id: u32| usize::try_from(id).map_or(true, |id| id >= vocab_size);
-        let mut beyond: Vec<(String, u32)> = tokenizer.get_vocab(true).into_iter().filter(|(_, id)| is_beyond(*id)).collect();
+        let mut beyond: Vec<(String, u32)> =
+            tokenizer.get_vocab(true).into_iter().filter(|(_, id)| is_beyond(*id)).collect();
         if beyond.is_empty() {
             return Ok(tokenizer);
         }
@@ -145,29 +151,35 @@ pub fn read_tokenizer(path: &Path) -> Result<Tokenizer, CheckpointError> {
     Ok(tokenizer)
 }
 
-/// Refuses a template that puts a special token around texts which the file does not define: tokenizers panics over it at the first text.
+/// Refuses a template that puts a special token around texts which the file does not define:
+/// tokenizers panics over it at the first text.
 fn check_templates(post_processor: &Value) -> Result<(), String> {
     for inner in post_processor["processors"].as_array().into_iter().flatten() {
         check_templates(inner)?;
     }
-    let pieces = ["single", "pair"].into_iter().flat_map(|template| post_processor[template].as_array().into_iter().flatten());
+    let pieces = ["single", "pair"]
+        .into_iter()
+        .flat_map(|template| post_processor[template].as_array().into_iter().flatten());
     let tokens = pieces.filter_map(|piece| piece["SpecialToken"]["id"].as_str());
     let mut unknown = tokens.filter(|token| post_processor["special_tokens"].get(token).is_none());
     match unknown.next() {
-        Some(token) => {
-            Err(format!("post_processor: a template has the token {token:.40?}, which is not among its special_tokens"))
-        }
+        Some(token) => Err(format!(
+            "post_processor: a template has the token {token:.40?}, which is not among its \
+             special_tokens"
+        )),
         None => Ok(()),
     }
 }
 
-/// Writes a configuration as `config.json` in a directory, indented, with the keys in the order that serde gives them.
+/// Writes a configuration as `config.json` in a directory, indented, with the keys in the order
+/// that serde gives them.
 ///
 /// # Errors
 /// What cannot be written as JSON, or what the file system says.
 pub fn write_config(dir: &Path, config: &impl Serialize) -> Result<(), CheckpointError> {
     let path = dir.join(CONFIG_FILE);
-    let mut text = serde_json::to_string_pretty(config).map_err(|source| CheckpointError::Json { path: path.clone(), source })?;
+    let mut text = serde_json::to_string_pretty(config)
+        .map_err(|source| CheckpointError::Json { path: path.clone(), source })?;
     text.push('\n');
     Ok(write_file(&path, text.as_bytes())?)
 }
@@ -193,16 +205,20 @@ mod tests {
     fn a_tokenizer_that_is_cut_or_garbled_is_named() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join(TOKENIZER_FILE);
-        let sound =
-            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert/tokenizer.json")).unwrap();
+        let sound = fs::read_to_string(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert/tokenizer.json"),
+        )
+        .unwrap();
         fs::write(&path, &sound).unwrap();
         assert!(read_tokenizer(&path).is_ok());
         // what tokenizers itself panics over: an end and an escape in the middle of its decoder
         let decoder = sound.find("\"decoder\"").unwrap();
         let rest = decoder + sound[decoder..].find('}').unwrap();
-        for damaged in
-            [sound[..rest].to_owned() + "]", sound.replace("\"decoder\"", "\"dec\\u00zzoder\""), sound[..rest].to_owned()]
-        {
+        for damaged in [
+            sound[..rest].to_owned() + "]",
+            sound.replace("\"decoder\"", "\"dec\\u00zzoder\""),
+            sound[..rest].to_owned(),
+        ] {
             fs::write(&path, damaged).unwrap();
             assert!(matches!(read_tokenizer(&path), Err(CheckpointError::Json { .. })));
         }
@@ -214,12 +230,21 @@ mod tests {
     fn a_template_with_a_token_that_is_not_defined_is_named() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join(TOKENIZER_FILE);
-        let sound =
-            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert/tokenizer.json")).unwrap();
+        let sound = fs::read_to_string(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/bert/tokenizer.json"),
+        )
+        .unwrap();
         let mut tokenizer: Value = serde_json::from_str(&sound).unwrap();
         let cls = json!({"SpecialToken": {"id": "[CLS]", "type_id": 0}});
         let text = json!({"Sequence": {"id": "A", "type_id": 0}});
-        let template = |special_tokens: Value| json!({"type": "TemplateProcessing", "single": [cls, text], "pair": [text], "special_tokens": special_tokens});
+        let template = |special_tokens: Value| {
+            json!({
+                "type": "TemplateProcessing",
+                "single": [cls, text],
+                "pair": [text],
+                "special_tokens": special_tokens,
+            })
+        };
         let known = json!({"[CLS]": {"id": "[CLS]", "ids": [2], "tokens": ["[CLS]"]}});
         for (processor, is_sound) in [
             (template(known.clone()), true),
@@ -233,7 +258,10 @@ mod tests {
                 Ok(tokenizer) => assert!(is_sound && tokenizer.encode("a", true).is_ok()),
                 Err(error) => {
                     let cause = std::error::Error::source(&error).unwrap().to_string();
-                    assert!(!is_sound && cause.contains("has the token \"[CLS]\""), "{error}: {cause}");
+                    assert!(
+                        !is_sound && cause.contains("has the token \"[CLS]\""),
+                        "{error}: {cause}"
+                    );
                 }
             }
         }
@@ -259,13 +287,19 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         write_config(home.path(), &json!({})).unwrap();
         let tokenizer = |words: &Value| {
-            let text = json!({ "version": "1.0", "added_tokens": [], "model": { "type": "WordLevel", "vocab": words, "unk_token": "a" } });
+            let model = json!({ "type": "WordLevel", "vocab": words, "unk_token": "a" });
+            let text = json!({ "version": "1.0", "added_tokens": [], "model": model });
             fs::write(home.path().join(TOKENIZER_FILE), text.to_string()).unwrap();
-            ModelDir::open(home.path()).unwrap().tokenizer(4).map(|_| ()).map_err(|error| error.to_string())
+            ModelDir::open(home.path())
+                .unwrap()
+                .tokenizer(4)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
         };
         assert_eq!(tokenizer(&json!({ "a": 0, "b": 3 })), Ok(()));
         let message = tokenizer(&json!({ "a": 0, "c": 7, "b": 4 })).unwrap_err();
-        let expected = "2 tokens beyond the model's vocabulary of 4 embeddings (ids 0 to 3): \"b\" (4), \"c\" (7)";
+        let expected = "2 tokens beyond the model's vocabulary of 4 embeddings (ids 0 to 3): \
+            \"b\" (4), \"c\" (7)";
         assert!(message.contains(TOKENIZER_FILE) && message.contains(expected), "{message}");
         let message = tokenizer(&json!([])).unwrap_err();
         assert!(message.ends_with("cannot be used as a tokenizer"), "{message}");

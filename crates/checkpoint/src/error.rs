@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 
 use tailguard_files::FileError;
 
-/// Errors of reading and writing model directories. Each names the file, and the tensor if there is one.
+/// Errors of reading and writing model directories. Each names the file, and the tensor if there is
+/// one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
     /// The model directory does not exist, or is something else.
-    #[error("{}: expected a Hugging Face model directory with config.json, found {found}", path.display())]
+    #[error(
+        "{}: expected a Hugging Face model directory with config.json, found {found}",
+        path.display()
+    )]
     NotADirectory {
         /// The path asked for.
         path: PathBuf,
@@ -18,7 +22,10 @@ pub enum CheckpointError {
         found: &'static str,
     },
     /// A model directory lacks a file.
-    #[error("{}: {file} is missing, expected a Hugging Face model directory that holds it", path.display())]
+    #[error(
+        "{}: {file} is missing, expected a Hugging Face model directory that holds it",
+        path.display()
+    )]
     MissingFile {
         /// The directory.
         path: PathBuf,
@@ -38,13 +45,22 @@ pub enum CheckpointError {
         command: String,
     },
     /// A pointer that Git LFS or the like puts in place of a large file.
-    #[error("{}: a pointer of Git LFS and not the file itself; to fetch it: git -C {} lfs pull", path.display(), parent(path))]
+    #[error(
+        "{}: a pointer of Git LFS and not the file itself; to fetch it: git -C {} lfs pull",
+        path.display(), parent(path)
+    )]
     LfsPointer {
         /// The file.
         path: PathBuf,
     },
     /// Files of weights that an index names and that are not there.
-    #[error("{}: names {} that {} not beside it: {}", path.display(), plural(files.len(), "file"), if files.len() == 1 { "is" } else { "are" }, listed(files))]
+    #[error(
+        "{}: names {} that {} not beside it: {}",
+        path.display(),
+        plural(files.len(), "file"),
+        if files.len() == 1 { "is" } else { "are" },
+        listed(files)
+    )]
     MissingShard {
         /// The index.
         path: PathBuf,
@@ -81,8 +97,8 @@ pub enum CheckpointError {
     },
     /// A tokenizer that knows tokens that the model does not.
     #[error(
-        "{}: {} beyond the model's vocabulary of {vocab_size} embeddings (ids 0 to {}): {}; expected the tokenizer of this model, or a model \
-         whose embeddings were resized to it",
+        "{}: {} beyond the model's vocabulary of {vocab_size} embeddings (ids 0 to {}): {}; \
+         expected the tokenizer of this model, or a model whose embeddings were resized to it",
         path.display(), plural(tokens.len(), "token"), vocab_size.saturating_sub(1), listed(tokens)
     )]
     Vocabulary {
@@ -104,7 +120,10 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// A file that has changed since it was written.
-    #[error("{}: it is not as it was written: its digest is another than {} says", path.display(), list.display())]
+    #[error(
+        "{}: it is not as it was written: its digest is another than {} says",
+        path.display(), list.display()
+    )]
     Altered {
         /// The file.
         path: PathBuf,
@@ -128,7 +147,11 @@ pub enum CheckpointError {
         source: serde_json::Error,
     },
     /// A safetensors file that is shorter or longer than its own header says.
-    #[error("{}: {found} bytes, expected {expected}: the file was cut short or is not a safetensors file", path.display())]
+    #[error(
+        "{}: {found} bytes, expected {expected}: the file was cut short or is not a safetensors \
+         file",
+        path.display()
+    )]
     FileSize {
         /// The file.
         path: PathBuf,
@@ -138,7 +161,11 @@ pub enum CheckpointError {
         expected: u64,
     },
     /// A header too large to be one.
-    #[error("{}: the header claims {found} bytes, expected at most {limit}: this is not a safetensors file", path.display())]
+    #[error(
+        "{}: the header claims {found} bytes, expected at most {limit}: this is not a safetensors \
+         file",
+        path.display()
+    )]
     HeaderSize {
         /// The file.
         path: PathBuf,
@@ -156,7 +183,10 @@ pub enum CheckpointError {
         source: std::str::Utf8Error,
     },
     /// A tensor whose place in the file makes no sense.
-    #[error("{}: {name} lies at bytes {found:?} of the data, expected {expected:?}", path.display())]
+    #[error(
+        "{}: {name} lies at bytes {found:?} of the data, expected {expected:?}",
+        path.display()
+    )]
     Offsets {
         /// The file.
         path: PathBuf,
@@ -178,7 +208,10 @@ pub enum CheckpointError {
         shape: Vec<usize>,
     },
     /// Tensors that the model needs and the file lacks.
-    #[error("{}: {name} is missing, expected a tensor of shape {expected:?}{}", path.display(), and_others(others))]
+    #[error(
+        "{}: {name} is missing, expected a tensor of shape {expected:?}{}",
+        path.display(), and_others(others)
+    )]
     MissingTensor {
         /// The file.
         path: PathBuf,
@@ -224,7 +257,10 @@ pub enum CheckpointError {
         found: f32,
     },
     /// Tensors that the model does not have.
-    #[error("{}: {} that the model does not have: {}", path.display(), plural(names.len(), "tensor"), listed(names))]
+    #[error(
+        "{}: {} that the model does not have: {}",
+        path.display(), plural(names.len(), "tensor"), listed(names)
+    )]
     Unused {
         /// The file.
         path: PathBuf,
@@ -271,11 +307,18 @@ fn plural(count: usize, what: &str) -> String {
 
 /// The directory that a file lies in.
 fn parent(path: &Path) -> std::path::Display<'_> {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).display()
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+        .display()
 }
 
 fn and_others(names: &[String]) -> String {
-    if names.is_empty() { String::new() } else { format!("; so {} {}", are(names.len()), listed(names)) }
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!("; so {} {}", are(names.len()), listed(names))
+    }
 }
 
 fn are(count: usize) -> String {

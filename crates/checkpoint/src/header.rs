@@ -1,7 +1,9 @@
-//! The header of a safetensors file: eight bytes of length, then JSON that places each tensor in the data behind it.
+//! The header of a safetensors file: eight bytes of length, then JSON that places each tensor in
+//! the data behind it.
 //!
-//! Format: <https://huggingface.co/docs/safetensors>. It is parsed here, and not by the `safetensors` crate, because that
-//! crate wants the whole file in memory and its errors carry no numbers. The tests hold both against each other.
+//! Format: <https://huggingface.co/docs/safetensors>. It is parsed here, and not by the
+//! `safetensors` crate, because that crate wants the whole file in memory and its errors carry no
+//! numbers. The tests hold both against each other.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -33,7 +35,10 @@ pub(crate) struct Entry {
 }
 
 /// Reads and checks the header; gives the entries and the position of the first data byte.
-pub(crate) fn read(file: &mut File, path: &Path) -> Result<(BTreeMap<String, Entry>, u64), CheckpointError> {
+pub(crate) fn read(
+    file: &mut File,
+    path: &Path,
+) -> Result<(BTreeMap<String, Entry>, u64), CheckpointError> {
     let found = file.metadata().map_err(CheckpointError::io(path, "read"))?.len();
     let file_size = |expected| CheckpointError::FileSize { path: path.to_owned(), found, expected };
     if found < LENGTH_BYTES {
@@ -45,7 +50,11 @@ pub(crate) fn read(file: &mut File, path: &Path) -> Result<(BTreeMap<String, Ent
         return Err(CheckpointError::LfsPointer { path: path.to_owned() });
     }
     let length = u64::from_le_bytes(length);
-    let too_large = || CheckpointError::HeaderSize { path: path.to_owned(), found: length, limit: MAX_HEADER_BYTES };
+    let too_large = || CheckpointError::HeaderSize {
+        path: path.to_owned(),
+        found: length,
+        limit: MAX_HEADER_BYTES,
+    };
     if length > MAX_HEADER_BYTES {
         return Err(too_large());
     }
@@ -62,30 +71,49 @@ pub(crate) fn read(file: &mut File, path: &Path) -> Result<(BTreeMap<String, Ent
 }
 
 fn parse(text: &[u8], path: &Path) -> Result<BTreeMap<String, Entry>, CheckpointError> {
-    let text = std::str::from_utf8(text).map_err(|source| CheckpointError::HeaderText { path: path.to_owned(), source })?;
+    let text = std::str::from_utf8(text)
+        .map_err(|source| CheckpointError::HeaderText { path: path.to_owned(), source })?;
     let json = |source| CheckpointError::Json { path: path.to_owned(), source };
-    let mut entries: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(json)?;
+    let mut entries: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(json)?;
     entries.remove(METADATA);
-    entries.into_iter().map(|(name, entry)| Ok((name, serde_json::from_value(entry).map_err(json)?))).collect()
+    entries
+        .into_iter()
+        .map(|(name, entry)| Ok((name, serde_json::from_value(entry).map_err(json)?)))
+        .collect()
 }
 
-/// Holds the tensors against the rule that they lie end to end, without overlap or hole; gives the last end.
+/// Holds the tensors against the rule that they lie end to end, without overlap or hole; gives the
+/// last end.
 fn check(entries: &BTreeMap<String, Entry>, path: &Path) -> Result<u64, CheckpointError> {
     let mut in_order: Vec<(&String, &Entry)> = entries.iter().collect();
     in_order.sort_by_key(|(_, entry)| entry.data_offsets);
     let mut end = 0;
     for (name, entry) in in_order {
-        // Where the type is unknown its size is too: then only the order can be checked. Such a tensor is never read.
+        // Where the type is unknown its size is too: then only the order can be checked. Such a
+        // tensor is never read.
         let size = match bytes_per_element(&entry.dtype) {
-            Some(bytes) => entry.shape.iter().try_fold(bytes, |size, &extent| size.checked_mul(u64::try_from(extent).ok()?)),
+            Some(bytes) => entry
+                .shape
+                .iter()
+                .try_fold(bytes, |size, &extent| size.checked_mul(u64::try_from(extent).ok()?)),
             None => Some(entry.data_offsets[1].saturating_sub(entry.data_offsets[0])),
         };
         let Some(next) = size.and_then(|size| size.checked_add(end)) else {
-            return Err(CheckpointError::TooLarge { path: path.to_owned(), name: name.clone(), shape: entry.shape.clone() });
+            return Err(CheckpointError::TooLarge {
+                path: path.to_owned(),
+                name: name.clone(),
+                shape: entry.shape.clone(),
+            });
         };
         if entry.data_offsets != [end, next] {
             let (found, expected) = (entry.data_offsets, [end, next]);
-            return Err(CheckpointError::Offsets { path: path.to_owned(), name: name.clone(), found, expected });
+            return Err(CheckpointError::Offsets {
+                path: path.to_owned(),
+                name: name.clone(),
+                found,
+                expected,
+            });
         }
         end = next;
     }
@@ -102,7 +130,8 @@ fn bytes_per_element(dtype: &str) -> Option<u64> {
     }
 }
 
-/// The eight bytes of length and the JSON text, padded with spaces so that the data begin at a multiple of eight.
+/// The eight bytes of length and the JSON text, padded with spaces so that the data begin at a
+/// multiple of eight.
 ///
 /// `format` goes into the metadata: `transformers` opens a file only if it says `pt`.
 pub(crate) fn write(entries: &[(&str, Entry)], format: &str) -> Result<Vec<u8>, serde_json::Error> {

@@ -1,4 +1,5 @@
-//! The index of weights that lie in several files: `model.safetensors.index.json`, as `save_pretrained` writes it for large models.
+//! The index of weights that lie in several files: `model.safetensors.index.json`, as
+//! `save_pretrained` writes it for large models.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,8 +22,8 @@ pub(crate) fn read(index: &Path) -> Result<Places, CheckpointError> {
         weight_map: Places,
     }
     let bytes = fs::read(index).map_err(CheckpointError::io(index, "read"))?;
-    let Index { weight_map } =
-        serde_json::from_slice(&bytes).map_err(|source| CheckpointError::Json { path: index.to_owned(), source })?;
+    let Index { weight_map } = serde_json::from_slice(&bytes)
+        .map_err(|source| CheckpointError::Json { path: index.to_owned(), source })?;
     Ok(weight_map)
 }
 
@@ -32,7 +33,9 @@ pub(crate) fn read(index: &Path) -> Result<Places, CheckpointError> {
 /// Those that are not there, or do not lie beside the index.
 pub(crate) fn files(index: &Path, places: &Places) -> Result<Vec<PathBuf>, CheckpointError> {
     let names: BTreeSet<&str> = places.values().map(String::as_str).collect();
-    let is_beside = |name: &&str| matches!(Path::new(name).components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
+    let is_beside = |name: &&str| {
+        matches!(Path::new(name).components().collect::<Vec<_>>()[..], [Component::Normal(_)])
+    };
     let (beside, elsewhere): (Vec<&str>, Vec<&str>) = names.into_iter().partition(is_beside);
     let path = |name: &str| index.with_file_name(name);
     let missing = beside.iter().filter(|name| !path(name).is_file()).copied();
@@ -48,10 +51,18 @@ pub(crate) fn files(index: &Path, places: &Places) -> Result<Vec<PathBuf>, Check
 ///
 /// # Errors
 /// The first such tensor.
-pub(crate) fn check(index: &Path, places: &Places, holds: impl Fn(&str, &str) -> bool) -> Result<(), CheckpointError> {
+pub(crate) fn check(
+    index: &Path,
+    places: &Places,
+    holds: impl Fn(&str, &str) -> bool,
+) -> Result<(), CheckpointError> {
     match places.iter().find(|(name, file)| !holds(file, name)) {
         None => Ok(()),
-        Some((name, file)) => Err(CheckpointError::NotInShard { path: index.to_owned(), name: name.clone(), file: file.clone() }),
+        Some((name, file)) => Err(CheckpointError::NotInShard {
+            path: index.to_owned(),
+            name: name.clone(),
+            file: file.clone(),
+        }),
     }
 }
 
@@ -70,7 +81,10 @@ mod tests {
             writer.insert(name, Tensor::<1>::from_floats([value], &Device::flex()));
             writer.write(&home.path().join(file)).unwrap();
         }
-        put_index(&home, r#"{"metadata": {"total_size": 8}, "weight_map": {"a": "one", "b": "two"}}"#);
+        put_index(
+            &home,
+            r#"{"metadata": {"total_size": 8}, "weight_map": {"a": "one", "b": "two"}}"#,
+        );
         home
     }
 
@@ -85,7 +99,14 @@ mod tests {
     #[test]
     fn tensors_are_read_from_the_file_that_has_them() {
         let mut weights = open(&sharded()).unwrap();
-        let mut value = |name: &str| weights.tensor(name, [1], &Device::flex()).unwrap().into_data().try_to_vec::<f32>().unwrap();
+        let mut value = |name: &str| {
+            weights
+                .tensor(name, [1], &Device::flex())
+                .unwrap()
+                .into_data()
+                .try_to_vec::<f32>()
+                .unwrap()
+        };
         assert_eq!([value("a"), value("b")], [[1.0], [2.0]]);
         weights.finish(|_| false).unwrap();
     }
@@ -93,9 +114,15 @@ mod tests {
     #[test]
     fn all_missing_files_are_named() {
         let home = sharded();
-        put_index(&home, r#"{"weight_map": {"a": "one", "b": "three", "c": "four", "d": "../two"}}"#);
+        put_index(
+            &home,
+            r#"{"weight_map": {"a": "one", "b": "three", "c": "four", "d": "../two"}}"#,
+        );
         let error = open(&home).unwrap_err().to_string();
-        assert!(error.ends_with("names 3 files that are not beside it: ../two, four, three"), "{error}");
+        assert!(
+            error.ends_with("names 3 files that are not beside it: ../two, four, three"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -103,7 +130,10 @@ mod tests {
         let home = sharded();
         put_index(&home, r#"{"weight_map": {"a": "two", "b": "two"}}"#);
         let error = open(&home).unwrap_err().to_string();
-        assert!(error.ends_with("index.json: a should be in two, which does not hold it"), "{error}");
+        assert!(
+            error.ends_with("index.json: a should be in two, which does not hold it"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -124,7 +154,13 @@ mod tests {
         for text in ["{", "{}", r#"{"weight_map": {"a": 1}}"#] {
             put_index(&home, text);
             let error = open(&home).unwrap_err();
-            assert!(matches!(&error, CheckpointError::Json { path, .. } if path.ends_with("index.json")), "{error}");
+            assert!(
+                matches!(
+                    &error,
+                    CheckpointError::Json { path, .. } if path.ends_with("index.json")
+                ),
+                "{error}"
+            );
         }
     }
 }

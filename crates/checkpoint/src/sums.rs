@@ -1,4 +1,5 @@
-//! Digests of files, which tell damage that no format notices: a bit of a weight, a digit of a figure.
+//! Digests of files, which tell damage that no format notices: a bit of a weight, a digit of a
+//! figure.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +12,8 @@ use crate::error::CheckpointError;
 /// The list of a directory whose files are all in it.
 pub const SUMS_FILE: &str = "SHA256SUMS";
 
-/// Digests of files by their names, in the form of `sha256sum`: `sha256sum --check LIST` in the folder of the list reads it as well.
+/// Digests of files by their names, in the form of `sha256sum`: `sha256sum --check LIST` in the
+/// folder of the list reads it as well.
 #[derive(Clone, Debug, Default)]
 pub struct Sums {
     lines: String,
@@ -42,7 +44,13 @@ impl Sums {
     pub fn seal(dir: &Path) -> Result<(), CheckpointError> {
         let mut names = Vec::new();
         for entry in fs::read_dir(dir).map_err(CheckpointError::io(dir, "read"))? {
-            names.push(entry.map_err(CheckpointError::io(dir, "read"))?.file_name().to_string_lossy().into_owned());
+            names.push(
+                entry
+                    .map_err(CheckpointError::io(dir, "read"))?
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned(),
+            );
         }
         names.sort();
         let mut sums = Self::default();
@@ -61,8 +69,9 @@ impl Sums {
     /// Compares every file of a list with its digest. All of `wanted` must be in the list.
     ///
     /// # Errors
-    /// [`CheckpointError::Altered`] with the file that is not as it was; [`CheckpointError::Sums`] where a line is none or a wanted
-    /// file is not in the list; a list or a file that cannot be read.
+    /// [`CheckpointError::Altered`] with the file that is not as it was; [`CheckpointError::Sums`]
+    /// where a line is none or a wanted file is not in the list; a list or a file that cannot be
+    /// read.
     pub fn check(list: &Path, wanted: &[&str]) -> Result<(), CheckpointError> {
         let unusable = |detail: String| CheckpointError::Sums { path: list.to_owned(), detail };
         let bytes = fs::read(list).map_err(CheckpointError::io(list, "read"))?;
@@ -70,14 +79,20 @@ impl Sums {
         let folder = list.parent().unwrap_or(Path::new(""));
         let mut wanted = wanted.to_vec();
         for (index, line) in text.lines().enumerate() {
-            let (digest, name) = line.split_once("  ").ok_or_else(|| unusable(format!("line {} names no file", index + 1)))?;
+            let (digest, name) = line
+                .split_once("  ")
+                .ok_or_else(|| unusable(format!("line {} names no file", index + 1)))?;
             let path = folder.join(name);
             if of_file(&path)? != digest {
                 return Err(CheckpointError::Altered { path, list: list.to_owned() });
             }
             wanted.retain(|wanted| *wanted != name);
         }
-        if wanted.is_empty() { Ok(()) } else { Err(unusable(format!("it lacks {}", wanted.join(", ")))) }
+        if wanted.is_empty() {
+            Ok(())
+        } else {
+            Err(unusable(format!("it lacks {}", wanted.join(", "))))
+        }
     }
 
     fn add(&mut self, digest: &str, name: &str) {
@@ -93,7 +108,10 @@ mod tests {
     fn the_list_is_that_of_sha256sum() {
         let mut sums = Sums::default();
         sums.bytes(b"abc", "abc.txt");
-        assert_eq!(sums.lines, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  abc.txt\n");
+        assert_eq!(
+            sums.lines,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  abc.txt\n"
+        );
     }
 
     #[test]
@@ -120,7 +138,10 @@ mod tests {
         let of_another = format!("{}  b\n", Digest::default().hex());
         for text in [&b""[..], b"abc\n", b"\xff", of_another.as_bytes()] {
             fs::write(&list, text).unwrap();
-            assert!(matches!(Sums::check(&list, &["a"]).unwrap_err(), CheckpointError::Sums { .. }), "{text:?}");
+            assert!(
+                matches!(Sums::check(&list, &["a"]).unwrap_err(), CheckpointError::Sums { .. }),
+                "{text:?}"
+            );
         }
     }
 }

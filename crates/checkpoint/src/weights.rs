@@ -11,14 +11,16 @@ use half::{bf16, f16};
 use crate::error::{CheckpointError, listed};
 use crate::header::{self, Entry};
 
-/// What trainers put before every name of the model that they wrap: PyTorch's `compile` and `DataParallel`, TRL's and trlX's models with
-/// a value head, and PEFT's.
-const WRAPPERS: &[&str] = &["_orig_mod.", "module.", "pretrained_model.", "base_model.model.", "base_model."];
+/// What trainers put before every name of the model that they wrap: PyTorch's `compile` and
+/// `DataParallel`, TRL's and trlX's models with a value head, and PEFT's.
+const WRAPPERS: &[&str] =
+    &["_orig_mod.", "module.", "pretrained_model.", "base_model.model.", "base_model."];
 
-/// The weights of a model: one open safetensors file, or several, whose headers have been read and checked.
+/// The weights of a model: one open safetensors file, or several, whose headers have been read and
+/// checked.
 ///
-/// Tensors are read one by one when asked for, so that a file never lies in memory whole. It is remembered which ones
-/// were asked for: [`Weights::finish`] reports the others.
+/// Tensors are read one by one when asked for, so that a file never lies in memory whole. It is
+/// remembered which ones were asked for: [`Weights::finish`] reports the others.
 #[derive(Debug)]
 pub struct Weights {
     /// The file, or the index of several.
@@ -53,7 +55,8 @@ fn open(path: &Path) -> Result<Contents, CheckpointError> {
 }
 
 impl Weights {
-    /// Opens a file and checks its header: its size, its text, and that the tensors lie end to end up to the file's end.
+    /// Opens a file and checks its header: its size, its text, and that the tensors lie end to end
+    /// up to the file's end.
     ///
     /// # Errors
     /// A file that cannot be read, was cut short, or whose header is damaged.
@@ -64,8 +67,8 @@ impl Weights {
     /// Opens the files that an index, `model.safetensors.index.json`, names for each tensor.
     ///
     /// # Errors
-    /// An index that is none; files that are not there, all by name; a tensor that is not in the file that the index names, or is in
-    /// two files; those of [`Weights::open`].
+    /// An index that is none; files that are not there, all by name; a tensor that is not in the
+    /// file that the index names, or is in two files; those of [`Weights::open`].
     pub fn open_sharded(index: &Path) -> Result<Self, CheckpointError> {
         let places = crate::shards::read(index)?;
         let mut files: Vec<Contents> = Vec::new();
@@ -73,11 +76,15 @@ impl Weights {
             files.push(open(&shard)?);
         }
         crate::shards::check(index, &places, |shard, name| {
-            let found = files.iter().find(|(file, _)| file.path.file_name().is_some_and(|found| found == shard));
+            let found = files
+                .iter()
+                .find(|(file, _)| file.path.file_name().is_some_and(|found| found == shard));
             found.is_some_and(|(_, entries)| entries.contains_key(name))
         })?;
         let mut seen: BTreeMap<&String, &Path> = BTreeMap::new();
-        for (file, name) in files.iter().flat_map(|(file, entries)| entries.keys().map(move |name| (file, name))) {
+        for (file, name) in
+            files.iter().flat_map(|(file, entries)| entries.keys().map(move |name| (file, name)))
+        {
             if let Some(other) = seen.insert(name, &file.path) {
                 let (path, name, other) = (file.path.clone(), name.clone(), other.to_owned());
                 return Err(CheckpointError::InTwoFiles { path, name, other });
@@ -90,7 +97,11 @@ impl Weights {
         let (mut files, mut tensors) = (Vec::new(), BTreeMap::new());
         for (file, entries) in contents {
             let at = files.len();
-            tensors.extend(entries.into_iter().map(|(name, entry)| (name, Stored { entry, file: at, used: false })));
+            tensors.extend(
+                entries
+                    .into_iter()
+                    .map(|(name, entry)| (name, Stored { entry, file: at, used: false })),
+            );
             files.push(file);
         }
         let weights = Self { path: path.to_owned(), files, tensors };
@@ -100,15 +111,18 @@ impl Weights {
 
     /// How many tensors of which types: `148 tensors (BF16)`.
     fn summary(&self) -> String {
-        let mut types: Vec<&str> = self.tensors.values().map(|stored| stored.entry.dtype.as_str()).collect();
+        let mut types: Vec<&str> =
+            self.tensors.values().map(|stored| stored.entry.dtype.as_str()).collect();
         types.sort_unstable();
         types.dedup();
         format!("{} tensors ({})", self.tensors.len(), types.join(", "))
     }
 
-    /// Makes names that start with `prefix` known without it. A name that would then exist twice is left as it is.
+    /// Makes names that start with `prefix` known without it. A name that would then exist twice is
+    /// left as it is.
     pub fn strip_prefix(&mut self, prefix: &str) {
-        let longer: Vec<String> = self.tensors.keys().filter(|name| name.starts_with(prefix)).cloned().collect();
+        let longer: Vec<String> =
+            self.tensors.keys().filter(|name| name.starts_with(prefix)).cloned().collect();
         for name in longer {
             let short = &name[prefix.len()..];
             if !self.tensors.contains_key(short)
@@ -119,14 +133,21 @@ impl Weights {
         }
     }
 
-    /// Makes names known without the prefixes that trainers put before those of the model that they wrap: `_orig_mod.`, `module.`,
-    /// `pretrained_model.`, `base_model.`, in any order.
+    /// Makes names known without the prefixes that trainers put before those of the model that they
+    /// wrap: `_orig_mod.`, `module.`, `pretrained_model.`, `base_model.`, in any order.
     pub fn strip_wrappers(&mut self) {
-        while let Some(prefix) = WRAPPERS.iter().find(|prefix| self.tensors.keys().any(|name| name.starts_with(**prefix))) {
+        while let Some(prefix) = WRAPPERS
+            .iter()
+            .find(|prefix| self.tensors.keys().any(|name| name.starts_with(**prefix)))
+        {
             let before = self.tensors.keys().filter(|name| name.starts_with(prefix)).count();
             self.strip_prefix(prefix);
             let after = self.tensors.keys().filter(|name| name.starts_with(prefix)).count();
-            tracing::debug!("{}: {} names without their {prefix:?}", self.path.display(), before - after);
+            tracing::debug!(
+                "{}: {} names without their {prefix:?}",
+                self.path.display(),
+                before - after
+            );
             if after == before {
                 // they would exist twice
                 break;
@@ -165,7 +186,8 @@ impl Weights {
     pub fn expect_shape(&self, name: &str, shape: &[usize]) -> Result<(), CheckpointError> {
         match self.tensors.get(name) {
             Some(Stored { entry, file, .. }) if entry.shape != shape => {
-                let (path, name, found) = (self.files[*file].path.clone(), name.to_owned(), entry.shape.clone());
+                let (path, name, found) =
+                    (self.files[*file].path.clone(), name.to_owned(), entry.shape.clone());
                 Err(CheckpointError::Shape { path, name, found, expected: shape.to_vec() })
             }
             _ => Ok(()),
@@ -176,13 +198,22 @@ impl Weights {
     ///
     /// # Errors
     /// All that are missing.
-    pub fn require(&self, wanted: impl IntoIterator<Item = (String, Vec<usize>)>) -> Result<(), CheckpointError> {
-        let mut missing = wanted.into_iter().filter(|(name, _)| !self.contains(name)).take(MOST_MISSING);
+    pub fn require(
+        &self,
+        wanted: impl IntoIterator<Item = (String, Vec<usize>)>,
+    ) -> Result<(), CheckpointError> {
+        let mut missing =
+            wanted.into_iter().filter(|(name, _)| !self.contains(name)).take(MOST_MISSING);
         match missing.next() {
             None => Ok(()),
             Some((name, expected)) => {
                 let others = missing.map(|(name, _)| name).collect();
-                Err(CheckpointError::MissingTensor { path: self.path.clone(), name, expected, others })
+                Err(CheckpointError::MissingTensor {
+                    path: self.path.clone(),
+                    name,
+                    expected,
+                    others,
+                })
             }
         }
     }
@@ -190,7 +221,8 @@ impl Weights {
     /// Reads one tensor as f32 and marks it as used. It may be f32, f16 or bf16 in the file.
     ///
     /// # Errors
-    /// A tensor that is missing, has another shape or another type, or holds a number that is not finite.
+    /// A tensor that is missing, has another shape or another type, or holds a number that is not
+    /// finite.
     pub fn tensor<const D: usize>(
         &mut self,
         name: &str,
@@ -201,12 +233,17 @@ impl Weights {
         Ok(Tensor::from_data(TensorData::new(values, shape), device))
     }
 
-    /// Reads a matrix that the file holds transposed, as PyTorch's `Linear` has its weight: `shape` is that of the result, whose rows
-    /// stand one after another.
+    /// Reads a matrix that the file holds transposed, as PyTorch's `Linear` has its weight: `shape`
+    /// is that of the result, whose rows stand one after another.
     ///
     /// # Errors
     /// As [`Weights::tensor`].
-    pub fn transposed(&mut self, name: &str, shape: [usize; 2], device: &Device) -> Result<Tensor<2>, CheckpointError> {
+    pub fn transposed(
+        &mut self,
+        name: &str,
+        shape: [usize; 2],
+        device: &Device,
+    ) -> Result<Tensor<2>, CheckpointError> {
         let values = self.values(name, &[shape[1], shape[0]])?;
         Ok(Tensor::from_data(TensorData::new(transpose(&values, shape), shape), device))
     }
@@ -215,7 +252,12 @@ impl Weights {
         self.expect_shape(name, shape)?;
         let Some(Stored { entry, file, used }) = self.tensors.get_mut(name) else {
             let (path, expected) = (self.path.clone(), shape.to_vec());
-            return Err(CheckpointError::MissingTensor { path, name: name.to_owned(), expected, others: Vec::new() });
+            return Err(CheckpointError::MissingTensor {
+                path,
+                name: name.to_owned(),
+                expected,
+                others: Vec::new(),
+            });
         };
         let OpenFile { path, file, data } = &mut self.files[*file];
         let (path, name) = (&*path, || name.to_owned());
@@ -223,17 +265,32 @@ impl Weights {
             "F32" => decode_f32,
             "F16" => decode_f16,
             "BF16" => decode_bf16,
-            found => return Err(CheckpointError::Type { path: path.clone(), name: name(), found: found.to_owned() }),
+            found => {
+                return Err(CheckpointError::Type {
+                    path: path.clone(),
+                    name: name(),
+                    found: found.to_owned(),
+                });
+            }
         };
         let [begin, end] = entry.data_offsets;
-        let too_large = |_| CheckpointError::TooLarge { path: path.clone(), name: name(), shape: shape.to_vec() };
+        let too_large = |_| CheckpointError::TooLarge {
+            path: path.clone(),
+            name: name(),
+            shape: shape.to_vec(),
+        };
         let mut bytes = vec![0; usize::try_from(end - begin).map_err(too_large)?];
         file.seek(SeekFrom::Start(*data + begin)).map_err(CheckpointError::io(path, "read"))?;
         file.read_exact(&mut bytes).map_err(CheckpointError::io(path, "read"))?;
         let values = decode(&bytes);
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
             let found = values[index];
-            return Err(CheckpointError::NotFinite { path: path.clone(), name: name(), index, found });
+            return Err(CheckpointError::NotFinite {
+                path: path.clone(),
+                name: name(),
+                index,
+                found,
+            });
         }
         *used = true;
         Ok(values)
@@ -242,14 +299,25 @@ impl Weights {
     /// Ends the reading: every tensor must have been used, or be one that `ignore` knows.
     ///
     /// # Errors
-    /// The names of the tensors that nobody asked for: the file belongs to another model than the configuration says.
+    /// The names of the tensors that nobody asked for: the file belongs to another model than the
+    /// configuration says.
     pub fn finish(self, ignore: impl Fn(&str) -> bool) -> Result<(), CheckpointError> {
-        let left = self.tensors.into_iter().filter(|(_, stored)| !stored.used).map(|(name, _)| name);
+        let left =
+            self.tensors.into_iter().filter(|(_, stored)| !stored.used).map(|(name, _)| name);
         let (ignored, names): (Vec<String>, Vec<String>) = left.partition(|name| ignore(name));
         if !ignored.is_empty() {
-            tracing::debug!("{}: {} tensors are not used: {}", self.path.display(), ignored.len(), listed(&ignored));
+            tracing::debug!(
+                "{}: {} tensors are not used: {}",
+                self.path.display(),
+                ignored.len(),
+                listed(&ignored)
+            );
         }
-        if names.is_empty() { Ok(()) } else { Err(CheckpointError::Unused { path: self.path, names }) }
+        if names.is_empty() {
+            Ok(())
+        } else {
+            Err(CheckpointError::Unused { path: self.path, names })
+        }
     }
 }
 

@@ -62,21 +62,31 @@ impl WeightsWriter {
         Self { weight_type, tensors: Vec::new() }
     }
 
-    /// Adds a tensor under the name that it shall have in the file. The order of insertion does not matter.
+    /// Adds a tensor under the name that it shall have in the file. The order of insertion does not
+    /// matter.
     pub fn insert<const D: usize>(&mut self, name: impl Into<String>, tensor: Tensor<D>) {
         let shape = tensor.dims().to_vec();
-        self.tensors.push(Pending { name: name.into(), shape, read: Box::new(move || tensor.into_data()) });
+        self.tensors.push(Pending {
+            name: name.into(),
+            shape,
+            read: Box::new(move || tensor.into_data()),
+        });
     }
 
-    /// Writes the file, with the metadata `format: pt` that `transformers` asks for and the tensors sorted by name, so that
-    /// equal weights give equal bytes. It appears under its name only when it is whole; a file of that name is replaced.
+    /// Writes the file, with the metadata `format: pt` that `transformers` asks for and the tensors
+    /// sorted by name, so that equal weights give equal bytes. It appears under its name only when
+    /// it is whole; a file of that name is replaced.
     ///
     /// # Errors
-    /// A name given twice, a weight that is not finite in the chosen type, or what the file system says.
+    /// A name given twice, a weight that is not finite in the chosen type, or what the file system
+    /// says.
     pub fn write(mut self, path: &Path) -> Result<(), CheckpointError> {
         self.tensors.sort_by(|a, b| a.name.cmp(&b.name));
         if let Some(pair) = self.tensors.windows(2).find(|pair| pair[0].name == pair[1].name) {
-            return Err(CheckpointError::Duplicate { path: path.to_owned(), name: pair[0].name.clone() });
+            return Err(CheckpointError::Duplicate {
+                path: path.to_owned(),
+                name: pair[0].name.clone(),
+            });
         }
         let header = self.header(path)?;
         stream_file(path, |file| {
@@ -94,16 +104,25 @@ impl WeightsWriter {
         let mut end = 0_u64;
         for Pending { name, shape, .. } in &self.tensors {
             let begin = end;
-            end += shape.iter().map(|&extent| extent as u64).product::<u64>() * self.weight_type.bytes();
+            end += shape.iter().map(|&extent| extent as u64).product::<u64>()
+                * self.weight_type.bytes();
             let dtype = self.weight_type.in_header().to_owned();
-            entries.push((name.as_str(), Entry { dtype, shape: shape.clone(), data_offsets: [begin, end] }));
+            entries.push((
+                name.as_str(),
+                Entry { dtype, shape: shape.clone(), data_offsets: [begin, end] },
+            ));
         }
-        header::write(&entries, "pt").map_err(|source| CheckpointError::Json { path: path.to_owned(), source })
+        header::write(&entries, "pt")
+            .map_err(|source| CheckpointError::Json { path: path.to_owned(), source })
     }
 }
 
 /// The bytes of one tensor, little-endian.
-fn encode(pending: Pending, weight_type: WeightType, path: &Path) -> Result<Vec<u8>, CheckpointError> {
+fn encode(
+    pending: Pending,
+    weight_type: WeightType,
+    path: &Path,
+) -> Result<Vec<u8>, CheckpointError> {
     let Pending { name, read, .. } = pending;
     let data = read().convert_dtype(DType::F32);
     let values = data.as_slice::<f32>().map_err(|error| CheckpointError::Unreadable {
@@ -116,11 +135,18 @@ fn encode(pending: Pending, weight_type: WeightType, path: &Path) -> Result<Vec<
         WeightType::F16 => f16::from_f32(value).to_f32(),
     };
     if let Some(index) = values.iter().position(|&value| !stored(value).is_finite()) {
-        return Err(CheckpointError::NotFinite { path: path.to_owned(), name, index, found: values[index] });
+        return Err(CheckpointError::NotFinite {
+            path: path.to_owned(),
+            name,
+            index,
+            found: values[index],
+        });
     }
     Ok(match weight_type {
         WeightType::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        WeightType::F16 => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
+        WeightType::F16 => {
+            values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect()
+        }
     })
 }
 
@@ -138,7 +164,10 @@ mod tests {
         Tensor::from_floats(values, &Device::flex())
     }
 
-    fn written(weight_type: WeightType, tensors: &[(&str, &[f32])]) -> Result<Vec<u8>, CheckpointError> {
+    fn written(
+        weight_type: WeightType,
+        tensors: &[(&str, &[f32])],
+    ) -> Result<Vec<u8>, CheckpointError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("model.safetensors");
         let mut writer = WeightsWriter::new(weight_type);
@@ -179,7 +208,11 @@ mod tests {
 
     #[test]
     fn weights_that_are_not_finite_are_refused() {
-        for (weight_type, value) in [(WeightType::F32, f32::NAN), (WeightType::F32, f32::INFINITY), (WeightType::F16, 65_520.0)] {
+        for (weight_type, value) in [
+            (WeightType::F32, f32::NAN),
+            (WeightType::F32, f32::INFINITY),
+            (WeightType::F16, 65_520.0),
+        ] {
             let error = written(weight_type, &[("a", &[0.0]), ("b", &[1.0, value])]).unwrap_err();
             assert!(matches!(error, CheckpointError::NotFinite { index: 1, .. }), "{error}");
         }
@@ -187,8 +220,12 @@ mod tests {
 
     #[test]
     fn a_name_given_twice_is_refused() {
-        let error = written(WeightType::F32, &[("a", &[0.0]), ("b", &[0.0]), ("a", &[1.0])]).unwrap_err();
-        assert!(error.to_string().ends_with("a was given twice, expected each name once"), "{error}");
+        let error =
+            written(WeightType::F32, &[("a", &[0.0]), ("b", &[0.0]), ("a", &[1.0])]).unwrap_err();
+        assert!(
+            error.to_string().ends_with("a was given twice, expected each name once"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -196,12 +233,20 @@ mod tests {
         let mut writer = WeightsWriter::new(WeightType::F32);
         writer.insert("a", tensor(&[1.0]));
         let error = writer.write(Path::new("nowhere/at/all/model.safetensors")).unwrap_err();
-        assert!(error.to_string().contains("nowhere/at/all/model.safetensors: cannot write"), "{error}");
+        assert!(
+            error.to_string().contains("nowhere/at/all/model.safetensors: cannot write"),
+            "{error}"
+        );
     }
 
     fn any_tensors() -> impl Strategy<Value = Vec<(usize, usize, Vec<f32>)>> {
-        let values =
-            |(rows, columns)| (Just(rows), Just(columns), prop::collection::vec(-60_000.0_f32..60_000.0, rows * columns));
+        let values = |(rows, columns)| {
+            (
+                Just(rows),
+                Just(columns),
+                prop::collection::vec(-60_000.0_f32..60_000.0, rows * columns),
+            )
+        };
         prop::collection::vec((1_usize..5, 1_usize..5).prop_flat_map(values), 0..6)
     }
 
@@ -212,7 +257,8 @@ mod tests {
         fn what_is_written_is_read_back(tensors in any_tensors(), half in any::<bool>()) {
             let (device, dir) = (Device::flex(), tempfile::tempdir().unwrap());
             let path = dir.path().join("model.safetensors");
-            let mut writer = WeightsWriter::new(if half { WeightType::F16 } else { WeightType::F32 });
+            let mut writer =
+                WeightsWriter::new(if half { WeightType::F16 } else { WeightType::F32 });
             for (index, (rows, columns, values)) in tensors.iter().enumerate() {
                 let data = TensorData::new(values.clone(), [*rows, *columns]);
                 writer.insert(format!("t.{index}"), Tensor::<2>::from_data(data, &device));
@@ -220,9 +266,14 @@ mod tests {
             writer.write(&path).unwrap();
             let mut weights = Weights::open(&path).unwrap();
             for (index, (rows, columns, values)) in tensors.iter().enumerate() {
-                let read = weights.tensor(&format!("t.{index}"), [*rows, *columns], &device).unwrap();
-                let stored = |value: &f32| if half { f16::from_f32(*value).to_f32() } else { *value };
-                prop_assert_eq!(read.into_data().try_to_vec::<f32>().unwrap(), values.iter().map(stored).collect::<Vec<_>>());
+                let read =
+                    weights.tensor(&format!("t.{index}"), [*rows, *columns], &device).unwrap();
+                let stored =
+                    |value: &f32| if half { f16::from_f32(*value).to_f32() } else { *value };
+                prop_assert_eq!(
+                    read.into_data().try_to_vec::<f32>().unwrap(),
+                    values.iter().map(stored).collect::<Vec<_>>()
+                );
             }
             weights.finish(|_| false).unwrap();
         }

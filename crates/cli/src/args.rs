@@ -66,7 +66,9 @@ impl Command {
             Self::Train(args) => train::check(args, program),
             Self::Evaluate(args) => args.check(),
             Self::Sample(args) => sample::check(args),
-            Self::Report(ReportArgs { runs }) | Self::Compare(CompareArgs { runs, .. }) => named_once(runs),
+            Self::Report(ReportArgs { runs }) | Self::Compare(CompareArgs { runs, .. }) => {
+                named_once(runs)
+            }
             Self::Settings(args) => settings::check(args, program),
             Self::Reproduce(_) | Self::Completions(_) | Self::Man(_) => Ok(()),
         }
@@ -75,8 +77,12 @@ impl Command {
     /// The options that it has a use for.
     fn uses(&self) -> Uses {
         match self {
-            Self::Reproduce(_) | Self::Train(_) | Self::Evaluate(_) | Self::Sample(_) => Uses { home: true, json: true },
-            Self::Settings(_) | Self::Report(_) | Self::Compare(_) => Uses { home: false, json: true },
+            Self::Reproduce(_) | Self::Train(_) | Self::Evaluate(_) | Self::Sample(_) => {
+                Uses { home: true, json: true }
+            }
+            Self::Settings(_) | Self::Report(_) | Self::Compare(_) => {
+                Uses { home: false, json: true }
+            }
             Self::Completions(_) | Self::Man(_) => Uses::default(),
         }
     }
@@ -106,8 +112,8 @@ impl Command {
     }
 }
 
-/// The command line that the program was called with. What is none, and what asks for help, is answered in the colours that it asks for,
-/// and is the end of the program.
+/// The command line that the program was called with. What is none, and what asks for help, is
+/// answered in the colours that it asks for, and is the end of the program.
 #[must_use]
 pub fn parse<C: Parser>() -> C {
     let words: Vec<OsString> = env::args_os().collect();
@@ -141,14 +147,20 @@ mod tests {
     #[test]
     fn resume_needs_the_directory_to_resume() {
         assert!(Cli::try_parse_from(["tailguard", "reproduce", "imdb", "--resume"]).is_err());
-        assert!(Cli::try_parse_from(["tailguard", "reproduce", "imdb", "--resume", "--out", "runs/1"]).is_ok());
+        assert!(
+            Cli::try_parse_from(["tailguard", "reproduce", "imdb", "--resume", "--out", "runs/1"])
+                .is_ok()
+        );
     }
 
     #[test]
     fn a_run_is_named_once() {
         for command in ["report", "compare"] {
             let check = |runs: [&str; 3]| {
-                Cli::try_parse_from([&["tailguard", command], &runs[..]].concat()).unwrap().command.check(&program())
+                Cli::try_parse_from([&["tailguard", command], &runs[..]].concat())
+                    .unwrap()
+                    .command
+                    .check(&program())
             };
             assert!(check(["a", "b", "c"]).is_ok());
             assert_eq!(check(["a", "b", "a/"]).unwrap_err().to_string(), "a/ is named twice");
@@ -157,7 +169,8 @@ mod tests {
 
     #[test]
     fn an_unknown_flag_is_answered_with_the_nearest_one() {
-        let error = Cli::try_parse_from(["tailguard", "reproduce", "imdb", "--sead", "1"]).unwrap_err();
+        let error =
+            Cli::try_parse_from(["tailguard", "reproduce", "imdb", "--sead", "1"]).unwrap_err();
         assert!(error.to_string().contains("'--seed'"), "{error}");
         assert_eq!(error.exit_code(), 2);
     }

@@ -10,19 +10,19 @@ use crate::program::Program;
 /// The device that a specification names: `flex`, `wgpu[:n]` or `cuda[:n]`.
 ///
 /// # Errors
-/// A specification that is none of these, a backend that was not compiled in, a device that is not present; each says what
-/// to do.
+/// A specification that is none of these, a backend that was not compiled in, a device that is not
+/// present; each says what to do.
 pub fn select(spec: &str, program: &Program) -> Result<Device, Failure> {
     tailguard_kernels::device(spec).map_err(|error| {
         let message = format!("--device {error}");
         match error {
             DeviceError::Unknown { .. } => Failure::usage(message),
-            DeviceError::NotCompiledIn { backend, .. } => {
-                Failure::usage(message).hint(format!("build it in: {}; or take --device flex", program.with_feature(backend)))
-            }
-            DeviceError::NotPresent { need, .. } => {
-                Failure::new(message).hint(format!("it needs {need}; --device flex runs on any CPU"))
-            }
+            DeviceError::NotCompiledIn { backend, .. } => Failure::usage(message).hint(format!(
+                "build it in: {}; or take --device flex",
+                program.with_feature(backend)
+            )),
+            DeviceError::NotPresent { need, .. } => Failure::new(message)
+                .hint(format!("it needs {need}; --device flex runs on any CPU")),
         }
     })
 }
@@ -48,7 +48,9 @@ const MOST_THREADS: usize = 1024;
 /// A number that no machine has, or when the system gives no threads.
 pub fn set_threads(threads: usize) -> Result<(), Failure> {
     if threads > MOST_THREADS {
-        return Err(Failure::usage(format!("{threads} threads: expected at most {MOST_THREADS}, or 0 for one per core")));
+        return Err(Failure::usage(format!(
+            "{threads} threads: expected at most {MOST_THREADS}, or 0 for one per core"
+        )));
     }
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
@@ -64,7 +66,8 @@ mod tests {
     #[test]
     fn what_is_no_device_is_refused_with_the_choices() {
         for spec in ["", "gpu", "cuda:", "cuda:x", "flex:1", "wgpu:-1", "CUDA"] {
-            let message = select(spec, &Program::tailguard(Options::default())).unwrap_err().to_string();
+            let message =
+                select(spec, &Program::tailguard(Options::default())).unwrap_err().to_string();
             assert!(message.contains("expected flex (the CPU), wgpu"), "{spec}: {message}");
         }
     }
@@ -78,7 +81,9 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn a_backend_that_was_not_compiled_in_says_how_to() {
-        let message = crate::failure::message(&select("cuda:1", &Program::tailguard(Options::default())).unwrap_err().into());
+        let message = crate::failure::message(
+            &select("cuda:1", &Program::tailguard(Options::default())).unwrap_err().into(),
+        );
         assert!(message.contains("no cuda") && message.contains("--features cuda"), "{message}");
     }
 }

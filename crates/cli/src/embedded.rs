@@ -43,7 +43,10 @@ fn unpack(home: &Path, digest: &str, files: &[(&str, &[u8])]) -> Result<PathBuf,
         return Ok(place);
     }
     let megabytes = files.iter().map(|(_, bytes)| bytes.len()).sum::<usize>().div_ceil(1_000_000);
-    tracing::info!("the models and texts of this program, {megabytes} MB, are written into {}, once", place.display());
+    tracing::info!(
+        "the models and texts of this program, {megabytes} MB, are written into {}, once",
+        place.display()
+    );
     let written = write_dir(&place, |folder| {
         for (name, bytes) in files {
             let path = folder.join(name);
@@ -91,10 +94,17 @@ mod tests {
     #[test]
     fn the_copy_has_models_texts_and_their_licences() {
         let has = |name: &str| FILES.iter().any(|(file, bytes)| *file == name && !bytes.is_empty());
-        for name in ["gpt2-reviews/model.safetensors", "imdb/train.parquet", "imdb/LICENSE.txt", "jigsaw/LICENSE.txt"] {
+        for name in [
+            "gpt2-reviews/model.safetensors",
+            "imdb/train.parquet",
+            "imdb/LICENSE.txt",
+            "jigsaw/LICENSE.txt",
+        ] {
             assert!(has(name), "{name}");
         }
-        assert!(FILES.iter().all(|(file, _)| !file.contains("checkpoint") && !file.ends_with(".py")));
+        assert!(
+            FILES.iter().all(|(file, _)| !file.contains("checkpoint") && !file.ends_with(".py"))
+        );
         assert!(is_there() && DIGEST.len() == 16);
     }
 }

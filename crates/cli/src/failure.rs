@@ -1,4 +1,5 @@
-//! Errors as the user sees them: an `error:` line, its causes, a hint; exit code 1 or 2, or that of a signal.
+//! Errors as the user sees them: an `error:` line, its causes, a hint; exit code 1 or 2, or that of
+//! a signal.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -57,13 +58,18 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The exit code for an error: [`USAGE`] if any of its causes says that the call was wrong, that of a signal if it was asked to stop.
+/// The exit code for an error: [`USAGE`] if any of its causes says that the call was wrong, that of
+/// a signal if it was asked to stop.
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     // a failure may be what was added to an error, which is no cause of its own
     let added = error.downcast_ref::<Failure>();
-    let failures = || added.into_iter().chain(error.chain().filter_map(|cause| cause.downcast_ref::<Failure>()));
-    let is_stop = |cause: &(dyn std::error::Error + 'static)| matches!(cause.downcast_ref(), Some(ExperimentError::Stopped));
+    let failures = || {
+        added.into_iter().chain(error.chain().filter_map(|cause| cause.downcast_ref::<Failure>()))
+    };
+    let is_stop = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(ExperimentError::Stopped))
+    };
     if error.chain().any(is_stop) {
         return interrupt::code();
     }
@@ -80,15 +86,18 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     if usage { USAGE } else { FAILED }
 }
 
-/// Threads that decode Parquet files: ours, and those of polars, to which it gives a part of the work.
+/// Threads that decode Parquet files: ours, and those of polars, to which it gives a part of the
+/// work.
 const READERS: [&str; 2] = ["parquet", "polars-"];
 
-/// Lets threads that decode files panic without a word: polars panics over some damaged files, and what waits for the thread makes an
-/// error of it.
+/// Lets threads that decode files panic without a word: polars panics over some damaged files, and
+/// what waits for the thread makes an error of it.
 pub fn leave_readers_to_their_errors() {
     let loud = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        let is_reader = thread::current().name().is_some_and(|name| READERS.iter().any(|reader| name.starts_with(reader)));
+        let is_reader = thread::current()
+            .name()
+            .is_some_and(|name| READERS.iter().any(|reader| name.starts_with(reader)));
         if !is_reader {
             loud(info);
         }
@@ -102,7 +111,11 @@ pub struct Unsaid(#[from] io::Error);
 
 /// Whether the reader of standard output has gone, as in `| head`.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.downcast_ref::<Unsaid>().is_some_and(|unsaid| unsaid.0.kind() == io::ErrorKind::BrokenPipe))
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<Unsaid>()
+            .is_some_and(|unsaid| unsaid.0.kind() == io::ErrorKind::BrokenPipe)
+    })
 }
 
 /// The whole message.
@@ -113,9 +126,13 @@ pub fn message(error: &anyhow::Error) -> String {
         text += &format!("  because: {cause}\n");
     }
     // a failure may be what was added to an error, which is no cause of its own
-    let failure = error.downcast_ref::<Failure>().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()));
+    let failure = error
+        .downcast_ref::<Failure>()
+        .or_else(|| error.chain().find_map(|cause| cause.downcast_ref()));
     let of_library = || error.chain().find_map(hint);
-    if let Some(hint) = failure.and_then(|failure: &Failure| failure.hint.as_deref()).or_else(of_library) {
+    if let Some(hint) =
+        failure.and_then(|failure: &Failure| failure.hint.as_deref()).or_else(of_library)
+    {
         text += &format!("  hint: {hint}\n");
     }
     text
@@ -127,7 +144,8 @@ fn hint<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
     of_experiment.or_else(|| cause.downcast_ref().and_then(JudgingError::hint))
 }
 
-/// The end of the program: what went wrong goes to standard error. That the reader of standard output has gone is no failure.
+/// The end of the program: what went wrong goes to standard error. That the reader of standard
+/// output has gone is no failure.
 #[must_use]
 pub fn end(outcome: &anyhow::Result<()>) -> ExitCode {
     match outcome {
@@ -186,7 +204,10 @@ mod tests {
     fn the_message_has_error_causes_and_hint() {
         let failure = Failure::new("no model in m/").hint("pass --policy DIR");
         let error = Err::<(), _>(failure).context("cannot begin").unwrap_err();
-        assert_eq!(message(&error), "error: cannot begin\n  because: no model in m/\n  hint: pass --policy DIR\n");
+        assert_eq!(
+            message(&error),
+            "error: cannot begin\n  because: no model in m/\n  hint: pass --policy DIR\n"
+        );
         assert_eq!(exit_code(&error), FAILED);
     }
 
@@ -194,7 +215,10 @@ mod tests {
     fn a_failure_that_was_added_to_an_error_has_its_hint() {
         let added = Failure::new("the run cannot go on").hint("make room");
         let error = Err::<(), _>(io::Error::other("disk full")).context(added).unwrap_err();
-        assert_eq!(message(&error), "error: the run cannot go on\n  because: disk full\n  hint: make room\n");
+        assert_eq!(
+            message(&error),
+            "error: the run cannot go on\n  because: disk full\n  hint: make room\n"
+        );
     }
 
     #[test]
@@ -205,7 +229,9 @@ mod tests {
 
     #[test]
     fn a_run_that_was_stopped_has_the_code_of_the_signal() {
-        for error in [Failure::stopped().hint("go on").into(), anyhow::Error::from(ExperimentError::Stopped)] {
+        for error in
+            [Failure::stopped().hint("go on").into(), anyhow::Error::from(ExperimentError::Stopped)]
+        {
             // nobody was heard here, which counts as Ctrl-C
             assert_eq!(exit_code(&error), 130);
         }

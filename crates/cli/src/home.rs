@@ -1,7 +1,8 @@
 //! The home: where models, texts and runs are unless something else is said.
 //!
-//! It is, in this order: the folder that `--home` names, the one that the variable `TAILGUARD_HOME` names, the checkout of tailguard
-//! that the program was started in, the platform's folder for the data of programs.
+//! It is, in this order: the folder that `--home` names, the one that the variable `TAILGUARD_HOME`
+//! names, the checkout of tailguard that the program was started in, the platform's folder for the
+//! data of programs.
 
 use std::env;
 use std::fs;
@@ -25,10 +26,15 @@ const OF_A_CHECKOUT: &str = "datasets/gpt2-reviews";
 pub(crate) fn find(asked: Option<&Path>) -> Result<PathBuf, Failure> {
     let current = env::current_dir().ok();
     let platform = || Some(etcetera::choose_base_strategy().ok()?.data_dir().join(NAME));
-    let home = choose(named(asked), current.as_deref(), platform)
-        .ok_or_else(|| Failure::new("there is no folder for models and runs: this user has none").hint("pass --home DIR"))?;
+    let home = choose(named(asked), current.as_deref(), platform).ok_or_else(|| {
+        Failure::new("there is no folder for models and runs: this user has none")
+            .hint("pass --home DIR")
+    })?;
     if home.to_str().is_none() {
-        let message = format!("{} is not UTF-8, in which run.json and config.toml are written", home.display());
+        let message = format!(
+            "{} is not UTF-8, in which run.json and config.toml are written",
+            home.display()
+        );
         return Err(Failure::usage(message).hint("pass --home DIR, with another path"));
     }
     Ok(home)
@@ -40,8 +46,16 @@ pub(crate) fn named(asked: Option<&Path>) -> Option<PathBuf> {
     asked.map(Path::to_owned).or_else(variable)
 }
 
-fn choose(named: Option<PathBuf>, current: Option<&Path>, platform: impl FnOnce() -> Option<PathBuf>) -> Option<PathBuf> {
-    let checkout = || current.and_then(|current| current.ancestors().find(|folder| is_checkout(folder))).map(Path::to_owned);
+fn choose(
+    named: Option<PathBuf>,
+    current: Option<&Path>,
+    platform: impl FnOnce() -> Option<PathBuf>,
+) -> Option<PathBuf> {
+    let checkout = || {
+        current
+            .and_then(|current| current.ancestors().find(|folder| is_checkout(folder)))
+            .map(Path::to_owned)
+    };
     named.or_else(checkout).or_else(platform)
 }
 
@@ -74,7 +88,8 @@ mod tests {
         let inner = checkout.join("crates/cli");
         fs::create_dir_all(&inner).unwrap();
         let platform = || Some(PathBuf::from("platform"));
-        let chosen = |named: Option<&str>| choose(named.map(PathBuf::from), Some(&inner), platform).unwrap();
+        let chosen =
+            |named: Option<&str>| choose(named.map(PathBuf::from), Some(&inner), platform).unwrap();
         assert_eq!(chosen(None), Path::new("platform"), "a folder is no checkout");
         fs::create_dir_all(checkout.join(OF_A_CHECKOUT)).unwrap();
         assert_eq!(chosen(None), Path::new("platform"), "a checkout has a workspace");

@@ -1,8 +1,8 @@
-//! Ctrl-C: before a run begins it ends the program at once and leaves nothing behind. Then the first asks the run to stop at the next
-//! safe point, and the second ends the program at once.
+//! Ctrl-C: before a run begins it ends the program at once and leaves nothing behind. Then the
+//! first asks the run to stop at the next safe point, and the second ends the program at once.
 //!
-//! What was ignored when the program was started is ignored still: with `nohup` a run outlives its terminal (SIGHUP), and Ctrl-C and
-//! SIGTERM stop it all the same.
+//! What was ignored when the program was started is ignored still: with `nohup` a run outlives its
+//! terminal (SIGHUP), and Ctrl-C and SIGTERM stop it all the same.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,8 +36,8 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Listens for Ctrl-C and for a polite end from the system (SIGTERM, SIGHUP). Until something has [`begun`], it removes these traces of a
-/// directory that was reserved.
+/// Listens for Ctrl-C and for a polite end from the system (SIGTERM, SIGHUP). Until something has
+/// [`begun`], it removes these traces of a directory that was reserved.
 ///
 /// # Errors
 /// When the system refuses a handler.
@@ -91,7 +91,9 @@ fn on_signal(act: fn(u8)) -> Result<(), ctrlc::Error> {
 /// Whether a signal is ignored, as `/proc/self/status` has it: a bit for each, from the lowest on.
 #[cfg(unix)]
 fn ignores(status: &str, signal: i32) -> bool {
-    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    let mask = status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
@@ -111,10 +113,16 @@ mod tests {
 
     #[test]
     fn ignored_signals_are_known() {
-        let status =
-            |mask: &str| format!("Name:\txtask\nSigBlk:\t0000000000000001\nSigIgn:\t{mask}\nSigCgt:\t0000000000000001\n");
+        let status = |mask: &str| {
+            format!(
+                "Name:\txtask\nSigBlk:\t0000000000000001\nSigIgn:\t{mask}\n\
+                 SigCgt:\t0000000000000001\n"
+            )
+        };
         assert!(ignores(&status("0000000000001001"), 1));
-        assert!(!ignores(&status("0000000000001002"), 1) && ignores(&status("0000000000001002"), 2));
+        assert!(
+            !ignores(&status("0000000000001002"), 1) && ignores(&status("0000000000001002"), 2)
+        );
         assert!(!ignores("", 1));
     }
 }

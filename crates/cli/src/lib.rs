@@ -3,8 +3,8 @@
 //! ## What is here
 //! The program: the commands of `tailguard`, which `cargo xtask` has, too.
 //!
-//! Results go to standard output, progress and logs to standard error. Exit code 0: done; 1: failed; 2: called wrongly; 130: stopped by
-//! Ctrl-C, and likewise for other signals.
+//! Results go to standard output, progress and logs to standard error. Exit code 0: done; 1:
+//! failed; 2: called wrongly; 130: stopped by Ctrl-C, and likewise for other signals.
 
 pub mod args;
 mod compare;

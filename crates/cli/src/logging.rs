@@ -1,4 +1,5 @@
-//! What is told on the way: to standard error, above the bars, and to `log.txt` of a run directory, with times.
+//! What is told on the way: to standard error, above the bars, and to `log.txt` of a run directory,
+//! with times.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
@@ -60,9 +61,13 @@ pub(crate) fn init(told: Told) {
         Told::Usual => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL)),
         Told::Much => EnvFilter::new(MUCH),
     };
-    let to_stderr = layers::layer().with_ansi(terminal::on_stderr()).event_format(Plain).with_writer(AboveBars);
+    let to_stderr =
+        layers::layer().with_ansi(terminal::on_stderr()).event_format(Plain).with_writer(AboveBars);
     let to_log = layers::layer().with_ansi(false).event_format(Plain).with_writer(IntoLog);
-    tracing_subscriber::registry().with(to_stderr.with_filter(told)).with(to_log.with_filter(kept)).init();
+    tracing_subscriber::registry()
+        .with(to_stderr.with_filter(told))
+        .with(to_log.with_filter(kept))
+        .init();
 }
 
 /// Whether no more than warnings is told.
@@ -79,7 +84,8 @@ pub(crate) fn await_run() {
     *log() = Log::Waiting(Vec::new());
 }
 
-/// Writes what was told so far, and from here on all that is told, at the end of the log in a run directory.
+/// Writes what was told so far, and from here on all that is told, at the end of the log in a run
+/// directory.
 ///
 /// # Errors
 /// A log that cannot be written.
@@ -92,7 +98,8 @@ pub(crate) fn begin_log(dir: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Adds lines to the log, each with the time. A log that can be written no more has its end there: the run finds out what that means.
+/// Adds lines to the log, each with the time. A log that can be written no more has its end there:
+/// the run finds out what that means.
 pub(crate) fn note(text: &str) {
     let mut log = log();
     if matches!(*log, Log::Off) {
@@ -124,11 +131,22 @@ fn timed(text: &str) -> String {
 /// The message and its fields; what is no mere information says so in front.
 struct Plain;
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for Plain {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &tracing::Event<'_>) -> fmt::Result {
+impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static>
+    FormatEvent<S, N> for Plain
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
         let colours = writer.has_ansi_escapes();
         let mut begin = |word: &str, colour: &str| {
-            if colours { write!(writer, "{colour}{word}{PLAIN} ") } else { write!(writer, "{word} ") }
+            if colours {
+                write!(writer, "{colour}{word}{PLAIN} ")
+            } else {
+                write!(writer, "{word} ")
+            }
         };
         match *event.metadata().level() {
             Level::ERROR => begin("error:", ERROR)?,
@@ -208,8 +226,14 @@ mod tests {
         let text = fs::read_to_string(folder.path().join(NAME)).unwrap();
         let told = text.lines().filter_map(|line| Some(line.split_once("Z  ")?.1));
         // another test may tell something at the same time
-        let lines: Vec<&str> = told.filter(|line| ["one", "two", "and"].iter().any(|word| line.starts_with(word))).collect();
-        assert_eq!(lines, ["one reads", "one trains", "and ends", "two reads", "two trains", "and ends"], "{text}");
+        let lines: Vec<&str> = told
+            .filter(|line| ["one", "two", "and"].iter().any(|word| line.starts_with(word)))
+            .collect();
+        assert_eq!(
+            lines,
+            ["one reads", "one trains", "and ends", "two reads", "two trains", "and ends"],
+            "{text}"
+        );
         assert!(text.starts_with("20"), "{text}");
     }
 }

@@ -13,6 +13,10 @@ fn main() -> ExitCode {
     cli.options.init();
     failure::leave_readers_to_their_errors();
     let program = Program::tailguard(cli.options);
-    let outcome = cli.command.check(&program).map_err(anyhow::Error::from).and_then(|()| cli.command.run(&program));
+    let outcome = cli
+        .command
+        .check(&program)
+        .map_err(anyhow::Error::from)
+        .and_then(|()| cli.command.run(&program));
     failure::end(&outcome)
 }

@@ -12,7 +12,8 @@ use crate::{terminal, typed};
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Options of all commands")]
 pub struct Options {
-    /// Folder of models, texts and runs [default: the variable `TAILGUARD_HOME`; the checkout that the program is started in; the
+    /// Folder of models, texts and runs
+    /// [default: the variable `TAILGUARD_HOME`; the checkout that the program is started in; the
     /// platform's folder for data]
     #[arg(long, global = true, value_name = "DIR", value_parser = typed::path())]
     pub(crate) home: Option<PathBuf>,
@@ -55,7 +56,8 @@ impl Options {
     /// # Errors
     /// The option.
     pub fn check(&self, uses: Uses) -> Result<(), Failure> {
-        let refused = |option: &str, why: &str| Err(Failure::usage(format!("{option}: this command {why}")));
+        let refused =
+            |option: &str, why: &str| Err(Failure::usage(format!("{option}: this command {why}")));
         if self.home.is_some() && !uses.home {
             return refused("--home", "reads no models and makes no run");
         }

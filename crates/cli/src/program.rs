@@ -1,4 +1,5 @@
-//! The program as it was called: what its hints name, where its models, texts and runs are, what a run notes of it.
+//! The program as it was called: what its hints name, where its models, texts and runs are, what a
+//! run notes of it.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,12 @@ impl Program {
     /// `tailguard`.
     #[must_use]
     pub fn tailguard(options: Options) -> Self {
-        Self { name: "tailguard", build: "cargo install --path crates/cli", checkout: None, options }
+        Self {
+            name: "tailguard",
+            build: "cargo install --path crates/cli",
+            checkout: None,
+            options,
+        }
     }
 
     /// `cargo xtask`, of this checkout.
@@ -71,8 +77,8 @@ impl Program {
         format!("{} --features {feature}", self.build)
     }
 
-    /// The models and texts that come with it: those of the home, or else those inside the program, which are written into the home. A
-    /// program without any has a home that lacks them.
+    /// The models and texts that come with it: those of the home, or else those inside the program,
+    /// which are written into the home. A program without any has a home that lacks them.
     ///
     /// # Errors
     /// No folder for them, or one that cannot be written.
@@ -84,8 +90,9 @@ impl Program {
             return Ok(Home::at(datasets));
         }
         let hint = "pass --home DIR, a folder that can be written";
-        let unpacked = embedded::unpacked(&folder)
-            .with_context(|| Failure::new("the models and texts of this program cannot be unpacked").hint(hint))?;
+        let unpacked = embedded::unpacked(&folder).with_context(|| {
+            Failure::new("the models and texts of this program cannot be unpacked").hint(hint)
+        })?;
         Ok(Home::at(unpacked))
     }
 
@@ -106,7 +113,8 @@ impl Program {
         }
     }
 
-    /// The directory of a model, named as in a setting; `flag` says who named it. Only for what comes with the program a home is needed.
+    /// The directory of a model, named as in a setting; `flag` says who named it. Only for what
+    /// comes with the program a home is needed.
     ///
     /// # Errors
     /// A model that is not there: where it was looked for, how to get it.
@@ -124,10 +132,12 @@ impl Program {
     fn home_with_models(&self) -> Result<Home> {
         let home = self.home()?;
         if !home.datasets().is_dir() {
-            let message =
-                format!("this program has no models and texts inside it, and there are none in {}", home.datasets().display());
-            let hint = "--home DIR, or TAILGUARD_HOME, names a checkout of tailguard, which has them in datasets/; --policy, --reward \
-                        and --judge name other models";
+            let message = format!(
+                "this program has no models and texts inside it, and there are none in {}",
+                home.datasets().display()
+            );
+            let hint = "--home DIR, or TAILGUARD_HOME, names a checkout of tailguard, which has \
+                them in datasets/; --policy, --reward and --judge name other models";
             return Err(Failure::new(message).hint(hint).into());
         }
         Ok(home)
@@ -162,7 +172,10 @@ impl Program {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             // `build.rs` finds it; none outside git
             commit: option_env!("TAILGUARD_COMMIT").map(str::to_owned),
-            command: env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
+            command: env::args_os()
+                .skip(1)
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
         }
     }
 }
@@ -190,7 +203,10 @@ mod tests {
         assert!(program.directory("no/such/model", "--model").is_err());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         let model = program.directory("embedded:judge-sentiment", "--judge").unwrap();
-        assert!(model.starts_with(folder.path().join("embedded")) && model.join("config.json").is_file());
+        assert!(
+            model.starts_with(folder.path().join("embedded"))
+                && model.join("config.json").is_file()
+        );
     }
 
     #[test]

@@ -42,7 +42,9 @@ impl Observer for Told {
                 (self.progress, self.total) = (Some(progress), total);
             }
             Event::Step { step, loss } => {
-                if let Some(progress) = self.progress.as_mut().filter(|_| step % TELL_EVERY == 0 || step == self.total) {
+                if let Some(progress) =
+                    self.progress.as_mut().filter(|_| step % TELL_EVERY == 0 || step == self.total)
+                {
                     progress.reach(step, &format!("loss {loss:.3}"));
                 }
             }
@@ -94,8 +96,11 @@ impl Progress {
         let shows_bars = io::stderr().is_terminal() && !logging::is_quiet();
         let bar = shows_bars.then(|| {
             let bar = BARS.add(ProgressBar::new(u64::try_from(total).unwrap_or(u64::MAX)));
-            let template =
-                if terminal::on_stderr() { "{prefix} {wide_bar:.cyan/dim} {msg}" } else { "{prefix} {wide_bar} {msg}" };
+            let template = if terminal::on_stderr() {
+                "{prefix} {wide_bar:.cyan/dim} {msg}"
+            } else {
+                "{prefix} {wide_bar} {msg}"
+            };
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
@@ -117,12 +122,17 @@ impl Progress {
         self.reach(self.done + 1, stats);
     }
 
-    /// So many iterations are done; `stats` says how the last one went, as in `reward 0.83  tail -1.20  kl 2.1  keep 117/128`.
+    /// So many iterations are done; `stats` says how the last one went, as in
+    /// `reward 0.83  tail -1.20  kl 2.1  keep 117/128`.
     pub(crate) fn reach(&mut self, done: usize, stats: &str) {
         let now = Instant::now();
         let steps = done.saturating_sub(self.done).max(1);
         self.done = done;
-        let line = self.line(stats, (now - self.last) / u32::try_from(steps).unwrap_or(u32::MAX), now - self.begun);
+        let line = self.line(
+            stats,
+            (now - self.last) / u32::try_from(steps).unwrap_or(u32::MAX),
+            now - self.begun,
+        );
         self.last = now;
         match &self.bar {
             Some(bar) => {
@@ -170,7 +180,11 @@ mod tests {
     fn a_line_says_where_how_and_how_long() {
         let mut progress = Progress::new(194, "rlhf");
         progress.done = 12;
-        let line = progress.line("reward 0.83  kl 2.1", Duration::from_millis(3400), Duration::from_secs(48));
+        let line = progress.line(
+            "reward 0.83  kl 2.1",
+            Duration::from_millis(3400),
+            Duration::from_secs(48),
+        );
         assert_eq!(line, "12/194  reward 0.83  kl 2.1  3.4 s  left 12 min");
     }
 
@@ -179,7 +193,10 @@ mod tests {
         let mut progress = Progress::new(20, "rlhf");
         progress.skip(10);
         progress.done = 12;
-        assert_eq!(progress.line("", Duration::from_secs(1), Duration::from_secs(2)), "12/20  1.0 s  left 8 s");
+        assert_eq!(
+            progress.line("", Duration::from_secs(1), Duration::from_secs(2)),
+            "12/20  1.0 s  left 8 s"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `tailguard report RUN...`: a run directory as one page of HTML. Runs and evaluations write theirs at their end.
+//! `tailguard report RUN...`: a run directory as one page of HTML. Runs and evaluations write
+//! theirs at their end.
 
 use std::fs;
 use std::io;
@@ -30,7 +31,8 @@ pub struct ReportArgs {
 pub(crate) fn run(args: &ReportArgs, program: &Program) -> Result<()> {
     let pages = args.runs.iter().map(|dir| write(dir)).collect::<Result<Vec<_>>>()?;
     if program.json() {
-        let written = args.runs.iter().zip(&pages).map(|(run, page)| json!({ "run": run, "page": page }));
+        let written =
+            args.runs.iter().zip(&pages).map(|(run, page)| json!({ "run": run, "page": page }));
         put_json(&pretty(&written.collect()))?;
         return Ok(());
     }
@@ -50,10 +52,15 @@ pub(crate) fn write(dir: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Writes the page and gives its path. A page that cannot be made is a warning: the figures are there, and it can be made again.
+/// Writes the page and gives its path. A page that cannot be made is a warning: the figures are
+/// there, and it can be made again.
 pub(crate) fn leave(dir: &Path, program: &Program) -> Option<PathBuf> {
     let warn = |error: &anyhow::Error| {
-        tracing::warn!("no report.html: {error:#}; {} report {} tries again", program.name(), dir.display());
+        tracing::warn!(
+            "no report.html: {error:#}; {} report {} tries again",
+            program.name(),
+            dir.display()
+        );
     };
     write(dir).inspect_err(warn).ok()
 }
@@ -111,9 +118,12 @@ pub(crate) fn write_page(path: &Path, page: &str) -> Result<()> {
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     };
     if !is_ours {
-        return Err(Failure::usage(format!("{} is there and is no page of tailguard's", path.display()))
-            .hint("choose another --out")
-            .into());
+        return Err(Failure::usage(format!(
+            "{} is there and is no page of tailguard's",
+            path.display()
+        ))
+        .hint("choose another --out")
+        .into());
     }
     Ok(write_file(path, page.as_bytes())?)
 }

@@ -1,4 +1,5 @@
-//! A run as `reproduce` and `train` start it: settings, threads, signals, and what is said of it at its end.
+//! A run as `reproduce` and `train` start it: settings, threads, signals, and what is said of it at
+//! its end.
 
 use std::path::{Path, PathBuf};
 
@@ -16,17 +17,30 @@ use crate::{device, interrupt, logging, report};
 /// Makes and compares the policies, prints tables, warnings and samples.
 ///
 /// # Errors
-/// Settings that make no sense, a device or a model that is not there, a directory that cannot be written, that holds something
-/// already, or that holds no run to resume. Whatever goes wrong on the way; a run that was asked to stop says how to go on. An arm that
-/// diverges is an error at the very end: the others are made and told all the same.
-pub(crate) fn run(task: Option<&'static Task>, preset: Option<Preset>, args: &RunArgs, program: &Program) -> Result<()> {
+/// Settings that make no sense, a device or a model that is not there, a directory that cannot be
+/// written, that holds something already, or that holds no run to resume. Whatever goes wrong on
+/// the way; a run that was asked to stop says how to go on. An arm that diverges is an error at the
+/// very end: the others are made and told all the same.
+pub(crate) fn run(
+    task: Option<&'static Task>,
+    preset: Option<Preset>,
+    args: &RunArgs,
+    program: &Program,
+) -> Result<()> {
     logging::await_run();
     logging::note(&program.called());
-    let resumed = args.out.as_ref().filter(|_| args.resume).map(|out| RunDir::open(out)).transpose()?;
+    let resumed =
+        args.out.as_ref().filter(|_| args.resume).map(|out| RunDir::open(out)).transpose()?;
     for path in resumed.iter().flat_map(RunDir::recovered) {
-        tracing::info!("removed {}, which was being written when the run was killed", path.display());
+        tracing::info!(
+            "removed {}, which was being written when the run was killed",
+            path.display()
+        );
     }
-    let recorded = resumed.as_ref().map(|dir| Ok::<_, ReportError>((dir.config_path(), dir.config()?))).transpose()?;
+    let recorded = resumed
+        .as_ref()
+        .map(|dir| Ok::<_, ReportError>((dir.config_path(), dir.config()?)))
+        .transpose()?;
     let recorded = recorded.as_ref().map(|(path, text)| (path.as_path(), text.as_str()));
     let settings = resolve(task, preset, &args.overrides()?, recorded)?;
     device::set_threads(settings.run.threads)?;
@@ -47,7 +61,9 @@ pub(crate) fn run(task: Option<&'static Task>, preset: Option<Preset>, args: &Ru
     let mut told = Told::default();
     match prepared.run(&mut told) {
         Ok(finished) => tell(&settings, &finished, program),
-        Err(error) if told.has_begun => Err(with_way_on(error, &resume_command(&settings, &dir, program))),
+        Err(error) if told.has_begun => {
+            Err(with_way_on(error, &resume_command(&settings, &dir, program)))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -108,22 +124,42 @@ fn tell(settings: &Settings, finished: &Finished, program: &Program) -> Result<(
     match results.diverged.as_slice() {
         [] => Ok(()),
         [first, others @ ..] => {
-            let more = if others.is_empty() { String::new() } else { format!(", and {} more", others.len()) };
-            Err(Failure::new(format!("a training diverged: {}{more}", one_line(&first.told(&results.arms))))
-                .hint("the table and report.html have what did not")
-                .into())
+            let more = if others.is_empty() {
+                String::new()
+            } else {
+                format!(", and {} more", others.len())
+            };
+            Err(Failure::new(format!(
+                "a training diverged: {}{more}",
+                one_line(&first.told(&results.arms))
+            ))
+            .hint("the table and report.html have what did not")
+            .into())
         }
     }
 }
 
-/// Prints a few prompts of the tail, the worst first, with what the policies of the first seed made of them.
+/// Prints a few prompts of the tail, the worst first, with what the policies of the first seed made
+/// of them.
 fn show_samples(finished: &Finished) -> Result<()> {
     say("\nThe lowest prompts and what became of them. They may offend.")?;
-    let width = finished.results.arms.iter().map(|arm| arm.title.chars().count()).max().unwrap_or_default().max(8);
+    let width = finished
+        .results
+        .arms
+        .iter()
+        .map(|arm| arm.title.chars().count())
+        .max()
+        .unwrap_or_default()
+        .max(8);
     for sample in &finished.samples {
         say(format_args!("\nprompt ({:+.2}): {}", sample.score, one_line(&sample.prompt)))?;
         for (arm, row) in &sample.responses {
-            say(format_args!("  {:width$} ({:+.2}): {}", one_line(&arm.title), row.reward, one_line(&row.response)))?;
+            say(format_args!(
+                "  {:width$} ({:+.2}): {}",
+                one_line(&arm.title),
+                row.reward,
+                one_line(&row.response)
+            ))?;
         }
     }
     say("")?;

@@ -15,7 +15,8 @@ pub(crate) struct RunArgs {
     /// TOML file with settings that replace the preset's
     #[arg(long, value_name = "FILE", value_parser = typed::path())]
     pub(crate) config: Option<PathBuf>,
-    /// One setting that replaces the preset's and the file's, such as ppo.learning_rate=3e-5; may be repeated
+    /// One setting that replaces the preset's and the file's, such as ppo.learning_rate=3e-5; may
+    /// be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// First seed [run.seed]
@@ -30,7 +31,8 @@ pub(crate) struct RunArgs {
     /// `flex` (the CPU), `wgpu[:n]` or `cuda[:n]` [run.device]
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
-    /// What factors of products are rounded to on a GPU: f32 (TF32 by tensor cores) or bf16 [run.precision]
+    /// What factors of products are rounded to on a GPU: f32 (TF32 by tensor cores) or bf16
+    /// [run.precision]
     #[arg(long, value_name = "PRECISION", value_parser = typed::precision())]
     pub(crate) precision: Option<PrecisionName>,
     /// Hugging Face directory of the GPT-2 to start from [policy.dir]
@@ -69,11 +71,16 @@ impl RunArgs {
             ("--seeds", "run.seeds", self.seeds.map(count)),
             ("--threads", "run.threads", self.threads.map(count)),
             ("--device", "run.device", self.device.clone().map(Value::String)),
-            ("--precision", "run.precision", self.precision.map(|name| Value::String(Precision::from(name).name().to_owned()))),
+            (
+                "--precision",
+                "run.precision",
+                self.precision.map(|name| Value::String(Precision::from(name).name().to_owned())),
+            ),
             (
                 "--arms",
                 "run.arms",
-                (!self.arms.is_empty()).then(|| Value::Array(self.arms.iter().cloned().map(Value::String).collect())),
+                (!self.arms.is_empty())
+                    .then(|| Value::Array(self.arms.iter().cloned().map(Value::String).collect())),
             ),
         ];
         let paths = [
@@ -82,8 +89,14 @@ impl RunArgs {
             ("--judge", "judge.dir", &self.judge),
             ("--data-dir", "data.dir", &self.data_dir),
         ];
-        let mut overrides = Overrides { file: self.config.clone(), assignments: self.set.clone(), ..Overrides::default() };
-        overrides.flags.extend(values.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?))));
+        let mut overrides = Overrides {
+            file: self.config.clone(),
+            assignments: self.set.clone(),
+            ..Overrides::default()
+        };
+        overrides
+            .flags
+            .extend(values.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?))));
         for (flag, key, path) in paths {
             if let Some(path) = path {
                 overrides.put_path(flag, key, path)?;

@@ -14,7 +14,9 @@ use tailguard_experiment::{Scorer, checkpoint, score_settings};
 use tailguard_gpt2::Gpt2;
 use tailguard_report::harmless;
 use tailguard_reward::{Label, ScoreSettings, ScoredText};
-use tailguard_rollout::{DrawSeed, EndOfText, Prompt, SamplingConfig, TextStream, prompts, scored_text, stream};
+use tailguard_rollout::{
+    DrawSeed, EndOfText, Prompt, SamplingConfig, TextStream, prompts, scored_text, stream,
+};
 use tokenizers::Tokenizer;
 
 use crate::failure::{Failure, put, put_json, say};
@@ -33,15 +35,18 @@ pub struct SampleArgs {
     /// Text to continue; `-` reads it from standard input
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) prompt: String,
-    /// Hugging Face directory of a GPT-2, or the checkpoint of a run; given twice or more often, all continue with the same random
-    /// numbers [default: that of the task, or the embedded one for reviews]
+    /// Hugging Face directory of a GPT-2, or the checkpoint of a run; given twice or more often,
+    /// all continue with the same random numbers
+    /// [default: that of the task, or the embedded one for reviews]
     #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) model: Vec<PathBuf>,
-    /// Hugging Face directory of a classifier that scores what is written [default: that of the task, if there is one]
+    /// Hugging Face directory of a classifier that scores what is written
+    /// [default: that of the task, if there is one]
     #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) reward: Option<PathBuf>,
-    /// The label of the classifier whose logit is the score, by number or by its name in id2label [default: that of the task; the only
-    /// one; of two the one that the names speak for, as in POSITIVE and NEGATIVE, or 1]
+    /// The label of the classifier whose logit is the score, by number or by its name in id2label
+    /// [default: that of the task; the only one; of two the one that the names speak for, as in
+    /// POSITIVE and NEGATIVE, or 1]
     #[arg(long, value_name = "LABEL")]
     pub(crate) label: Option<Label>,
     /// Take minus the logit, for a label of something bad
@@ -60,7 +65,12 @@ pub struct SampleArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
     /// Continuations of each model
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
     pub(crate) count: u64,
     /// Threads; 0 takes one per core
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -81,12 +91,14 @@ struct Writer {
 /// Runs the command.
 ///
 /// # Errors
-/// A model that is missing or damaged, a prompt that is empty or too long, or standard output that is gone.
+/// A model that is missing or damaged, a prompt that is empty or too long, or standard output that
+/// is gone.
 pub(crate) fn run(args: &SampleArgs, program: &Program) -> Result<()> {
     device::set_threads(args.threads)?;
     let device = device::select(&args.device, program)?;
     let text = prompt(&args.prompt)?;
-    let settings = args.task.map(|task| resolve(Some(task), None, &Overrides::default(), None)).transpose()?;
+    let settings =
+        args.task.map(|task| resolve(Some(task), None, &Overrides::default(), None)).transpose()?;
     let default = settings.as_ref().map_or(DEFAULT_MODEL, |settings| settings.policy.dir.as_str());
     let writers = if args.model.is_empty() {
         vec![writer(&program.directory(default, "--model")?, default, &text, args, &device)?]
@@ -98,12 +110,16 @@ pub(crate) fn run(args: &SampleArgs, program: &Program) -> Result<()> {
         };
         args.model.iter().map(named).collect::<Result<_>>()?
     };
-    let reward = scorer(args, settings.as_ref().map(|settings| &settings.reward), &device, program)?;
+    let reward =
+        scorer(args, settings.as_ref().map(|settings| &settings.reward), &device, program)?;
     for count in 0..args.count {
         for (place, writer) in writers.iter().enumerate() {
             if program.json() {
                 let response = write(writer, args, count, false)?;
-                let scores = reward.as_ref().map(|reward| scores(reward, &writer.prompt, &response)).transpose()?;
+                let scores = reward
+                    .as_ref()
+                    .map(|reward| scores(reward, &writer.prompt, &response))
+                    .transpose()?;
                 put_json(&(line(writer, args, count, &response, scores).to_string() + "\n"))?;
                 continue;
             }
@@ -128,18 +144,25 @@ pub(crate) fn run(args: &SampleArgs, program: &Program) -> Result<()> {
 /// The flag, and what is wrong with it.
 pub(crate) fn check(args: &SampleArgs) -> Result<(), Failure> {
     if args.task.is_some() && !args.model.is_empty() && args.reward.is_some() {
-        let message = "--task brings a model and a classifier, and --model and --reward take the places of both";
+        let message = "--task brings a model and a classifier, and --model and --reward take the \
+            places of both";
         return Err(Failure::usage(message).hint("leave --task out"));
     }
     if args.tokens == 0 {
         return Err(Failure::usage("--tokens 0: expected at least 1"));
     }
     if !(args.temperature.is_finite() && args.temperature >= 0.0) {
-        return Err(Failure::usage(format!("--temperature {}: expected 0 or more", args.temperature)));
+        return Err(Failure::usage(format!(
+            "--temperature {}: expected 0 or more",
+            args.temperature
+        )));
     }
     if args.reward.is_none() && args.task.is_none() && (args.label.is_some() || args.negate) {
         let hint = "pass --reward DIR, or --task with its classifier";
-        return Err(Failure::usage("--label and --negate are about a classifier, and there is none").hint(hint));
+        return Err(Failure::usage(
+            "--label and --negate are about a classifier, and there is none",
+        )
+        .hint(hint));
     }
     Ok(())
 }
@@ -149,7 +172,10 @@ fn prompt(typed: &str) -> Result<String> {
     let mut text = typed.to_owned();
     if typed == STDIN {
         text.clear();
-        io::stdin().lock().read_to_string(&mut text).context("cannot read the prompt from standard input")?;
+        io::stdin()
+            .lock()
+            .read_to_string(&mut text)
+            .context("cannot read the prompt from standard input")?;
         let end = text.trim_end_matches(['\n', '\r']).len();
         text.truncate(end);
     }
@@ -159,7 +185,13 @@ fn prompt(typed: &str) -> Result<String> {
     Ok(text)
 }
 
-fn writer(dir: &Path, name: &str, text: &str, args: &SampleArgs, device: &Device) -> Result<Writer> {
+fn writer(
+    dir: &Path,
+    name: &str,
+    text: &str,
+    args: &SampleArgs,
+    device: &Device,
+) -> Result<Writer> {
     let dir = ModelDir::open(dir)?;
     let model = Gpt2::load(&dir, device)?;
     let tokenizer = dir.tokenizer(model.config().vocab_size)?;
@@ -167,9 +199,14 @@ fn writer(dir: &Path, name: &str, text: &str, args: &SampleArgs, device: &Device
     // one token more than fits, to know of a longer prompt
     let prompt = prompts(&tokenizer, &[text.to_owned()], limit + 1)?.remove(0);
     if prompt.ids.len().saturating_add(args.tokens) > limit {
-        let found = if prompt.ids.len() > limit { format!("more than {limit}") } else { prompt.ids.len().to_string() };
+        let found = if prompt.ids.len() > limit {
+            format!("more than {limit}")
+        } else {
+            prompt.ids.len().to_string()
+        };
         let message = format!(
-            "{name}: the prompt has {found} tokens and --tokens is {}, but the model's context has {limit}: shorten one of them",
+            "{name}: the prompt has {found} tokens and --tokens is {}, but the model's context \
+             has {limit}: shorten one of them",
             args.tokens
         );
         return Err(Failure::usage(message).into());
@@ -178,12 +215,23 @@ fn writer(dir: &Path, name: &str, text: &str, args: &SampleArgs, device: &Device
 }
 
 /// The classifier that was named, or else that of the task.
-fn scorer(args: &SampleArgs, of_task: Option<&ScorerSection>, device: &Device, program: &Program) -> Result<Option<Scorer>> {
+fn scorer(
+    args: &SampleArgs,
+    of_task: Option<&ScorerSection>,
+    device: &Device,
+    program: &Program,
+) -> Result<Option<Scorer>> {
     let (setting, settings) = match (&args.reward, of_task) {
-        (Some(dir), _) => (dir.display().to_string(), ScoreSettings { negate: args.negate, ..ScoreSettings::default() }),
+        (Some(dir), _) => (
+            dir.display().to_string(),
+            ScoreSettings { negate: args.negate, ..ScoreSettings::default() },
+        ),
         (None, Some(section)) => {
             let settings = score_settings(section);
-            (section.dir.clone(), ScoreSettings { negate: section.negate != args.negate, ..settings })
+            (
+                section.dir.clone(),
+                ScoreSettings { negate: section.negate != args.negate, ..settings },
+            )
         }
         (None, None) => return Ok(None),
     };
@@ -193,7 +241,13 @@ fn scorer(args: &SampleArgs, of_task: Option<&ScorerSection>, device: &Device, p
 }
 
 /// A continuation for programs: a line of JSON.
-fn line(writer: &Writer, args: &SampleArgs, count: u64, response: &str, scores: Option<[f32; 2]>) -> Value {
+fn line(
+    writer: &Writer,
+    args: &SampleArgs,
+    count: u64,
+    response: &str,
+    scores: Option<[f32; 2]>,
+) -> Value {
     let Writer { name, prompt, .. } = writer;
     json!({
         "model": name,
@@ -206,7 +260,8 @@ fn line(writer: &Writer, args: &SampleArgs, count: u64, response: &str, scores: 
     })
 }
 
-/// Continues the prompt, and gives the continuation. If it is shown, prompt and continuation are written as they come.
+/// Continues the prompt, and gives the continuation. If it is shown, prompt and continuation are
+/// written as they come.
 fn write(writer: &Writer, args: &SampleArgs, count: u64, is_shown: bool) -> Result<String> {
     let end = writer.model.config().eos_token_id;
     let config = SamplingConfig {

@@ -1,4 +1,5 @@
-//! `tailguard settings`: what every key of the settings means, what it may be, and what a preset sets it to.
+//! `tailguard settings`: what every key of the settings means, what it may be, and what a preset
+//! sets it to.
 
 use anyhow::Result;
 use clap::Args;
@@ -49,22 +50,38 @@ pub(crate) fn run(args: &SettingsArgs, program: &Program) -> Result<()> {
     let schema = schema();
     for name in &args.explain {
         if schema.key(name).is_none() && !schema.is_section(name) {
-            let nearest: Vec<String> = schema.nearest(name).iter().map(|key| format!("`{key}`")).collect();
-            let meant = if nearest.is_empty() { String::new() } else { format!("; did you mean {}?", nearest.join(" or ")) };
-            return Err(Failure::usage(format!("--explain {name}: there is no such key{meant}")).into());
+            let nearest: Vec<String> =
+                schema.nearest(name).iter().map(|key| format!("`{key}`")).collect();
+            let meant = if nearest.is_empty() {
+                String::new()
+            } else {
+                format!("; did you mean {}?", nearest.join(" or "))
+            };
+            return Err(
+                Failure::usage(format!("--explain {name}: there is no such key{meant}")).into()
+            );
         }
     }
-    let (task, preset) = (args.task.or_else(|| Task::named("imdb")), args.preset.unwrap_or(Preset::Embedded));
+    let (task, preset) =
+        (args.task.or_else(|| Task::named("imdb")), args.preset.unwrap_or(Preset::Embedded));
     let settings = resolve(task, Some(preset), &Overrides::default(), None)?;
     let is_asked = |name: &str| {
-        let of = |asked: &String| name == asked || name.strip_prefix(asked.as_str()).is_some_and(|rest| rest.starts_with('.'));
+        let of = |asked: &String| {
+            name == asked
+                || name.strip_prefix(asked.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        };
         args.explain.is_empty() || args.explain.iter().any(of)
     };
     if program.json() {
         let keys = schema.keys().iter().filter(|key| is_asked(&key.name));
         let told = keys.map(|key| {
             let value = settings.value(&key.name).map(|value| json!(value));
-            json!({ "key": key.name, "value": value, "may_be": key.kind.to_string(), "about": key.doc })
+            json!({
+                "key": key.name,
+                "value": value,
+                "may_be": key.kind.to_string(),
+                "about": key.doc,
+            })
         });
         put_json(&pretty(&told.collect()))?;
         return Ok(());
@@ -73,7 +90,9 @@ pub(crate) fn run(args: &SettingsArgs, program: &Program) -> Result<()> {
     for key in schema.keys().iter().filter(|key| is_asked(&key.name)) {
         let value = settings.value(&key.name).map(|value| value.to_string()).unwrap_or_default();
         say(format_args!("\n{} = {value}", key.name))?;
-        for line in key.doc.lines().chain([key.kind.to_string().as_str()]).filter(|line| !line.is_empty()) {
+        for line in
+            key.doc.lines().chain([key.kind.to_string().as_str()]).filter(|line| !line.is_empty())
+        {
             say(format_args!("    {line}"))?;
         }
     }

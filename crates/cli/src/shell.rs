@@ -89,7 +89,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("man");
         man(&ManArgs { out: Some(dir.clone()) }, Cli::command()).unwrap();
-        for name in ["tailguard", "tailguard-reproduce", "tailguard-evaluate", "tailguard-completions"] {
+        for name in
+            ["tailguard", "tailguard-reproduce", "tailguard-evaluate", "tailguard-completions"]
+        {
             let page = fs::read_to_string(dir.join(format!("{name}.1"))).unwrap();
             assert!(page.contains(".TH") && page.contains("quiet"), "{name}: {page}");
         }

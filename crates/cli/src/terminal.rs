@@ -1,4 +1,5 @@
-//! Colours: whether there are any on the streams, by `--color`, by `NO_COLOR`, and by what the streams are.
+//! Colours: whether there are any on the streams, by `--color`, by `NO_COLOR`, and by what the
+//! streams are.
 
 use std::env;
 use std::ffi::OsString;
@@ -23,8 +24,8 @@ pub(crate) const PLAIN: &str = "\u{1b}[0m";
 
 /// Takes a choice for the rest of the process.
 pub(crate) fn choose(choice: ColorChoice) {
-    let plain =
-        env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) || env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || env::var_os("TERM").is_some_and(|term| term == "dumb");
     let has = |is_terminal: bool| match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
@@ -46,10 +47,12 @@ pub(crate) fn on_stderr() -> bool {
 
 /// The choice of a command line that may not be one: help and mistakes have colours, too.
 pub(crate) fn choice_in(words: &[OsString]) -> ColorChoice {
-    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--").collect();
+    let words: Vec<_> =
+        words.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--").collect();
     let behind = words.windows(2).filter(|pair| pair[0] == "--color").map(|pair| &*pair[1]);
     let within = words.iter().filter_map(|word| word.strip_prefix("--color="));
-    let choice = behind.chain(within).next().and_then(|name| ColorChoice::from_str(name, false).ok());
+    let choice =
+        behind.chain(within).next().and_then(|name| ColorChoice::from_str(name, false).ok());
     choice.unwrap_or(ColorChoice::Auto)
 }
 
@@ -75,7 +78,8 @@ mod tests {
 
     #[test]
     fn the_choice_is_found_in_any_command_line() {
-        let choice = |words: &[&str]| choice_in(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        let choice =
+            |words: &[&str]| choice_in(&words.iter().map(OsString::from).collect::<Vec<_>>());
         assert_eq!(choice(&["tailguard", "--color", "never", "--nonsense"]), ColorChoice::Never);
         assert_eq!(choice(&["tailguard", "report", "--color=always"]), ColorChoice::Always);
         assert_eq!(choice(&["tailguard", "--color"]), ColorChoice::Auto);

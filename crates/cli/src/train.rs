@@ -31,7 +31,8 @@ pub(crate) fn check(args: &TrainArgs, program: &Program) -> Result<(), Failure> 
     if args.run.config.is_none() && !args.run.resume {
         let name = program.name();
         let hint = format!(
-            "`{name} settings` explains all keys; xtask/examples/own-task.toml of the repository is a file to start from"
+            "`{name} settings` explains all keys; xtask/examples/own-task.toml of the repository \
+             is a file to start from"
         );
         return Err(Failure::usage("train needs --config FILE").hint(hint));
     }

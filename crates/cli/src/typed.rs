@@ -1,18 +1,24 @@
-//! What the value of a flag may be: whatever is typed is a sensible value, or is refused before the command begins.
+//! What the value of a flag may be: whatever is typed is a sensible value, or is refused before the
+//! command begins.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
+use clap::builder::{
+    OsStringValueParser, PossibleValue, PossibleValuesParser, RangedU64ValueParser,
+    TypedValueParser,
+};
 use tailguard_experiment::settings::{PrecisionName, Preset, Side, TASKS, Task};
 use tailguard_risk::RiskLevel;
 
-/// A path, which must be UTF-8: settings and `run.json`, which name what was read, are texts, and a run must find its models again.
+/// A path, which must be UTF-8: settings and `run.json`, which name what was read, are texts, and a
+/// run must find its models again.
 pub fn path() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().try_map(|typed: OsString| match typed.into_string() {
         Ok(path) if path.is_empty() => Err("a path is missing"),
         Ok(path) => Ok(PathBuf::from(path)),
-        Err(_) => Err("the path is not UTF-8, in which run.json and config.toml are written: rename it, or make a link to it"),
+        Err(_) => Err("the path is not UTF-8, in which run.json and config.toml are written: \
+            rename it, or make a link to it"),
     })
 }
 
@@ -26,7 +32,9 @@ pub fn task() -> impl TypedValueParser<Value = &'static Task> {
 pub fn preset() -> impl TypedValueParser<Value = Preset> {
     let about = |preset: Preset| match preset {
         Preset::Embedded => "The models and texts in datasets/: no network, no GPU, some minutes",
-        Preset::Smoke => "A run of seconds that shows that everything works; its figures mean nothing",
+        Preset::Smoke => {
+            "A run of seconds that shows that everything works; its figures mean nothing"
+        }
         Preset::Paper => "The paper's models, data and settings; wants a GPU",
     };
     let values = Preset::ALL.map(|preset| PossibleValue::new(preset.name()).help(about(preset)));
@@ -35,15 +43,18 @@ pub fn preset() -> impl TypedValueParser<Value = Preset> {
 
 /// The side on which a text that is too long is cut.
 pub fn side() -> impl TypedValueParser<Value = Side> {
-    let left = PossibleValue::new("left").help("The beginning: the end of a response is always read");
+    let left =
+        PossibleValue::new("left").help("The beginning: the end of a response is always read");
     let right = PossibleValue::new("right").help("The end, as by default in transformers");
-    PossibleValuesParser::new([left, right]).map(|side| if side == "left" { Side::Left } else { Side::Right })
+    PossibleValuesParser::new([left, right])
+        .map(|side| if side == "left" { Side::Left } else { Side::Right })
 }
 
 /// What factors of products are rounded to.
 pub fn precision() -> impl TypedValueParser<Value = PrecisionName> {
     let f32 = PossibleValue::new("f32").help("Not at all, or to TF32 by tensor cores");
-    let bf16 = PossibleValue::new("bf16").help("bfloat16; weights, sums and everything else stay in single precision");
+    let bf16 = PossibleValue::new("bf16")
+        .help("bfloat16; weights, sums and everything else stay in single precision");
     let parser = PossibleValuesParser::new([f32, bf16]);
     parser.map(|name| if name == "bf16" { PrecisionName::Bf16 } else { PrecisionName::F32 })
 }
@@ -102,7 +113,8 @@ mod tests {
             }
             assert_eq!(parse("0.5"), Ok(0.5));
         }
-        let admitted = |typed: &str| [finite, positive, not_negative, share].map(|parse| parse(typed).is_ok());
+        let admitted =
+            |typed: &str| [finite, positive, not_negative, share].map(|parse| parse(typed).is_ok());
         assert_eq!(admitted("0"), [true, false, true, false]);
         assert_eq!(admitted("-1"), [true, false, false, false]);
         assert_eq!(admitted("1"), [true; 4]);

@@ -7,21 +7,29 @@ use tailguard::Program;
 use tailguard::args::Cli;
 use tailguard_flags::{CommandLine, Mode};
 
-const RUN: &str =
-    "--home --json --set --seed --seeds --threads --device --precision --policy --reward --judge --data-dir --arms --out";
+const RUN: &str = "--home --json --set --seed --seeds --threads --device --precision --policy \
+    --reward --judge --data-dir --arms --out";
 
 const MODES: &[Mode] = &[
     Mode {
         words: "reproduce imdb",
-        obeyed: "--json --home --preset --config --set --seed --seeds --threads --device --precision --policy --reward --judge --data-dir --arms --out",
+        obeyed: "--json --home --preset --config --set --seed --seeds --threads --device \
+            --precision --policy --reward --judge --data-dir --arms --out",
         needing: &["--resume: --out"],
         refused: &[],
     },
-    Mode { words: "train --config a.toml", obeyed: RUN, needing: &["--resume: --out"], refused: &[] },
+    Mode {
+        words: "train --config a.toml",
+        obeyed: RUN,
+        needing: &["--resume: --out"],
+        refused: &[],
+    },
     Mode {
         words: "evaluate --generations a.csv",
-        obeyed: "--json --home --reward --judge --tail-share --threads --out --prompt-column --response-column --responses-include-prompt --text-column \
-                 --method --score-column --prompt-score-column --judge-column --group-by --tail-threshold --baseline --tokenizer",
+        obeyed: "--json --home --reward --judge --tail-share --threads --out --prompt-column \
+            --response-column --responses-include-prompt --text-column --method --score-column \
+            --prompt-score-column --judge-column --group-by --tail-threshold --baseline \
+            --tokenizer",
         needing: &[
             "--device: --reward --judge",
             "--negate: --score-column --reward",
@@ -34,7 +42,8 @@ const MODES: &[Mode] = &[
             "--buckets: --out",
         ],
         refused: &[
-            "--text-column: --prompt-column --response-column --responses-include-prompt --baseline --method",
+            "--text-column: --prompt-column --response-column --responses-include-prompt \
+             --baseline --method",
             "--method: --response-column --score-column --judge-column",
             "--score-column: --reward --label",
             "--judge-column: --judge --judge-label",
@@ -43,13 +52,15 @@ const MODES: &[Mode] = &[
     },
     Mode {
         words: "evaluate --model a --task imdb",
-        obeyed: "--json --home --reward --judge --tail-share --threads --device --out --preset --config --set --seed --seeds --data-dir",
+        obeyed: "--json --home --reward --judge --tail-share --threads --device --out --preset \
+            --config --set --seed --seeds --data-dir",
         needing: &[],
         refused: &[],
     },
     Mode {
         words: "sample --prompt a",
-        obeyed: "--json --home --model --reward --task --tokens --temperature --seed --count --threads --device",
+        obeyed: "--json --home --model --reward --task --tokens --temperature --seed --count \
+            --threads --device",
         needing: &["--label: --reward --task", "--negate: --reward --task"],
         refused: &[],
     },
@@ -60,14 +71,22 @@ const MODES: &[Mode] = &[
         refused: &["--schema: --explain --task --preset --json"],
     },
     Mode { words: "report a", obeyed: "--json", needing: &[], refused: &[] },
-    Mode { words: "compare a b", obeyed: "--json --out --allow-different-prompts", needing: &[], refused: &[] },
+    Mode {
+        words: "compare a b",
+        obeyed: "--json --out --allow-different-prompts",
+        needing: &[],
+        refused: &[],
+    },
     Mode { words: "completions bash", obeyed: "", needing: &[], refused: &[] },
     Mode { words: "man", obeyed: "--out", needing: &[], refused: &[] },
 ];
 
 const COMMAND_LINE: CommandLine = CommandLine {
     definition: Cli::command,
-    takes: |words| Cli::try_parse_from(words).map(|cli| cli.command.check(&Program::tailguard(cli.options)).is_ok()),
+    takes: |words| {
+        Cli::try_parse_from(words)
+            .map(|cli| cli.command.check(&Program::tailguard(cli.options)).is_ok())
+    },
     modes: MODES,
     // --seeds is a setting, which has a range of its own
     may_be_zero: "--threads --seed --seeds --label --judge-label --temperature --tail-threshold",

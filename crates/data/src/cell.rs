@@ -60,7 +60,9 @@ impl Cell {
 
     /// The number, or nothing where there is none; an error for anything else.
     pub(crate) fn optional_number(&self) -> Result<Option<f64>, ()> {
-        let is_missing = |text: &str| ["", "null", "none", "na", "n/a"].contains(&text.trim().to_ascii_lowercase().as_str());
+        let is_missing = |text: &str| {
+            ["", "null", "none", "na", "n/a"].contains(&text.trim().to_ascii_lowercase().as_str())
+        };
         match self {
             Self::Null | Self::Missing => Ok(None),
             Self::Text(text) if is_missing(text) => Ok(None),
@@ -74,7 +76,9 @@ impl Cell {
             Self::Text(text) => Some(text.clone()),
             Self::Number(number) => Some(number.to_string()),
             Self::Integer(number) => Some(number.to_string()),
-            Self::Null | Self::Missing | Self::Conversation(_) | Self::List(_) | Self::Other(_) => None,
+            Self::Null | Self::Missing | Self::Conversation(_) | Self::List(_) | Self::Other(_) => {
+                None
+            }
         }
     }
 
@@ -84,7 +88,8 @@ impl Cell {
             Self::List(_) => format!("; {column}.0 is the first of them"),
             _ => String::new(),
         };
-        let (column, found, expected) = (column.to_owned(), self.shown(), format!("{expected}{way_out}"));
+        let (column, found, expected) =
+            (column.to_owned(), self.shown(), format!("{expected}{way_out}"));
         DataError::Value { path: path.into(), column, at, found, expected }
     }
 

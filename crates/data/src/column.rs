@@ -42,7 +42,11 @@ impl Column<'_> {
     }
 
     /// Classes: 1 for good, 0 for bad, `None` for a value that is `unscored`.
-    pub(crate) fn classes(self, layout: &Layout, unscored: impl Fn(&Cell) -> bool) -> Result<Vec<Option<u8>>, DataError> {
+    pub(crate) fn classes(
+        self,
+        layout: &Layout,
+        unscored: impl Fn(&Cell) -> bool,
+    ) -> Result<Vec<Option<u8>>, DataError> {
         self.each(&layout.expected(), |cell| match layout.class(&cell) {
             _ if unscored(&cell) => Ok(None),
             Some(class) => Ok(Some(class)),
@@ -51,7 +55,11 @@ impl Column<'_> {
     }
 
     /// The value of each cell; `value` gives back a cell that has none.
-    fn each<T>(self, expected: &str, value: impl Fn(Cell) -> Result<T, Cell>) -> Result<Vec<T>, DataError> {
+    fn each<T>(
+        self,
+        expected: &str,
+        value: impl Fn(Cell) -> Result<T, Cell>,
+    ) -> Result<Vec<T>, DataError> {
         let Self { path, name, cells } = self;
         let wrong = |at: At, cell: &Cell| cell.refused(path, &name, at, expected);
         cells.into_iter().map(|(at, cell)| value(cell).map_err(|cell| wrong(at, &cell))).collect()

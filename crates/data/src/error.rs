@@ -1,11 +1,13 @@
-//! What can be wrong with a data file. Every message names the file, and the column and row where there are any.
+//! What can be wrong with a data file. Every message names the file, and the column and row where
+//! there are any.
 
 use std::path::{Path, PathBuf};
 
 use crate::at::At;
 use crate::kind::EXPECTED;
 
-/// Errors of finding and reading texts. Rows are counted from 1 as they stand in their file, the header of a CSV file not included.
+/// Errors of finding and reading texts. Rows are counted from 1 as they stand in their file, the
+/// header of a CSV file not included.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -31,7 +33,8 @@ pub enum DataError {
     },
     /// A place that was named by the user is not there.
     #[error(
-        "{place} is {path}, expected a directory, found {found}; a path that does not begin with / is seen from where the command runs"
+        "{place} is {path}, expected a directory, found {found}; a path that does not begin with \
+         / is seen from where the command runs"
     )]
     NoDirectory {
         /// Who named it.
@@ -42,7 +45,9 @@ pub enum DataError {
         found: &'static str,
     },
     /// A place that was named by the user does not hold the file: never passed over in silence.
-    #[error("{place} is {path}, which has no {wanted}, nor has its folder {folder:?}; it holds {found}")]
+    #[error(
+        "{place} is {path}, which has no {wanted}, nor has its folder {folder:?}; it holds {found}"
+    )]
     NotThere {
         /// Who named it.
         place: &'static str,
@@ -56,7 +61,10 @@ pub enum DataError {
         found: String,
     },
     /// A split is there more than once.
-    #[error("{folder} has {found}, each of which could be {stem}: expected one of them; move the others elsewhere")]
+    #[error(
+        "{folder} has {found}, each of which could be {stem}: expected one of them; move the \
+         others elsewhere"
+    )]
     Several {
         /// Where they are.
         folder: PathBuf,
@@ -66,7 +74,10 @@ pub enum DataError {
         stem: &'static str,
     },
     /// Texts of one class in a folder, and none for the other.
-    #[error("{folder} has {found}, expected a folder for each class: one of {good} for good texts, one of {bad} for bad ones")]
+    #[error(
+        "{folder} has {found}, expected a folder for each class: one of {good} for good texts, \
+         one of {bad} for bad ones"
+    )]
     HalfOfClasses {
         /// The folder of the split.
         folder: PathBuf,
@@ -106,7 +117,10 @@ pub enum DataError {
         way_out: String,
     },
     /// The file cannot be read as the table that its name says.
-    #[error("{path}: cannot read the {kind}{}table: {reason}", if kind.is_empty() { "" } else { " " })]
+    #[error(
+        "{path}: cannot read the {kind}{}table: {reason}",
+        if kind.is_empty() { "" } else { " " }
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -117,8 +131,9 @@ pub enum DataError {
     },
     /// A byte sequence that is no text.
     #[error(
-        "{path}: line {line} is not valid UTF-8: found the byte 0x{byte:02X}; if the file is {encoding}, this converts it: \
-         iconv -f {encoding} -t UTF-8 {path:?} > converted.{}", path.extension().unwrap_or_default().display()
+        "{path}: line {line} is not valid UTF-8: found the byte 0x{byte:02X}; if the file is \
+         {encoding}, this converts it: iconv -f {encoding} -t UTF-8 {path:?} > converted.{}",
+        path.extension().unwrap_or_default().display()
     )]
     NotUtf8 {
         /// The file.
@@ -151,7 +166,9 @@ pub enum DataError {
         found: String,
     },
     /// A column that was asked for is there more than once.
-    #[error("{path} has {found} columns {column:?}, expected one: rename the others in its first line")]
+    #[error(
+        "{path} has {found} columns {column:?}, expected one: rename the others in its first line"
+    )]
     RepeatedColumn {
         /// The file.
         path: PathBuf,
@@ -161,7 +178,10 @@ pub enum DataError {
         found: usize,
     },
     /// Texts without scores.
-    #[error("{path} has no column of scores ({columns}), its columns are {found}; and there is no {labels} with them beside it")]
+    #[error(
+        "{path} has no column of scores ({columns}), its columns are {found}; and there is no \
+         {labels} with them beside it"
+    )]
     NoScore {
         /// The file.
         path: PathBuf,
@@ -185,7 +205,10 @@ pub enum DataError {
         labels: PathBuf,
     },
     /// No share of the good class can be made of one class.
-    #[error("{files}: all texts are of one class, expected good and bad ones; check score, threshold and good side")]
+    #[error(
+        "{files}: all texts are of one class, expected good and bad ones; check score, threshold \
+         and good side"
+    )]
     OneClass {
         /// Which they are, and where.
         files: String,
@@ -217,7 +240,10 @@ pub enum DataError {
         expected: String,
     },
     /// Lists of one row that do not go together.
-    #[error("{path}: {at}: {columns}: expected lists of one length, or a single value; NAME.0 is the first of a list")]
+    #[error(
+        "{path}: {at}: {columns}: expected lists of one length, or a single value; NAME.0 is the \
+         first of a list"
+    )]
     Lists {
         /// The file.
         path: PathBuf,

@@ -54,8 +54,9 @@ pub(crate) fn open(path: &Path) -> Result<Opened, DataError> {
             path: path.into(),
             found: "one JSON object over several lines".into(),
             way_out: format!(
-                "expected one object a line, or an array of them; of a table of pandas: \
-                 python3 -c 'import pandas; pandas.read_json({path:?}).to_json(\"table.jsonl\", orient=\"records\", lines=True)'"
+                "expected one object a line, or an array of them; of a table of pandas: python3 \
+                 -c 'import pandas; pandas.read_json({path:?}).to_json(\"table.jsonl\", \
+                 orient=\"records\", lines=True)'"
             ),
         });
     }
@@ -82,8 +83,12 @@ fn is_spread(text: &[u8]) -> bool {
 
 /// Characters of two or four bytes: which, and the first byte that says so.
 fn wide(head: &[u8]) -> Option<(&'static str, u8)> {
-    let mark = |mark: &[u8], name| head.starts_with(mark).then_some((name, mark.first().copied().unwrap_or_default()));
-    let marked = mark(b"\xff\xfe\0\0", "UTF-32").or_else(|| mark(b"\xff\xfe", "UTF-16")).or_else(|| mark(b"\xfe\xff", "UTF-16"));
+    let mark = |mark: &[u8], name| {
+        head.starts_with(mark).then_some((name, mark.first().copied().unwrap_or_default()))
+    };
+    let marked = mark(b"\xff\xfe\0\0", "UTF-32")
+        .or_else(|| mark(b"\xff\xfe", "UTF-16"))
+        .or_else(|| mark(b"\xfe\xff", "UTF-16"));
     marked.or(match head {
         [low, 0, next, 0, ..] if *low > 0 && *next > 0 => Some(("UTF-16LE", 0)),
         [0, high, 0, next, ..] if *high > 0 && *next > 0 => Some(("UTF-16BE", 0)),
@@ -94,33 +99,58 @@ fn wide(head: &[u8]) -> Option<(&'static str, u8)> {
 /// What is no table that can be read here, and the way to one.
 fn foreign(head: &[u8], path: &Path) -> Option<(&'static str, String)> {
     let pandas = |read: &str| {
-        format!("this makes it readable: python3 -c 'import pandas; pandas.{read}({path:?}).to_parquet(\"table.parquet\")'")
+        format!(
+            "this makes it readable: python3 -c 'import pandas; \
+             pandas.{read}({path:?}).to_parquet(\"table.parquet\")'"
+        )
     };
-    let starts = |beginnings: &[&[u8]]| beginnings.iter().any(|beginning| head.starts_with(beginning));
-    let text = head.trim_ascii_start().get(..32).unwrap_or(head.trim_ascii_start()).to_ascii_lowercase();
+    let starts =
+        |beginnings: &[&[u8]]| beginnings.iter().any(|beginning| head.starts_with(beginning));
+    let text =
+        head.trim_ascii_start().get(..32).unwrap_or(head.trim_ascii_start()).to_ascii_lowercase();
     let unpack = |command: &str| format!("this unpacks it: {command} {path:?}");
     Some(match () {
-        () if starts(&[b"version https://git-lfs"]) => {
-            ("a pointer of Git LFS, not the table itself", "this fetches it: git lfs pull, in its repository".into())
+        () if starts(&[b"version https://git-lfs"]) => (
+            "a pointer of Git LFS, not the table itself",
+            "this fetches it: git lfs pull, in its repository".into(),
+        ),
+        () if text.starts_with(b"<!doctype")
+            || text.starts_with(b"<html")
+            || text.starts_with(b"<?xml") =>
+        {
+            (
+                "a page of the web, not a table",
+                "what was downloaded is a page about it, or says what went wrong".into(),
+            )
         }
-        () if text.starts_with(b"<!doctype") || text.starts_with(b"<html") || text.starts_with(b"<?xml") => {
-            ("a page of the web, not a table", "what was downloaded is a page about it, or says what went wrong".into())
+        () if starts(&[b"PARE"]) => {
+            ("an encrypted Parquet table", "write it without encryption".into())
         }
-        () if starts(&[b"PARE"]) => ("an encrypted Parquet table", "write it without encryption".into()),
-        () if starts(&[b"ARROW1", b"FEA1"]) => ("a Feather (Arrow IPC) table", pandas("read_feather")),
+        () if starts(&[b"ARROW1", b"FEA1"]) => {
+            ("a Feather (Arrow IPC) table", pandas("read_feather"))
+        }
         () if starts(&[b"\xff\xff\xff\xff"]) => (
             "an Arrow stream, as the datasets library keeps it",
             format!(
-                "this makes it readable: python3 -c 'import datasets; datasets.Dataset.from_file({path:?}).to_parquet(\"table.parquet\")'"
+                "this makes it readable: python3 -c 'import datasets; \
+                 datasets.Dataset.from_file({path:?}).to_parquet(\"table.parquet\")'"
             ),
         ),
         () if starts(&[b"ORC"]) => ("an ORC table", pandas("read_orc")),
-        () if starts(&[b"Obj\x01"]) => ("an Avro table", "convert it to Parquet or JSON lines".into()),
+        () if starts(&[b"Obj\x01"]) => {
+            ("an Avro table", "convert it to Parquet or JSON lines".into())
+        }
         () if starts(&[b"\x89HDF"]) => ("an HDF5 file", pandas("read_hdf")),
-        () if starts(&[b"SQLite format 3"]) => ("an SQLite database", "write the table as CSV: sqlite3 -header -csv".into()),
-        () if starts(&[b"\x93NUMPY"]) => ("a NumPy array", "write it as a column of a table, with its texts".into()),
+        () if starts(&[b"SQLite format 3"]) => {
+            ("an SQLite database", "write the table as CSV: sqlite3 -header -csv".into())
+        }
+        () if starts(&[b"\x93NUMPY"]) => {
+            ("a NumPy array", "write it as a column of a table, with its texts".into())
+        }
         () if starts(&[b"\xd0\xcf\x11\xe0"]) => ("an old Excel file", pandas("read_excel")),
-        () if head.first() == Some(&0x80) && head.get(1).is_some_and(|version| (2..=5).contains(version)) => {
+        () if head.first() == Some(&0x80)
+            && head.get(1).is_some_and(|version| (2..=5).contains(version)) =>
+        {
             ("a pickle of Python", pandas("read_pickle"))
         }
         () if starts(&[b"\xfd7zXZ"]) => ("packed by xz", unpack("xz -dk")),
@@ -157,11 +187,16 @@ mod tests {
 
     #[test]
     fn json_is_known_by_its_beginning() {
-        let kinds = ["{\"a\":1}", "{}", "[{\"a\":1}]", "[", "[ ]", "{a", "[1]", "a,b", ""].map(|text| json(text.as_bytes()));
+        let kinds = ["{\"a\":1}", "{}", "[{\"a\":1}]", "[", "[ ]", "{a", "[1]", "a,b", ""]
+            .map(|text| json(text.as_bytes()));
         let (lines, array) = (Some(Kind::JsonLines), Some(Kind::JsonArray));
         assert_eq!(kinds, [lines, lines, array, array, array, None, None, None, None]);
         assert!(is_spread(b"{\n  \"a\": 1\n}") && is_spread(b"{\"a\": [],\n \"b\": 1}"));
-        assert!(!is_spread(b"{\"a\": 1}\n{\"a\": 2}") && !is_spread(b"{\"a\":") && !is_spread(b"{\"a\":1,\n{\"a\":2}"));
+        assert!(
+            !is_spread(b"{\"a\": 1}\n{\"a\": 2}")
+                && !is_spread(b"{\"a\":")
+                && !is_spread(b"{\"a\":1,\n{\"a\":2}")
+        );
     }
 
     #[test]

@@ -10,8 +10,9 @@ use crate::texts::{Labels, Texts};
 
 /// The names of the columns of a table of generated texts.
 ///
-/// As in [`Layout`](crate::Layout), "a.b" is a column of that name or the field `b` of an object or struct `a`, "a.0" the first entry of a
-/// list, and "a.b" what each entry has as `b` where `a` is a list.
+/// As in [`Layout`](crate::Layout), "a.b" is a column of that name or the field `b` of an object or
+/// struct `a`, "a.0" the first entry of a list, and "a.b" what each entry has as `b` where `a` is a
+/// list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GenerationColumns {
     /// Prompts.
@@ -28,7 +29,8 @@ pub struct GenerationColumns {
     pub group: Vec<String>,
 }
 
-/// Scores of rows: `None` where there is none. NaN and infinities are kept, for the reader to count.
+/// Scores of rows: `None` where there is none. NaN and infinities are kept, for the reader to
+/// count.
 pub type Scores = Vec<Option<f64>>;
 
 /// Generated texts, one entry per row in every column that was asked for.
@@ -50,31 +52,43 @@ pub struct Generations {
     pub notes: Vec<String>,
 }
 
-/// Reads generated texts from any kind of table, a few rows at a time: of a large file, no more than the columns asked for is ever in
-/// memory. [`table::read`](crate::table::read) says which kinds there are.
+/// Reads generated texts from any kind of table, a few rows at a time: of a large file, no more
+/// than the columns asked for is ever in memory. [`table::read`](crate::table::read) says which
+/// kinds there are.
 ///
-/// A score may be a number, true or false, or a text that says one of these; nothing, an empty field, `null`, `None` and `NA`
-/// are missing scores. JSON may have `NaN`, `Infinity` and `-Infinity`, as Python writes them. A text that is not there (null)
-/// is missing; an empty field of a CSV file is an empty text.
+/// A score may be a number, true or false, or a text that says one of these; nothing, an empty
+/// field, `null`, `None` and `NA` are missing scores. JSON may have `NaN`, `Infinity` and
+/// `-Infinity`, as Python writes them. A text that is not there (null) is missing; an empty field
+/// of a CSV file is an empty text.
 ///
-/// A list of one is that one. Of a list of several responses, each is a row: what else the row has as a list of the same length
-/// goes with them one by one, and what it has as a single value, or as a list of one, goes with each. A list of objects with `role` and `content` is a
-/// conversation: a text, the contents with a line end between them.
+/// A list of one is that one. Of a list of several responses, each is a row: what else the row has
+/// as a list of the same length goes with them one by one, and what it has as a single value, or as
+/// a list of one, goes with each. A list of objects with `role` and `content` is a conversation: a
+/// text, the contents with a line end between them.
 ///
 /// # Errors
-/// A [`DataError`] that names the file, and the column and row or line where there are any: unknown kind, damaged file, invalid
-/// UTF-8, missing column, wrong type, lists that do not go together, no rows.
-pub fn read_generations(path: &Path, columns: &GenerationColumns) -> Result<Generations, DataError> {
+/// A [`DataError`] that names the file, and the column and row or line where there are any: unknown
+/// kind, damaged file, invalid UTF-8, missing column, wrong type, lists that do not go together, no
+/// rows.
+pub fn read_generations(
+    path: &Path,
+    columns: &GenerationColumns,
+) -> Result<Generations, DataError> {
     // one table for one set of columns
-    read_generations_of_each(path, std::slice::from_ref(columns)).map(|mut tables| tables.pop().unwrap_or_default())
+    read_generations_of_each(path, std::slice::from_ref(columns))
+        .map(|mut tables| tables.pop().unwrap_or_default())
 }
 
-/// Reads what several sets of columns name, such as those of each method of a wide table, as [`read_generations`] reads each of them; the
-/// rows of the file are gone through once. Gives one table for each set.
+/// Reads what several sets of columns name, such as those of each method of a wide table, as
+/// [`read_generations`] reads each of them; the rows of the file are gone through once. Gives one
+/// table for each set.
 ///
 /// # Errors
 /// As [`read_generations`].
-pub fn read_generations_of_each(path: &Path, sets: &[GenerationColumns]) -> Result<Vec<Generations>, DataError> {
+pub fn read_generations_of_each(
+    path: &Path,
+    sets: &[GenerationColumns],
+) -> Result<Vec<Generations>, DataError> {
     let mut parts: Vec<Part<'_>> = sets.iter().map(|columns| Part::new(path, columns)).collect();
     let names: Vec<&str> = parts.iter().flat_map(|part| part.names.clone()).collect();
     let table = Table::open_for(path, &names)?;
@@ -134,8 +148,9 @@ impl<'a> Part<'a> {
         }
         let (path, names) = (self.path, &self.names);
         let rows = exploded(cells, |lengths| {
-            let columns =
-                names.iter().zip(lengths).filter_map(|(name, length)| Some(format!("{name} holds a list of {}", (*length)?)));
+            let columns = names.iter().zip(lengths).filter_map(|(name, length)| {
+                Some(format!("{name} holds a list of {}", (*length)?))
+            });
             let columns = columns.collect::<Vec<_>>().join(", ");
             DataError::Lists { path: path.into(), at, columns }
         })?;
@@ -154,24 +169,34 @@ impl<'a> Part<'a> {
         read.notes.extend(halves_of_characters(halves));
         if lists > 0 {
             read.notes.push(format!(
-                "{lists} rows hold lists of responses, of which each is read as a row: {rows_of_lists} of {}",
+                "{lists} rows hold lists of responses, of which each is read as a row: \
+                 {rows_of_lists} of {}",
                 read.responses.len()
             ));
         }
         let said = names.iter().zip(conversations).filter(|(_, count)| *count > 0);
         read.notes.extend(said.map(|(name, count)| {
-            format!("{count} rows hold a conversation as {name}: its contents are read in order, without roles, with a line end between them")
+            format!(
+                "{count} rows hold a conversation as {name}: its contents are read in order, \
+                without roles, with a line end between them"
+            )
         }));
         Ok(read)
     }
 }
 
-/// The rows that a row with a list of responses stands for; the first cell is the response. A list of one is that one, whatever stands
-/// beside it. `unlike` says what is wrong, by the length of each list of several.
-fn exploded(cells: Vec<Cell>, unlike: impl Fn(&[Option<usize>]) -> DataError) -> Result<Vec<Vec<Cell>>, DataError> {
+/// The rows that a row with a list of responses stands for; the first cell is the response. A list
+/// of one is that one, whatever stands beside it. `unlike` says what is wrong, by the length of
+/// each list of several.
+fn exploded(
+    cells: Vec<Cell>,
+    unlike: impl Fn(&[Option<usize>]) -> DataError,
+) -> Result<Vec<Vec<Cell>>, DataError> {
     let cells: Vec<Cell> = cells.into_iter().map(Cell::single).collect();
-    let lengths: Vec<Option<usize>> =
-        cells.iter().map(|cell| if let Cell::List(list) = cell { Some(list.len()) } else { None }).collect();
+    let lengths: Vec<Option<usize>> = cells
+        .iter()
+        .map(|cell| if let Cell::List(list) = cell { Some(list.len()) } else { None })
+        .collect();
     // a list beside one response is refused as what it is
     let Some(&Some(count)) = lengths.first() else { return Ok(vec![cells]) };
     if lengths.iter().flatten().any(|length| *length != count) {
@@ -188,7 +213,13 @@ fn exploded(cells: Vec<Cell>, unlike: impl Fn(&[Option<usize>]) -> DataError) ->
 }
 
 /// Adds a row; the cells are in the order of the names.
-fn push(path: &Path, names: &[&str], read: &mut Generations, at: At, cells: &[Cell]) -> Result<(), DataError> {
+fn push(
+    path: &Path,
+    names: &[&str],
+    read: &mut Generations,
+    at: At,
+    cells: &[Cell],
+) -> Result<(), DataError> {
     let mut cells = cells.iter().zip(names);
     let mut next = || cells.next().unwrap_or((&Cell::Missing, &""));
     let wrong = |name: &str, cell: &Cell, expected| cell.refused(path, name, at, expected);
@@ -200,7 +231,8 @@ fn push(path: &Path, names: &[&str], read: &mut Generations, at: At, cells: &[Ce
     if let Some(prompts) = &mut read.prompts {
         text(next(), prompts)?;
     }
-    for scores in [&mut read.scores, &mut read.prompt_scores, &mut read.judge].into_iter().flatten() {
+    for scores in [&mut read.scores, &mut read.prompt_scores, &mut read.judge].into_iter().flatten()
+    {
         let (cell, name) = next();
         scores.push(cell.optional_number().map_err(|()| wrong(name, cell, "a number"))?);
     }

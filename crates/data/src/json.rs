@@ -13,7 +13,8 @@ const NOT_FINITE: char = '\0';
 /// What stands between the contents of a conversation.
 const BETWEEN_TURNS: &str = "\n";
 
-/// Reads a value. It may hold NaN and infinities, and halves of characters that are written in two; of the latter, how many there were.
+/// Reads a value. It may hold NaN and infinities, and halves of characters that are written in two;
+/// of the latter, how many there were.
 pub(crate) fn parse(text: &str) -> serde_json::Result<(Value, usize)> {
     repaired(text, |text| serde_json::from_str(text))
 }
@@ -29,17 +30,21 @@ pub(crate) fn add_shape(text: &str, shape: &mut Shape) -> serde_json::Result<()>
 }
 
 /// Reads a text, or else what it says in plain JSON. An error is that of the text.
-fn repaired<T>(text: &str, mut read: impl FnMut(&str) -> serde_json::Result<T>) -> serde_json::Result<(T, usize)> {
+fn repaired<T>(
+    text: &str,
+    mut read: impl FnMut(&str) -> serde_json::Result<T>,
+) -> serde_json::Result<(T, usize)> {
     read(text).map(|value| (value, 0)).or_else(|error| {
         let (plain, halves) = plain(text);
         read(&plain).map(|value| (value, halves)).map_err(|_| error)
     })
 }
 
-/// The text with NaN and infinities as texts that [`leaf`] knows, and U+FFFD for each `\ud83d` whose other half is not there; and how many
-/// of these there were.
+/// The text with NaN and infinities as texts that [`leaf`] knows, and U+FFFD for each `\ud83d`
+/// whose other half is not there; and how many of these there were.
 fn plain(text: &str) -> (String, usize) {
-    let (mut plain, mut halves, mut rest, mut in_text) = (String::with_capacity(text.len() + 16), 0, text, false);
+    let (mut plain, mut halves, mut rest, mut in_text) =
+        (String::with_capacity(text.len() + 16), 0, text, false);
     while let Some(character) = rest.chars().next() {
         let (mut taken, mut written) = (character.len_utf8(), None);
         if in_text && character == '\\' {
@@ -73,22 +78,29 @@ fn surrogate(text: &str) -> Option<bool> {
 
 /// A number that JSON may not have, as a value that [`cell`] knows.
 pub(crate) fn number(number: f64) -> Value {
-    serde_json::Number::from_f64(number).map_or_else(|| Value::String(format!("{NOT_FINITE}{number}")), Value::Number)
+    serde_json::Number::from_f64(number)
+        .map_or_else(|| Value::String(format!("{NOT_FINITE}{number}")), Value::Number)
 }
 
 /// What a path of columns and fields leads to in a row.
 pub(crate) fn cell(row: &Map<String, Value>, path: &str) -> Cell {
     let inner = |(name, rest): (&str, Option<&str>)| row.get(name).map(|value| reach(value, rest));
-    splits(path).filter_map(inner).find(|cell| !matches!(cell, Cell::Missing)).unwrap_or(Cell::Missing)
+    splits(path)
+        .filter_map(inner)
+        .find(|cell| !matches!(cell, Cell::Missing))
+        .unwrap_or(Cell::Missing)
 }
 
-/// What a path leads to in a value: to an entry where a list is met with a number, and to one value for each entry without.
+/// What a path leads to in a value: to an entry where a list is met with a number, and to one value
+/// for each entry without.
 pub(crate) fn reach(value: &Value, path: Option<&str>) -> Cell {
     match (value, path) {
         (value, None) => leaf(value),
         (Value::Object(fields), Some(path)) => cell(fields, path),
         (Value::Array(entries), Some(path)) => match index(path) {
-            Some((place, rest)) => entries.get(place).map_or(Cell::Missing, |entry| reach(entry, rest)),
+            Some((place, rest)) => {
+                entries.get(place).map_or(Cell::Missing, |entry| reach(entry, rest))
+            }
             None => list(entries.iter().map(|entry| reach(entry, Some(path)))),
         },
         _ => Cell::Missing,
@@ -108,15 +120,25 @@ fn leaf(value: &Value) -> Cell {
     match value {
         Value::Null => Cell::Null,
         Value::Bool(value) => Cell::Number(f64::from(u8::from(*value))),
-        Value::String(text) => match text.strip_prefix(NOT_FINITE).and_then(|number| number.parse::<f64>().ok()) {
-            Some(number) if !number.is_finite() => Cell::Number(number),
-            _ => Cell::Text(text.clone()),
-        },
-        Value::Number(number) => {
-            let integer = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)).map(Cell::Integer);
-            integer.or_else(|| number.as_f64().map(Cell::Number)).unwrap_or_else(|| Cell::Other(number.to_string()))
+        Value::String(text) => {
+            match text.strip_prefix(NOT_FINITE).and_then(|number| number.parse::<f64>().ok()) {
+                Some(number) if !number.is_finite() => Cell::Number(number),
+                _ => Cell::Text(text.clone()),
+            }
         }
-        Value::Array(entries) => conversation(entries).unwrap_or_else(|| list(entries.iter().map(leaf))),
+        Value::Number(number) => {
+            let integer = number
+                .as_i64()
+                .map(i128::from)
+                .or_else(|| number.as_u64().map(i128::from))
+                .map(Cell::Integer);
+            integer
+                .or_else(|| number.as_f64().map(Cell::Number))
+                .unwrap_or_else(|| Cell::Other(number.to_string()))
+        }
+        Value::Array(entries) => {
+            conversation(entries).unwrap_or_else(|| list(entries.iter().map(leaf)))
+        }
         Value::Object(_) => Cell::Other(value.to_string()),
     }
 }
@@ -150,8 +172,8 @@ mod tests {
 
     #[test]
     fn paths_reach_into_objects_and_lists() {
-        let row =
-            r#"{"a": {"b": [{"c": "x"}, {"c": "y"}, {}]}, "a.b": {"d": 1}, "e": [["z"]], "f": [[1], [2, 3], []], "n": null}"#;
+        let row = r#"{"a": {"b": [{"c": "x"}, {"c": "y"}, {}]}, "a.b": {"d": 1},
+            "e": [["z"]], "f": [[1], [2, 3], []], "n": null}"#;
         for (path, found) in [
             ("a.b.0.c", "\"x\""),
             ("a.b.2.c", "nothing"),
@@ -171,7 +193,8 @@ mod tests {
 
     #[test]
     fn what_was_said_is_read_in_order() {
-        let row = r#"{"c": [{"role": "user", "content": "Hi"}, {"role": "a", "content": null}, {"role": "a", "content": "Ho"}]}"#;
+        let row = r#"{"c": [{"role": "user", "content": "Hi"},
+            {"role": "a", "content": null}, {"role": "a", "content": "Ho"}]}"#;
         assert_eq!(at(row, "c"), "\"Hi\\nHo\"");
         assert_eq!(at(row, "c.0.content"), "\"Hi\"");
         assert_eq!(at(r#"{"c": [{"role": "user"}]}"#, "c"), "a list of 1 ({\"role\":\"user\"})");
@@ -187,13 +210,19 @@ mod tests {
             let (value, count) = parse(text).unwrap();
             assert_eq!((value[0].as_str(), count), (Some(found), halves), "{text}");
         }
-        assert!(parse(r#"["\ud83"]"#).is_err() && parse(r#"["\"#).is_err() && parse("[\"\\é").is_err());
+        assert!(
+            parse(r#"["\ud83"]"#).is_err() && parse(r#"["\"#).is_err() && parse("[\"\\é").is_err()
+        );
     }
 
     #[test]
     fn only_what_stands_outside_of_texts_is_a_number() {
-        let (value, _) = parse(r#"{"NaN": "NaN \" NaN", "x": -Infinity, "y": [NaN, Infinity]}"#).unwrap();
+        let (value, _) =
+            parse(r#"{"NaN": "NaN \" NaN", "x": -Infinity, "y": [NaN, Infinity]}"#).unwrap();
         let Value::Object(row) = value else { panic!("no object") };
-        assert_eq!(["NaN", "x", "y.0", "y.1"].map(|path| cell(&row, path).shown()), ["\"NaN \\\" NaN\"", "-inf", "NaN", "inf"]);
+        assert_eq!(
+            ["NaN", "x", "y.0", "y.1"].map(|path| cell(&row, path).shown()),
+            ["\"NaN \\\" NaN\"", "-inf", "NaN", "inf"]
+        );
     }
 }

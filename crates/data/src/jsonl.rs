@@ -47,7 +47,16 @@ type Object = Map<String, Value>;
 
 impl<'a> Objects<'a> {
     pub(crate) fn new(path: &'a Path, kind: Kind, file: Box<dyn BufRead>) -> Self {
-        Self { path, kind, file, text: Vec::new(), line: 0, entries: 0, array: Array::Unopened, halves: 0 }
+        Self {
+            path,
+            kind,
+            file,
+            text: Vec::new(),
+            line: 0,
+            entries: 0,
+            array: Array::Unopened,
+            halves: 0,
+        }
     }
 
     /// The next object. It may hold NaN and infinities, as Python writes them.
@@ -120,7 +129,9 @@ impl<'a> Objects<'a> {
             }
             self.line += 1;
             if self.text.len() > LONGEST {
-                return Err(self.unreadable(format!("line {} has more than {LONGEST} bytes", self.line)));
+                return Err(
+                    self.unreadable(format!("line {} has more than {LONGEST} bytes", self.line))
+                );
             }
             if !self.text.trim_ascii().is_empty() {
                 return Ok(true);
@@ -133,11 +144,17 @@ impl<'a> Objects<'a> {
         self.text.clear();
         let (mut depth, mut in_text, mut is_escaped) = (0_usize, false, false);
         loop {
-            let bytes = self.file.fill_buf().map_err(|error| DataError::unreadable(self.path, self.kind.name(), error))?;
+            let bytes = self
+                .file
+                .fill_buf()
+                .map_err(|error| DataError::unreadable(self.path, self.kind.name(), error))?;
             let Some(&byte) = bytes.first() else {
                 return match self.array {
                     Array::Closed => Ok(false),
-                    _ => Err(self.unreadable(format!("the file ends within the array, behind {} whole rows", self.entries))),
+                    _ => Err(self.unreadable(format!(
+                        "the file ends within the array, behind {} whole rows",
+                        self.entries
+                    ))),
                 };
             };
             if self.text.is_empty() {
@@ -153,7 +170,13 @@ impl<'a> Objects<'a> {
                         (depth, in_text) = (usize::from(matches!(byte, b'{' | b'[')), byte == b'"');
                         Array::Next
                     }
-                    _ => return Err(self.unreadable(format!("found {:?} behind row {}", char::from(byte), self.entries))),
+                    _ => {
+                        return Err(self.unreadable(format!(
+                            "found {:?} behind row {}",
+                            char::from(byte),
+                            self.entries
+                        )));
+                    }
                 };
                 continue;
             }
@@ -179,7 +202,10 @@ impl<'a> Objects<'a> {
             self.text.extend_from_slice(&bytes[..taken]);
             self.file.consume(taken);
             if self.text.len() > LONGEST {
-                return Err(self.unreadable(format!("row {} has more than {LONGEST} bytes", self.entries + 1)));
+                return Err(self.unreadable(format!(
+                    "row {} has more than {LONGEST} bytes",
+                    self.entries + 1
+                )));
             }
             if end.is_some() {
                 self.entries += 1;
@@ -205,8 +231,14 @@ mod tests {
 
     #[test]
     fn the_entries_of_an_array_are_found_however_it_is_laid_out() {
-        let rows = Ok(vec![(At::Row(1), r#"{"a":"], }\\\""}"#.to_owned()), (At::Row(2), r#"{"b":[{}]}"#.to_owned())]);
-        for text in [r#"[{"a":"], }\\\""},{"b":[{}]}]"#, "\n [\n  {\n \"a\": \"], }\\\\\\\"\"\n },\n {\"b\": [\n{}]}\n]\n"] {
+        let rows = Ok(vec![
+            (At::Row(1), r#"{"a":"], }\\\""}"#.to_owned()),
+            (At::Row(2), r#"{"b":[{}]}"#.to_owned()),
+        ]);
+        for text in [
+            r#"[{"a":"], }\\\""},{"b":[{}]}]"#,
+            "\n [\n  {\n \"a\": \"], }\\\\\\\"\"\n },\n {\"b\": [\n{}]}\n]\n",
+        ] {
             assert_eq!(objects(text, Kind::JsonArray), rows, "{text}");
         }
         assert_eq!(objects(" [ ] ", Kind::JsonArray), Ok(vec![]));

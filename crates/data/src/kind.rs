@@ -9,7 +9,8 @@ pub(crate) const PACKED: [&str; 4] = [".gz", ".zst", ".zstd", ZIP];
 /// Of an archive, which may hold several files.
 pub(crate) const ZIP: &str = ".zip";
 /// As messages list them.
-pub(crate) const EXPECTED: &str = ".parquet, .csv, .tsv, .jsonl, .ndjson or .json, or one of these as .gz, .zst or .zip";
+pub(crate) const EXPECTED: &str =
+    ".parquet, .csv, .tsv, .jsonl, .ndjson or .json, or one of these as .gz, .zst or .zip";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

@@ -41,13 +41,14 @@ impl Words {
 
 /// Where a task's texts are and what makes one good.
 ///
-/// A column "prompt.text" is one of that name or the field `text` of an object (JSON) or struct (Parquet) `prompt`; where `prompt` is a
-/// list, "prompt.0.text" is that of its first entry.
+/// A column "prompt.text" is one of that name or the field `text` of an object (JSON) or struct
+/// (Parquet) `prompt`; where `prompt` is a list, "prompt.0.text" is that of its first entry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     /// The task's folder in a data directory and among the embedded data.
     pub folder: String,
-    /// Datasets in the cache of the Hugging Face hub, "owner/name", in the order in which they are tried.
+    /// Datasets in the cache of the Hugging Face hub, "owner/name", in the order in which they are
+    /// tried.
     pub hub: Vec<String>,
     /// Names of a table for all splits, without its ending.
     pub whole: Vec<String>,
@@ -57,7 +58,8 @@ pub struct Layout {
     pub other_text: Vec<String>,
     /// Column of what follows each text, if it is kept apart.
     pub continuation: Option<String>,
-    /// Column of classes (0 or 1, false or true) or scores from 0 to 1: the first of these that a table has.
+    /// Column of classes (0 or 1, false or true) or scores from 0 to 1: the first of these that a
+    /// table has.
     pub score: Vec<String>,
     /// Words that a class may be written as; any other must be a number.
     pub words: Words,
@@ -65,12 +67,14 @@ pub struct Layout {
     pub good: Good,
     /// The score that divides the classes, from 0 to 1.
     pub threshold: f64,
-    /// If given, texts of the good class are left out by chance until no more than this share of a split is good.
+    /// If given, texts of the good class are left out by chance until no more than this share of a
+    /// split is good.
     pub good_percent: Option<GoodPercent>,
 }
 
 impl Default for Layout {
-    /// Columns `text` and `label`, where 1 is good; no folder of its own; `prompts` for a table for all splits.
+    /// Columns `text` and `label`, where 1 is good; no folder of its own; `prompts` for a table for
+    /// all splits.
     fn default() -> Self {
         Self {
             folder: String::new(),
@@ -99,7 +103,12 @@ impl Layout {
 
     /// The class of a value, if it is a word for one or a number from 0 to 1.
     pub(crate) fn class(&self, value: &Cell) -> Option<u8> {
-        let score = || value.number().filter(|score| (0.0..=1.0).contains(score)).map(|score| self.label(score));
+        let score = || {
+            value
+                .number()
+                .filter(|score| (0.0..=1.0).contains(score))
+                .map(|score| self.label(score))
+        };
         value.label().and_then(|word| self.words.class(&word)).or_else(score)
     }
 
@@ -108,7 +117,9 @@ impl Layout {
         let number = "a number from 0 to 1".to_owned();
         match (&self.words.good, &self.words.bad) {
             (good, bad) if good.is_empty() && bad.is_empty() => number,
-            (good, bad) => format!("{number}, or one of {} (good), {} (bad)", good.join(", "), bad.join(", ")),
+            (good, bad) => {
+                format!("{number}, or one of {} (good), {} (bad)", good.join(", "), bad.join(", "))
+            }
         }
     }
 
@@ -121,10 +132,18 @@ impl Layout {
             return wrong("score", "no column".into(), "at least one");
         }
         if self.words.good.is_empty() != self.words.bad.is_empty() {
-            return wrong("labels", "words for one class".into(), "words for both classes, or none");
+            return wrong(
+                "labels",
+                "words for one class".into(),
+                "words for both classes, or none",
+            );
         }
         if let Some(word) = self.words.bad.iter().find(|word| self.words.class(word) == Some(1)) {
-            return wrong("labels", format!("{word:?} as good and as bad"), "each word for one class");
+            return wrong(
+                "labels",
+                format!("{word:?} as good and as bad"),
+                "each word for one class",
+            );
         }
         let percents = self.good_percent.map(|percent| [percent.train, percent.test]);
         match percents.into_iter().flatten().find(|percent| !(1..=99).contains(percent)) {
@@ -140,14 +159,18 @@ mod tests {
 
     #[test]
     fn a_score_at_the_threshold_is_low() {
-        let labels = |good| [0.0, 0.5, 0.500_001, 1.0].map(|score| Layout { good, ..Layout::default() }.label(score));
+        let labels = |good| {
+            [0.0, 0.5, 0.500_001, 1.0]
+                .map(|score| Layout { good, ..Layout::default() }.label(score))
+        };
         assert_eq!(labels(Good::High), [0, 0, 1, 1]);
         assert_eq!(labels(Good::Low), [1, 1, 0, 0]);
     }
 
     #[test]
     fn a_class_may_be_a_word_in_any_case() {
-        let words = |good: &str, bad: &str| Words { good: vec![good.into()], bad: vec![bad.into()] };
+        let words =
+            |good: &str, bad: &str| Words { good: vec![good.into()], bad: vec![bad.into()] };
         let layout = Layout { words: words("pos", "neg"), ..Layout::default() };
         let class = |value: &str| layout.class(&Cell::Text(value.into()));
         assert_eq!(
@@ -165,17 +188,33 @@ mod tests {
         let message = |layout: Layout| layout.check().unwrap_err().to_string();
         for threshold in [f64::NAN, -0.1, 1.5] {
             let text = message(Layout { threshold, ..Layout::default() });
-            assert_eq!(text, format!("threshold: found {threshold}, expected a number from 0 to 1"));
+            assert_eq!(
+                text,
+                format!("threshold: found {threshold}, expected a number from 0 to 1")
+            );
         }
         let words = |good: &[&str], bad: &[&str]| {
-            let [good, bad] = [good, bad].map(|words| words.iter().map(|&word| word.to_owned()).collect());
+            let [good, bad] =
+                [good, bad].map(|words| words.iter().map(|&word| word.to_owned()).collect());
             message(Layout { words: Words { good, bad }, ..Layout::default() })
         };
-        assert_eq!(words(&["a"], &[]), "labels: found words for one class, expected words for both classes, or none");
-        assert_eq!(words(&["a"], &["b", "A "]), "labels: found \"A \" as good and as bad, expected each word for one class");
-        assert_eq!(message(Layout { score: vec![], ..Layout::default() }), "score: found no column, expected at least one");
+        assert_eq!(
+            words(&["a"], &[]),
+            "labels: found words for one class, expected words for both classes, or none"
+        );
+        assert_eq!(
+            words(&["a"], &["b", "A "]),
+            "labels: found \"A \" as good and as bad, expected each word for one class"
+        );
+        assert_eq!(
+            message(Layout { score: vec![], ..Layout::default() }),
+            "score: found no column, expected at least one"
+        );
         let good_percent = Some(GoodPercent { train: 70, test: 100 });
-        assert_eq!(message(Layout { good_percent, ..Layout::default() }), "good_percent: found 100, expected 1 to 99");
+        assert_eq!(
+            message(Layout { good_percent, ..Layout::default() }),
+            "good_percent: found 100, expected 1 to 99"
+        );
         Layout::default().check().unwrap();
     }
 }

@@ -1,4 +1,5 @@
-//! A split of a task from whatever files a place has: tables, parts of tables, scores in a file of their own, or one table for all.
+//! A split of a task from whatever files a place has: tables, parts of tables, scores in a file of
+//! their own, or one table for all.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,14 +15,15 @@ use crate::table::Table;
 /// Texts and where they came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// In the order of the files. Some come sorted by class (the embedded reviews do): shuffle them, see
-    /// [`shuffled`](crate::shuffled).
+    /// In the order of the files. Some come sorted by class (the embedded reviews do): shuffle
+    /// them, see [`shuffled`](crate::shuffled).
     pub records: Vec<Record>,
     /// The files.
     pub source: Source,
 }
 
-/// Which texts are held out of a table for all, and which of the good class are left out: the same in every run.
+/// Which texts are held out of a table for all, and which of the good class are left out: the same
+/// in every run.
 const SEED: u64 = 42;
 /// One in so many texts is held out of a table for all.
 const HELD_OUT: usize = 5;
@@ -30,19 +32,22 @@ const ID: &str = "id";
 
 /// Reads a split from the first place of `lookup` that has it.
 ///
-/// A place has `train` and `test` as tables of any kind that [`table::read`](crate::table::read) knows, packed or not, or as parts
-/// (`train-00000-of-00002.parquet`), or as folders of texts, one for each class (`train/pos/*.txt`); or one table for both, called as
-/// `layout.whole` says, or one folder for each class, of which a fifth of each class is held out. They are in the place itself or in its
-/// folder named by `layout`, and there, too, in `plain_text`, `data`, `aclImdb` or an archive (`.zip`). The scores of `test` may stand
-/// in `test_labels` beside it, joined by the column `id`, where -1 says that a text has none. Texts without a score are left out
-/// there, and, if the score is null, of a table for both; anywhere else they are an error.
+/// A place has `train` and `test` as tables of any kind that [`table::read`](crate::table::read)
+/// knows, packed or not, or as parts (`train-00000-of-00002.parquet`), or as folders of texts, one
+/// for each class (`train/pos/*.txt`); or one table for both, called as `layout.whole` says, or one
+/// folder for each class, of which a fifth of each class is held out. They are in the place itself
+/// or in its folder named by `layout`, and there, too, in `plain_text`, `data`, `aclImdb` or an
+/// archive (`.zip`). The scores of `test` may stand in `test_labels` beside it, joined by the
+/// column `id`, where -1 says that a text has none. Texts without a score are left out there, and,
+/// if the score is null, of a table for both; anywhere else they are an error.
 ///
 /// # Errors
-/// [`DataError::NoDirectory`] and [`DataError::NotThere`] if a place that the user named does not have it, [`DataError::NotFound`] if none has,
-/// [`DataError::Several`] if a folder has it twice, [`DataError::Parts`] if parts are missing, [`DataError::HalfOfClasses`] if the texts
-/// of one class are, [`DataError::NoScore`] and [`DataError::NoScoreForId`] if scores are,
-/// [`DataError::OneClass`] if a share of the good class is asked for and there is but one class, [`DataError::Setting`] if
-/// `layout` makes no sense, and those of [`read`](crate::table::read).
+/// [`DataError::NoDirectory`] and [`DataError::NotThere`] if a place that the user named does not
+/// have it, [`DataError::NotFound`] if none has, [`DataError::Several`] if a folder has it twice,
+/// [`DataError::Parts`] if parts are missing, [`DataError::HalfOfClasses`] if the texts of one
+/// class are, [`DataError::NoScore`] and [`DataError::NoScoreForId`] if scores are,
+/// [`DataError::OneClass`] if a share of the good class is asked for and there is but one class,
+/// [`DataError::Setting`] if `layout` makes no sense, and those of [`read`](crate::table::read).
 pub fn load(layout: &Layout, split: Split, lookup: &Lookup) -> Result<Dataset, DataError> {
     layout.check()?;
     let (place, Files { content, is_whole }) = find(layout, split, lookup)?;
@@ -50,7 +55,11 @@ pub fn load(layout: &Layout, split: Split, lookup: &Lookup) -> Result<Dataset, D
     match content {
         Content::Tables(tables) => {
             for path in tables {
-                let (more, labels) = if is_whole { (read_scored(&path, layout)?, None) } else { read_or_join(&path, layout)? };
+                let (more, labels) = if is_whole {
+                    (read_scored(&path, layout)?, None)
+                } else {
+                    read_or_join(&path, layout)?
+                };
                 records.extend(more);
                 paths.extend([Some(path), labels].into_iter().flatten());
             }
@@ -72,13 +81,17 @@ pub fn load(layout: &Layout, split: Split, lookup: &Lookup) -> Result<Dataset, D
             Split::Train => {
                 let (train, copies) = without(part(records, split), &test);
                 if copies > 0 {
-                    tracing::warn!("{copies} training texts are left out, of which a copy is held out: {source}");
+                    tracing::warn!(
+                        "{copies} training texts are left out, of which a copy is held out: \
+                         {source}"
+                    );
                 }
                 train
             }
         };
         tracing::info!(
-            "{held_out} of {all} texts are held out, one in {HELD_OUT} of each class, the same in every run: {source}"
+            "{held_out} of {all} texts are held out, one in {HELD_OUT} of each class, the same in \
+             every run: {source}"
         );
         require(&format!("texts for {} from {source}", split.stem()), records.len(), 1)?;
     }
@@ -87,7 +100,8 @@ pub fn load(layout: &Layout, split: Split, lookup: &Lookup) -> Result<Dataset, D
             Split::Train => percent.train,
             Split::Test => percent.test,
         };
-        records = subsampled(records, percent).ok_or_else(|| DataError::OneClass { files: source.to_string() })?;
+        records = subsampled(records, percent)
+            .ok_or_else(|| DataError::OneClass { files: source.to_string() })?;
     }
     let good = records.iter().filter(|record| record.label == 1).count();
     tracing::info!("{} texts, {good} of them good, from {source}", records.len());
@@ -107,7 +121,9 @@ fn read_folder(folder: &Path, label: u8) -> Result<Vec<Record>, DataError> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|error| failed(folder, error))? {
         let path = entry.map_err(|error| failed(folder, error))?.path();
-        paths.extend(Some(path).filter(|path| path.extension().is_some_and(|ending| ending == "txt")));
+        paths.extend(
+            Some(path).filter(|path| path.extension().is_some_and(|ending| ending == "txt")),
+        );
     }
     paths.sort();
     require(&format!("texts (.txt) in {}", folder.display()), paths.len(), 1)?;
@@ -115,10 +131,16 @@ fn read_folder(folder: &Path, label: u8) -> Result<Vec<Record>, DataError> {
         let bytes = std::fs::read(&path).map_err(|error| failed(&path, error))?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let (at, bytes) = (error.utf8_error().valid_up_to(), error.as_bytes());
-            let (line, byte) = (1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count(), bytes[at]);
+            let (line, byte) =
+                (1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count(), bytes[at]);
             DataError::NotUtf8 { path: path.clone(), line, byte, encoding: "WINDOWS-1252" }
         })?;
-        Ok(Record { text, continuation: String::new(), label, origin: Origin { path: path.into(), at: At::File } })
+        Ok(Record {
+            text,
+            continuation: String::new(),
+            label,
+            origin: Origin { path: path.into(), at: At::File },
+        })
     };
     paths.into_iter().map(text).collect()
 }
@@ -138,7 +160,12 @@ fn read_or_join(path: &Path, layout: &Layout) -> Result<(Vec<Record>, Option<Pat
     let stem = format!("{stem}_labels");
     let Some(labels) = tables(folder, &stem).into_iter().next() else {
         let (columns, labels) = (layout.score.join(", "), format!("{stem}.{ending}"));
-        return Err(DataError::NoScore { path: path.into(), columns, found: table.listed(), labels });
+        return Err(DataError::NoScore {
+            path: path.into(),
+            columns,
+            found: table.listed(),
+            labels,
+        });
     };
     let classes = classes_by_id(&labels, layout)?;
     let (texts, ids) = table.texts_and(layout, ID)?;
@@ -162,7 +189,13 @@ fn classes_by_id(path: &Path, layout: &Layout) -> Result<HashMap<String, Option<
     for ((at, id), class) in places.into_iter().zip(ids).zip(classes) {
         if by_id.contains_key(&id) {
             let (path, column, expected) = (path.into(), ID.to_owned(), "each id once".to_owned());
-            return Err(DataError::Value { path, column, at, found: format!("{id:?} again"), expected });
+            return Err(DataError::Value {
+                path,
+                column,
+                at,
+                found: format!("{id:?} again"),
+                expected,
+            });
         }
         by_id.insert(id, class);
     }
@@ -185,7 +218,8 @@ fn part(records: Vec<Record>, split: Split) -> Vec<Record> {
     only(records, kept)
 }
 
-/// All bad texts and so many good ones that at most `percent` of all are good; `None` if there is but one class.
+/// All bad texts and so many good ones that at most `percent` of all are good; `None` if there is
+/// but one class.
 fn subsampled(records: Vec<Record>, percent: usize) -> Option<Vec<Record>> {
     let (mut kept, good) = (rows_of(&records, 0), rows_of(&records, 1));
     if kept.is_empty() || good.is_empty() {
@@ -214,7 +248,11 @@ mod tests {
 
     /// Texts "0", "1", ... of these classes.
     fn records(labels: &[u8]) -> Vec<Record> {
-        let record = |(row, &label): (usize, &u8)| Record { text: row.to_string(), label, ..Record::default() };
+        let record = |(row, &label): (usize, &u8)| Record {
+            text: row.to_string(),
+            label,
+            ..Record::default()
+        };
         labels.iter().enumerate().map(record).collect()
     }
 
@@ -224,14 +262,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_parts_of_a_table_are_disjoint_whole_and_hold_a_fifth_of_each_class(labels in prop::collection::vec(0u8..2, 0..60)) {
+        fn the_parts_of_a_table_are_disjoint_whole_and_hold_a_fifth_of_each_class(
+            labels in prop::collection::vec(0u8..2, 0..60),
+        ) {
             let all = records(&labels);
             let (train, test) = (part(all.clone(), Split::Train), part(all.clone(), Split::Test));
             prop_assert_eq!(good(&test), good(&all).div_ceil(5));
             prop_assert_eq!(test.len() - good(&test), (all.len() - good(&all)).div_ceil(5));
             let row = |record: &Record| record.text.parse::<usize>().unwrap();
             for part in [&train, &test] {
-                prop_assert!(part.windows(2).all(|pair| row(&pair[0]) < row(&pair[1])), "in the order of the file");
+                prop_assert!(
+                    part.windows(2).all(|pair| row(&pair[0]) < row(&pair[1])),
+                    "in the order of the file"
+                );
             }
             let mut both = [train, test].concat();
             both.sort_by_key(row);
@@ -251,7 +294,12 @@ mod tests {
                     prop_assert_eq!(kept.len() - good(&kept), bad);
                     prop_assert!(good(&kept) * 100 <= percent * kept.len());
                     let one_more = (good(&kept) + 1) * 100 <= percent * (kept.len() + 1);
-                    prop_assert!(!one_more || good(&kept) == good(&all), "{} of {}", good(&kept), good(&all));
+                    prop_assert!(
+                        !one_more || good(&kept) == good(&all),
+                        "{} of {}",
+                        good(&kept),
+                        good(&all)
+                    );
                 }
             }
         }

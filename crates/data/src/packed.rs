@@ -14,7 +14,8 @@ use zip::{CompressionMethod, ZipArchive};
 use crate::error::DataError;
 use crate::kind::{PACKED, ZIP, kind_of_name};
 
-/// What is unpacked into memory, and not read as it is unpacked, is at most so many times as large as it is packed...
+/// What is unpacked into memory, and not read as it is unpacked, is at most so many times as large
+/// as it is packed...
 const MOST_TIMES: u64 = 20;
 /// ...or as large as this.
 const MOST_BYTES: u64 = 1 << 26;
@@ -90,24 +91,31 @@ pub(crate) fn open(path: &Path) -> Result<Unpacked, DataError> {
             [b'P', b'K', 3, 4] | [b'P', b'K', 5, 6] => {
                 let archive = match content {
                     Content::File(file) => file,
-                    Content::Stream(mut stream) => Box::new(Cursor::new(whole(path, &mut stream, packed)?)),
+                    Content::Stream(mut stream) => {
+                        Box::new(Cursor::new(whole(path, &mut stream, packed)?))
+                    }
                 };
                 let (inner, stream) = member(path, archive, inside.take().as_deref())?;
                 name = inner;
                 stream
             }
             [0x1f, 0x8b, ..] => buffered(MultiGzDecoder::new(content.stream())),
-            [0x28, 0xb5, 0x2f, 0xfd] => buffered(zstd::Decoder::with_buffer(content.stream()).map_err(failed)?),
+            [0x28, 0xb5, 0x2f, 0xfd] => {
+                buffered(zstd::Decoder::with_buffer(content.stream()).map_err(failed)?)
+            }
             _ => break,
         };
         (content, is_packed) = (Content::Stream(stream), true);
         let lower = name.to_ascii_lowercase();
-        if let Some(ending) = PACKED.iter().find(|ending| **ending != ZIP && lower.ends_with(**ending)) {
+        if let Some(ending) =
+            PACKED.iter().find(|ending| **ending != ZIP && lower.ends_with(**ending))
+        {
             name.truncate(name.len() - ending.len());
         }
     }
     if let Some(inside) = inside {
-        let reason = format!("{} is no archive, which could hold {}", outer.display(), inside.display());
+        let reason =
+            format!("{} is no archive, which could hold {}", outer.display(), inside.display());
         return Err(unreadable(path, &reason));
     }
     Ok(Unpacked { path: path.into(), name, read: content.stream(), packed, is_packed })
@@ -125,7 +133,9 @@ impl Unpacked {
     /// Says that it cannot be read.
     pub(crate) fn unreadable(&self, error: &io::Error) -> DataError {
         let error = match error.kind() {
-            io::ErrorKind::UnexpectedEof => "it is cut off: it ends before what is packed in it does".to_owned(),
+            io::ErrorKind::UnexpectedEof => {
+                "it is cut off: it ends before what is packed in it does".to_owned()
+            }
             _ => error.to_string(),
         };
         unreadable(&self.path, &error)
@@ -141,19 +151,27 @@ pub(crate) fn names(path: &Path) -> Vec<String> {
 /// The file that is there, and what is asked for within it.
 fn parted(path: &Path) -> (&Path, Option<PathBuf>) {
     match path.ancestors().skip(1).find(|outer| outer.is_file()) {
-        Some(outer) if !path.exists() => (outer, path.strip_prefix(outer).ok().map(Path::to_path_buf)),
+        Some(outer) if !path.exists() => {
+            (outer, path.strip_prefix(outer).ok().map(Path::to_path_buf))
+        }
         _ => (path, None),
     }
 }
 
 fn files<R: Read + Seek>(archive: &ZipArchive<R>) -> Vec<String> {
     // what macOS adds
-    let is_file = |name: &&str| !name.ends_with('/') && !name.starts_with("__MACOSX/") && !name.ends_with(".DS_Store");
+    let is_file = |name: &&str| {
+        !name.ends_with('/') && !name.starts_with("__MACOSX/") && !name.ends_with(".DS_Store")
+    };
     archive.file_names().filter(is_file).map(str::to_owned).collect()
 }
 
 /// The file of an archive that is asked for, or else the only one: its name and its content.
-fn member(path: &Path, file: Box<dyn ReadAnywhere>, inside: Option<&Path>) -> Result<(String, Box<dyn BufRead>), DataError> {
+fn member(
+    path: &Path,
+    file: Box<dyn ReadAnywhere>,
+    inside: Option<&Path>,
+) -> Result<(String, Box<dyn BufRead>), DataError> {
     let failed = |error: ZipError| unreadable(path, &error);
     let mut archive = ZipArchive::new(file).map_err(failed)?;
     let names = files(&archive);
@@ -161,23 +179,31 @@ fn member(path: &Path, file: Box<dyn ReadAnywhere>, inside: Option<&Path>) -> Re
         _ if names.iter().any(|name| name == "xl/workbook.xml") => return Err(excel(path)),
         (Some(inside), names) => {
             let name = names.iter().find(|name| Path::new(name) == inside);
-            name.ok_or_else(|| unreadable(path, &format!("the archive has no such file, but {}", names.join(", "))))?
+            name.ok_or_else(|| {
+                unreadable(path, &format!("the archive has no such file, but {}", names.join(", ")))
+            })?
         }
         (None, [only]) => only,
         (None, names) => {
             let example = path.join(names.first().map_or("table.csv", String::as_str));
             let (count, names, example) = (names.len(), names.join(", "), example.display());
-            let reason = format!("it is an archive of {count} files ({names}), expected one: name a file as {example}");
+            let reason = format!(
+                "it is an archive of {count} files ({names}), expected one: name a file as \
+                 {example}"
+            );
             return Err(unreadable(path, &reason));
         }
     };
     let place = archive.index_for_name(name).unwrap_or_default();
     let entry = archive.by_index_raw(place).map_err(failed)?;
-    let (method, packed, bytes, expected) = (entry.compression(), entry.compressed_size(), entry.size(), entry.crc32());
+    let (method, packed, bytes, expected) =
+        (entry.compression(), entry.compressed_size(), entry.size(), entry.crc32());
     let is_known = matches!(method, CompressionMethod::Stored | CompressionMethod::Deflated);
     let start = entry.data_start().filter(|_| is_known && !entry.encrypted());
     drop(entry);
-    let start = start.ok_or_else(|| unreadable(path, &"it is encrypted, or packed in a rare way: unpack the archive first"))?;
+    let start = start.ok_or_else(|| {
+        unreadable(path, &"it is encrypted, or packed in a rare way: unpack the archive first")
+    })?;
     let mut file = archive.into_inner();
     file.seek(SeekFrom::Start(start)).map_err(|error| unreadable(path, &error))?;
     let packed = file.take(packed);
@@ -190,7 +216,9 @@ fn member(path: &Path, file: Box<dyn ReadAnywhere>, inside: Option<&Path>) -> Re
 }
 
 fn excel(path: &Path) -> DataError {
-    let command = format!("python3 -c 'import pandas; pandas.read_excel({path:?}).to_parquet(\"table.parquet\")'");
+    let command = format!(
+        "python3 -c 'import pandas; pandas.read_excel({path:?}).to_parquet(\"table.parquet\")'"
+    );
     let (found, way_out) = ("an Excel file".into(), format!("this makes it readable: {command}"));
     DataError::Unsupported { path: path.into(), found, way_out }
 }
@@ -202,7 +230,9 @@ fn whole(path: &Path, read: &mut dyn BufRead, packed: u64) -> Result<Vec<u8>, Da
     if bytes.len() as u64 > most {
         return Err(unreadable(
             path,
-            &format!("unpacked it has more than {most} bytes, too many for the memory: unpack it first"),
+            &format!(
+                "unpacked it has more than {most} bytes, too many for the memory: unpack it first"
+            ),
         ));
     }
     Ok(bytes)
@@ -224,7 +254,10 @@ impl Read for Checked {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.read.read(buffer)?;
         self.sum.update(&buffer[..read]);
-        let is_whole = || self.sum.sum() == self.expected && u64::from(self.sum.amount()) == self.bytes & 0xffff_ffff;
+        let is_whole = || {
+            self.sum.sum() == self.expected
+                && u64::from(self.sum.amount()) == self.bytes & 0xffff_ffff
+        };
         if read == 0 && !buffer.is_empty() && !is_whole() {
             return Err(io::Error::other("it is damaged: its check sum is another"));
         }

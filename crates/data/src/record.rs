@@ -96,21 +96,23 @@ pub enum Half {
     Second,
 }
 
-/// The half that a text belongs to: the first if the first bit of the SHA-256 of its UTF-8 is 0. In Python:
-/// `hashlib.sha256(text.encode()).digest()[0] < 128`.
+/// The half that a text belongs to: the first if the first bit of the SHA-256 of its UTF-8 is 0. In
+/// Python: `hashlib.sha256(text.encode()).digest()[0] < 128`.
 #[must_use]
 pub fn half(text: &str) -> Half {
     if Sha256::digest(text.as_bytes())[0] < 128 { Half::First } else { Half::Second }
 }
 
-/// The half by the parity of a text's [`text_hash`], which is that of its odd bytes alone: texts of the same letters are always in one
-/// half. The classifiers of `datasets/` have learned from halves of this kind; for anything new there is [`half`].
+/// The half by the parity of a text's [`text_hash`], which is that of its odd bytes alone: texts of
+/// the same letters are always in one half. The classifiers of `datasets/` have learned from halves
+/// of this kind; for anything new there is [`half`].
 #[must_use]
 pub fn half_by_parity(text: &str) -> Half {
     if text_hash(text).is_multiple_of(2) { Half::First } else { Half::Second }
 }
 
-/// The 64-bit FNV-1a hash of a text's UTF-8: the same on every machine, for copies of the text, and whatever else there is.
+/// The 64-bit FNV-1a hash of a text's UTF-8: the same on every machine, for copies of the text, and
+/// whatever else there is.
 #[must_use]
 pub fn text_hash(text: &str) -> u64 {
     let mut hasher = FnvHasher::default();
@@ -121,18 +123,22 @@ pub fn text_hash(text: &str) -> u64 {
 /// Keeps the texts that have at least `min_chars` characters, their continuations included.
 #[must_use]
 pub fn at_least(records: Vec<Record>, min_chars: usize) -> Vec<Record> {
-    let long = |record: &Record| record.text.chars().chain(record.continuation.chars()).take(min_chars).count() == min_chars;
+    let long = |record: &Record| {
+        record.text.chars().chain(record.continuation.chars()).take(min_chars).count() == min_chars
+    };
     records.into_iter().filter(long).collect()
 }
 
-/// How many texts of `test` are also in `train`, whatever their case and the white space around them.
+/// How many texts of `test` are also in `train`, whatever their case and the white space around
+/// them.
 #[must_use]
 pub fn duplicates(train: &[Record], test: &[Record]) -> usize {
     let known: HashSet<String> = train.iter().map(letters).collect();
     test.iter().filter(|record| known.contains(&letters(record))).count()
 }
 
-/// The texts of `train` that are not also in `test`, by the same measure, and how many are left out.
+/// The texts of `train` that are not also in `test`, by the same measure, and how many are left
+/// out.
 #[must_use]
 pub fn without(mut train: Vec<Record>, test: &[Record]) -> (Vec<Record>, usize) {
     let (known, all): (HashSet<String>, usize) = (test.iter().map(letters).collect(), train.len());
@@ -146,7 +152,8 @@ fn letters(record: &Record) -> String {
     record.text.trim().to_lowercase()
 }
 
-/// `0..len` in an order that depends on the seed alone: Fisher-Yates driven by `ChaCha8`, the same on every machine.
+/// `0..len` in an order that depends on the seed alone: Fisher-Yates driven by `ChaCha8`, the same
+/// on every machine.
 #[must_use]
 pub fn shuffled(len: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..len).collect();
@@ -159,7 +166,11 @@ pub fn shuffled(len: usize, seed: u64) -> Vec<usize> {
 /// # Errors
 /// [`DataError::TooFewRows`] with both numbers.
 pub fn require(what: &str, found: usize, needed: usize) -> Result<(), DataError> {
-    if found >= needed { Ok(()) } else { Err(DataError::TooFewRows { what: what.to_owned(), found, needed }) }
+    if found >= needed {
+        Ok(())
+    } else {
+        Err(DataError::TooFewRows { what: what.to_owned(), found, needed })
+    }
 }
 
 #[cfg(test)]
@@ -200,13 +211,21 @@ mod tests {
     #[test]
     fn a_text_is_the_same_in_any_case_and_with_any_space_around_it() {
         let train = records([("A film.", ""), ("Über", ""), ("other", "")]);
-        assert_eq!(duplicates(&train, &records([(" a FILM.\n", ""), ("über", " on"), ("a  film.", ""), ("über", "")])), 3);
+        assert_eq!(
+            duplicates(
+                &train,
+                &records([(" a FILM.\n", ""), ("über", " on"), ("a  film.", ""), ("über", "")])
+            ),
+            3
+        );
         assert_eq!(duplicates(&train, &[]), 0);
     }
 
     #[test]
     fn the_halves_are_the_same_for_ever() {
-        let halves = |half: fn(&str) -> Half| ["", "a", "A fine film.", "a dull one", "naïve", "thank you"].map(half);
+        let halves = |half: fn(&str) -> Half| {
+            ["", "a", "A fine film.", "a dull one", "naïve", "thank you"].map(half)
+        };
         let (first, second) = (Half::First, Half::Second);
         assert_eq!(halves(half), [second, second, first, second, second, second]);
         assert_eq!(halves(half_by_parity), [second, first, first, second, second, first]);
@@ -214,21 +233,30 @@ mod tests {
 
     #[test]
     fn the_order_of_letters_matters_to_the_half_and_not_to_its_parity() {
-        let orders = ["abcd", "abdc", "acbd", "acdb", "adbc", "adcb", "bacd", "badc", "cabd", "dabc", "dbca", "dcba"];
-        let different = |half: fn(&str) -> Half| orders.iter().any(|text| half(text) != half(orders[0]));
+        let orders = [
+            "abcd", "abdc", "acbd", "acdb", "adbc", "adcb", "bacd", "badc", "cabd", "dabc", "dbca",
+            "dcba",
+        ];
+        let different =
+            |half: fn(&str) -> Half| orders.iter().any(|text| half(text) != half(orders[0]));
         assert!(different(half) && !different(half_by_parity));
     }
 
     #[test]
     fn the_halves_are_about_even() {
         for half in [half, half_by_parity] {
-            let first = (0..10_000).filter(|number| half(&format!("comment {number}")) == Half::First).count();
+            let first = (0..10_000)
+                .filter(|number| half(&format!("comment {number}")) == Half::First)
+                .count();
             assert!(first.abs_diff(5_000) < 250, "{first}");
         }
     }
 
     #[test]
     fn too_few_rows_are_named_with_both_numbers() {
-        assert_eq!(require("prompts", 3, 5).unwrap_err().to_string(), "prompts: 3 rows, expected at least 5");
+        assert_eq!(
+            require("prompts", 3, 5).unwrap_err().to_string(),
+            "prompts: 3 rows, expected at least 5"
+        );
     }
 }

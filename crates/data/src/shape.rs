@@ -1,7 +1,8 @@
 //! Which values the rows of a table have, and by which paths they are reached.
 //!
-//! A path is names between dots: `prompt.text` is the field `text` of the column `prompt`, `choices.0.text` that of the first entry of
-//! a list, and `choices.text` that of each entry. A column or field whose own name has dots goes before what its parts would lead to.
+//! A path is names between dots: `prompt.text` is the field `text` of the column `prompt`,
+//! `choices.0.text` that of the first entry of a list, and `choices.text` that of each entry. A
+//! column or field whose own name has dots goes before what its parts would lead to.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,7 +12,8 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 /// Roles and contents: what the entries of a conversation have.
 pub(crate) const TURN: [&str; 2] = ["role", "content"];
 
-/// What stands at a place in some row: a value, fields, entries of a list, or several of these in different rows.
+/// What stands at a place in some row: a value, fields, entries of a list, or several of these in
+/// different rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shape {
     is_value: bool,
@@ -69,7 +71,11 @@ impl Shape {
     }
 
     fn holds_values(&self) -> bool {
-        self.is_value || self.entries.as_ref().is_some_and(|entries| entries.is_turn() || entries.holds_values())
+        self.is_value
+            || self
+                .entries
+                .as_ref()
+                .is_some_and(|entries| entries.is_turn() || entries.holds_values())
     }
 
     fn is_turn(&self) -> bool {
@@ -89,7 +95,10 @@ impl Shape {
             paths.push(path.to_owned());
         }
         for (name, field) in &self.fields {
-            field.add_paths(&if path.is_empty() { name.clone() } else { format!("{path}.{name}") }, paths);
+            field.add_paths(
+                &if path.is_empty() { name.clone() } else { format!("{path}.{name}") },
+                paths,
+            );
         }
         if let Some(entries) = self.entries.as_ref().filter(|entries| !entries.is_turn()) {
             entries.add_paths(path, paths);
@@ -105,7 +114,8 @@ pub(crate) fn splits(path: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
 
 /// The number of an entry that a path begins with, and the rest of the path.
 pub(crate) fn index(path: &str) -> Option<(usize, Option<&str>)> {
-    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let (first, rest) =
+        path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
     Some((first.parse().ok()?, rest))
 }
 
@@ -208,16 +218,31 @@ mod tests {
     fn every_path_that_any_row_has_is_known() {
         let all = shape(&[
             r#"{"b": null, "a": 1, "list": [["x"]], "chat": null}"#,
-            r#"{"a": 2, "p": {"text": "x", "deep.er": {"q": 1}}, "g": [{"t": "x"}, {"s": 1}], "empty": []}"#,
+            r#"{"a": 2, "p": {"text": "x", "deep.er": {"q": 1}},
+                "g": [{"t": "x"}, {"s": 1}], "empty": []}"#,
             r#"{"chat": [{"role": "user", "content": "x"}], "b": {"c": 1}}"#,
         ]);
-        assert_eq!(all.paths(), ["b", "b.c", "a", "list", "chat", "p.text", "p.deep.er.q", "g.t", "g.s"]);
-        for path in
-            ["a", "p.text", "p.deep.er.q", "list", "list.0", "list.3.0", "g.t", "g.0.t", "chat", "chat.0.content", "chat.role"]
-        {
+        assert_eq!(
+            all.paths(),
+            ["b", "b.c", "a", "list", "chat", "p.text", "p.deep.er.q", "g.t", "g.s"]
+        );
+        for path in [
+            "a",
+            "p.text",
+            "p.deep.er.q",
+            "list",
+            "list.0",
+            "list.3.0",
+            "g.t",
+            "g.0.t",
+            "chat",
+            "chat.0.content",
+            "chat.role",
+        ] {
             assert!(all.has(path), "{path}");
         }
-        for path in ["", "p", "g", "g.0", "p.0", "a.0", "x", "p.text.x", "g.x", "deep.er", "empty"] {
+        for path in ["", "p", "g", "g.0", "p.0", "a.0", "x", "p.text.x", "g.x", "deep.er", "empty"]
+        {
             assert!(!all.has(path), "{path}");
         }
     }

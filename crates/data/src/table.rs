@@ -18,14 +18,15 @@ use crate::shape::Shape;
 
 /// Reads a table of labelled texts, in the order of the file.
 ///
-/// The kind of table follows from the file's ending: `.parquet`, `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.json` (an object on each
-/// line, or one array of objects), packed as `.gz`, `.zst` or `.zip` or not; and from how the file begins where the ending says
-/// nothing or something else. `a.zip/b.csv` is a file of an archive.
+/// The kind of table follows from the file's ending: `.parquet`, `.csv`, `.tsv`, `.jsonl`,
+/// `.ndjson` or `.json` (an object on each line, or one array of objects), packed as `.gz`, `.zst`
+/// or `.zip` or not; and from how the file begins where the ending says nothing or something else.
+/// `a.zip/b.csv` is a file of an archive.
 ///
 /// # Errors
-/// A [`DataError`] that names the file, and the column and row where there are any: unknown kind, damaged file, invalid UTF-8,
-/// missing column, wrong type, missing text, missing score or one that is neither a word of `layout` nor a number from 0 to 1,
-/// no rows.
+/// A [`DataError`] that names the file, and the column and row where there are any: unknown kind,
+/// damaged file, invalid UTF-8, missing column, wrong type, missing text, missing score or one that
+/// is neither a word of `layout` nor a number from 0 to 1, no rows.
 pub fn read(path: &Path, layout: &Layout) -> Result<Vec<Record>, DataError> {
     layout.check()?;
     let table = Table::open(path)?;
@@ -41,8 +42,8 @@ pub fn read_texts(path: &Path, column: &str) -> Result<Vec<String>, DataError> {
     Table::open_for(path, &[column])?.read(&[column])?.remove(0).texts()
 }
 
-/// The names of the columns of a table: all that any row has. Fields of structs and objects are columns of their own, also where a list
-/// holds them.
+/// The names of the columns of a table: all that any row has. Fields of structs and objects are
+/// columns of their own, also where a list holds them.
 ///
 /// # Errors
 /// As [`read`], as far as that can be seen without reading the values.
@@ -113,8 +114,13 @@ impl<'a> Table<'a> {
 
     /// Says that none of these columns is there.
     pub(crate) fn missing(&self, columns: &[impl AsRef<str>]) -> DataError {
-        let quoted: Vec<String> = columns.iter().map(|name| format!("{:?}", name.as_ref())).collect();
-        DataError::MissingColumn { path: self.path.into(), column: quoted.join(" or "), found: self.listed() }
+        let quoted: Vec<String> =
+            columns.iter().map(|name| format!("{:?}", name.as_ref())).collect();
+        DataError::MissingColumn {
+            path: self.path.into(),
+            column: quoted.join(" or "),
+            found: self.listed(),
+        }
     }
 
     /// The names of all columns, for a message.
@@ -125,8 +131,14 @@ impl<'a> Table<'a> {
             return format!("{only:?} alone: {hint}");
         }
         // white space and nothing would not be seen
-        let shown = |name: &String| if name.trim() == name && !name.is_empty() { name.clone() } else { format!("{name:?}") };
-        let more = if names.len() > MOST { format!(" and {} more", names.len() - MOST) } else { String::new() };
+        let shown = |name: &String| {
+            if name.trim() == name && !name.is_empty() { name.clone() } else { format!("{name:?}") }
+        };
+        let more = if names.len() > MOST {
+            format!(" and {} more", names.len() - MOST)
+        } else {
+            String::new()
+        };
         names.iter().take(MOST).map(shown).collect::<Vec<_>>().join(", ") + &more
     }
 
@@ -134,13 +146,15 @@ impl<'a> Table<'a> {
     fn other_separator(&self) -> Option<String> {
         let [only] = self.header.as_slice() else { return None };
         let separators = [(';', "semicolons"), ('\t', "tabs"), ('|', "bars"), (',', "commas")];
-        let (separator, name) = separators.into_iter().find(|(separator, _)| only.contains(*separator))?;
+        let (separator, name) =
+            separators.into_iter().find(|(separator, _)| only.contains(*separator))?;
         let (asked, path) = (if self.kind == Kind::Tsv { "Tabs" } else { "Commas" }, self.path);
         let way_out = match separator {
             '\t' => "rename the file to .tsv".to_owned(),
             ',' => "rename the file to .csv".to_owned(),
             _ => format!(
-                "python3 -c 'import pandas; pandas.read_csv({path:?}, sep=\"{separator}\").to_csv(\"table.csv\", index=False)'"
+                "python3 -c 'import pandas; pandas.read_csv({path:?}, \
+                 sep=\"{separator}\").to_csv(\"table.csv\", index=False)'"
             ),
         };
         Some(format!("is the file separated by {name}? {asked} are expected: {way_out}"))
@@ -158,7 +172,11 @@ impl<'a> Table<'a> {
     }
 
     /// Texts with their continuations and places, without classes, and one column more.
-    pub(crate) fn texts_and(&self, layout: &Layout, column: &str) -> Result<(Vec<Record>, Column<'a>), DataError> {
+    pub(crate) fn texts_and(
+        &self,
+        layout: &Layout,
+        column: &str,
+    ) -> Result<(Vec<Record>, Column<'a>), DataError> {
         let names = [self.text(layout)?, column].into_iter().chain(layout.continuation.as_deref());
         let mut columns = self.read(&names.collect::<Vec<_>>())?;
         let (texts, column) = (columns.remove(0), columns.remove(0));
@@ -168,24 +186,34 @@ impl<'a> Table<'a> {
             None => vec![String::new(); texts.len()],
         };
         let path: Arc<Path> = self.path.into();
-        let record =
-            |((text, continuation), at)| Record { text, continuation, label: 0, origin: Origin { path: path.clone(), at } };
+        let record = |((text, continuation), at)| Record {
+            text,
+            continuation,
+            label: 0,
+            origin: Origin { path: path.clone(), at },
+        };
         Ok((texts.into_iter().zip(continuations).zip(places).map(record).collect(), column))
     }
 
     /// The texts that have a class; how many have none is logged.
     pub(crate) fn labelled(&self, texts: Vec<Record>, classes: Vec<Option<u8>>) -> Vec<Record> {
         let rows = texts.len();
-        let record = |(record, class): (Record, Option<u8>)| class.map(|label| Record { label, ..record });
+        let record =
+            |(record, class): (Record, Option<u8>)| class.map(|label| Record { label, ..record });
         let records: Vec<Record> = texts.into_iter().zip(classes).filter_map(record).collect();
         if records.len() < rows {
-            tracing::info!("{}: {} of {rows} rows have no score and are left out", self.path.display(), rows - records.len());
+            tracing::info!(
+                "{}: {} of {rows} rows have no score and are left out",
+                self.path.display(),
+                rows - records.len()
+            );
         }
         records
     }
 
-    /// Goes through the rows one by one, with the cells of these columns in this order. Nothing but a few of them is in memory; an empty
-    /// field of a CSV file is an empty text. Gives the number of halves of characters, which JSON may hold, that were read as U+FFFD.
+    /// Goes through the rows one by one, with the cells of these columns in this order. Nothing but
+    /// a few of them is in memory; an empty field of a CSV file is an empty text. Gives the number
+    /// of halves of characters, which JSON may hold, that were read as U+FFFD.
     pub(crate) fn each_row(
         &self,
         names: &[&str],
@@ -197,7 +225,11 @@ impl<'a> Table<'a> {
         for name in names {
             let found = self.header.iter().filter(|there| there == name).count();
             if found > 1 {
-                return Err(DataError::RepeatedColumn { path: self.path.into(), column: (*name).to_owned(), found });
+                return Err(DataError::RepeatedColumn {
+                    path: self.path.into(),
+                    column: (*name).to_owned(),
+                    found,
+                });
             }
         }
         match self.kind {
@@ -216,12 +248,15 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The columns of these names, in this order; they have rows. An empty field of a CSV file is nothing, and a list of one is that one.
+    /// The columns of these names, in this order; they have rows. An empty field of a CSV file is
+    /// nothing, and a list of one is that one.
     pub(crate) fn read(&self, names: &[&str]) -> Result<Vec<Column<'a>>, DataError> {
-        let column = |&name: &&str| Column { path: self.path, name: name.to_owned(), cells: Vec::new() };
+        let column =
+            |&name: &&str| Column { path: self.path, name: name.to_owned(), cells: Vec::new() };
         let mut columns: Vec<_> = names.iter().map(column).collect();
         let is_csv = !self.header.is_empty();
-        let is_nothing = |cell: &Cell| matches!(cell, Cell::Text(text) if is_csv && text.is_empty());
+        let is_nothing =
+            |cell: &Cell| matches!(cell, Cell::Text(text) if is_csv && text.is_empty());
         let halves = self.each_row(names, |at, cells| {
             for (column, cell) in columns.iter_mut().zip(cells) {
                 column.cells.push((at, if is_nothing(&cell) { Cell::Null } else { cell.single() }));
@@ -242,8 +277,8 @@ impl<'a> Table<'a> {
 pub(crate) fn halves_of_characters(count: usize) -> Option<String> {
     (count > 0).then(|| {
         format!(
-            "{count} halves of a character, as Python's json.dumps writes a text that was cut within an emoji, are read as U+FFFD \
-             (\u{fffd})"
+            "{count} halves of a character, as Python's json.dumps writes a text that was cut \
+             within an emoji, are read as U+FFFD (\u{fffd})"
         )
     })
 }

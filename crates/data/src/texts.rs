@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-/// A column of texts, some of which may be missing. All of them are one piece of memory, so that a million rows take little more
-/// than their letters.
+/// A column of texts, some of which may be missing. All of them are one piece of memory, so that a
+/// million rows take little more than their letters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Texts {
     letters: String,
@@ -83,7 +83,10 @@ mod tests {
         #[test]
         fn every_row_comes_back(rows in prop::collection::vec(prop::option::of(".{0,12}"), 0..30)) {
             let texts: Texts = rows.iter().map(Option::as_deref).collect();
-            prop_assert_eq!((0..texts.len()).map(|row| texts.get(row).map(str::to_owned)).collect::<Vec<_>>(), rows);
+            prop_assert_eq!(
+                (0..texts.len()).map(|row| texts.get(row).map(str::to_owned)).collect::<Vec<_>>(),
+                rows
+            );
             prop_assert_eq!(texts.get(texts.len()), None);
         }
 
@@ -91,7 +94,10 @@ mod tests {
         fn every_name_comes_back(rows in prop::collection::vec("[ab]{0,2}", 0..30)) {
             let mut labels = Labels::default();
             rows.iter().for_each(|name| labels.push(name));
-            prop_assert_eq!((0..rows.len()).map(|row| labels.get(row).unwrap().to_owned()).collect::<Vec<_>>(), rows);
+            prop_assert_eq!(
+                (0..rows.len()).map(|row| labels.get(row).unwrap().to_owned()).collect::<Vec<_>>(),
+                rows
+            );
         }
     }
 }

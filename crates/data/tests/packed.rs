@@ -1,4 +1,5 @@
-//! Packed tables, tables whose names lie, and files that are none: each is read, or said to be what it is.
+//! Packed tables, tables whose names lie, and files that are none: each is read, or said to be what
+//! it is.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its files has failed")]
 
@@ -18,8 +19,10 @@ use zip::{CompressionMethod, ZipWriter};
 
 const CSV: &str = "text,score\n\"one, \"\"1\"\"\",1\ntwo,2\n";
 const TSV: &str = "text\tscore\n\"one, \"\"1\"\"\"\t1\ntwo\t2\n";
-const LINES: &str = "{\"text\": \"one, \\\"1\\\"\", \"score\": 1}\n{\"text\": \"two\", \"score\": 2}\n";
-const ARRAY: &str = "[\n  {\"text\": \"one, \\\"1\\\"\", \"score\": 1},\n  {\"text\": \"two\", \"score\": 2}\n]\n";
+const LINES: &str =
+    "{\"text\": \"one, \\\"1\\\"\", \"score\": 1}\n{\"text\": \"two\", \"score\": 2}\n";
+const ARRAY: &str =
+    "[\n  {\"text\": \"one, \\\"1\\\"\", \"score\": 1},\n  {\"text\": \"two\", \"score\": 2}\n]\n";
 
 fn write(dir: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     let path = dir.path().join(name);
@@ -47,8 +50,13 @@ fn zip(name: &str, bytes: &[u8], method: CompressionMethod) -> Vec<u8> {
 
 fn parquet() -> Vec<u8> {
     let mut bytes = Vec::new();
-    let columns = vec![Column::new("text".into(), ["one, \"1\"", "two"]), Column::new("score".into(), [1.0, 2.0])];
-    ParquetWriter::new(&mut bytes).finish(&mut DataFrame::new_infer_height(columns).unwrap()).unwrap();
+    let columns = vec![
+        Column::new("text".into(), ["one, \"1\"", "two"]),
+        Column::new("score".into(), [1.0, 2.0]),
+    ];
+    ParquetWriter::new(&mut bytes)
+        .finish(&mut DataFrame::new_infer_height(columns).unwrap())
+        .unwrap();
     bytes
 }
 
@@ -82,7 +90,11 @@ fn packed_tables_are_read_as_if_they_were_not() {
         is_read(&write(&dir, &format!("a.{ending}.gz"), &gzip(bytes)));
         is_read(&write(&dir, &format!("a.{ending}.zst"), &zstd(bytes)));
         // as two programs that append to it leave it
-        is_read(&write(&dir, &format!("b.{ending}.gz"), &[gzip(&bytes[..9]), gzip(&bytes[9..])].concat()));
+        is_read(&write(
+            &dir,
+            &format!("b.{ending}.gz"),
+            &[gzip(&bytes[..9]), gzip(&bytes[9..])].concat(),
+        ));
         for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
             let archive = zip(&format!("inner.{ending}"), bytes, method);
             is_read(&write(&dir, &format!("a.{ending}.zip"), &archive));
@@ -125,7 +137,10 @@ fn damaged_and_foreign_files_are_said_to_be_what_they_are() {
     let dir = tempfile::tempdir().unwrap();
     let message = |name: &str, bytes: &[u8]| message(&dir, name, bytes);
     let packed = gzip(CSV.repeat(100).as_bytes());
-    assert!(message("cut.csv.gz", &packed[..packed.len() / 2]).contains("cannot read the CSV table: it is cut off"));
+    assert!(
+        message("cut.csv.gz", &packed[..packed.len() / 2])
+            .contains("cannot read the CSV table: it is cut off")
+    );
     let mut archive = zip("a.csv", CSV.as_bytes(), CompressionMethod::Stored);
     let at = archive.windows(3).position(|bytes| bytes == b"two").unwrap();
     archive[at] = b'T';
@@ -138,23 +153,30 @@ fn damaged_and_foreign_files_are_said_to_be_what_they_are() {
     let two = write(&dir, "two.zip", &two.finish().unwrap().into_inner());
     let text = read_texts(&two, "text").unwrap_err().to_string();
     assert!(
-        text.contains("an archive of 2 files (a.csv, b.csv), expected one: name a file as ") && text.ends_with("two.zip/a.csv")
+        text.contains("an archive of 2 files (a.csv, b.csv), expected one: name a file as ")
+            && text.ends_with("two.zip/a.csv")
     );
     is_read(&two.join("b.csv"));
     let text = read_texts(&two.join("c.csv"), "text").unwrap_err().to_string();
-    assert!(text.ends_with("two.zip/c.csv: cannot read the CSV table: the archive has no such file, but a.csv, b.csv"), "{text}");
-    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n";
     assert!(
-        message("a.parquet", pointer)
-            .contains("a.parquet is a pointer of Git LFS, not the table itself; this fetches it: git lfs pull")
+        text.ends_with(
+            "two.zip/c.csv: cannot read the CSV table: the archive has no such file, but a.csv, \
+             b.csv"
+        ),
+        "{text}"
     );
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n";
+    assert!(message("a.parquet", pointer).contains(
+        "a.parquet is a pointer of Git LFS, not the table itself; this fetches it: git lfs pull"
+    ));
     assert!(message("b.csv", b"<!DOCTYPE html><html>").contains("b.csv is a page of the web"));
     assert!(message("a.feather", b"ARROW1\0\0").contains("pandas.read_feather(\""));
+    assert!(message("a.pkl", b"\x80\x05\x95").contains(
+        "a pickle of Python; this makes it readable: python3 -c 'import pandas; pandas.read_pickle("
+    ));
     assert!(
-        message("a.pkl", b"\x80\x05\x95")
-            .contains("a pickle of Python; this makes it readable: python3 -c 'import pandas; pandas.read_pickle(")
+        message("a.csv.xz", b"\xfd7zXZ\0").contains("packed by xz; this unpacks it: xz -dk \"")
     );
-    assert!(message("a.csv.xz", b"\xfd7zXZ\0").contains("packed by xz; this unpacks it: xz -dk \""));
     assert!(
         message("spread.json", b"{\n  \"text\": {\"0\": \"a\"}\n}\n")
             .contains("is one JSON object over several lines; expected one object a line")
@@ -167,7 +189,10 @@ fn damaged_and_foreign_files_are_said_to_be_what_they_are() {
     );
     let spark = message("spark.csv", b"text,score\nfine,1\n\"he said \\\"no\\\", twice\",2\n");
     assert!(
-        spark.contains("row 2: behind the quotes that open at line 3 stands 'n', expected a comma or the end of the row"),
+        spark.contains(
+            "row 2: behind the quotes that open at line 3 stands 'n', expected a comma or the end \
+             of the row"
+        ),
         "{spark}"
     );
 }

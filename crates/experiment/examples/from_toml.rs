@@ -1,5 +1,5 @@
-//! An experiment from a text of settings: the worst half of each batch against all of it, on the texts and models that come with the
-//! repository.
+//! An experiment from a text of settings: the worst half of each batch against all of it, on the
+//! texts and models that come with the repository.
 //!
 //! `cargo run --release -p tailguard-experiment --example from_toml`
 
@@ -35,8 +35,8 @@ compared_with = ["sft"]
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let datasets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets");
-    let prepared =
-        Experiment::new(Settings::from_toml(SETTINGS)?).prepare(&Home::at(datasets), Out::New(&folder.path().join("run")))?;
+    let prepared = Experiment::new(Settings::from_toml(SETTINGS)?)
+        .prepare(&Home::at(datasets), Out::New(&folder.path().join("run")))?;
     let finished = prepared.run(&mut ())?;
     println!("{}", tailguard_report::table(&finished.results, tailguard_report::Style::Plain));
     Ok(())

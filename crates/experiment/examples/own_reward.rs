@@ -1,5 +1,5 @@
-//! A reward that is a function of prompt and response, and an objective of one's own: an answer is good if it is short, and one that is
-//! short enough has nothing to win.
+//! A reward that is a function of prompt and response, and an objective of one's own: an answer is
+//! good if it is short, and one that is short enough has nothing to win.
 //!
 //! `cargo run --release -p tailguard-experiment --example own_reward`
 
@@ -27,7 +27,10 @@ struct Told;
 impl Observer for Told {
     fn tell(&mut self, event: Event<'_>) {
         if let Event::Iteration(stats) = event {
-            println!("iteration {}: reward {:.2}, KL {:.2}", stats.iteration, stats.reward, stats.kl);
+            println!(
+                "iteration {}: reward {:.2}, KL {:.2}",
+                stats.iteration, stats.reward, stats.kl
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Digests of what a run reads, so that it goes on with the same models and texts, wherever they are.
+//! Digests of what a run reads, so that it goes on with the same models and texts, wherever they
+//! are.
 
 use std::path::Path;
 

@@ -23,7 +23,8 @@ use crate::settings::ConfigError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExperimentError {
-    /// Settings or directories that no experiment can be made of: whoever asked for it has to ask for something else.
+    /// Settings or directories that no experiment can be made of: whoever asked for it has to ask
+    /// for something else.
     #[error("{message}")]
     Refused {
         /// What is wrong.
@@ -39,7 +40,8 @@ pub enum ExperimentError {
         /// What to do about it.
         hint: Option<String>,
     },
-    /// The observer wanted no more. What is done so far is kept, and the same experiment goes on from there.
+    /// The observer wanted no more. What is done so far is kept, and the same experiment goes on
+    /// from there.
     #[error("stopped")]
     Stopped,
     /// An error, and what was being done.
@@ -108,7 +110,8 @@ impl ExperimentError {
         Self::Failed { message: message.into(), hint: None }
     }
 
-    /// The same, with what to do about it, where it is [`Refused`](Self::Refused) or [`Failed`](Self::Failed).
+    /// The same, with what to do about it, where it is [`Refused`](Self::Refused) or
+    /// [`Failed`](Self::Failed).
     #[must_use]
     pub fn with_hint(self, to_do: impl Into<String>) -> Self {
         match self {
@@ -159,13 +162,14 @@ impl ExperimentError {
         }
     }
 
-    /// Whether a policy was lost in training, and not something that would hold for any policy: the numbers of the training itself, or
-    /// of the policy that it left, are not finite.
+    /// Whether a policy was lost in training, and not something that would hold for any policy: the
+    /// numbers of the training itself, or of the policy that it left, are not finite.
     #[must_use]
     pub fn is_divergence(&self) -> bool {
         match self {
             Self::Ppo(error) => error.is_divergence(),
-            Self::Rollout(RolloutError::NotFinite { .. }) | Self::Metrics(MetricsError::NotFinite { .. }) => true,
+            Self::Rollout(RolloutError::NotFinite { .. })
+            | Self::Metrics(MetricsError::NotFinite { .. }) => true,
             _ => self.inner().is_some_and(Self::is_divergence),
         }
     }
@@ -174,8 +178,19 @@ impl ExperimentError {
     #[must_use]
     pub fn is_of_disk(&self) -> bool {
         let is_of_system = |error: &io::Error| {
-            use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull, WriteZero};
-            matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem | PermissionDenied | WriteZero)
+            use io::ErrorKind::{
+                FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+                WriteZero,
+            };
+            matches!(
+                error.kind(),
+                StorageFull
+                    | QuotaExceeded
+                    | FileTooLarge
+                    | ReadOnlyFilesystem
+                    | PermissionDenied
+                    | WriteZero
+            )
         };
         match (self, self.inner()) {
             (Self::Ppo(PpoError::State { action: "write", .. }), _) => true,

@@ -40,8 +40,9 @@ pub struct BaseModel<'a> {
     pub dir: &'a Path,
 }
 
-/// Lets the policy of the settings continue the held-out prompts of their task, with each of the seeds, and judges what it writes. Its
-/// texts have a perplexity under the base model, if there is one and it has the same tokens. `level` is the share of CVaR.
+/// Lets the policy of the settings continue the held-out prompts of their task, with each of the
+/// seeds, and judges what it writes. Its texts have a perplexity under the base model, if there is
+/// one and it has the same tokens. `level` is the share of CVaR.
 ///
 /// # Errors
 /// A model or data file that is missing, damaged or does not fit the settings; a model that fails.
@@ -55,7 +56,10 @@ pub fn evaluate_model(
 ) -> Result<EvaluatedModel, ExperimentError> {
     let dirs = locate(settings, home, false)?;
     let inputs = Inputs::load(settings, home, &dirs, device, observer)?;
-    let base = base.map(|base| with_same_tokens(base, &dirs.policy, device, observer)).transpose()?.flatten();
+    let base = base
+        .map(|base| with_same_tokens(base, &dirs.policy, device, observer))
+        .transpose()?
+        .flatten();
     let name = name(&dirs.policy);
     let policy = Made::from(inputs.base.clone());
     let (mut texts, mut groups, mut lengths) = (Generations::default(), Vec::new(), Vec::new());
@@ -69,19 +73,43 @@ pub fn evaluate_model(
         let perplexities = samples.perplexities()?;
         human.push(by_place(perplexities.0));
         generated.extend(perplexities.1.map(by_place));
-        groups.push(Group { method: name.clone(), seed: Some(seed), rows: (begin..texts.responses.len()).collect() });
+        groups.push(Group {
+            method: name.clone(),
+            seed: Some(seed),
+            rows: (begin..texts.responses.len()).collect(),
+        });
     }
     let evaluation = &settings.evaluation;
-    let in_tail = inputs.tail(settings).into_iter().map(|row| &inputs.prompts[row].text).collect::<HashSet<_>>().len();
-    let tail = EvaluatedTail::PromptScores { threshold: evaluation.tail_threshold, share: None, prompts: Some(in_tail) };
-    let wanted = Wanted { tail: Some(tail), other_tails: evaluation.other_tails.clone(), ..Wanted::of_level(level) };
+    let in_tail = inputs
+        .tail(settings)
+        .into_iter()
+        .map(|row| &inputs.prompts[row].text)
+        .collect::<HashSet<_>>()
+        .len();
+    let tail = EvaluatedTail::PromptScores {
+        threshold: evaluation.tail_threshold,
+        share: None,
+        prompts: Some(in_tail),
+    };
+    let wanted = Wanted {
+        tail: Some(tail),
+        other_tails: evaluation.other_tails.clone(),
+        ..Wanted::of_level(level)
+    };
     let mut judged = judge_texts(texts, groups, &wanted, Some(&lengths))?;
     if let Some(method) = judged.evaluation.methods.get_mut(&name) {
         method.perplexity_human = mean(&human)?;
         method.perplexity_generated = mean(&generated)?;
     }
-    let negated = [("reward model", settings.reward.negate), ("judge", settings.judge.negate && dirs.judge.is_some())];
-    judged.negated = negated.into_iter().filter(|(_, negate)| *negate).map(|(name, _)| name.to_owned()).collect();
+    let negated = [
+        ("reward model", settings.reward.negate),
+        ("judge", settings.judge.negate && dirs.judge.is_some()),
+    ];
+    judged.negated = negated
+        .into_iter()
+        .filter(|(_, negate)| *negate)
+        .map(|(name, _)| name.to_owned())
+        .collect();
     judged.scores = inputs.scores();
     judged.evaluation = Evaluation {
         task: Some(settings.task.clone()),
@@ -98,8 +126,11 @@ pub fn evaluate_model(
 /// Where the models are, by the names of their digests.
 fn places(dirs: &ModelDirs) -> BTreeMap<String, String> {
     let ModelDirs { policy, reward, judge } = dirs;
-    let all = [("policy", Some(policy)), ("reward model", reward.as_ref()), ("judge", judge.as_ref())];
-    all.into_iter().filter_map(|(name, dir)| Some((name.to_owned(), dir?.display().to_string()))).collect()
+    let all =
+        [("policy", Some(policy)), ("reward model", reward.as_ref()), ("judge", judge.as_ref())];
+    all.into_iter()
+        .filter_map(|(name, dir)| Some((name.to_owned(), dir?.display().to_string())))
+        .collect()
 }
 
 /// The base model, if its tokens are those of the model.
@@ -114,14 +145,18 @@ fn with_same_tokens(
         return Ok(Some(Gpt2::load(&ModelDir::open(base.dir)?, device)?));
     }
     let name = base.name;
-    let note = format!("no perplexity of the generated texts: the tokenizer is not that of the base model {name:?}");
+    let note = format!(
+        "no perplexity of the generated texts: the tokenizer is not that of the base model {name:?}"
+    );
     observer.tell(Event::Info(&note));
     Ok(None)
 }
 
 /// What a directory is called: `seed-1-rlhf` for `runs/x/checkpoints/seed-1-rlhf/model`.
 fn name(model: &Path) -> String {
-    let of = |path: Option<&Path>| path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let of = |path: Option<&Path>| {
+        path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned())
+    };
     let whole = model.canonicalize().unwrap_or_else(|_| model.to_owned());
     match of(Some(&whole)) {
         Some(name) if name == "model" => of(whole.parent()).unwrap_or(name),

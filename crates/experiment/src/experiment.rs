@@ -41,7 +41,8 @@ pub enum Out<'a> {
     Resumed(RunDir),
 }
 
-/// An experiment whose settings are sound and whose directory is reserved. Dropped, it leaves nothing behind.
+/// An experiment whose settings are sound and whose directory is reserved. Dropped, it leaves
+/// nothing behind.
 pub struct Prepared {
     experiment: Experiment,
     home: Home,
@@ -54,11 +55,13 @@ pub struct Prepared {
 /// An experiment that has come to its end.
 #[derive(Debug)]
 pub struct Finished {
-    /// The figures, as `results.json` has them. An arm that diverged has none, and stands under `diverged`.
+    /// The figures, as `results.json` has them. An arm that diverged has none, and stands under
+    /// `diverged`.
     pub results: Results,
     /// Where everything is.
     pub dir: RunDir,
-    /// Prompts of the tail, the worst first, with what the arms of the first seed made of them: `evaluation.shown_samples`.
+    /// Prompts of the tail, the worst first, with what the arms of the first seed made of them:
+    /// `evaluation.shown_samples`.
     pub samples: Vec<TailSample>,
 }
 
@@ -67,10 +70,18 @@ impl Experiment {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let (recipes, objectives) = (Recipes::default(), Objectives::default());
-        Self { settings, recipes, objectives, reward: None, added: Vec::new(), origin: Origin::default() }
+        Self {
+            settings,
+            recipes,
+            objectives,
+            reward: None,
+            added: Vec::new(),
+            origin: Origin::default(),
+        }
     }
 
-    /// Adds a recipe, which arms name by `recipe = "NAME"`. A run goes on only where the program has it, too.
+    /// Adds a recipe, which arms name by `recipe = "NAME"`. A run goes on only where the program
+    /// has it, too.
     #[must_use]
     pub fn with_recipe(mut self, name: &str, recipe: impl Recipe + 'static) -> Self {
         self.recipes.add(name, recipe);
@@ -78,21 +89,24 @@ impl Experiment {
         self
     }
 
-    /// Adds an objective, which arms name by `objective = "NAME"`, or `objective = { NAME = VALUE }`. A run goes on only where the
-    /// program has it, too.
+    /// Adds an objective, which arms name by `objective = "NAME"`, or
+    /// `objective = { NAME = VALUE }`. A run goes on only where the program has it, too.
     #[must_use]
     pub fn with_objective<O: Objective + 'static>(
         mut self,
         name: &str,
-        make: impl Fn(ObjectiveContext<'_>) -> Result<O, Box<dyn std::error::Error + Send + Sync>> + Send + Sync + 'static,
+        make: impl Fn(ObjectiveContext<'_>) -> Result<O, Box<dyn std::error::Error + Send + Sync>>
+        + Send
+        + Sync
+        + 'static,
     ) -> Self {
         self.objectives.add(name, move |context| Ok(Box::new(make(context)?)));
         self.added.push(("objective", name.to_owned()));
         self
     }
 
-    /// Rewards by this model, and not by that of `reward.dir`. Its name stands in `run.json` and on the page, and a run goes on only under
-    /// the same: change it whenever the scores change.
+    /// Rewards by this model, and not by that of `reward.dir`. Its name stands in `run.json` and on
+    /// the page, and a run goes on only under the same: change it whenever the scores change.
     #[must_use]
     pub fn with_reward(mut self, name: &str, model: impl RewardModel + 'static) -> Self {
         self.reward = Some(Brought { name: name.to_owned(), model: Box::new(model) });
@@ -105,12 +119,14 @@ impl Experiment {
         Self { origin, ..self }
     }
 
-    /// Checks the settings, finds device and models, reserves the run directory; `run.precision` holds for the whole process from here on.
-    /// `run.threads` is for the program to obey, which owns the pool of threads.
+    /// Checks the settings, finds device and models, reserves the run directory; `run.precision`
+    /// holds for the whole process from here on. `run.threads` is for the program to obey, which
+    /// owns the pool of threads.
     ///
     /// # Errors
-    /// Settings that make no sense, or that are not those of the run that goes on; a device or a model that is not there; a directory
-    /// that cannot be written, or that holds something already.
+    /// Settings that make no sense, or that are not those of the run that goes on; a device or a
+    /// model that is not there; a directory that cannot be written, or that holds something
+    /// already.
     pub fn prepare(self, home: &Home, out: Out<'_>) -> Result<Prepared, ExperimentError> {
         let begun = Instant::now();
         self.settings.validate()?;
@@ -149,7 +165,8 @@ impl Prepared {
         }
     }
 
-    /// What is left of a directory that was reserved, until the run begins: to be removed where the process ends before that.
+    /// What is left of a directory that was reserved, until the run begins: to be removed where the
+    /// process ends before that.
     #[must_use]
     pub fn traces(&self) -> Option<Traces> {
         match &self.dir {
@@ -158,22 +175,40 @@ impl Prepared {
         }
     }
 
-    /// Runs all seeds and writes the results. An arm that diverges costs no other one its figures, unless that begins with it or is
-    /// measured to it.
+    /// Runs all seeds and writes the results. An arm that diverges costs no other one its figures,
+    /// unless that begins with it or is measured to it.
     ///
     /// # Errors
-    /// [`ExperimentError::Stopped`] where the observer wants no more, and whatever goes wrong on the way. What is done so far is kept.
+    /// [`ExperimentError::Stopped`] where the observer wants no more, and whatever goes wrong on
+    /// the way. What is done so far is kept.
     pub fn run(self, observer: &mut dyn Observer) -> Result<Finished, ExperimentError> {
         let Self { experiment, home, models, device, dir, begun } = self;
         let Experiment { settings, recipes, objectives, reward, added, origin } = experiment;
-        let places = reward.iter().map(|brought| ("reward model".to_owned(), brought.told())).collect();
+        let places =
+            reward.iter().map(|brought| ("reward model".to_owned(), brought.told())).collect();
         // the run begins only once there is nothing left that its settings could be refused for
-        let inputs = Inputs::read(&settings, Sources { home: &home, models: &models, reward, device: &device }, observer)?;
+        let inputs = Inputs::read(
+            &settings,
+            Sources { home: &home, models: &models, reward, device: &device },
+            observer,
+        )?;
         let mut digests = inputs.digests.clone();
         // what a program adds has no digest; that it was added does not go unnoticed
-        let is_used = |(kind, name): &&(&str, String)| settings.arm.iter().any(|arm| arm.names(kind, name));
-        digests.extend(added.iter().filter(is_used).map(|(kind, name)| (format!("{kind} {name}"), BROUGHT.to_owned())));
-        let beginning = Beginning { settings: &settings, origin: &origin, inputs: digests, scores: inputs.scores(), places };
+        let is_used =
+            |(kind, name): &&(&str, String)| settings.arm.iter().any(|arm| arm.names(kind, name));
+        digests.extend(
+            added
+                .iter()
+                .filter(is_used)
+                .map(|(kind, name)| (format!("{kind} {name}"), BROUGHT.to_owned())),
+        );
+        let beginning = Beginning {
+            settings: &settings,
+            origin: &origin,
+            inputs: digests,
+            scores: inputs.scores(),
+            places,
+        };
         let run = Run::open(dir, beginning, begun, observer)?;
         let plan = Plan::of(&settings, &recipes, &objectives)?;
         for note in plan.left_out() {

@@ -1,7 +1,9 @@
-//! The figures of the paper's table, and what one arm gains over another, from what was measured text by text.
+//! The figures of the paper's table, and what one arm gains over another, from what was measured
+//! text by text.
 
 use tailguard_metrics::{
-    ByPrompt, Influences, NumberedNGrams, Scale, at_or_below, duplicates, empty, estimate, mean_over_seeds, repeating,
+    ByPrompt, Influences, NumberedNGrams, Scale, at_or_below, duplicates, empty, estimate,
+    mean_over_seeds, repeating,
 };
 use tailguard_report::{Comparison, Figure, Generation, MethodResults, OtherTail, Values};
 use tailguard_risk::RiskLevel;
@@ -13,7 +15,8 @@ use crate::settings::Settings;
 
 type Result<T, E = ExperimentError> = std::result::Result<T, E>;
 
-/// What was measured of an arm, by seed. A prompt goes by its place among the evaluation prompts, also where two are alike.
+/// What was measured of an arm, by seed. A prompt goes by its place among the evaluation prompts,
+/// also where two are alike.
 pub(super) fn values(seeds: &[Evaluated]) -> Values {
     let of_rows = |value: fn(&Generation) -> Option<f64>| {
         let of_seed = |seed: &Evaluated| places(seed.rows.iter().map(value));
@@ -22,7 +25,10 @@ pub(super) fn values(seeds: &[Evaluated]) -> Values {
     Values {
         reward: of_rows(|row| Some(row.reward.into())),
         judge: of_rows(|row| row.judge.map(f64::from)),
-        perplexity_human: seeds.iter().map(|seed| places(seed.perplexity_human.iter().copied())).collect(),
+        perplexity_human: seeds
+            .iter()
+            .map(|seed| places(seed.perplexity_human.iter().copied()))
+            .collect(),
         perplexity_generated: of_rows(|row| row.perplexity),
         kl: of_rows(|row| row.kl),
     }
@@ -40,25 +46,39 @@ type OfTexts<'a> = dyn Fn(&[&str], &[usize]) -> Result<Influences> + 'a;
 ///
 /// # Errors
 /// When something was not measured, or is no finite number.
-pub(super) fn figures(inputs: &Inputs, config: &Settings, seeds: &[Evaluated], values: &Values) -> Result<MethodResults> {
+pub(super) fn figures(
+    inputs: &Inputs,
+    config: &Settings,
+    seeds: &[Evaluated],
+    values: &Values,
+) -> Result<MethodResults> {
     let prompt_scores: Vec<f64> = inputs.prompt_scores.iter().map(|&score| score.into()).collect();
     let tail = inputs.tail(config);
     let other_tail = |&threshold: &f64| -> Result<OtherTail> {
         let prompts = at_or_below(&prompt_scores, threshold)?;
-        Ok(OtherTail { threshold, prompts: prompts.len(), reward: mean(&among(&values.reward, &prompts), Scale::Any)? })
+        Ok(OtherTail {
+            threshold,
+            prompts: prompts.len(),
+            reward: mean(&among(&values.reward, &prompts), Scale::Any)?,
+        })
     };
     let there = |values: &[Vec<ByPrompt>], what: &str| -> Result<Figure> {
-        mean(values, Scale::Any)?.ok_or_else(|| ExperimentError::failed(format!("nothing was measured of {what}")))
+        mean(values, Scale::Any)?
+            .ok_or_else(|| ExperimentError::failed(format!("nothing was measured of {what}")))
     };
     // what is no language model gives human texts no probability
     let is_model = seeds.iter().any(|seed| !seed.perplexity_human.is_empty());
     let of_model = |values: &[Vec<ByPrompt>], what: &str| -> Result<Option<Figure>> {
         if is_model { there(values, what).map(Some) } else { Ok(None) }
     };
-    let lengths: Vec<Vec<ByPrompt>> =
-        seeds.iter().map(|seed| places(seed.rows.iter().map(|row| row.tokens.map(f64::from)))).collect();
-    let responses: Vec<Vec<&str>> =
-        seeds.iter().map(|seed| seed.rows.iter().map(|row| row.response.as_str()).collect()).collect();
+    let lengths: Vec<Vec<ByPrompt>> = seeds
+        .iter()
+        .map(|seed| places(seed.rows.iter().map(|row| row.tokens.map(f64::from))))
+        .collect();
+    let responses: Vec<Vec<&str>> = seeds
+        .iter()
+        .map(|seed| seed.rows.iter().map(|row| row.response.as_str()).collect())
+        .collect();
     let share = |flags: &dyn Fn(&[&str]) -> Result<Vec<f64>>| -> Result<Figure> {
         let of_seed = |texts: &Vec<&str>| Ok(flags(texts)?.into_iter().enumerate().collect());
         mean(&responses.iter().map(of_seed).collect::<Result<Vec<_>>>()?, Scale::Share)?
@@ -66,14 +86,20 @@ pub(super) fn figures(inputs: &Inputs, config: &Settings, seeds: &[Evaluated], v
     };
     let of_all = |figure: &OfTexts| -> Result<Figure> {
         let of_seed = |texts: &Vec<&str>| figure(texts, &(0..texts.len()).collect::<Vec<_>>());
-        Ok(estimate(&responses.iter().map(of_seed).collect::<Result<Vec<_>>>()?, Scale::Share)?.into())
+        Ok(estimate(&responses.iter().map(of_seed).collect::<Result<Vec<_>>>()?, Scale::Share)?
+            .into())
     };
-    let distinct = |n: usize| of_all(&|texts, prompts| Ok(NumberedNGrams::new(texts, n)?.influences(prompts)?));
+    let distinct = |n: usize| {
+        of_all(&|texts, prompts| Ok(NumberedNGrams::new(texts, n)?.influences(prompts)?))
+    };
     Ok(MethodResults {
         reward: there(&values.reward, "rewards")?,
         tail: there(&among(&values.reward, &tail), "rewards of its tail")?,
         perplexity_human: of_model(&values.perplexity_human, "human texts")?,
-        perplexity_generated: there(&values.perplexity_generated, "a base model, and responses with a token")?,
+        perplexity_generated: there(
+            &values.perplexity_generated,
+            "a base model, and responses with a token",
+        )?,
         distinct_1: distinct(1)?,
         distinct_2: distinct(2)?,
         distinct_3: distinct(3)?,
@@ -88,7 +114,8 @@ pub(super) fn figures(inputs: &Inputs, config: &Settings, seeds: &[Evaluated], v
     })
 }
 
-/// What an arm gains over another; nothing where there are not two prompts. `CVaR` is that of the share `risk.alpha`.
+/// What an arm gains over another; nothing where there are not two prompts. `CVaR` is that of the
+/// share `risk.alpha`.
 ///
 /// # Errors
 /// When a value is no finite number.
@@ -110,7 +137,10 @@ pub(super) fn comparison(
 /// The values of some prompts.
 fn among(seeds: &[Vec<ByPrompt>], prompts: &[usize]) -> Vec<Vec<ByPrompt>> {
     let is_wanted = |prompt: usize| prompts.binary_search(&prompt).is_ok();
-    seeds.iter().map(|values| values.iter().copied().filter(|(prompt, _)| is_wanted(*prompt)).collect()).collect()
+    seeds
+        .iter()
+        .map(|values| values.iter().copied().filter(|(prompt, _)| is_wanted(*prompt)).collect())
+        .collect()
 }
 
 fn mean(seeds: &[Vec<ByPrompt>], scale: Scale) -> Result<Option<Figure>> {

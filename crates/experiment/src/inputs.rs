@@ -5,9 +5,7 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use tailguard_checkpoint::ModelDir;
-use tailguard_data::{
-    Dataset, Good, GoodPercent, Layout, Lookup, Place, Record, Source, Split, Words, at_least, duplicates, shuffled, without,
-};
+use tailguard_data::{Place, Record, Source, shuffled};
 use tailguard_gpt2::Gpt2;
 use tailguard_judging::{JudgingError, Scorer};
 use tailguard_report::ScoreAbout;
@@ -21,12 +19,8 @@ use crate::observer::{Event, Observer};
 use crate::places::{Home, ModelDirs};
 use crate::run::check_context;
 use crate::scorer::{check_prompts, score_settings};
-use crate::settings::{DataPlace, EndToken, EvaluationSplit, GoodSide, Settings};
-
-/// Decides which prompts and texts are evaluated; the same whatever the run's seed is.
-const EVALUATION_ORDER: u64 = 0;
-/// Training texts that the validation split takes, at most half of them.
-const VALIDATION: usize = 2_500;
+use crate::settings::{EndToken, Settings};
+use crate::texts::{EVALUATION_ORDER, Texts, check_counts, texts};
 
 /// Models, prompts and texts.
 pub struct Inputs {
@@ -101,7 +95,11 @@ impl Inputs {
     }
 
     /// [`load`](Self::load), perhaps with a reward model that a program brings.
-    pub(crate) fn read(config: &Settings, sources: Sources<'_>, observer: &mut dyn Observer) -> Result<Self, ExperimentError> {
+    pub(crate) fn read(
+        config: &Settings,
+        sources: Sources<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, ExperimentError> {
         let Sources { home, models, reward, device } = sources;
         let dir = ModelDir::open(&models.policy)?;
         let base = Gpt2::load(&dir, device)?;
@@ -111,10 +109,13 @@ impl Inputs {
         let told = reward.as_ref().map(Brought::told);
         let reward = match (reward, &models.reward) {
             (Some(brought), _) => Scorer::brought("reward", brought.model),
-            (None, Some(path)) => Scorer::load("reward", path, score_settings(&config.reward), device)?,
+            (None, Some(path)) => {
+                Scorer::load("reward", path, score_settings(&config.reward), device)?
+            }
             (None, None) => return Err(ExperimentError::failed("there is no reward model")),
         };
-        let judge = |path: &PathBuf| Scorer::load("judge", path, score_settings(&config.judge), device);
+        let judge =
+            |path: &PathBuf| Scorer::load("judge", path, score_settings(&config.judge), device);
         let judge = models.judge.as_ref().map(judge).transpose()?;
         let Texts { train, evaluation, source } = texts(config, home, observer)?;
 
@@ -135,39 +136,52 @@ impl Inputs {
         let good_of_train: Vec<&Record> = train.iter().filter(good).collect();
         let good_texts: Vec<String> = good_of_train.iter().map(|record| record.whole()).collect();
         let text_tokens = config.sft.text_tokens.min(base.config().n_positions);
-        let mut sft_texts = encode(&tokenizer, &good_texts, text_tokens).map_err(|error| located(error, &good_of_train))?;
+        let mut sft_texts = encode(&tokenizer, &good_texts, text_tokens)
+            .map_err(|error| located(error, &good_of_train))?;
         if config.sft.end_token {
             end_whole_texts(&mut sft_texts, text_tokens, end_token(&base)?);
         }
 
-        let ordered: Vec<&Record> =
-            shuffled(evaluation.len(), EVALUATION_ORDER).into_iter().map(|row| &evaluation[row]).collect();
+        let ordered: Vec<&Record> = shuffled(evaluation.len(), EVALUATION_ORDER)
+            .into_iter()
+            .map(|row| &evaluation[row])
+            .collect();
         let chosen = &ordered[..config.evaluation.prompts.min(ordered.len())];
         let cut = |records: &[&Record]| {
             let texts: Vec<String> = records.iter().map(|record| record.text.clone()).collect();
-            prompts(&tokenizer, &texts, config.data.prompt_tokens).map_err(|error| located(error, records))
+            prompts(&tokenizer, &texts, config.data.prompt_tokens)
+                .map_err(|error| located(error, records))
         };
         let prompt_good = chosen.iter().map(|record| record.label == 1).collect();
         let evaluation_prompts = cut(chosen)?;
-        let prompt_texts: Vec<ScoredText> = evaluation_prompts.iter().map(|prompt| ScoredText::whole(&prompt.text)).collect();
+        let prompt_texts: Vec<ScoredText> =
+            evaluation_prompts.iter().map(|prompt| ScoredText::whole(&prompt.text)).collect();
 
-        let human: Vec<&Record> = ordered.iter().copied().filter(good).take(config.evaluation.perplexity_texts).collect();
-        let beginning = |record: &&Record| record.whole().chars().take(config.evaluation.perplexity_chars).collect();
+        let human: Vec<&Record> =
+            ordered.iter().copied().filter(good).take(config.evaluation.perplexity_texts).collect();
+        let beginning = |record: &&Record| {
+            record.whole().chars().take(config.evaluation.perplexity_chars).collect()
+        };
         let human_texts: Vec<String> = human.iter().map(beginning).collect();
         // one position is for the token in front
-        let human_texts =
-            encode(&tokenizer, &human_texts, base.config().n_positions - 1).map_err(|error| located(error, &human))?;
+        let human_texts = encode(&tokenizer, &human_texts, base.config().n_positions - 1)
+            .map_err(|error| located(error, &human))?;
         let train_prompts = cut(&train.iter().collect::<Vec<_>>())?;
         for scorer in [Some(&reward), judge.as_ref()].into_iter().flatten() {
             check_prompts(scorer, train_prompts.iter().chain(&evaluation_prompts))?;
         }
         let mut warn = |note: &str| observer.tell(Event::Warning(note));
-        let prompt_scores = reward.score(&prompt_texts, "evaluation prompts", &mut warn).map_err(|error| match error {
-            JudgingError::Scorer { source, .. } if matches!(*source, RewardError::Score { .. }) => {
-                located((*source).into(), chosen)
-            }
-            other => other.into(),
-        })?;
+        let prompt_scores =
+            reward.score(&prompt_texts, "evaluation prompts", &mut warn).map_err(|error| {
+                match error {
+                    JudgingError::Scorer { source, .. }
+                        if matches!(*source, RewardError::Score { .. }) =>
+                    {
+                        located((*source).into(), chosen)
+                    }
+                    other => other.into(),
+                }
+            })?;
         let sampling = sampling(config, &base)?;
         let inputs = Self {
             tokenizer_path,
@@ -186,31 +200,41 @@ impl Inputs {
             tokenizer,
         };
         if inputs.tail(config).is_empty() {
-            let (threshold, lowest) =
-                (config.evaluation.tail_threshold, inputs.prompt_scores.iter().copied().fold(f32::MAX, f32::min));
-            let hint = "the tail is the prompts that score at most this; its mean would be of nothing";
-            let message =
-                format!("evaluation.tail_threshold is {threshold}, but the lowest score of an evaluation prompt is {lowest:.2}");
+            let (threshold, lowest) = (
+                config.evaluation.tail_threshold,
+                inputs.prompt_scores.iter().copied().fold(f32::MAX, f32::min),
+            );
+            let hint =
+                "the tail is the prompts that score at most this; its mean would be of nothing";
+            let message = format!(
+                "evaluation.tail_threshold is {threshold}, but the lowest score of an evaluation \
+                 prompt is {lowest:.2}"
+            );
             return Err(ExperimentError::refused(message).with_hint(hint));
         }
         inputs.say(config, home, observer);
         Ok(inputs)
     }
 
-    /// What must be said wherever the figures of these data are shown; the embedded data are that whoever names their directory.
+    /// What must be said wherever the figures of these data are shown; the embedded data are that
+    /// whoever names their directory.
     #[must_use]
     pub fn notice<'a>(&self, settings: &'a Settings, home: &Home) -> Option<&'a str> {
         let notice = settings.data.embedded_notice.as_str();
         let embedded = home.datasets().canonicalize();
-        let is_embedded =
-            |path: &PathBuf| matches!((path.canonicalize(), &embedded), (Ok(path), Ok(dir)) if path.starts_with(dir));
-        let from_there = self.source.place == Place::Embedded || self.source.paths.iter().any(is_embedded);
+        let is_embedded = |path: &PathBuf| {
+            path.canonicalize()
+                .is_ok_and(|path| embedded.as_ref().is_ok_and(|dir| path.starts_with(dir)))
+        };
+        let from_there =
+            self.source.place == Place::Embedded || self.source.paths.iter().any(is_embedded);
         (from_there && !notice.is_empty()).then_some(notice)
     }
 
     fn say(&self, settings: &Settings, home: &Home, observer: &mut dyn Observer) {
         observer.tell(Event::Info(&format!(
-            "{} training prompts, {} texts for supervised fine-tuning, {} evaluation prompts of which {} score at most {}",
+            "{} training prompts, {} texts for supervised fine-tuning, {} evaluation prompts of \
+             which {} score at most {}",
             self.train_prompts.len(),
             self.sft_texts.len(),
             self.prompts.len(),
@@ -222,14 +246,17 @@ impl Inputs {
         }
         if self.sampling.top_k > 0 || self.sampling.top_p < 1.0 {
             observer.tell(Event::Warning(
-                "sampling.top_k and sampling.top_p cut what is drawn, while log-probabilities, KL and ratios are those of the uncut \
-                 distribution, as in the reference implementation",
+                "sampling.top_k and sampling.top_p cut what is drawn, while log-probabilities, KL \
+                 and ratios are those of the uncut distribution, as in the reference \
+                 implementation",
             ));
         }
         let most = settings.data.prompt_tokens;
         let short = self.prompts.iter().filter(|prompt| prompt.ids.len() < most).count();
         if short > 0 {
-            observer.tell(Event::Info(&format!("{short} evaluation prompts have fewer than {most} tokens and are taken whole")));
+            observer.tell(Event::Info(&format!(
+                "{short} evaluation prompts have fewer than {most} tokens and are taken whole"
+            )));
         }
         if let Some(notice) = self.notice(settings, home) {
             observer.tell(Event::Warning(notice));
@@ -248,18 +275,20 @@ impl Inputs {
     #[must_use]
     pub fn tail(&self, settings: &Settings) -> Vec<usize> {
         let scores: Vec<f64> = self.prompt_scores.iter().map(|&score| f64::from(score)).collect();
-        tailguard_metrics::at_or_below(&scores, settings.evaluation.tail_threshold).unwrap_or_default()
+        tailguard_metrics::at_or_below(&scores, settings.evaluation.tail_threshold)
+            .unwrap_or_default()
     }
 }
 
-/// Says which row of which file a text is that could not be used: its place among those chosen tells nobody where it stands.
+/// Says which row of which file a text is that could not be used: its place among those chosen
+/// tells nobody where it stands.
 fn located(error: RolloutError, records: &[&Record]) -> ExperimentError {
     let origin = |row: usize| records.get(row).map(|record| &record.origin);
     match &error {
         RolloutError::EmptyPrompt { row } => match origin(*row) {
-            Some(origin) => {
-                ExperimentError::failed(format!("{origin}: the text has no tokens, expected at least one for a prompt"))
-            }
+            Some(origin) => ExperimentError::failed(format!(
+                "{origin}: the text has no tokens, expected at least one for a prompt"
+            )),
             None => error.into(),
         },
         RolloutError::Score { row, .. } | RolloutError::Tokenizer { row, .. } => {
@@ -270,128 +299,15 @@ fn located(error: RolloutError, records: &[&Record]) -> ExperimentError {
     }
 }
 
-/// Refuses tables that are too small for the settings.
-///
-/// # Errors
-/// All that is too few, with the settings that ask for more.
-fn check_counts(config: &Settings, train: &[Record], evaluation: &[Record]) -> Result<(), ExperimentError> {
-    let good = evaluation.iter().filter(|record| record.label == 1).count();
-    let counts = [
-        ("training prompts", "ppo.batch_size", train.len(), config.ppo.batch_size),
-        ("evaluation prompts", "evaluation.prompts", evaluation.len(), config.evaluation.prompts),
-        ("evaluation texts of the good class", "evaluation.perplexity_texts", good, config.evaluation.perplexity_texts),
-    ];
-    let few: Vec<_> = counts.into_iter().filter(|(_, _, found, needed)| found < needed).collect();
-    if few.is_empty() {
-        return Ok(());
-    }
-    let line = |(what, key, found, needed): &(&str, &str, usize, usize)| {
-        format!("\n  {what}: {found}, expected at least {needed} ({key})")
-    };
-    let lines: String = few.iter().map(line).collect();
-    let mut lower: Vec<String> = Vec::new();
-    for (_, key, found, _) in few.iter().filter(|(_, _, found, _)| *found > 0) {
-        lower.push(format!("--set {key}={found}"));
-        // what may not be larger
-        let (within, value) = match *key {
-            "ppo.batch_size" => ("ppo.minibatch_size", config.ppo.minibatch_size),
-            "evaluation.prompts" => ("evaluation.shown_samples", config.evaluation.shown_samples),
-            _ => continue,
-        };
-        lower.extend((value > *found).then(|| format!("--set {within}={found}")));
-    }
-    let lower = if lower.is_empty() { String::new() } else { format!(", or lower the settings: {}", lower.join(" ")) };
-    let short = match config.data.min_chars {
-        0 | 1 => String::new(),
-        least => format!("; texts of fewer than {least} characters are left out (data.min_chars)"),
-    };
-    Err(ExperimentError::failed(format!("there are too few texts{lines}")).with_hint(format!("bring more texts{lower}{short}")))
-}
-
-/// The texts of an experiment.
-struct Texts {
-    train: Vec<Record>,
-    evaluation: Vec<Record>,
-    /// Where the evaluation texts came from.
-    source: Source,
-}
-
-/// Training and evaluation texts of the split that the settings name.
-fn texts(config: &Settings, home: &Home, observer: &mut dyn Observer) -> Result<Texts, ExperimentError> {
-    let Dataset { records: train, source } = dataset(config, Split::Train, home)?;
-    match config.evaluation.split {
-        EvaluationSplit::Test => {
-            let Dataset { records: evaluation, source } = dataset(config, Split::Test, home)?;
-            let repeated = duplicates(&train, &evaluation);
-            if repeated > 0 {
-                let count = evaluation.len();
-                observer
-                    .tell(Event::Warning(&format!("{repeated} of {count} evaluation texts are among the training texts too")));
-            }
-            Ok(Texts { train, evaluation, source })
-        }
-        EvaluationSplit::Validation => {
-            let mut order = shuffled(train.len(), EVALUATION_ORDER);
-            let held_out = order.split_off(train.len() - VALIDATION.min(train.len() / 2));
-            let take = |rows: Vec<usize>| rows.into_iter().map(|row| train[row].clone()).collect::<Vec<_>>();
-            let evaluation = take(held_out);
-            let (train, copies) = without(take(order), &evaluation);
-            if copies > 0 {
-                let note = format!("{copies} training texts are left out, of which a copy is held out for validation");
-                observer.tell(Event::Warning(&note));
-            }
-            Ok(Texts { train, evaluation, source })
-        }
-    }
-}
-
-/// The texts of a split that are long enough.
-fn dataset(config: &Settings, split: Split, home: &Home) -> Result<Dataset, ExperimentError> {
-    let data = &config.data;
-    let layout = Layout {
-        folder: data.folder.clone(),
-        hub: data.hub.clone(),
-        whole: data.whole_tables.clone(),
-        text: data.text_column.first().cloned().unwrap_or_default(),
-        other_text: data.text_column.iter().skip(1).cloned().collect(),
-        continuation: Some(data.continuation_column.clone()).filter(|column| !column.is_empty()),
-        score: data.score_columns.clone(),
-        words: Words { good: data.labels.good.clone(), bad: data.labels.bad.clone() },
-        good: match data.good {
-            GoodSide::High => Good::High,
-            GoodSide::Low => Good::Low,
-        },
-        threshold: data.threshold,
-        good_percent: match (data.good_percent_train, data.good_percent_test) {
-            (0, 0) => None,
-            (train, test) => Some(GoodPercent { train, test }),
-        },
-    };
-    let place = |place: &DataPlace| match place {
-        DataPlace::DataDir => Place::DataDir,
-        DataPlace::Env => Place::Env,
-        DataPlace::Cache => Place::Cache,
-        DataPlace::Embedded => Place::Embedded,
-    };
-    let data_dir = (!data.dir.is_empty()).then(|| PathBuf::from(&data.dir));
-    let lookup = Lookup::from_environment(data_dir, Some(home.datasets().to_owned()), data.places.iter().map(place).collect());
-    let dataset = tailguard_data::load(&layout, split, &lookup).map_err(|error| match error {
-        tailguard_data::DataError::NotFound { .. } => ExperimentError::failed(error.to_string()).with_hint(format!(
-            "pass --data-dir DIR with train.parquet and test.parquet (or .csv, .jsonl; columns {}, {}), or set TAILGUARD_DATA",
-            data.text_column.join(" or "),
-            data.score_columns.join(" or ")
-        )),
-        other => other.into(),
-    })?;
-    Ok(Dataset { records: at_least(dataset.records, data.min_chars), ..dataset })
-}
-
 /// The token that ends a text.
 fn end_token(base: &Gpt2) -> Result<u32, ExperimentError> {
-    base.config().eos_token_id.ok_or_else(|| ExperimentError::failed("the policy's config.json has no eos_token_id"))
+    base.config()
+        .eos_token_id
+        .ok_or_else(|| ExperimentError::failed("the policy's config.json has no eos_token_id"))
 }
 
-/// Puts the end token behind the texts that end within `limit` tokens; one that was cut there goes on, and has no end.
+/// Puts the end token behind the texts that end within `limit` tokens; one that was cut there goes
+/// on, and has no end.
 fn end_whole_texts(texts: &mut [Vec<u32>], limit: usize, end: u32) {
     for ids in texts.iter_mut().filter(|ids| ids.len() < limit) {
         ids.push(end);
@@ -432,9 +348,17 @@ mod tests {
             error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
         };
         let empty = message(RolloutError::EmptyPrompt { row: 1 });
-        assert_eq!(empty, "train.csv, row 7: the text has no tokens, expected at least one for a prompt");
+        assert_eq!(
+            empty,
+            "train.csv, row 7: the text has no tokens, expected at least one for a prompt"
+        );
         let score = message(RolloutError::Score { row: 1, score: f32::NAN });
-        assert!(score.starts_with("train.csv, row 7: the reward model scored text 1 with NaN, expected a finite"), "{score}");
+        assert!(
+            score.starts_with(
+                "train.csv, row 7: the reward model scored text 1 with NaN, expected a finite"
+            ),
+            "{score}"
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 #![doc = include_str!("../README.md")]
 //!
 //! ## What is here
-//! An [`Experiment`] is [`Settings`] and what a program adds to it; an [`Observer`] is told what happens.
+//! An [`Experiment`] is [`Settings`] and what a program adds to it; an [`Observer`] is told what
+//! happens.
 
 mod arms;
 mod digests;
@@ -23,6 +24,7 @@ mod run;
 mod scorer;
 pub mod settings;
 mod summary;
+mod texts;
 
 pub use burn;
 pub use digests::{of_bytes, of_file, of_model};

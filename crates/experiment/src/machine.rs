@@ -25,7 +25,8 @@ pub fn cpu_seconds(process: u32) -> Option<f64> {
 
 /// CPU seconds of a process, from its `stat`.
 fn seconds_of(text: &str) -> Option<f64> {
-    // the name, in brackets, may hold anything; user and system time are the 12th and 13th fields after it
+    // the name, in brackets, may hold anything; user and system time are the 12th and 13th fields
+    // after it
     let (_, fields) = text.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11);
     let mut ticks = || fields.next()?.parse::<f64>().ok();
@@ -51,7 +52,10 @@ mod tests {
     fn peak_memory_and_cpu_are_read() {
         assert_eq!(peak_of("Name:\tx\nVmHWM:\t    2048 kB\n").map(f64::round), Some(2.0));
         assert_eq!(peak_of("Name:\tx\n"), None);
-        assert_eq!(cpu_name("processor: 0\nmodel name\t: A: B 9\nmodel name\t: C\n").as_deref(), Some("A: B 9"));
+        assert_eq!(
+            cpu_name("processor: 0\nmodel name\t: A: B 9\nmodel name\t: C\n").as_deref(),
+            Some("A: B 9")
+        );
     }
 
     #[test]

@@ -23,7 +23,8 @@ impl Observer for () {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The run is about to begin, or to go on: from here on its directory stays, and is what to go on with.
+    /// The run is about to begin, or to go on: from here on its directory stays, and is what to go
+    /// on with.
     Begins,
     /// The run has begun, or goes on.
     Begun {

@@ -1,5 +1,5 @@
-//! The phases of an experiment: for each seed every arm is made and evaluated. Every phase leaves its result in the run directory, and a
-//! resumed run skips the phases that are there.
+//! The phases of an experiment: for each seed every arm is made and evaluated. Every phase leaves
+//! its result in the run directory, and a resumed run skips the phases that are there.
 
 use std::collections::HashMap;
 
@@ -52,7 +52,12 @@ impl Phases<'_> {
             let from = arm.from.as_deref();
             if let Some(from) = from.filter(|from| !made.contains_key(from)) {
                 let reason = format!("it begins with the arm {from:?}, which diverged");
-                note(diverged, Diverged { method: arm.key.clone(), seed, reason }, planned, observer);
+                note(
+                    diverged,
+                    Diverged { method: arm.key.clone(), seed, reason },
+                    planned,
+                    observer,
+                );
                 continue;
             }
             match self.make(planned, from.and_then(|from| made.get(from)), seed, observer) {
@@ -66,7 +71,9 @@ impl Phases<'_> {
                 }
                 Err(error) if arm.key == self.plan.reference => {
                     let title = arm.arm().title;
-                    return Err(error).during(|| format!("{title}, seed {seed}, to which all others are measured"));
+                    return Err(error).during(|| {
+                        format!("{title}, seed {seed}, to which all others are measured")
+                    });
                 }
                 Err(error) => return Err(error),
             }
@@ -112,7 +119,10 @@ impl Phases<'_> {
     ) -> Result<(), ExperimentError> {
         let Some(reference) = made.get(self.plan.reference) else { return Ok(()) };
         let Some(reference) = reference.model() else {
-            let message = format!("evaluation.reference is {:?}, which was made into no language model", self.plan.reference);
+            let message = format!(
+                "evaluation.reference is {:?}, which was made into no language model",
+                self.plan.reference
+            );
             return Err(ExperimentError::refused(message));
         };
         for planned in waiting.drain(..).filter(|planned| planned.is_compared) {
@@ -148,9 +158,13 @@ impl Phases<'_> {
         let subject = Subject { arm: &arm.key, seed, made, reference };
         evaluate(self.inputs, self.settings, &self.run.dir, &subject, observer).map_err(|error| {
             // the training came to its end, and left a policy that is of no use
-            let is_of_ppo = self.recipes.get(&planned.arm.recipe).is_some_and(|recipe| recipe.sections().contains(&"ppo"));
+            let is_of_ppo = self
+                .recipes
+                .get(&planned.arm.recipe)
+                .is_some_and(|recipe| recipe.sections().contains(&"ppo"));
             let rate = planned.settings.ppo.learning_rate;
-            let cause = if is_of_ppo { format!(" (learning_rate = {rate})") } else { String::new() };
+            let cause =
+                if is_of_ppo { format!(" (learning_rate = {rate})") } else { String::new() };
             let doing = if error.is_divergence() && planned.is_trained(self.plan) {
                 format!("the policy after its training cannot be evaluated{cause}")
             } else {
@@ -168,7 +182,12 @@ fn lost(planned: &Planned<'_>, seed: u64, error: &ExperimentError) -> Diverged {
 }
 
 /// Notes an arm that diverged.
-fn note(diverged: &mut Vec<Diverged>, lost: Diverged, planned: &Planned<'_>, observer: &mut dyn Observer) {
+fn note(
+    diverged: &mut Vec<Diverged>,
+    lost: Diverged,
+    planned: &Planned<'_>,
+    observer: &mut dyn Observer,
+) {
     observer.tell(Event::Warning(&lost.told(&[planned.arm.arm()])));
     diverged.push(lost);
 }

@@ -61,35 +61,44 @@ impl Home {
     }
 }
 
-/// Finds the models of a configuration; with a reward model that a program brings, none is looked for.
+/// Finds the models of a configuration; with a reward model that a program brings, none is looked
+/// for.
 ///
 /// # Errors
 /// One message for all that is missing: what, where it was looked for, how to get it.
-pub fn locate(settings: &Settings, home: &Home, brings_reward: bool) -> Result<ModelDirs, ExperimentError> {
+pub fn locate(
+    settings: &Settings,
+    home: &Home,
+    brings_reward: bool,
+) -> Result<ModelDirs, ExperimentError> {
     let cache = hugging_face_cache();
     let mut missing = String::new();
-    let mut found = |what: &str, flag: &str, setting: &str| match find(setting, home, cache.as_deref()) {
-        Ok(path) => Some(path),
-        Err(error) => {
-            missing += &error.lines(what, flag);
-            None
-        }
-    };
+    let mut found =
+        |what: &str, flag: &str, setting: &str| match find(setting, home, cache.as_deref()) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                missing += &error.lines(what, flag);
+                None
+            }
+        };
     let policy = found("policy", "--policy", &settings.policy.dir);
-    let reward = if brings_reward { None } else { found("reward model", "--reward", &settings.reward.dir) };
+    let reward =
+        if brings_reward { None } else { found("reward model", "--reward", &settings.reward.dir) };
     let has_judge = !settings.judge.dir.is_empty();
     let judge = if has_judge { found("judge", "--judge", &settings.judge.dir) } else { None };
     match policy {
         Some(policy) if missing.is_empty() => Ok(ModelDirs { policy, reward, judge }),
         _ => {
-            let flags = "pass --policy DIR, --reward DIR, --judge DIR: directories with config.json, model.safetensors and \
-                         tokenizer.json; --set judge.dir= does without a judge";
+            let flags = "pass --policy DIR, --reward DIR, --judge DIR: directories with \
+                config.json, model.safetensors and tokenizer.json; --set judge.dir= does without a \
+                judge";
             Err(ExperimentError::failed(format!("a model is missing{missing}")).with_hint(flags))
         }
     }
 }
 
-/// The model of a run's checkpoint, where its folder was named and not the model in it; anything else as it is.
+/// The model of a run's checkpoint, where its folder was named and not the model in it; anything
+/// else as it is.
 #[must_use]
 pub fn checkpoint(path: &Path) -> PathBuf {
     let inner = path.join("model");
@@ -102,8 +111,9 @@ pub fn checkpoint(path: &Path) -> PathBuf {
 /// # Errors
 /// A model that is not there: where it was looked for, how to get it.
 pub fn directory(setting: &str, flag: &str, home: &Home) -> Result<PathBuf, ExperimentError> {
-    find(setting, home, hugging_face_cache().as_deref())
-        .map_err(|missing| ExperimentError::failed(format!("a model is missing{}", missing.lines("model", flag))))
+    find(setting, home, hugging_face_cache().as_deref()).map_err(|missing| {
+        ExperimentError::failed(format!("a model is missing{}", missing.lines("model", flag)))
+    })
 }
 
 /// A model that was not found, and the places looked at.
@@ -126,7 +136,9 @@ impl Missing {
         }
         if !self.checkpoints.is_empty() {
             text += "\n    it is the directory of a run, whose models are";
-            self.checkpoints.iter().for_each(|checkpoint| text += &format!("\n      {}", checkpoint.display()));
+            self.checkpoints
+                .iter()
+                .for_each(|checkpoint| text += &format!("\n      {}", checkpoint.display()));
         }
         text
     }
@@ -134,13 +146,20 @@ impl Missing {
 
 fn find(setting: &str, home: &Home, cache: Option<&Path>) -> Result<PathBuf, Missing> {
     // what is nearly a model is answered by the one who reads it, who knows what it is
-    let is_model = |path: &Path| ["config.json", "adapter_config.json"].iter().any(|name| path.join(name).is_file());
+    let is_model = |path: &Path| {
+        ["config.json", "adapter_config.json"].iter().any(|name| path.join(name).is_file())
+    };
     match ModelPlace::parse(setting) {
-        ModelPlace::Embedded(name) => found_at(home.datasets.join(name), is_model, &format!("{setting:?}")),
+        ModelPlace::Embedded(name) => {
+            found_at(home.datasets.join(name), is_model, &format!("{setting:?}"))
+        }
         ModelPlace::Directory(path) => found_at(path, is_model, &format!("{setting:?}")),
         ModelPlace::Cache(repository) => {
             let mut looked = Vec::new();
-            for model in cache.iter().flat_map(|cache| cache_names(&repository).into_iter().map(|name| cache.join(name))) {
+            for model in cache
+                .iter()
+                .flat_map(|cache| cache_names(&repository).into_iter().map(|name| cache.join(name)))
+            {
                 if let Some(current) = main_snapshot(&model).filter(|current| is_model(current)) {
                     return Ok(current);
                 }
@@ -152,7 +171,11 @@ fn find(setting: &str, home: &Home, cache: Option<&Path>) -> Result<PathBuf, Mis
     }
 }
 
-fn found_at(path: PathBuf, is_model: impl Fn(&Path) -> bool, wanted: &str) -> Result<PathBuf, Missing> {
+fn found_at(
+    path: PathBuf,
+    is_model: impl Fn(&Path) -> bool,
+    wanted: &str,
+) -> Result<PathBuf, Missing> {
     if is_model(&path) {
         return Ok(path);
     }
@@ -163,13 +186,15 @@ fn found_at(path: PathBuf, is_model: impl Fn(&Path) -> bool, wanted: &str) -> Re
 /// The models that a run has left in its directory; none for any other directory.
 fn checkpoints(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir.join("checkpoints")) else { return Vec::new() };
-    let mut models: Vec<PathBuf> = entries.flatten().map(|entry| entry.path().join("model")).collect();
+    let mut models: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path().join("model")).collect();
     models.retain(|model| model.join("config.json").is_file());
     models.sort();
     models
 }
 
-/// Folder names of a repository in the cache: with its owner, and without, as older downloads of `gpt2` have it.
+/// Folder names of a repository in the cache: with its owner, and without, as older downloads of
+/// `gpt2` have it.
 fn cache_names(repository: &str) -> Vec<String> {
     let mut names = vec![format!("models--{}", repository.replace('/', "--"))];
     names.extend(repository.rsplit_once('/').map(|(_, name)| format!("models--{name}")));
@@ -182,8 +207,14 @@ mod tests {
 
     #[test]
     fn places_are_told_apart() {
-        assert_eq!(ModelPlace::parse("embedded:gpt2-reviews"), ModelPlace::Embedded("gpt2-reviews".into()));
-        assert_eq!(ModelPlace::parse("hub:openai-community/gpt2"), ModelPlace::Cache("openai-community/gpt2".into()));
+        assert_eq!(
+            ModelPlace::parse("embedded:gpt2-reviews"),
+            ModelPlace::Embedded("gpt2-reviews".into())
+        );
+        assert_eq!(
+            ModelPlace::parse("hub:openai-community/gpt2"),
+            ModelPlace::Cache("openai-community/gpt2".into())
+        );
         assert_eq!(ModelPlace::parse("models/mine"), ModelPlace::Directory("models/mine".into()));
     }
 
@@ -195,7 +226,8 @@ mod tests {
         fs::create_dir_all(model.join("refs")).unwrap();
         fs::write(model.join("refs/main"), "abc").unwrap();
         fs::write(model.join("snapshots/abc/config.json"), "{}").unwrap();
-        let found = find("hub:openai-community/gpt2", &Home::at("nowhere"), Some(cache.path())).ok();
+        let found =
+            find("hub:openai-community/gpt2", &Home::at("nowhere"), Some(cache.path())).ok();
         assert_eq!(found, Some(model.join("snapshots/abc")));
     }
 
@@ -207,17 +239,27 @@ mod tests {
         }
         let finished = run.path().join("checkpoints/seed-1-sft/model");
         fs::write(finished.join("config.json"), "{}").unwrap();
-        let message = directory(&run.path().display().to_string(), "--model", &Home::at("nowhere")).unwrap_err().to_string();
+        let message = directory(&run.path().display().to_string(), "--model", &Home::at("nowhere"))
+            .unwrap_err()
+            .to_string();
         assert!(
-            message.ends_with(&format!("the directory of a run, whose models are\n      {}", finished.display())),
+            message.ends_with(&format!(
+                "the directory of a run, whose models are\n      {}",
+                finished.display()
+            )),
             "{message}"
         );
     }
 
     #[test]
     fn a_missing_model_names_the_places_and_the_way_to_get_it() {
-        let missing =
-            find("hub:a/b", &Home::at("nowhere"), Some(Path::new("/nowhere"))).err().unwrap().lines("policy", "--policy");
-        assert!(missing.contains("/nowhere/models--a--b") && missing.contains("hf download a/b"), "{missing}");
+        let missing = find("hub:a/b", &Home::at("nowhere"), Some(Path::new("/nowhere")))
+            .err()
+            .unwrap()
+            .lines("policy", "--policy");
+        assert!(
+            missing.contains("/nowhere/models--a--b") && missing.contains("hf download a/b"),
+            "{missing}"
+        );
     }
 }

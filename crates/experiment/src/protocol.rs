@@ -11,7 +11,9 @@ use tailguard_metrics::perplexity;
 use tailguard_ppo::episode_kl;
 use tailguard_report::{Generation, RunDir, read_generations, write_generations};
 use tailguard_reward::ScoredText;
-use tailguard_rollout::{DrawSeed, Sequence, TokenScores, generate, log_probs_of, responses, scored_text, token_nlls};
+use tailguard_rollout::{
+    DrawSeed, Sequence, TokenScores, generate, log_probs_of, responses, scored_text, token_nlls,
+};
 
 use crate::error::ExperimentError;
 use crate::inputs::Inputs;
@@ -46,7 +48,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) reference: &'a Gpt2,
 }
 
-/// Takes one response per prompt from a policy, measures it, and writes what was measured into the run directory.
+/// Takes one response per prompt from a policy, measures it, and writes what was measured into the
+/// run directory.
 ///
 /// # Errors
 /// When the model fails, or a file cannot be written.
@@ -58,7 +61,8 @@ pub(crate) fn evaluate(
     observer: &mut dyn Observer,
 ) -> Result<(), ExperimentError> {
     let &Subject { arm, seed, made, reference } = subject;
-    let samples = sample(inputs, settings, seed, made, Some(&inputs.base), Some(reference), observer)?;
+    let samples =
+        sample(inputs, settings, seed, made, Some(&inputs.base), Some(reference), observer)?;
     let (perplexity_human, perplexities) = samples.perplexities()?;
     let rows: Vec<Generation> = samples.rows(inputs, perplexities, arm, seed).collect();
     let (texts, path) = (dir.method_generations_path(arm, seed), dir.evaluation_path(arm, seed));
@@ -93,12 +97,17 @@ pub(crate) fn evaluated(dir: &RunDir, arm: &str, seed: u64) -> Result<Evaluated,
     let path = dir.evaluation_path(arm, seed);
     let missing = || ExperimentError::failed(format!("{} is missing", path.display()));
     let text = dir.read_text(&path)?.ok_or_else(missing)?;
-    let damaged = |error| ExperimentError::failed(format!("{} is damaged: {error}", path.display()));
+    let damaged =
+        |error| ExperimentError::failed(format!("{} is damaged: {error}", path.display()));
     let HumanTexts { perplexity_human } = serde_json::from_str(&text).map_err(damaged)?;
-    Ok(Evaluated { rows: read_generations(&dir.method_generations_path(arm, seed))?, perplexity_human })
+    Ok(Evaluated {
+        rows: read_generations(&dir.method_generations_path(arm, seed))?,
+        perplexity_human,
+    })
 }
 
-/// Notes the digests of figures that are about to be written and of the texts that they are about: a resumed run takes both as they are.
+/// Notes the digests of figures that are about to be written and of the texts that they are about:
+/// a resumed run takes both as they are.
 fn write_sums(path: &Path, figures: &[u8], texts: &Path) -> Result<(), ExperimentError> {
     let (list, [figures_name, texts_name]) = sums_of(path, texts);
     let mut sums = Sums::default();
@@ -136,7 +145,8 @@ pub struct Samples {
 pub type Perplexities = Vec<Option<f64>>;
 
 impl Samples {
-    /// Perplexity of each human text under the policy, and of each response under the base model if there was one.
+    /// Perplexity of each human text under the policy, and of each response under the base model if
+    /// there was one.
     ///
     /// # Errors
     /// Log-probabilities that are not finite.
@@ -144,8 +154,15 @@ impl Samples {
         Ok((per_text(&self.human_nlls)?, self.base_nlls.as_deref().map(per_text).transpose()?))
     }
 
-    fn rows(self, inputs: &Inputs, perplexities: Option<Perplexities>, arm: &str, seed: u64) -> impl Iterator<Item = Generation> {
-        let perplexity = move |place: usize| perplexities.as_ref().and_then(|perplexities| perplexities[place]);
+    fn rows(
+        self,
+        inputs: &Inputs,
+        perplexities: Option<Perplexities>,
+        arm: &str,
+        seed: u64,
+    ) -> impl Iterator<Item = Generation> {
+        let perplexity =
+            move |place: usize| perplexities.as_ref().and_then(|perplexities| perplexities[place]);
         let row = move |(place, response): (usize, String)| Generation {
             prompt: inputs.prompts[place].text.clone(),
             prompt_score: inputs.prompt_scores[place],
@@ -179,36 +196,58 @@ pub fn sample(
     let batch_size = settings.evaluation.batch_size;
     let draws = DrawSeed { seed, stream: EVALUATION };
     let generations = match made {
-        Made::Model(model) => generate(&**model, None, &inputs.prompts, &inputs.sampling, draws, batch_size)?,
+        Made::Model(model) => {
+            generate(&**model, None, &inputs.prompts, &inputs.sampling, draws, batch_size)?
+        }
         Made::Answers(answers) => {
             let given = answers.answer(inputs, draws)?;
             if given.len() != inputs.prompts.len() {
                 let (found, expected) = (given.len(), inputs.prompts.len());
-                return Err(ExperimentError::failed(format!("the policy gave {found} answers to {expected} prompts")));
+                return Err(ExperimentError::failed(format!(
+                    "the policy gave {found} answers to {expected} prompts"
+                )));
             }
             given
         }
     };
     let responses = responses(&inputs.tokenizer, &generations)?;
-    let texts: Vec<ScoredText> = inputs.prompts.iter().zip(&responses).map(|(prompt, text)| scored_text(prompt, text)).collect();
+    let texts: Vec<ScoredText> = inputs
+        .prompts
+        .iter()
+        .zip(&responses)
+        .map(|(prompt, text)| scored_text(prompt, text))
+        .collect();
     let mut warn = |note: &str| observer.tell(Event::Warning(note));
     let rewards = inputs.reward.score(&texts, "evaluated texts", &mut warn)?;
-    let judge = inputs.judge.as_ref().map(|judge| judge.score(&texts, "evaluated texts", &mut warn)).transpose()?;
+    let judge = inputs
+        .judge
+        .as_ref()
+        .map(|judge| judge.score(&texts, "evaluated texts", &mut warn))
+        .transpose()?;
     let sequences: Vec<Sequence<'_>> = inputs
         .prompts
         .iter()
         .zip(&generations)
-        .map(|(prompt, generation)| Sequence { prompt: &prompt.ids, response: &generation.response_ids })
+        .map(|(prompt, generation)| Sequence {
+            prompt: &prompt.ids,
+            response: &generation.response_ids,
+        })
         .collect();
-    let under = |model: &Gpt2, distribution| log_probs_of(model, None, &sequences, &distribution, batch_size);
+    let under = |model: &Gpt2, distribution| {
+        log_probs_of(model, None, &sequences, &distribution, batch_size)
+    };
     let reference = reference.filter(|_| made.model().is_some());
-    let under_reference = reference.map(|reference| under(reference, inputs.sampling.distribution())).transpose()?;
+    let under_reference =
+        reference.map(|reference| under(reference, inputs.sampling.distribution())).transpose()?;
     let under_base = base.map(|base| under(base, TokenDistribution::default())).transpose()?;
     let kl = |old: Vec<TokenScores>| -> Result<Vec<f64>, ExperimentError> {
         let pairs = generations.iter().zip(&old);
-        Ok(pairs.map(|(new, old)| episode_kl(&new.log_probs, &old.log_probs)).collect::<Result<_, _>>()?)
+        Ok(pairs
+            .map(|(new, old)| episode_kl(&new.log_probs, &old.log_probs))
+            .collect::<Result<_, _>>()?)
     };
-    let nlls = |scores: TokenScores| scores.log_probs.into_iter().map(|log_prob| -log_prob).collect();
+    let nlls =
+        |scores: TokenScores| scores.log_probs.into_iter().map(|log_prob| -log_prob).collect();
     let human_nlls = |model: &Gpt2| {
         let begin = model.config().bos_token_id.or(model.config().eos_token_id);
         token_nlls(model, &inputs.human_texts, begin, batch_size)

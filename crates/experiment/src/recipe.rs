@@ -1,10 +1,13 @@
-//! How an arm is made: a recipe, given the arm that it is made from, makes something that answers prompts.
+//! How an arm is made: a recipe, given the arm that it is made from, makes something that answers
+//! prompts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use tailguard_checkpoint::{CONFIG_FILE, CheckpointError, ModelDir, SUMS_FILE, Sums, TOKENIZER_FILE, WEIGHTS_FILE};
+use tailguard_checkpoint::{
+    CONFIG_FILE, CheckpointError, ModelDir, SUMS_FILE, Sums, TOKENIZER_FILE, WEIGHTS_FILE,
+};
 use tailguard_files::{FileError, write_dir};
 use tailguard_gpt2::Gpt2;
 use tailguard_report::RunDir;
@@ -19,7 +22,8 @@ use crate::settings::{ArmSettings, Settings};
 
 /// A way to make a policy.
 pub trait Recipe: Send + Sync {
-    /// The sections of the settings that it reads: an arm may set their keys for itself, and no others.
+    /// The sections of the settings that it reads: an arm may set their keys for itself, and no
+    /// others.
     fn sections(&self) -> &[&str];
 
     /// Whether an arm is made from another one.
@@ -32,12 +36,14 @@ pub trait Recipe: Send + Sync {
         false
     }
 
-    /// Whether rewards form what it makes, so that these may rise where nothing else becomes better: then that is watched.
+    /// Whether rewards form what it makes, so that these may rise where nothing else becomes
+    /// better: then that is watched.
     fn sees_rewards(&self) -> bool {
         true
     }
 
-    /// Whether it makes a language model, with which other arms can begin and to which KL can be measured.
+    /// Whether it makes a language model, with which other arms can begin and to which KL can be
+    /// measured.
     fn makes_model(&self) -> bool {
         true
     }
@@ -47,7 +53,8 @@ pub trait Recipe: Send + Sync {
         self.needs_from()
     }
 
-    /// Makes the policy, or goes on making it: what an earlier process has finished is in the run directory, as is what it has begun.
+    /// Makes the policy, or goes on making it: what an earlier process has finished is in the run
+    /// directory, as is what it has begun.
     ///
     /// # Errors
     /// [`ExperimentError::Stopped`] where the observer wants no more; whatever goes wrong.
@@ -62,9 +69,11 @@ pub enum Made {
     Answers(Box<dyn Answers>),
 }
 
-/// Something that answers prompts and is no language model of its own, such as the best of several responses.
+/// Something that answers prompts and is no language model of its own, such as the best of several
+/// responses.
 pub trait Answers {
-    /// One response to each of `inputs.prompts`, in their order. All that is random comes from `draws`, so that arms can be compared.
+    /// One response to each of `inputs.prompts`, in their order. All that is random comes from
+    /// `draws`, so that arms can be compared.
     ///
     /// # Errors
     /// Whatever goes wrong.
@@ -117,7 +126,12 @@ impl<'a> Work<'a> {
     /// Where it is made from nothing, or from what is no language model.
     pub fn model_to_begin_with(&self) -> Result<&'a Gpt2, ExperimentError> {
         let model = self.from.and_then(Made::model);
-        model.ok_or_else(|| ExperimentError::refused(format!("arm {:?} is not made from a language model", self.arm.key)))
+        model.ok_or_else(|| {
+            ExperimentError::refused(format!(
+                "arm {:?} is not made from a language model",
+                self.arm.key
+            ))
+        })
     }
 
     /// Where the arm's finished model is, or will be.
@@ -139,11 +153,15 @@ impl<'a> Work<'a> {
         Ok(Some(Gpt2::load(&ModelDir::open(&path)?, self.device)?))
     }
 
-    /// Writes a finished model as a Hugging Face directory with the policy's tokenizer, whole or not at all; `save` writes all else.
+    /// Writes a finished model as a Hugging Face directory with the policy's tokenizer, whole or
+    /// not at all; `save` writes all else.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn finish(&self, save: impl FnOnce(&std::path::Path) -> Result<(), CheckpointError>) -> Result<(), ExperimentError> {
+    pub fn finish(
+        &self,
+        save: impl FnOnce(&std::path::Path) -> Result<(), CheckpointError>,
+    ) -> Result<(), ExperimentError> {
         write_dir(&self.model_path(), |dir| {
             save(dir)?;
             let to = dir.join(TOKENIZER_FILE);

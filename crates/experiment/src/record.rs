@@ -22,8 +22,8 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Opens what an earlier process has left, or begins anew, and gives the state to go on from. `fresh` makes the one before
-    /// iteration 1.
+    /// Opens what an earlier process has left, or begins anew, and gives the state to go on from.
+    /// `fresh` makes the one before iteration 1.
     ///
     /// # Errors
     /// A state that is damaged or of another model, or a file that cannot be read or written.
@@ -74,7 +74,8 @@ impl Record {
         })
     }
 
-    /// Returns when log and events would survive a power cut: before a state, or the finished model, says that they are there.
+    /// Returns when log and events would survive a power cut: before a state, or the finished
+    /// model, says that they are there.
     ///
     /// # Errors
     /// When the system cannot say so.
@@ -82,7 +83,8 @@ impl Record {
         self.log.sync().and_then(|()| self.events.sync()).map_err(observed)
     }
 
-    /// Removes the state of a training that has come to its end: the finished model is what a resumed run needs.
+    /// Removes the state of a training that has come to its end: the finished model is what a
+    /// resumed run needs.
     ///
     /// # Errors
     /// When it cannot be removed.
@@ -101,14 +103,18 @@ fn observed(error: ReportError) -> PpoError {
 
 /// Says what was not as a process leaves it that comes to its end.
 fn tell(Resumed { cut, restored }: Resumed, log: &str, done: usize, observer: &mut dyn Observer) {
-    let lines = |count: usize| if count == 1 { "1 line".to_owned() } else { format!("{count} lines") };
+    let lines =
+        |count: usize| if count == 1 { "1 line".to_owned() } else { format!("{count} lines") };
     if restored > 0 {
         let lost = lines(restored);
-        observer
-            .tell(Event::Warning(&format!("{log} had lost {lost} before iteration {done}: they are back from the saved state")));
+        observer.tell(Event::Warning(&format!(
+            "{log} had lost {lost} before iteration {done}: they are back from the saved state"
+        )));
     }
     if cut > 0 {
         let cut = lines(cut);
-        observer.tell(Event::Info(&format!("{log}: {cut} after iteration {done} cut off, for the state is of that iteration")));
+        observer.tell(Event::Info(&format!(
+            "{log}: {cut} after iteration {done} cut off, for the state is of that iteration"
+        )));
     }
 }

@@ -1,4 +1,5 @@
-//! The run directory of an experiment that begins or goes on, and what is noted in it of the process.
+//! The run directory of an experiment that begins or goes on, and what is noted in it of the
+//! process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -62,7 +63,8 @@ impl Run {
     /// Begins the run, or goes on with it.
     ///
     /// # Errors
-    /// A directory that cannot be written, or a run that was begun with other models, texts or settings.
+    /// A directory that cannot be written, or a run that was begun with other models, texts or
+    /// settings.
     pub(crate) fn open(
         dir: Dir,
         beginning: Beginning<'_>,
@@ -82,7 +84,10 @@ impl Run {
                 dir
             }
             Dir::New(dir) => {
-                let about = About { scores, ..about(origin, &settings.run.device, settings.seed_list(), inputs, places) };
+                let about = About {
+                    scores,
+                    ..about(origin, &settings.run.device, settings.seed_list(), inputs, places)
+                };
                 dir.begin(&text, &about)?
             }
         };
@@ -125,10 +130,11 @@ pub fn check_context(settings: &Settings, n_positions: usize) -> Result<(), Expe
         return Ok(());
     }
     let message = format!(
-        "data.prompt_tokens = {prompt} and sampling.max_new_tokens = {response} need {needed} positions, but the policy's context has \
-         {n_positions}"
+        "data.prompt_tokens = {prompt} and sampling.max_new_tokens = {response} need {needed} \
+         positions, but the policy's context has {n_positions}"
     );
-    Err(ExperimentError::refused(message).with_hint("shorten one of them, as in --set data.prompt_tokens=32"))
+    Err(ExperimentError::refused(message)
+        .with_hint("shorten one of them, as in --set data.prompt_tokens=32"))
 }
 
 /// Refuses to go on with other models or texts: the arms of one table would not be comparable.
@@ -141,26 +147,36 @@ fn check_resumed(
     let begun = dir.about()?;
     let all: BTreeSet<&String> = begun.inputs.keys().chain(inputs.keys()).collect();
     // what has no digests at all is of an older version, and is answered as such
-    let differs = |name: &&String| begun.inputs.get(*name) != inputs.get(*name) && !begun.inputs.is_empty();
+    let differs =
+        |name: &&String| begun.inputs.get(*name) != inputs.get(*name) && !begun.inputs.is_empty();
     let others: Vec<&str> = all.into_iter().filter(differs).map(String::as_str).collect();
     let path = dir.path().display();
     if !others.is_empty() {
-        let message = format!("the run in {path} was begun with other contents of: {}", others.join(", "));
-        return Err(ExperimentError::refused(message).with_hint("bring back what it was begun with, or begin a new run"));
+        let message =
+            format!("the run in {path} was begun with other contents of: {}", others.join(", "));
+        return Err(ExperimentError::refused(message)
+            .with_hint("bring back what it was begun with, or begin a new run"));
     }
     if !begun.inputs.contains_key("settings") {
-        let message = format!("the run in {path} was begun by a version that kept no digests ({})", begun.version);
+        let message = format!(
+            "the run in {path} was begun by a version that kept no digests ({})",
+            begun.version
+        );
         return Err(ExperimentError::refused(message).with_hint("begin a new run"));
     }
     if begun.commit != origin.commit {
-        let named = |commit: &Option<String>| commit.clone().unwrap_or_else(|| "a source without git".to_owned());
+        let named = |commit: &Option<String>| {
+            commit.clone().unwrap_or_else(|| "a source without git".to_owned())
+        };
         let (before, now) = (named(&begun.commit), named(&origin.commit));
-        observer.tell(Event::Warning(&format!("the run was begun by {before}, and goes on by {now}")));
+        observer
+            .tell(Event::Warning(&format!("the run was begun by {before}, and goes on by {now}")));
     }
     Ok(())
 }
 
-/// What `run.json` says of this process: what it has read with digests, and where that was unless settings say it.
+/// What `run.json` says of this process: what it has read with digests, and where that was unless
+/// settings say it.
 #[must_use]
 pub fn about(
     origin: &Origin,

@@ -14,7 +14,13 @@ const TRIED: usize = 64;
 #[must_use]
 pub fn score_settings(section: &ScorerSection) -> ScoreSettings {
     let ScorerSection { negate, max_length, batch_tokens, truncation_side, .. } = *section;
-    ScoreSettings { label: label(&section.label), negate, max_length, truncation_side: truncation_side.into(), batch_tokens }
+    ScoreSettings {
+        label: label(&section.label),
+        negate,
+        max_length,
+        truncation_side: truncation_side.into(),
+        batch_tokens,
+    }
 }
 
 /// What a setting or a flag says of a label.
@@ -25,26 +31,32 @@ pub fn label(text: &str) -> Label {
     label
 }
 
-/// Refuses prompts that leave nothing of a response for a scorer to read, as far as the longest ones show.
+/// Refuses prompts that leave nothing of a response for a scorer to read, as far as the longest
+/// ones show.
 ///
 /// # Errors
 /// Names the setting.
-pub(crate) fn check_prompts<'a>(scorer: &Scorer, prompts: impl Iterator<Item = &'a Prompt>) -> Result<(), ExperimentError> {
+pub(crate) fn check_prompts<'a>(
+    scorer: &Scorer,
+    prompts: impl Iterator<Item = &'a Prompt>,
+) -> Result<(), ExperimentError> {
     if scorer.side == TruncationSide::Left {
         return Ok(());
     }
     let mut longest: Vec<&Prompt> = prompts.collect();
     longest.sort_by_key(|prompt| std::cmp::Reverse(prompt.text.len()));
-    let texts: Vec<ScoredText> = longest.iter().take(TRIED).map(|prompt| ScoredText::new(&prompt.text, " x")).collect();
+    let texts: Vec<ScoredText> =
+        longest.iter().take(TRIED).map(|prompt| ScoredText::new(&prompt.text, " x")).collect();
     match scorer.model.score_responses(&texts) {
         Err(RewardError::NothingOfResponse { .. }) => {
             let (name, length) = (scorer.name, scorer.max_length);
             let message = format!(
-                "{name}.max_length is {length} and {name}.truncation_side is \"right\": of a response behind the longest prompts \
-                 nothing is left"
+                "{name}.max_length is {length} and {name}.truncation_side is \"right\": of a \
+                 response behind the longest prompts nothing is left"
             );
             let hint = format!(
-                "cut the beginning by --set {name}.truncation_side=left, raise {name}.max_length, or shorten data.prompt_tokens"
+                "cut the beginning by --set {name}.truncation_side=left, raise {name}.max_length, \
+                 or shorten data.prompt_tokens"
             );
             Err(ExperimentError::refused(message).with_hint(hint))
         }

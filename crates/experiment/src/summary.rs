@@ -2,8 +2,8 @@
 
 use indexmap::IndexMap;
 use tailguard_report::{
-    Arm, Comparison, Diverged, Generation, ReportError, Results, Tail, Values, Watched, read_generations, read_log,
-    write_generations, write_metrics, write_trl_metrics,
+    Arm, Comparison, Diverged, Generation, ReportError, Results, Tail, Values, Watched,
+    read_generations, read_log, write_generations, write_metrics, write_trl_metrics,
 };
 
 use crate::error::{During, ExperimentError};
@@ -25,7 +25,11 @@ pub struct TailSample {
 }
 
 /// The results over all seeds. An arm that diverged with any of them has none.
-pub(crate) fn collect(phases: &Phases<'_>, home: &Home, diverged: Vec<Diverged>) -> Result<Results, ExperimentError> {
+pub(crate) fn collect(
+    phases: &Phases<'_>,
+    home: &Home,
+    diverged: Vec<Diverged>,
+) -> Result<Results, ExperimentError> {
     let (settings, inputs) = (phases.settings, phases.inputs);
     let seeds = settings.seed_list();
     let compared: Vec<Arm> = phases.plan.compared().map(|planned| planned.arm.arm()).collect();
@@ -33,9 +37,13 @@ pub(crate) fn collect(phases: &Phases<'_>, home: &Home, diverged: Vec<Diverged>)
     let arms = phases.plan.made.iter().map(|planned| planned.arm.arm()).collect();
     let (mut methods, mut measured) = (IndexMap::new(), IndexMap::new());
     for arm in compared.iter().filter(|arm| diverged.iter().all(|lost| lost.method != arm.key)) {
-        let of_seeds = seeds.iter().map(|&seed| evaluated(&phases.run.dir, &arm.key, seed)).collect::<Result<Vec<_>, _>>()?;
+        let of_seeds = seeds
+            .iter()
+            .map(|&seed| evaluated(&phases.run.dir, &arm.key, seed))
+            .collect::<Result<Vec<_>, _>>()?;
         let values = values(&of_seeds);
-        let figures = figures(inputs, settings, &of_seeds, &values).during(|| format!("cannot judge {}", arm.title))?;
+        let figures = figures(inputs, settings, &of_seeds, &values)
+            .during(|| format!("cannot judge {}", arm.title))?;
         methods.insert(arm.key.clone(), figures);
         measured.insert(arm.key.as_str(), values);
     }
@@ -52,9 +60,14 @@ pub(crate) fn collect(phases: &Phases<'_>, home: &Home, diverged: Vec<Diverged>)
         }
     }
     let watched = watched(phases, &measured, &comparisons)?;
-    let (task, preset, device) = (settings.task.clone(), settings.preset.clone(), settings.run.device.clone());
-    let (data, split) = (inputs.source.place.name().to_owned(), settings.evaluation.split.name().to_owned());
-    let tail = Tail { threshold: settings.evaluation.tail_threshold, prompts: inputs.tail(settings).len() };
+    let (task, preset, device) =
+        (settings.task.clone(), settings.preset.clone(), settings.run.device.clone());
+    let (data, split) =
+        (inputs.source.place.name().to_owned(), settings.evaluation.split.name().to_owned());
+    let tail = Tail {
+        threshold: settings.evaluation.tail_threshold,
+        prompts: inputs.tail(settings).len(),
+    };
     let notice = inputs.notice(settings, home).map(str::to_owned);
     let reference = phases.plan.reference.to_owned();
     Ok(Results {
@@ -75,8 +88,8 @@ pub(crate) fn collect(phases: &Phases<'_>, home: &Home, diverged: Vec<Diverged>)
     })
 }
 
-/// What the arms that rewards form gain over what they were made from, where the settings do not ask for it. Without a judge there is
-/// nothing to watch.
+/// What the arms that rewards form gain over what they were made from, where the settings do not
+/// ask for it. Without a judge there is nothing to watch.
 fn watched(
     phases: &Phases<'_>,
     measured: &IndexMap<&str, Values>,
@@ -84,19 +97,26 @@ fn watched(
 ) -> Result<Vec<Watched>, ExperimentError> {
     let mut watched = Vec::new();
     for arm in phases.plan.compared().map(|planned| planned.arm) {
-        let sees_rewards = phases.recipes.get(&arm.recipe).is_some_and(|recipe| recipe.sees_rewards());
-        let own = measured.get(arm.key.as_str()).filter(|own| own.judge.iter().any(|scores| !scores.is_empty()));
-        let (Some(over), Some(own), true) = (arm.from.as_deref(), own, sees_rewards) else { continue };
+        let sees_rewards =
+            phases.recipes.get(&arm.recipe).is_some_and(|recipe| recipe.sees_rewards());
+        let own = measured
+            .get(arm.key.as_str())
+            .filter(|own| own.judge.iter().any(|scores| !scores.is_empty()));
+        let (Some(over), Some(own), true) = (arm.from.as_deref(), own, sees_rewards) else {
+            continue;
+        };
         if comparisons.iter().any(|known| known.method == arm.key && known.over == over) {
             continue;
         }
         let (reward, judge) = match measured.get(over) {
             None => (None, None),
-            Some(others) => match comparison(phases.inputs, phases.settings, (&arm.key, own), (over, others))? {
-                Some(gain) => (Some(gain.reward), gain.judge),
-                // a single prompt, which is told
-                None => continue,
-            },
+            Some(others) => {
+                match comparison(phases.inputs, phases.settings, (&arm.key, own), (over, others))? {
+                    Some(gain) => (Some(gain.reward), gain.judge),
+                    // a single prompt, which is told
+                    None => continue,
+                }
+            }
         };
         watched.push(Watched { method: arm.key.clone(), over: over.to_owned(), reward, judge });
     }
@@ -105,7 +125,8 @@ fn watched(
 
 /// The arms that have texts of a seed: those that are compared and did not diverge.
 fn with_texts(phases: &Phases<'_>, results: &Results, seed: u64) -> Vec<Arm> {
-    let is_lost = |arm: &Arm| results.diverged.iter().any(|lost| lost.method == arm.key && lost.seed == seed);
+    let is_lost =
+        |arm: &Arm| results.diverged.iter().any(|lost| lost.method == arm.key && lost.seed == seed);
     phases.plan.compared().map(|planned| planned.arm.arm()).filter(|arm| !is_lost(arm)).collect()
 }
 
@@ -128,7 +149,10 @@ pub(crate) fn write_tables(phases: &Phases<'_>, results: &Results) -> Result<(),
 }
 
 /// A few prompts of the tail, the worst first, with what the arms of the first seed made of them.
-pub(crate) fn tail_samples(phases: &Phases<'_>, results: &Results) -> Result<Vec<TailSample>, ExperimentError> {
+pub(crate) fn tail_samples(
+    phases: &Phases<'_>,
+    results: &Results,
+) -> Result<Vec<TailSample>, ExperimentError> {
     let (settings, inputs) = (phases.settings, phases.inputs);
     let mut tail = inputs.tail(settings);
     tail.sort_by(|&a, &b| inputs.prompt_scores[a].total_cmp(&inputs.prompt_scores[b]));
@@ -144,7 +168,10 @@ pub(crate) fn tail_samples(phases: &Phases<'_>, results: &Results) -> Result<Vec
     let sample = |prompt: usize| TailSample {
         prompt: inputs.prompts[prompt].text.clone(),
         score: inputs.prompt_scores[prompt],
-        responses: by_arm.iter().filter_map(|(arm, rows)| Some((arm.clone(), rows.get(prompt)?.clone()))).collect(),
+        responses: by_arm
+            .iter()
+            .filter_map(|(arm, rows)| Some((arm.clone(), rows.get(prompt)?.clone())))
+            .collect(),
     };
     Ok(tail.into_iter().take(settings.evaluation.shown_samples).map(sample).collect())
 }

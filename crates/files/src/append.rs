@@ -24,7 +24,8 @@ impl fmt::Debug for AppendFile {
 }
 
 impl AppendFile {
-    /// Replaces the file by one that begins with `bytes`, as [`write_file`](crate::write_file) does.
+    /// Replaces the file by one that begins with `bytes`, as [`write_file`](crate::write_file)
+    /// does.
     ///
     /// # Errors
     /// As [`write_file`](crate::write_file).
@@ -55,8 +56,8 @@ impl AppendFile {
         Ok(Self { path: path.to_owned(), file: file.map_err(FileError::of("write", path))? })
     }
 
-    /// Makes the file begin with `bytes` in its place, for readers that follow it while it grows. If
-    /// this does not come to its end, neither the old content nor the new may be there: only for
+    /// Makes the file begin with `bytes` in its place, for readers that follow it while it grows.
+    /// If this does not come to its end, neither the old content nor the new may be there: only for
     /// what can be made again.
     ///
     /// # Errors
@@ -65,7 +66,11 @@ impl AppendFile {
         Self::begin_in_place_on(&System, path, bytes)
     }
 
-    pub(crate) fn begin_in_place_on(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<Self, FileError> {
+    pub(crate) fn begin_in_place_on(
+        disk: &dyn Disk,
+        path: &Path,
+        bytes: &[u8],
+    ) -> Result<Self, FileError> {
         let (place, _) = split(path)?;
         let file = disk.truncate(path).map_err(FileError::of("write", path))?;
         let mut begun = Self { path: path.to_owned(), file };

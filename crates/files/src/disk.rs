@@ -96,7 +96,14 @@ impl Disk for System {
         }
         match File::open(path)?.sync_all() {
             // a file system that has no such thing
-            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+                ) =>
+            {
+                Ok(())
+            }
             outcome => outcome,
         }
     }

@@ -8,9 +8,8 @@
 //!   for its own path.
 //!
 //! ## How
-//! A directory cannot be renamed over another, so the old one is
-//! renamed away first. If the process ends between the two, the old one is renamed back by whoever
-//! comes next.
+//! A directory cannot be renamed over another, so the old one is renamed away first. If the process
+//! ends between the two, the old one is renamed back by whoever comes next.
 //!
 //! A temporary is called `.NAME.ID.tailguard-new`, or `-old`, where the ID is 16 hexadecimal
 //! digits; it belongs to `NAME` alone. It is locked while its process lives, where the file system
@@ -52,7 +51,10 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 ///
 /// # Errors
 /// What `fill` returns, or as [`write_file`].
-pub fn stream_file<E: From<FileError>>(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), E> {
+pub fn stream_file<E: From<FileError>>(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<(), E> {
     staged::stream_file(&System, path, fill)
 }
 
@@ -63,7 +65,10 @@ pub fn stream_file<E: From<FileError>>(path: &Path, fill: impl FnOnce(&mut dyn W
 /// What `fill` returns, or what the file system says. Then the directory is as it was; only if the
 /// very last step failed, the sync of its folder, it is the new one. If it was moved away and
 /// cannot be moved back, the error says where it is, and the next [`recover`] brings it back.
-pub fn write_dir<E: From<FileError>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+pub fn write_dir<E: From<FileError>>(
+    path: &Path,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
     staged::write_dir(&System, path, fill)
 }
 

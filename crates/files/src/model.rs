@@ -84,7 +84,8 @@ impl Model {
         self.0.lock().unwrap()
     }
 
-    /// The same files on another disk, with faults to come, each so many operations after the one before.
+    /// The same files on another disk, with faults to come, each so many operations after the one
+    /// before.
     pub(crate) fn copy(&self, faults: &[(usize, Fault)]) -> Self {
         let copy = Self::of(self.state().nodes.clone());
         copy.state().faults.extend(faults);
@@ -118,7 +119,9 @@ impl Model {
     /// Changes of names that may or may not arrive.
     fn unsettled(&self) -> u32 {
         let state = self.state();
-        let pending = |node: usize| if let Node::Dir { pending, .. } = &state.nodes[node] { pending.len() } else { 0 };
+        let pending = |node: usize| {
+            if let Node::Dir { pending, .. } = &state.nodes[node] { pending.len() } else { 0 }
+        };
         u32::try_from(state.reachable().into_iter().map(pending).sum::<usize>()).unwrap()
     }
 
@@ -151,14 +154,19 @@ impl Model {
         Self::of(nodes)
     }
 
-    /// All that may be there after the process died: what it saw, and whatever a power cut leaves of it.
+    /// All that may be there after the process died: what it saw, and whatever a power cut leaves
+    /// of it.
     pub(crate) fn survivors(&self) -> Vec<Self> {
         let changes = self.unsettled();
         assert!(changes <= 12, "{changes} changes of names without a sync are too many to try");
         let mut seen = BTreeSet::new();
-        let cuts = (0..1_u32 << changes).flat_map(|arrived| Unsynced::ALL.map(|data| self.after_power_cut(arrived, data)));
+        let cuts = (0..1_u32 << changes)
+            .flat_map(|arrived| Unsynced::ALL.map(|data| self.after_power_cut(arrived, data)));
         // nothing is pending on them, so that those with the same files are the same
-        [self.copy(&[])].into_iter().chain(cuts.filter(|left| seen.insert(left.tree("/")))).collect()
+        [self.copy(&[])]
+            .into_iter()
+            .chain(cuts.filter(|left| seen.insert(left.tree("/"))))
+            .collect()
     }
 
     /// Writes a file as other programs do: at once in its place, and not synced.
@@ -177,7 +185,11 @@ impl Model {
                     found.insert(name, Some(data.clone()));
                 }
                 Node::Dir { names, .. } => {
-                    open.extend(names.iter().map(|(inner, node)| (format!("{name}/{}", inner.display()), *node)));
+                    open.extend(
+                        names
+                            .iter()
+                            .map(|(inner, node)| (format!("{name}/{}", inner.display()), *node)),
+                    );
                     found.insert(name, None);
                 }
             }
@@ -188,7 +200,11 @@ impl Model {
 
 fn apply(names: &mut Names, change: &Change) {
     // those that lose theirs first: a rename within a folder
-    for (name, node) in change.iter().filter(|(_, node)| node.is_none()).chain(change.iter().filter(|(_, node)| node.is_some())) {
+    for (name, node) in change
+        .iter()
+        .filter(|(_, node)| node.is_none())
+        .chain(change.iter().filter(|(_, node)| node.is_some()))
+    {
         match node {
             Some(node) => names.insert(name.clone(), *node),
             None => names.remove(name),
@@ -223,7 +239,9 @@ impl State {
     fn find(&self, path: &Path) -> io::Result<usize> {
         path.components().try_fold(0, |node, component| match (component, &self.nodes[node]) {
             (Component::RootDir | Component::CurDir, _) => Ok(node),
-            (Component::Normal(name), Node::Dir { names, .. }) => names.get(name).copied().ok_or(ErrorKind::NotFound.into()),
+            (Component::Normal(name), Node::Dir { names, .. }) => {
+                names.get(name).copied().ok_or(ErrorKind::NotFound.into())
+            }
             _ => Err(ErrorKind::NotADirectory.into()),
         })
     }
@@ -274,7 +292,9 @@ impl State {
     fn reachable(&self) -> BTreeSet<usize> {
         let (mut seen, mut open) = (BTreeSet::new(), vec![0]);
         while let Some(node) = open.pop() {
-            if let (true, Node::Dir { names, synced, pending }) = (seen.insert(node), &self.nodes[node]) {
+            if let (true, Node::Dir { names, synced, pending }) =
+                (seen.insert(node), &self.nodes[node])
+            {
                 open.extend(names.values().chain(synced.values()));
                 open.extend(pending.iter().flatten().filter_map(|(_, node)| *node));
             }
@@ -341,7 +361,13 @@ impl Disk for Model {
         let mut state = self.state();
         state.begin(false).map_err(|(error, _)| error)?;
         let ((folder, old), (other, new)) = (state.split(from)?, state.split(to)?);
-        assert_eq!(folder, other, "a rename between folders is two changes: {} to {}", from.display(), to.display());
+        assert_eq!(
+            folder,
+            other,
+            "a rename between folders is two changes: {} to {}",
+            from.display(),
+            to.display()
+        );
         let node = state.find(from)?;
         if let Ok(there) = state.find(to)
             && matches!(state.nodes[there], Node::Dir { .. })

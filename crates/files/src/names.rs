@@ -67,7 +67,9 @@ pub(crate) fn name(of: &OsStr, id: Id, kind: Kind) -> OsString {
 /// Reads a name of a temporary; nothing if it is another file's.
 pub(crate) fn parse(name: &OsStr) -> Option<Temporary> {
     let bytes = name.as_encoded_bytes().strip_prefix(b".")?;
-    let (rest, kind) = Kind::ALL.into_iter().find_map(|kind| Some((bytes.strip_suffix(kind.suffix().as_bytes())?, kind)))?;
+    let (rest, kind) = Kind::ALL
+        .into_iter()
+        .find_map(|kind| Some((bytes.strip_suffix(kind.suffix().as_bytes())?, kind)))?;
     let (of, id) = rest.split_at_checked(rest.len().checked_sub(ID_DIGITS)?)?;
     let is_digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
     let id = str::from_utf8(id).ok().filter(|id| id.as_bytes().iter().all(is_digit))?;
@@ -90,7 +92,12 @@ fn os_string(bytes: &[u8]) -> Option<OsString> {
 
 /// The folder of a path, in a form that can be opened, and its last name.
 pub(crate) fn split(path: &Path) -> Result<(PathBuf, &OsStr), FileError> {
-    let nameless = || FileError::of("write", path)(io::Error::new(io::ErrorKind::InvalidInput, "it has no name of its own"));
+    let nameless = || {
+        FileError::of("write", path)(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it has no name of its own",
+        ))
+    };
     let name = path.file_name().ok_or_else(nameless)?;
     Ok((openable(path.parent().unwrap_or(path)).to_owned(), name))
 }

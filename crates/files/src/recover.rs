@@ -15,7 +15,9 @@ pub(crate) fn recover(disk: &dyn Disk, path: &Path) -> Result<Vec<PathBuf>, File
         found.retain(|(_, temporary)| temporary.of == name);
         // those that moved away first
         found.sort_by_key(|(_, temporary)| temporary.kind);
-        let locked = found.into_iter().filter_map(|(path, temporary)| Some((disk.lock(&path)?, path, temporary.kind)));
+        let locked = found
+            .into_iter()
+            .filter_map(|(path, temporary)| Some((disk.lock(&path)?, path, temporary.kind)));
         let found: Vec<_> = locked.collect();
         if found.is_empty() {
             return Ok(Vec::new());
@@ -25,7 +27,8 @@ pub(crate) fn recover(disk: &dyn Disk, path: &Path) -> Result<Vec<PathBuf>, File
                 disk.rename(away, path)?;
             }
         }
-        // not before: until then a power cut may bring the name of something back that has lost its contents
+        // not before: until then a power cut may bring the name of something back that has lost its
+        // contents
         disk.sync_dir(&place)?;
         for (_, path, _) in &found {
             remove_all(disk, path)?;
@@ -81,7 +84,10 @@ pub(crate) fn remove_all(disk: &dyn Disk, path: &Path) -> io::Result<()> {
 fn temporaries(disk: &dyn Disk, folder: &Path) -> io::Result<Vec<(PathBuf, Temporary)>> {
     let mut names = list(disk, folder)?;
     names.sort();
-    Ok(names.into_iter().filter_map(|name| Some((folder.join(&name), names::parse(&name)?))).collect())
+    Ok(names
+        .into_iter()
+        .filter_map(|name| Some((folder.join(&name), names::parse(&name)?)))
+        .collect())
 }
 
 /// The names in a folder; none if it is not there.

@@ -21,8 +21,8 @@ pub(crate) fn stream_file<E: From<FileError>>(
     let (place, name) = split(path)?;
     recover(disk, path)?;
     let (staged, file, _lock) = create(disk, &place, name).map_err(FileError::of("write", path))?;
-    let written =
-        fill_file(path, file, fill).and_then(|()| Ok(disk.rename(&staged, path).map_err(FileError::of("replace", path))?));
+    let written = fill_file(path, file, fill)
+        .and_then(|()| Ok(disk.rename(&staged, path).map_err(FileError::of("replace", path))?));
     if written.is_err() {
         // the first error is the one to tell; what stays is removed by the next write
         let _ = disk.remove_file(&staged);
@@ -57,7 +57,8 @@ pub(crate) fn write_dir<E: From<FileError>>(
     let away = place.join(names::name(name, id, Kind::Old));
     let written = fill(&staged).and_then(|()| {
         sync_all(disk, &staged).map_err(FileError::of("sync", path))?;
-        // whatever an earlier write had moved away has gone for good: there is one directory that may be brought back
+        // whatever an earlier write had moved away has gone for good: there is one directory that
+        // may be brought back
         disk.sync_dir(&place).map_err(FileError::of("sync", &place))?;
         Ok(replace(disk, path, &staged, &away).map_err(FileError::of("replace", path))?)
     });
@@ -66,7 +67,8 @@ pub(crate) fn write_dir<E: From<FileError>>(
         let _ = remove_all(disk, &staged);
     }
     written?;
-    // not before: until then a power cut may bring the old directory's name back, and it has to have its contents
+    // not before: until then a power cut may bring the old directory's name back, and it has to
+    // have its contents
     disk.sync_dir(&place).map_err(FileError::of("sync", &place))?;
     let _ = remove_all(disk, &away);
     Ok(())
@@ -125,7 +127,9 @@ pub(crate) fn create_dirs(disk: &dyn Disk, path: &Path) -> Result<(), FileError>
     create_dirs(disk, parent)?;
     match disk.create_dir(path) {
         // another process was faster
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && disk.is_folder(path) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && disk.is_folder(path) => {
+            Ok(())
+        }
         outcome => outcome.map_err(FileError::of("make", path)),
     }?;
     disk.sync_dir(parent).map_err(FileError::of("sync", parent))
@@ -142,14 +146,22 @@ pub(crate) fn probe(disk: &dyn Disk, folder: &Path, bytes: usize) -> Result<(), 
 }
 
 /// A new and locked file for the content of `name`.
-fn create(disk: &dyn Disk, place: &Path, name: &OsStr) -> io::Result<(PathBuf, Box<dyn DiskFile>, Option<Lock>)> {
+fn create(
+    disk: &dyn Disk,
+    place: &Path,
+    name: &OsStr,
+) -> io::Result<(PathBuf, Box<dyn DiskFile>, Option<Lock>)> {
     let (_, staged, file) = unused(place, name, |staged| disk.create(staged))?;
     let lock = disk.lock(&staged);
     Ok((staged, file, lock))
 }
 
 /// Makes a temporary of a name that was not taken.
-fn unused<T>(place: &Path, name: &OsStr, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(Id, PathBuf, T)> {
+fn unused<T>(
+    place: &Path,
+    name: &OsStr,
+    make: impl Fn(&Path) -> io::Result<T>,
+) -> io::Result<(Id, PathBuf, T)> {
     loop {
         let id = Id::next();
         let staged = place.join(names::name(name, id, Kind::New));

@@ -73,7 +73,10 @@ fn look(left: &Model, done: bool, check: Check, count: &Count) {
     let left = left.copy(&[]);
     recover_all(&left, Path::new("/")).unwrap();
     let names = left.tree("/").unwrap();
-    assert!(!names.keys().any(|path| is_temporary(Path::new(path).file_name().unwrap_or_default())), "{names:?}");
+    assert!(
+        !names.keys().any(|path| is_temporary(Path::new(path).file_name().unwrap_or_default())),
+        "{names:?}"
+    );
     check(&left, done);
     count.0.set(count.0.get() + 1);
 }
@@ -118,7 +121,12 @@ fn check(before: &Model, act: Act, path: &'static str, least: usize) {
 fn a_file_is_old_or_new() {
     let write: Act = &|disk| write_file(disk, Path::new("/run/a"), b"the new content");
     check(&disk(|_| {}), write, "/run/a", 100);
-    check(&disk(|disk| disk.put(Path::new("/run/a"), b"the old content").unwrap()), write, "/run/a", 100);
+    check(
+        &disk(|disk| disk.put(Path::new("/run/a"), b"the old content").unwrap()),
+        write,
+        "/run/a",
+        100,
+    );
 }
 
 #[test]
@@ -142,7 +150,9 @@ fn a_directory_is_old_or_new() {
 #[test]
 fn a_directory_whose_folders_are_new_is_whole() {
     let write: Act = &|disk| {
-        write_dir(disk, Path::new("/run/b/c/a"), |dir| disk.put(&dir.join("config"), b"new").map_err(FileError::of("write", dir)))
+        write_dir(disk, Path::new("/run/b/c/a"), |dir| {
+            disk.put(&dir.join("config"), b"new").map_err(FileError::of("write", dir))
+        })
     };
     check(&disk(|_| {}), write, "/run/b/c/a", 100);
 }
@@ -164,7 +174,8 @@ fn train(disk: &Model, done: usize) -> Result<(), FileError> {
         if iteration % 2 == 0 {
             log.sync()?;
             write_dir(disk, Path::new("/run/state"), |dir| {
-                disk.put(&dir.join("done"), iteration.to_string().as_bytes()).map_err(FileError::of("write", dir))
+                disk.put(&dir.join("done"), iteration.to_string().as_bytes())
+                    .map_err(FileError::of("write", dir))
             })?;
         }
     }
@@ -177,7 +188,9 @@ fn rows(count: usize) -> String {
 
 /// The log has the rows that the state demands, however many.
 fn log_covers_state(disk: &Model, least: usize) {
-    let state = disk.tree("/run/state").map(|state| String::from_utf8(state["/done"].clone().unwrap()).unwrap());
+    let state = disk
+        .tree("/run/state")
+        .map(|state| String::from_utf8(state["/done"].clone().unwrap()).unwrap());
     let done: usize = state.map_or(0, |text| text.parse().unwrap());
     assert!(done >= least, "went back to {done}");
     let log = disk.tree("/run/log").map_or(Vec::new(), |log| log[""].clone().unwrap());
@@ -187,11 +200,15 @@ fn log_covers_state(disk: &Model, least: usize) {
 #[test]
 fn a_log_has_the_rows_that_the_state_demands() {
     let before = disk(|_| {});
-    with_every_fault(&before, &|disk| train(disk, 0), &|disk, done| log_covers_state(disk, if done { 4 } else { 0 }));
+    with_every_fault(&before, &|disk| train(disk, 0), &|disk, done| {
+        log_covers_state(disk, if done { 4 } else { 0 })
+    });
     // and when it goes on after iteration 4
     train(&before, 0).unwrap();
     before.settle();
-    with_every_fault(&before, &|disk| train(disk, 4), &|disk, done| log_covers_state(disk, if done { 8 } else { 4 }));
+    with_every_fault(&before, &|disk| train(disk, 4), &|disk, done| {
+        log_covers_state(disk, if done { 8 } else { 4 })
+    });
 }
 
 #[test]
@@ -201,10 +218,15 @@ fn a_file_that_grows_in_its_place_keeps_what_was_synced() {
         events.append(b"two\n")?;
         events.sync()
     };
-    let kept =
-        |disk: &Model, done: bool| assert!(!done || disk.tree("/run/events").unwrap()[""].as_deref() == Some(b"one\ntwo\n"));
+    let kept = |disk: &Model, done: bool| {
+        assert!(!done || disk.tree("/run/events").unwrap()[""].as_deref() == Some(b"one\ntwo\n"))
+    };
     with_every_fault(&disk(|_| {}), act, &kept);
-    with_every_fault(&disk(|disk| disk.put(Path::new("/run/events"), b"older\n").unwrap()), act, &kept);
+    with_every_fault(
+        &disk(|disk| disk.put(Path::new("/run/events"), b"older\n").unwrap()),
+        act,
+        &kept,
+    );
 }
 
 #[test]
@@ -219,11 +241,15 @@ fn what_cannot_be_moved_back_is_named_and_comes_back() {
         let disk = before.copy(&[(place, Fault::Once), (0, Fault::Once)]);
         let Err(error) = write(&disk) else { continue };
         if disk.tree("/run/a").is_none() {
-            assert!(error.source.to_string().contains("what was there is now /run/.a."), "{error:?}");
+            assert!(
+                error.source.to_string().contains("what was there is now /run/.a."),
+                "{error:?}"
+            );
             named += 1;
             // the next write finds it, though it fails
-            let failed =
-                write_dir(&disk, Path::new("/run/a"), |dir| Err(FileError::of("fill", dir)(std::io::Error::other("no"))));
+            let failed = write_dir(&disk, Path::new("/run/a"), |dir| {
+                Err(FileError::of("fill", dir)(std::io::Error::other("no")))
+            });
             assert!(failed.is_err());
         }
         assert_eq!(disk.tree("/run/a"), before.tree("/run/a"));
@@ -261,9 +287,9 @@ impl Step {
         let path = Path::new(self.path());
         match self {
             Self::File(_, data) => write_file(disk, path, &[data; 4]),
-            Self::Dir(_, data) => {
-                write_dir(disk, path, |dir| disk.put(&dir.join("data"), &[data; 4]).map_err(FileError::of("write", dir)))
-            }
+            Self::Dir(_, data) => write_dir(disk, path, |dir| {
+                disk.put(&dir.join("data"), &[data; 4]).map_err(FileError::of("write", dir))
+            }),
             Self::Remove(_) => remove_dir(disk, path),
         }
     }
@@ -289,7 +315,10 @@ proptest! {
             for path in FILES.into_iter().chain(DIRS) {
                 let (found, old) = (left.tree(path), now.tree(path));
                 let is_new = path == step.path() && found == wanted;
-                prop_assert!(is_new || found == old && !(done && path == step.path()), "{step:?}: {path} is {found:?}");
+                prop_assert!(
+                    is_new || found == old && !(done && path == step.path()),
+                    "{step:?}: {path} is {found:?}"
+                );
             }
             left.settle();
             now = left;
@@ -302,11 +331,16 @@ mod system {
     use std::fs;
     use std::path::Path;
 
-    use crate::{AppendFile, FileError, create_dirs, discard, probe, recover, recover_all, stream_file, write_dir, write_file};
+    use crate::{
+        AppendFile, FileError, create_dirs, discard, probe, recover, recover_all, stream_file,
+        write_dir, write_file,
+    };
 
     fn names(dir: &Path) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -349,12 +383,18 @@ mod system {
     #[test]
     fn what_belongs_to_another_name_stays() {
         let home = tempfile::tempdir().unwrap();
-        let (ours, others) = (".a.0000000000000001.tailguard-old", [".a.b.0000000000000001.tailguard-old", ".a.1.tmp", "b"]);
+        let (ours, others) = (
+            ".a.0000000000000001.tailguard-old",
+            [".a.b.0000000000000001.tailguard-old", ".a.1.tmp", "b"],
+        );
         for name in others.iter().chain([&ours]) {
             fs::create_dir(home.path().join(name)).unwrap();
         }
         assert_eq!(recover(&home.path().join("a")).unwrap(), [home.path().join(ours)]);
-        assert_eq!(names(home.path()), [".a.1.tmp", ".a.b.0000000000000001.tailguard-old", "a", "b"]);
+        assert_eq!(
+            names(home.path()),
+            [".a.1.tmp", ".a.b.0000000000000001.tailguard-old", "a", "b"]
+        );
         recover_all(home.path()).unwrap();
         assert_eq!(names(home.path()), [".a.1.tmp", "a", "a.b", "b"]);
         assert_eq!(recover_all(&home.path().join("not/there")).unwrap().len(), 0);
@@ -407,11 +447,21 @@ mod system {
         let file = home.path().join("file");
         write_file(&file, b"").unwrap();
         let message = |error: FileError| error.to_string();
-        assert_eq!(message(probe(&file, 1).unwrap_err()), format!("cannot write {}", file.display()));
-        assert_eq!(message(create_dirs(&file.join("deep")).unwrap_err()), format!("cannot make {}", file.display()));
+        assert_eq!(
+            message(probe(&file, 1).unwrap_err()),
+            format!("cannot write {}", file.display())
+        );
+        assert_eq!(
+            message(create_dirs(&file.join("deep")).unwrap_err()),
+            format!("cannot make {}", file.display())
+        );
         let inner = file.join("inner");
-        assert!(message(write_file(&inner, b"").unwrap_err()).ends_with(&inner.display().to_string()));
-        assert!(message(write_file(Path::new("/"), b"").unwrap_err()).starts_with("cannot write /"));
+        assert!(
+            message(write_file(&inner, b"").unwrap_err()).ends_with(&inner.display().to_string())
+        );
+        assert!(
+            message(write_file(Path::new("/"), b"").unwrap_err()).starts_with("cannot write /")
+        );
         probe(home.path(), 10).unwrap();
         assert_eq!(names(home.path()), ["file"]);
     }

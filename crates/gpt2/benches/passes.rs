@@ -1,5 +1,5 @@
-//! Time of passes over 16 rows of 112 tokens, of a prefill and of decoding steps of 64 rows: one block, and a whole model of the
-//! size of the embedded one.
+//! Time of passes over 16 rows of 112 tokens, of a prefill and of decoding steps of 64 rows: one
+//! block, and a whole model of the size of the embedded one.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot begin says so by panicking")]
 
@@ -20,7 +20,8 @@ fn rows(count: u32, tokens: u32) -> Vec<Vec<u32>> {
 /// Mean log-probability of every token but the first of each row, and its gradients.
 fn train(model: &Gpt2, batch: &Predictions) {
     let states = model.predicting(batch).unwrap();
-    let log_probs = model.token_stats(states, batch.targets.clone(), &TokenDistribution::default()).log_probs;
+    let log_probs =
+        model.token_stats(states, batch.targets.clone(), &TokenDistribution::default()).log_probs;
     let _grads = log_probs.mean().backward();
 }
 
@@ -45,10 +46,16 @@ fn passes(criterion: &mut Criterion) {
         };
         let mut group = criterion.benchmark_group(format!("{name} of width 192"));
         group.sample_size(10).measurement_time(Duration::from_secs(3));
-        group.bench_function("hidden states of 16 x 112", |bencher| bencher.iter(|| model.hidden(&batch.tokens)));
-        group.bench_function("loss and gradients of 16 x 112", |bencher| bencher.iter(|| train(&trained, &batch)));
+        group.bench_function("hidden states of 16 x 112", |bencher| {
+            bencher.iter(|| model.hidden(&batch.tokens))
+        });
+        group.bench_function("loss and gradients of 16 x 112", |bencher| {
+            bencher.iter(|| train(&trained, &batch))
+        });
         group.bench_function("prefill of 64 x 64", |bencher| bencher.iter(|| sampled(0)));
-        group.bench_function("prefill of 64 x 64, and 8 steps", |bencher| bencher.iter(|| sampled(8)));
+        group.bench_function("prefill of 64 x 64, and 8 steps", |bencher| {
+            bencher.iter(|| sampled(8))
+        });
         group.finish();
     }
 }

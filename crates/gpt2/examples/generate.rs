@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 
     let decoder = model.decoder();
     let mut cache = decoder.cache(1, ids.len() + TOKENS);
-    let mut hidden = decoder.prefill(&TokenBatch::left_padded(&[&ids], 0, &device)?, &mut cache)?; // [1, hidden]
+    // [1, hidden]
+    let mut hidden = decoder.prefill(&TokenBatch::left_padded(&[&ids], 0, &device)?, &mut cache)?;
     let mut text = ids;
     for _ in 0..TOKENS {
         let next = decoder.logits(hidden).argmax(1).into_scalar::<i64>(); // of [1, vocab]

@@ -23,7 +23,8 @@ impl CausalLm for Gpt2 {
         self.wte.weight.val().device()
     }
 
-    /// For less work than [`Gpt2::hidden`]: of the tokens whose states predict nothing the last block computes keys and values only.
+    /// For less work than [`Gpt2::hidden`]: of the tokens whose states predict nothing the last
+    /// block computes keys and values only.
     fn predicting(&self, batch: &Predictions) -> Result<Tensor<2>, LmError> {
         let (x, starts) = (self.embed(&batch.tokens)?, &batch.tokens.starts);
         let Some((last, blocks)) = self.h.split_last() else {
@@ -34,8 +35,19 @@ impl CausalLm for Gpt2 {
         Ok(self.ln_f.forward(last.finish(batch.states(x), batch.states(attended))))
     }
 
-    fn token_stats(&self, hidden: Tensor<2>, targets: Tensor<1, Int>, distribution: &TokenDistribution) -> TokenStats {
-        token_log_probs(hidden, self.head(), targets, distribution.temperature, distribution.suppress)
+    fn token_stats(
+        &self,
+        hidden: Tensor<2>,
+        targets: Tensor<1, Int>,
+        distribution: &TokenDistribution,
+    ) -> TokenStats {
+        token_log_probs(
+            hidden,
+            self.head(),
+            targets,
+            distribution.temperature,
+            distribution.suppress,
+        )
     }
 
     fn decoder(&self) -> Gpt2Decoder {

@@ -6,7 +6,8 @@ use tailguard_checkpoint::{CONFIG_FILE, CheckpointError, ModelDir};
 
 use crate::error::Gpt2Error;
 
-/// The settings of a GPT-2, named and defaulted as in Hugging Face's `config.json`. Keys it does not name are ignored.
+/// The settings of a GPT-2, named and defaulted as in Hugging Face's `config.json`. Keys it does
+/// not name are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gpt2Config {
     /// Number of tokens.
@@ -71,8 +72,8 @@ mod defaults {
 const TOKEN_IDS: [&str; 2] = ["bos_token_id", "eos_token_id"];
 
 impl Gpt2Config {
-    /// Reads the `config.json` of a directory. The ids of single tokens may stand in lists of one, and `n_positions` may be called
-    /// `n_ctx`, as old files do.
+    /// Reads the `config.json` of a directory. The ids of single tokens may stand in lists of one,
+    /// and `n_positions` may be called `n_ctx`, as old files do.
     ///
     /// # Errors
     /// What is no JSON or lacks a size; [`Gpt2Error::Config`] for an id that is none, by its key.
@@ -85,21 +86,35 @@ impl Gpt2Config {
             {
                 *value = id.clone();
             }
-            let is_id = value.is_null() || value.as_u64().is_some_and(|id| u32::try_from(id).is_ok());
+            let is_id =
+                value.is_null() || value.as_u64().is_some_and(|id| u32::try_from(id).is_ok());
             if !is_id {
-                return Err(Gpt2Error::Config { key, found: value.to_string(), expected: "the id of one token, or null" });
+                return Err(Gpt2Error::Config {
+                    key,
+                    found: value.to_string(),
+                    expected: "the id of one token, or null",
+                });
             }
         }
-        if let (Some(context), false) = (config.get("n_ctx").cloned(), config.contains_key("n_positions")) {
+        if let (Some(context), false) =
+            (config.get("n_ctx").cloned(), config.contains_key("n_positions"))
+        {
             config.insert("n_positions".to_owned(), context);
         }
-        serde_json::from_value(Value::Object(config))
-            .map_err(|source| CheckpointError::Json { path: dir.path().join(CONFIG_FILE), source }.into())
+        serde_json::from_value(Value::Object(config)).map_err(|source| {
+            CheckpointError::Json { path: dir.path().join(CONFIG_FILE), source }.into()
+        })
     }
 
     /// A GPT-2 of the given sizes with a tied head and otherwise the published defaults.
     #[must_use]
-    pub fn new(vocab_size: usize, n_positions: usize, n_embd: usize, n_layer: usize, n_head: usize) -> Self {
+    pub fn new(
+        vocab_size: usize,
+        n_positions: usize,
+        n_embd: usize,
+        n_layer: usize,
+        n_head: usize,
+    ) -> Self {
         Self {
             vocab_size,
             n_positions,
@@ -135,7 +150,9 @@ impl Gpt2Config {
     /// # Errors
     /// [`Gpt2Error::Config`] names the key, the value found and what is expected.
     pub fn validate(&self) -> Result<(), Gpt2Error> {
-        let refuse = |key: &'static str, found: String, expected: &'static str| Err(Gpt2Error::Config { key, found, expected });
+        let refuse = |key: &'static str, found: String, expected: &'static str| {
+            Err(Gpt2Error::Config { key, found, expected })
+        };
         for (key, value) in [
             ("vocab_size", self.vocab_size),
             ("n_positions", self.n_positions),
@@ -160,9 +177,14 @@ impl Gpt2Config {
         if self.scale_attn_by_inverse_layer_idx {
             return refuse("scale_attn_by_inverse_layer_idx", "true".into(), "false");
         }
-        for (key, id) in [("bos_token_id", self.bos_token_id), ("eos_token_id", self.eos_token_id)] {
+        for (key, id) in [("bos_token_id", self.bos_token_id), ("eos_token_id", self.eos_token_id)]
+        {
             if id.is_some_and(|id| usize::try_from(id).map_or(true, |id| id >= self.vocab_size)) {
-                return refuse(key, id.map_or_else(String::new, |id| id.to_string()), "a token id below vocab_size");
+                return refuse(
+                    key,
+                    id.map_or_else(String::new, |id| id.to_string()),
+                    "a token id below vocab_size",
+                );
             }
         }
         Ok(())
@@ -175,8 +197,8 @@ mod tests {
 
     #[test]
     fn a_published_config_is_read_and_unknown_keys_are_ignored() {
-        let json = r#"{"model_type": "gpt2", "vocab_size": 50257, "n_embd": 768, "n_layer": 12, "n_head": 12, "n_ctx": 1024,
-            "eos_token_id": 50256, "summary_type": "cls_index"}"#;
+        let json = r#"{"model_type": "gpt2", "vocab_size": 50257, "n_embd": 768, "n_layer": 12,
+            "n_head": 12, "n_ctx": 1024, "eos_token_id": 50256, "summary_type": "cls_index"}"#;
         let config: Gpt2Config = serde_json::from_str(json).unwrap();
         assert_eq!((config.n_positions, config.inner(), config.head_width()), (1024, 3072, 64));
         assert!(config.tie_word_embeddings && config.validate().is_ok());
@@ -186,17 +208,24 @@ mod tests {
     fn an_id_may_stand_in_a_list_of_one_and_else_the_key_is_named() {
         let read = |more: &str| {
             let home = tempfile::tempdir().unwrap();
-            let text = format!(r#"{{"vocab_size": 10, "n_embd": 4, "n_layer": 1, "n_head": 2, {more}}}"#);
+            let text =
+                format!(r#"{{"vocab_size": 10, "n_embd": 4, "n_layer": 1, "n_head": 2, {more}}}"#);
             std::fs::write(home.path().join(CONFIG_FILE), text).unwrap();
-            Gpt2Config::read(&ModelDir::open(home.path()).unwrap()).map_err(|error| error.to_string())
+            Gpt2Config::read(&ModelDir::open(home.path()).unwrap())
+                .map_err(|error| error.to_string())
         };
         for (ids, expected) in [("[7]", Some(7)), ("7", Some(7)), ("null", None)] {
-            assert_eq!(read(&format!(r#""eos_token_id": {ids}"#)).unwrap().eos_token_id, expected, "{ids}");
+            assert_eq!(
+                read(&format!(r#""eos_token_id": {ids}"#)).unwrap().eos_token_id,
+                expected,
+                "{ids}"
+            );
         }
         for ids in ["-1", "[]", "[1, 2]", "\"7\"", "7.5", "4294967296"] {
             let message = read(&format!(r#""bos_token_id": {ids}"#)).unwrap_err();
             assert!(
-                message.contains("bos_token_id is ") && message.ends_with("expected the id of one token, or null"),
+                message.contains("bos_token_id is ")
+                    && message.ends_with("expected the id of one token, or null"),
                 "{message}"
             );
         }
@@ -213,8 +242,13 @@ mod tests {
         };
         assert!(refused(|c| c.n_head = 3).contains("n_head is 3, expected a divisor of n_embd"));
         assert!(refused(|c| c.n_layer = 0).contains("n_layer is 0"));
-        assert!(refused(|c| c.activation_function = "relu".into()).contains("activation_function is relu"));
+        assert!(
+            refused(|c| c.activation_function = "relu".into())
+                .contains("activation_function is relu")
+        );
         assert!(refused(|c| c.eos_token_id = Some(10)).contains("eos_token_id is 10"));
-        assert!(refused(|c| c.scale_attn_by_inverse_layer_idx = true).contains("inverse_layer_idx"));
+        assert!(
+            refused(|c| c.scale_attn_by_inverse_layer_idx = true).contains("inverse_layer_idx")
+        );
     }
 }

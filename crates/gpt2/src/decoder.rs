@@ -2,13 +2,15 @@
 
 use burn::nn::Embedding;
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
-use tailguard_kernels::{Drawn, Linear, Masks, PackedMatrix, draw, drawing_head, embedding, on_gpu};
+use tailguard_kernels::{
+    Drawn, Linear, Masks, PackedMatrix, draw, drawing_head, embedding, on_gpu,
+};
 use tailguard_lm::{CausalLm, Decoder, KvCache, LmError, LmSizes, TokenBatch};
 
 use crate::model::{Block, Gpt2};
 
-/// A [`Gpt2`] for sampling. On the CPU it holds a copy of the weights in the order in which a step reads them, so it is made once for
-/// many tokens and not trained.
+/// A [`Gpt2`] for sampling. On the CPU it holds a copy of the weights in the order in which a step
+/// reads them, so it is made once for many tokens and not trained.
 #[derive(Debug)]
 pub struct Gpt2Decoder {
     model: Gpt2,
@@ -64,10 +66,16 @@ impl Decoder for Gpt2Decoder {
         cache.check(rows, model.h.len(), cache.len() + 1)?;
         let positions: Vec<usize> = cache.next_positions().collect();
         self.sizes().check_length(positions.iter().max().map_or(0, |position| position + 1))?;
-        let positions: Vec<i64> = positions.into_iter().map(|position| i64::try_from(position).unwrap_or(i64::MAX)).collect();
-        let positions = Tensor::<1, Int>::from_data(TensorData::new(positions, [rows]), &ids.device());
+        let positions: Vec<i64> = positions
+            .into_iter()
+            .map(|position| i64::try_from(position).unwrap_or(i64::MAX))
+            .collect();
+        let positions =
+            Tensor::<1, Int>::from_data(TensorData::new(positions, [rows]), &ids.device());
         let mut x = if self.draws() {
-            let row = |of: &Embedding, ids: Tensor<1, Int>| embedding(of.weight.val(), ids.unsqueeze_dim(1)).squeeze_dim::<2>(1);
+            let row = |of: &Embedding, ids: Tensor<1, Int>| {
+                embedding(of.weight.val(), ids.unsqueeze_dim(1)).squeeze_dim::<2>(1)
+            };
             row(&model.wte, ids) + row(&model.wpe, positions)
         } else {
             model.wte.weight.val().select(0, ids) + model.wpe.weight.val().select(0, positions)
@@ -119,15 +127,28 @@ mod tests {
     #[test]
     fn sequences_beyond_the_context_and_unknown_tokens_are_refused() {
         let model = model(2);
-        for (row, fits) in [(vec![1; CONTEXT], true), (vec![1; CONTEXT + 1], false), (vec![10], true), (vec![2, 11], false)] {
+        for (row, fits) in [
+            (vec![1; CONTEXT], true),
+            (vec![1; CONTEXT + 1], false),
+            (vec![10], true),
+            (vec![2, 11], false),
+        ] {
             let rows = [[1, 2].as_slice(), &row];
             assert_eq!(model.hidden(&tokens(&rows)).is_ok(), fits, "{row:?}");
             let filled = model.decoder().prefill(&tokens(&rows), &mut cache(2, 9));
             assert_eq!(filled.is_ok(), fits, "{row:?}");
         }
-        let predicting = |rows: &[&[u32]]| model.predicting(&Predictions::new(rows, &[1], 0, &Device::flex()).unwrap());
-        assert!(matches!(predicting(&[&[1; CONTEXT + 1]]), Err(LmError::TooLong { found: 7, limit: 6 })));
-        assert!(matches!(predicting(&[&[1, 99]]), Err(LmError::UnknownToken { id: 99, row: 0, vocab_size: 11 })));
+        let predicting = |rows: &[&[u32]]| {
+            model.predicting(&Predictions::new(rows, &[1], 0, &Device::flex()).unwrap())
+        };
+        assert!(matches!(
+            predicting(&[&[1; CONTEXT + 1]]),
+            Err(LmError::TooLong { found: 7, limit: 6 })
+        ));
+        assert!(matches!(
+            predicting(&[&[1, 99]]),
+            Err(LmError::UnknownToken { id: 99, row: 0, vocab_size: 11 })
+        ));
     }
 
     #[test]
@@ -141,7 +162,13 @@ mod tests {
                 decoder.step(&[1, 2], &mut cache).unwrap();
             }
             let error = decoder.step(&[1, 2], &mut cache).unwrap_err();
-            assert!(matches!(error, LmError::TooLong { found, limit: of } if found == limit + 1 && of == limit), "{error}");
+            assert!(
+                matches!(
+                    error,
+                    LmError::TooLong { found, limit: of } if found == limit + 1 && of == limit
+                ),
+                "{error}"
+            );
             assert_eq!(cache.len(), limit, "nothing was appended");
         }
     }
@@ -149,14 +176,26 @@ mod tests {
     #[test]
     fn a_cache_of_other_rows_or_layers_and_unknown_ids_are_refused() {
         let (decoder, prompts) = (model(2).decoder(), tokens(&[&[1, 2], &[3, 4]]));
-        assert!(matches!(decoder.prefill(&prompts, &mut cache(3, 9)), Err(LmError::Count { found: 2, expected: 3, .. })));
-        assert!(matches!(decoder.prefill(&prompts, &mut cache(2, 1)), Err(LmError::TooLong { found: 2, limit: 1 })));
+        assert!(matches!(
+            decoder.prefill(&prompts, &mut cache(3, 9)),
+            Err(LmError::Count { found: 2, expected: 3, .. })
+        ));
+        assert!(matches!(
+            decoder.prefill(&prompts, &mut cache(2, 1)),
+            Err(LmError::TooLong { found: 2, limit: 1 })
+        ));
         let other = model(3).decoder().prefill(&prompts, &mut cache(2, 9)).unwrap_err();
         assert!(matches!(other, LmError::Count { found: 2, expected: 3, .. }), "{other}");
         let mut cache = cache(2, 9);
         decoder.prefill(&prompts, &mut cache).unwrap();
-        assert!(matches!(decoder.step(&[1], &mut cache), Err(LmError::Count { found: 1, expected: 2, .. })));
-        assert!(matches!(decoder.step(&[1, 11], &mut cache), Err(LmError::UnknownToken { id: 11, row: 1, .. })));
+        assert!(matches!(
+            decoder.step(&[1], &mut cache),
+            Err(LmError::Count { found: 1, expected: 2, .. })
+        ));
+        assert!(matches!(
+            decoder.step(&[1, 11], &mut cache),
+            Err(LmError::UnknownToken { id: 11, row: 1, .. })
+        ));
         assert!(matches!(cache.select(&[1, 2]), Err(LmError::NoRow { row: 2, rows: 2 })));
         cache.select(&[1]).unwrap();
         assert_eq!(decoder.step(&[1], &mut cache).unwrap().dims(), [1, 8]);

@@ -9,7 +9,10 @@ use tailguard_checkpoint::CheckpointError;
 #[non_exhaustive]
 pub enum Gpt2Error {
     /// A directory of another kind of model.
-    #[error("{}: config.json is that of a model of type {found:?}, expected a GPT-2 (\"gpt2\")", path.display())]
+    #[error(
+        "{}: config.json is that of a model of type {found:?}, expected a GPT-2 (\"gpt2\")",
+        path.display()
+    )]
     Architecture {
         /// The directory.
         path: PathBuf,

@@ -1,7 +1,8 @@
 #![doc = include_str!("../README.md")]
 //!
 //! ## What is here
-//! [`Gpt2`] is the model, [`Gpt2Decoder`] the model ready to sample; both are what `tailguard_lm`'s traits ask for.
+//! [`Gpt2`] is the model, [`Gpt2Decoder`] the model ready to sample; both are what `tailguard_lm`'s
+//! traits ask for.
 
 mod causal_lm;
 mod config;

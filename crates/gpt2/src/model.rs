@@ -1,7 +1,7 @@
 //! GPT-2: Radford et al., "Language Models are Unsupervised Multitask Learners" (2019).
 //!
-//! Fields carry the names of Hugging Face's checkpoint (`wte`, `h.0.attn.c_attn`, `ln_f`). Shapes in comments use `b` rows,
-//! `t` tokens, `d` hidden width.
+//! Fields carry the names of Hugging Face's checkpoint (`wte`, `h.0.attn.c_attn`, `ln_f`). Shapes
+//! in comments use `b` rows, `t` tokens, `d` hidden width.
 
 use burn::module::{Module, Param};
 use burn::nn::Embedding;
@@ -65,12 +65,14 @@ impl Gpt2 {
     /// Hidden states after the last layer norm.
     ///
     /// # Shapes
-    /// `[batch, seq]` tokens to `[batch, seq, hidden]`. What stands at padded places is finite and means nothing.
+    /// `[batch, seq]` tokens to `[batch, seq, hidden]`. What stands at padded places is finite and
+    /// means nothing.
     ///
     /// # Errors
     /// [`LmError::TooLong`] for a row that is longer than the context, [`LmError::UnknownToken`].
     pub fn hidden(&self, tokens: &TokenBatch) -> Result<Tensor<3>, LmError> {
-        let x = self.h.iter().fold(self.embed(tokens)?, |x, block| block.forward(x, &tokens.starts));
+        let x =
+            self.h.iter().fold(self.embed(tokens)?, |x, block| block.forward(x, &tokens.starts));
         Ok(self.ln_f.forward(x))
     }
 

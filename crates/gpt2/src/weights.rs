@@ -9,7 +9,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::Deserialize;
-use tailguard_checkpoint::{CheckpointError, ModelDir, WeightType, Weights, WeightsWriter, write_config};
+use tailguard_checkpoint::{
+    CheckpointError, ModelDir, WeightType, Weights, WeightsWriter, write_config,
+};
 use tailguard_kernels::Linear;
 
 use crate::config::Gpt2Config;
@@ -28,7 +30,11 @@ const VALUE_HEAD: &str = "v_head.";
 
 /// Something that gives a tensor for a name and a shape.
 trait Source {
-    fn tensor<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, Gpt2Error>;
+    fn tensor<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+    ) -> Result<Tensor<D>, Gpt2Error>;
 }
 
 /// Weights from a file.
@@ -38,7 +44,11 @@ struct Stored<'a> {
 }
 
 impl Source for Stored<'_> {
-    fn tensor<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, Gpt2Error> {
+    fn tensor<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+    ) -> Result<Tensor<D>, Gpt2Error> {
         Ok(self.weights.tensor(name, shape, self.device)?)
     }
 }
@@ -52,10 +62,18 @@ struct Random<'a> {
 }
 
 impl Source for Random<'_> {
-    fn tensor<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, Gpt2Error> {
+    fn tensor<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+    ) -> Result<Tensor<D>, Gpt2Error> {
         if D == 1 {
             let ones = name.contains("ln_") && name.ends_with("weight");
-            return Ok(if ones { Tensor::ones(shape, self.device) } else { Tensor::zeros(shape, self.device) });
+            return Ok(if ones {
+                Tensor::ones(shape, self.device)
+            } else {
+                Tensor::zeros(shape, self.device)
+            });
         }
         let std = if name.ends_with("c_proj.weight") { self.residual_std } else { self.std };
         #[expect(clippy::cast_possible_truncation, reason = "weights are single precision")]
@@ -80,8 +98,9 @@ struct KindOfModel {
 }
 
 impl Gpt2Config {
-    /// A model with random weights that depend on `seed` alone: normal with `initializer_range`, projections back into the
-    /// residual stream divided by `sqrt(2 n_layer)`, biases 0, as GPT-2 was initialised.
+    /// A model with random weights that depend on `seed` alone: normal with `initializer_range`,
+    /// projections back into the residual stream divided by `sqrt(2 n_layer)`, biases 0, as GPT-2
+    /// was initialised.
     ///
     /// # Errors
     /// [`Gpt2Error::Config`] if the settings are not a model.
@@ -89,16 +108,22 @@ impl Gpt2Config {
         #[expect(clippy::cast_precision_loss, reason = "the number of layers is small")]
         let residual_std = self.initializer_range / (2.0 * self.n_layer as f64).sqrt();
         let rng = ChaCha8Rng::seed_from_u64(seed);
-        Gpt2::build(self, &mut Random { rng, std: self.initializer_range, residual_std, device }, device)
+        Gpt2::build(
+            self,
+            &mut Random { rng, std: self.initializer_range, residual_std, device },
+            device,
+        )
     }
 }
 
 impl Gpt2 {
-    /// Reads `config.json` and the weights of a Hugging Face directory: f32, f16 or bf16, in one file or several, names with or without
-    /// `transformer.` and what trainers put before it, head tied or stored. A value head beside the model, as TRL stores it, is left.
+    /// Reads `config.json` and the weights of a Hugging Face directory: f32, f16 or bf16, in one
+    /// file or several, names with or without `transformer.` and what trainers put before it, head
+    /// tied or stored. A value head beside the model, as TRL stores it, is left.
     ///
     /// # Errors
-    /// Missing, misshapen, unknown or non-finite tensors and settings that the model does not have, by name.
+    /// Missing, misshapen, unknown or non-finite tensors and settings that the model does not have,
+    /// by name.
     pub fn load(dir: &ModelDir, device: &Device) -> Result<Self, Gpt2Error> {
         // before the sizes, which other models call otherwise; old files do not say their type
         let KindOfModel { model_type } = dir.config()?;
@@ -117,7 +142,8 @@ impl Gpt2 {
         weights.require(tensors(&config))?;
         let mut source = Stored { weights, device };
         let model = Self::build(&config, &mut source, device)?;
-        // old checkpoints carry the causal mask, and tied ones may carry a copy of the embedding as the head
+        // old checkpoints carry the causal mask, and tied ones may carry a copy of the embedding as
+        // the head
         let unneeded = |name: &str| {
             name.ends_with(".attn.bias")
                 || name.ends_with(".attn.masked_bias")
@@ -128,7 +154,11 @@ impl Gpt2 {
         Ok(model)
     }
 
-    fn build(config: &Gpt2Config, source: &mut impl Source, device: &Device) -> Result<Self, Gpt2Error> {
+    fn build(
+        config: &Gpt2Config,
+        source: &mut impl Source,
+        device: &Device,
+    ) -> Result<Self, Gpt2Error> {
         config.validate()?;
         let (d, inner) = (config.n_embd, config.inner());
         let wte = embedding(source, "wte", config.vocab_size, d, device)?;
@@ -164,16 +194,23 @@ impl Gpt2 {
     /// The file that cannot be written.
     pub(crate) fn write(&self, dir: &Path, weight_type: WeightType) -> Result<(), CheckpointError> {
         let mut config = serde_json::json!({
-            "architectures": ["GPT2LMHeadModel"], "model_type": MODEL_TYPE, "torch_dtype": weight_type.name(),
-            "attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0,
+            "architectures": ["GPT2LMHeadModel"],
+            "model_type": MODEL_TYPE,
+            "torch_dtype": weight_type.name(),
+            "attn_pdrop": 0.0,
+            "embd_pdrop": 0.0,
+            "resid_pdrop": 0.0,
         });
         let settings = serde_json::to_value(&self.config).unwrap_or_default();
-        if let (Some(config), serde_json::Value::Object(settings)) = (config.as_object_mut(), settings) {
+        if let (Some(config), serde_json::Value::Object(settings)) =
+            (config.as_object_mut(), settings)
+        {
             config.extend(settings);
         }
         write_config(dir, &config)?;
         let mut weights = WeightsWriter::new(weight_type);
-        let mut put = |name: &str, tensor: Tensor<2>| weights.insert(format!("{PREFIX}{name}"), tensor);
+        let mut put =
+            |name: &str, tensor: Tensor<2>| weights.insert(format!("{PREFIX}{name}"), tensor);
         put("wte.weight", self.wte.weight.val());
         put("wpe.weight", self.wpe.weight.val());
         for (layer, block) in self.h.iter().enumerate() {
@@ -204,7 +241,8 @@ impl Gpt2 {
 /// Names and shapes of all tensors, in the order of [`Gpt2::build`].
 fn tensors(config: &Gpt2Config) -> impl Iterator<Item = (String, Vec<usize>)> {
     let (d, inner) = (config.n_embd, config.inner());
-    let whole = [(EMBEDDING, vec![config.vocab_size, d]), ("wpe.weight", vec![config.n_positions, d])];
+    let whole =
+        [(EMBEDDING, vec![config.vocab_size, d]), ("wpe.weight", vec![config.n_positions, d])];
     let block = move |layer: usize| {
         let parts = [
             ("ln_1.weight", vec![d]),
@@ -228,7 +266,13 @@ fn tensors(config: &Gpt2Config) -> impl Iterator<Item = (String, Vec<usize>)> {
     whole.into_iter().map(named).chain((0..config.n_layer).flat_map(block)).chain(last.map(named))
 }
 
-fn embedding(source: &mut impl Source, name: &str, rows: usize, width: usize, device: &Device) -> Result<Embedding, Gpt2Error> {
+fn embedding(
+    source: &mut impl Source,
+    name: &str,
+    rows: usize,
+    width: usize,
+    device: &Device,
+) -> Result<Embedding, Gpt2Error> {
     let mut embedding = EmbeddingConfig::new(1, 1).init(device);
     embedding.weight = Param::from_tensor(source.tensor(&format!("{name}.weight"), [rows, width])?);
     Ok(embedding)
@@ -236,10 +280,17 @@ fn embedding(source: &mut impl Source, name: &str, rows: usize, width: usize, de
 
 /// Hugging Face's `Conv1D` stores `[in, out]`, as Burn does: no transpose.
 fn linear(source: &mut impl Source, name: &str, shape: [usize; 2]) -> Result<Linear, Gpt2Error> {
-    Ok(Linear::new(source.tensor(&format!("{name}.weight"), shape)?, source.tensor(&format!("{name}.bias"), [shape[1]])?))
+    Ok(Linear::new(
+        source.tensor(&format!("{name}.weight"), shape)?,
+        source.tensor(&format!("{name}.bias"), [shape[1]])?,
+    ))
 }
 
-fn layer_norm(source: &mut impl Source, name: &str, config: &Gpt2Config) -> Result<LayerNorm, Gpt2Error> {
+fn layer_norm(
+    source: &mut impl Source,
+    name: &str,
+    config: &Gpt2Config,
+) -> Result<LayerNorm, Gpt2Error> {
     Ok(LayerNorm {
         weight: Param::from_tensor(source.tensor(&format!("{name}.weight"), [config.n_embd])?),
         bias: Param::from_tensor(source.tensor(&format!("{name}.bias"), [config.n_embd])?),

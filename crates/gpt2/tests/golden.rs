@@ -1,6 +1,10 @@
 //! Parity with Hugging Face transformers: `tests/golden/gpt2`.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot read its files has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot read its files has failed"
+)]
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer};
@@ -8,8 +12,13 @@ use burn::tensor::{Device, Tensor, s};
 use serde_json::Value;
 use tailguard_checkpoint::{ModelDir, WeightType};
 use tailguard_gpt2::Gpt2;
-use tailguard_lm::{CausalLm, Decoder, Predictions, TokenBatch, TokenDistribution, ValueHead, id_tensor};
-use tailguard_tests::{cases, close, close_scaled, count, counts, device_name, float, floats, golden, list, optional_float};
+use tailguard_lm::{
+    CausalLm, Decoder, Predictions, TokenBatch, TokenDistribution, ValueHead, id_tensor,
+};
+use tailguard_tests::{
+    cases, close, close_scaled, count, counts, device_name, float, floats, golden, list,
+    optional_float,
+};
 
 /// Logits, values and log-probabilities: absolute.
 const MODEL: f64 = 1e-4;
@@ -26,11 +35,15 @@ fn model(device: &Device) -> Gpt2 {
 }
 
 fn value_head(model: &Gpt2) -> ValueHead {
-    ValueHead::load(&golden("gpt2/value_head.safetensors"), model.config().n_embd, &model.device()).unwrap()
+    ValueHead::load(&golden("gpt2/value_head.safetensors"), model.config().n_embd, &model.device())
+        .unwrap()
 }
 
 fn rows(value: &Value) -> Vec<Vec<u32>> {
-    list(value).iter().map(|row| counts(row).into_iter().map(|id| u32::try_from(id).unwrap()).collect()).collect()
+    list(value)
+        .iter()
+        .map(|row| counts(row).into_iter().map(|id| u32::try_from(id).unwrap()).collect())
+        .collect()
 }
 
 fn views(rows: &[Vec<u32>]) -> Vec<&[u32]> {
@@ -64,11 +77,26 @@ fn golden_logits_values_entropies_and_log_probs_of_unpadded_rows() {
     let batch = Predictions::new(&views(&rows), &vec![1; rows.len()], 0, &model.device()).unwrap();
     let hidden = model.hidden(&batch.tokens).unwrap();
     close(&values(model.logits(flat(hidden.clone()))), &floats(&plain["logits"]), MODEL, "logits");
-    close(&values(value_head(&model).forward(flat(hidden.clone()))), &floats(&plain["values"]), MODEL, "values");
-    let stats = model.token_stats(batch.states(hidden.clone()), batch.targets.clone(), &TokenDistribution::default());
-    close(&values(stats.log_probs), &floats(&plain["next_token_logprobs"]), MODEL, "next-token log-probabilities");
+    close(
+        &values(value_head(&model).forward(flat(hidden.clone()))),
+        &floats(&plain["values"]),
+        MODEL,
+        "values",
+    );
+    let stats = model.token_stats(
+        batch.states(hidden.clone()),
+        batch.targets.clone(),
+        &TokenDistribution::default(),
+    );
+    close(
+        &values(stats.log_probs),
+        &floats(&plain["next_token_logprobs"]),
+        MODEL,
+        "next-token log-probabilities",
+    );
     let everywhere = id_tensor(&rows.concat(), &model.device());
-    let entropies = model.token_stats(flat(hidden), everywhere, &TokenDistribution::default()).entropies;
+    let entropies =
+        model.token_stats(flat(hidden), everywhere, &TokenDistribution::default()).entropies;
     close(&values(entropies), &floats(&plain["entropy"]), MODEL, "entropies");
 }
 
@@ -91,9 +119,20 @@ fn golden_left_padded_rows_equal_the_rows_alone() {
     let [_, seq, _] = hidden.dims();
     for (row, ids) in rows.iter().enumerate() {
         let real = hidden.clone().slice(s![row..=row, seq - ids.len().., ..]);
-        let expected = (&padded["logits_at_real_positions"][row], &padded["values_at_real_positions"][row]);
-        close(&values(model.logits(flat(real.clone()))), &floats(expected.0), MODEL, &format!("logits of row {row}"));
-        close(&values(value_head(&model).forward(flat(real))), &floats(expected.1), MODEL, &format!("values of row {row}"));
+        let expected =
+            (&padded["logits_at_real_positions"][row], &padded["values_at_real_positions"][row]);
+        close(
+            &values(model.logits(flat(real.clone()))),
+            &floats(expected.0),
+            MODEL,
+            &format!("logits of row {row}"),
+        );
+        close(
+            &values(value_head(&model).forward(flat(real))),
+            &floats(expected.1),
+            MODEL,
+            &format!("values of row {row}"),
+        );
     }
 }
 
@@ -112,7 +151,12 @@ fn golden_greedy_decoding_with_the_cache() {
     let mut chosen = vec![Vec::new(); rows.len()];
     for _ in 0..steps {
         let ids = decoder.logits(hidden).argmax(1).squeeze_dim::<1>(1);
-        let ids: Vec<u32> = ids.try_into_vec_as::<i64>().unwrap().into_iter().map(|id| u32::try_from(id).unwrap()).collect();
+        let ids: Vec<u32> = ids
+            .try_into_vec_as::<i64>()
+            .unwrap()
+            .into_iter()
+            .map(|id| u32::try_from(id).unwrap())
+            .collect();
         for (row, &id) in chosen.iter_mut().zip(&ids) {
             row.push(usize::try_from(id).unwrap());
         }
@@ -130,7 +174,8 @@ fn golden_perplexities_with_and_without_a_first_token() {
     let perplexity = |row: &[u32]| {
         let batch = Predictions::new(&[row], &[1], 0, &model.device()).unwrap();
         let hidden = model.hidden(&batch.tokens).unwrap();
-        let stats = model.token_stats(batch.states(hidden), batch.targets, &TokenDistribution::default());
+        let stats =
+            model.token_stats(batch.states(hidden), batch.targets, &TokenDistribution::default());
         f64::from(stats.log_probs.mean().neg().into_scalar::<f32>()).exp()
     };
     for (index, row) in rows(&expected["sequences"]).iter().enumerate() {
@@ -142,7 +187,12 @@ fn golden_perplexities_with_and_without_a_first_token() {
             &format!("sequence {index} after the first token"),
         );
         match optional_float(&expected["no_bos"][index]) {
-            Some(without) => close_scaled(&[perplexity(row)], &[without], DERIVED, &format!("sequence {index} alone")),
+            Some(without) => close_scaled(
+                &[perplexity(row)],
+                &[without],
+                DERIVED,
+                &format!("sequence {index} alone"),
+            ),
             None => assert_eq!(row.len(), 1, "only one token alone has no perplexity"),
         }
     }
@@ -211,16 +261,37 @@ fn golden_loss_after_one_step_of_adam_and_of_adam_w() {
         let model = optimizer.step(float(&settings["lr"]), model, grads);
         f64::from(loss(&model.valid(), &rows).into_scalar::<f32>())
     };
-    #[expect(clippy::cast_possible_truncation, reason = "Burn takes the optimiser's constants in single precision")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "Burn takes the optimiser's constants in single precision"
+    )]
     let single = |value: &Value| float(value) as f32;
     let settings = &expected["adam_settings"];
     let adam = AdamConfig::new().with_epsilon(single(&settings["eps"]));
-    let adam = adam.with_beta_1(single(&settings["betas"][0])).with_beta_2(single(&settings["betas"][1])).init();
-    close_scaled(&[after(adam, settings)], &[float(&expected["loss_after_one_adam_step"])], DERIVED, "Adam");
+    let adam = adam
+        .with_beta_1(single(&settings["betas"][0]))
+        .with_beta_2(single(&settings["betas"][1]))
+        .init();
+    close_scaled(
+        &[after(adam, settings)],
+        &[float(&expected["loss_after_one_adam_step"])],
+        DERIVED,
+        "Adam",
+    );
     let settings = &expected["adamw_settings"];
-    let adam_w = AdamWConfig::new().with_epsilon(single(&settings["eps"])).with_weight_decay(single(&settings["weight_decay"]));
-    let adam_w = adam_w.with_beta_1(single(&settings["betas"][0])).with_beta_2(single(&settings["betas"][1])).init();
-    close_scaled(&[after(adam_w, settings)], &[float(&expected["loss_after_one_adamw_step"])], DERIVED, "AdamW");
+    let adam_w = AdamWConfig::new()
+        .with_epsilon(single(&settings["eps"]))
+        .with_weight_decay(single(&settings["weight_decay"]));
+    let adam_w = adam_w
+        .with_beta_1(single(&settings["betas"][0]))
+        .with_beta_2(single(&settings["betas"][1]))
+        .init();
+    close_scaled(
+        &[after(adam_w, settings)],
+        &[float(&expected["loss_after_one_adamw_step"])],
+        DERIVED,
+        "AdamW",
+    );
 }
 
 #[test]
@@ -230,13 +301,19 @@ fn golden_weights_survive_a_round_trip_with_and_without_the_prefix() {
     original.save(dir.path(), WeightType::F32).unwrap();
     let again = Gpt2::load(&ModelDir::open(dir.path()).unwrap(), &device()).unwrap();
     let batch = TokenBatch::right_padded(&[&[1, 2, 3]], 0, &device()).unwrap();
-    assert_eq!(values(original.hidden(&batch).unwrap()), values(again.hidden(&batch).unwrap()), "the same weights, bit for bit");
+    assert_eq!(
+        values(original.hidden(&batch).unwrap()),
+        values(again.hidden(&batch).unwrap()),
+        "the same weights, bit for bit"
+    );
     // the same tensors under the names that older checkpoints use
     let path = dir.path().join("model.safetensors");
     let bytes = std::fs::read(&path).unwrap();
     let header = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
     let text = std::str::from_utf8(&bytes[8..8 + header]).unwrap().replace("transformer.", "");
-    let renamed = [&u64::try_from(text.len()).unwrap().to_le_bytes(), text.as_bytes(), &bytes[8 + header..]].concat();
+    let renamed =
+        [&u64::try_from(text.len()).unwrap().to_le_bytes(), text.as_bytes(), &bytes[8 + header..]]
+            .concat();
     std::fs::write(&path, renamed).unwrap();
     let bare = Gpt2::load(&ModelDir::open(dir.path()).unwrap(), &device()).unwrap();
     assert_eq!(values(original.hidden(&batch).unwrap()), values(bare.hidden(&batch).unwrap()));

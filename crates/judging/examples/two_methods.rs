@@ -1,4 +1,5 @@
-//! The texts of two methods from a file, judged by a reward of one's own: short answers are good ones.
+//! The texts of two methods from a file, judged by a reward of one's own: short answers are good
+//! ones.
 //!
 //! `cargo run --release -p tailguard-judging --example two_methods`
 
@@ -26,9 +27,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     file.write_all(TEXTS.as_bytes())?;
 
     // of a prompt that is scored alone, it is the words of the prompt
-    let words = from_fn(|_prompt: &str, response: &str| Ok(-(response.split_whitespace().count() as f32)));
+    let words =
+        from_fn(|_prompt: &str, response: &str| Ok(-(response.split_whitespace().count() as f32)));
     let scorers = Scorers { reward: Some(Scorer::brought("reward", Box::new(words))), judge: None };
-    let method = |name: &str| MethodColumns { name: name.to_owned(), response: name.to_owned(), score: None };
+    let method = |name: &str| MethodColumns {
+        name: name.to_owned(),
+        response: name.to_owned(),
+        score: None,
+    };
     let options = Options {
         columns: Columns {
             prompt: Some("question".to_owned()),
@@ -51,6 +57,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(judged.evaluation.methods["polite"].tail.map(|figure| figure.mean), Some(-7.0));
     // compared with the first of the methods, question by question
     let gain = &judged.evaluation.comparisons[0];
-    assert_eq!((gain.method.as_str(), gain.over.as_str(), gain.prompts, gain.reward.mean), ("brief", "polite", 4, 3.5));
+    assert_eq!(
+        (gain.method.as_str(), gain.over.as_str(), gain.prompts, gain.reward.mean),
+        ("brief", "polite", 4, 3.5)
+    );
     Ok(())
 }

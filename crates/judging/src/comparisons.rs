@@ -12,19 +12,32 @@ use crate::groups::Group;
 use crate::rows::{finite, prompt};
 use crate::sentences::{folded, some};
 
-/// Refuses a baseline that nothing can be compared with; `scored` says whether the texts have scores, or will have.
+/// Refuses a baseline that nothing can be compared with; `scored` says whether the texts have
+/// scores, or will have.
 ///
 /// # Errors
 /// A baseline that is no method, texts without prompts or scores.
-pub(crate) fn check(baseline: &str, groups: &[Group], texts: &Generations, scored: bool) -> Result<(), JudgingError> {
+pub(crate) fn check(
+    baseline: &str,
+    groups: &[Group],
+    texts: &Generations,
+    scored: bool,
+) -> Result<(), JudgingError> {
     if !groups.iter().any(|group| group.method == baseline) {
         let mut methods: Vec<_> = groups.iter().map(|group| one_line(&group.method)).collect();
         methods.dedup();
-        return Err(JudgingError::refused(format!("--baseline {baseline}: no such method; there are {}", some(&methods))));
+        return Err(JudgingError::refused(format!(
+            "--baseline {baseline}: no such method; there are {}",
+            some(&methods)
+        )));
     }
     if groups.iter().all(|group| group.method == baseline) {
-        let hint = "--group-by names the columns that tell methods apart, and --method those of a wide table";
-        return Err(JudgingError::refused(format!("--baseline {baseline}: there is no other method")).with_hint(hint));
+        let hint = "--group-by names the columns that tell methods apart, and --method those of a \
+            wide table";
+        return Err(JudgingError::refused(format!(
+            "--baseline {baseline}: there is no other method"
+        ))
+        .with_hint(hint));
     }
     if texts.prompts.is_none() || !scored {
         let hint = "pass --prompt-column, and --score-column or --reward";
@@ -33,8 +46,8 @@ pub(crate) fn check(baseline: &str, groups: &[Group], texts: &Generations, score
     Ok(())
 }
 
-/// Compares every other method with the baseline, with the seeds that both have: rewards, their tails, and the judge's scores. Says
-/// also which methods cannot be compared.
+/// Compares every other method with the baseline, with the seeds that both have: rewards, their
+/// tails, and the judge's scores. Says also which methods cannot be compared.
 ///
 /// # Errors
 /// When a metric refuses its input.
@@ -46,7 +59,8 @@ pub(crate) fn comparisons(
     level: RiskLevel,
 ) -> Result<(Vec<Comparison>, Vec<String>), JudgingError> {
     let prompts = Prompts::of(texts);
-    let (mut base, mut others): (BTreeMap<_, _>, Vec<(&str, Vec<&Group>)>) = (BTreeMap::new(), Vec::new());
+    let (mut base, mut others): (BTreeMap<_, _>, Vec<(&str, Vec<&Group>)>) =
+        (BTreeMap::new(), Vec::new());
     for group in groups {
         if group.method == baseline {
             base.insert(group.seed, group);
@@ -75,8 +89,12 @@ pub(crate) fn comparisons(
             Some((level.alpha(), &count)),
         )?;
         if found.is_none() {
-            let what = if own.is_empty() { "no seed" } else { "fewer than two prompts with scores" };
-            notes.push((method, format!("{method} and {baseline} cannot be compared: they have {what} in common")));
+            let what =
+                if own.is_empty() { "no seed" } else { "fewer than two prompts with scores" };
+            notes.push((
+                method,
+                format!("{method} and {baseline} cannot be compared: they have {what} in common"),
+            ));
         }
         comparisons.extend(found);
     }
@@ -87,7 +105,8 @@ pub(crate) fn comparisons(
 struct Prompts {
     /// Of each row; none without a prompt.
     of_rows: Vec<Option<usize>>,
-    /// One score per prompt, the first that the file has: a prompt is in the tail of every comparison, or of none.
+    /// One score per prompt, the first that the file has: a prompt is in the tail of every
+    /// comparison, or of none.
     scores: Vec<Option<f64>>,
 }
 
@@ -110,10 +129,13 @@ impl Prompts {
     /// Whether each scores at most a threshold.
     fn within(&self, threshold: f64) -> Result<Vec<bool>, JudgingError> {
         let mut low = vec![false; self.scores.len()];
-        let scored = self.scores.iter().enumerate().filter_map(|(prompt, score)| Some((prompt, (*score)?)));
+        let scored =
+            self.scores.iter().enumerate().filter_map(|(prompt, score)| Some((prompt, (*score)?)));
         let (prompts, scores): (Vec<usize>, Vec<f64>) = scored.unzip();
         if !scores.is_empty() {
-            at_or_below(&scores, threshold)?.into_iter().for_each(|place| low[prompts[place]] = true);
+            at_or_below(&scores, threshold)?
+                .into_iter()
+                .for_each(|place| low[prompts[place]] = true);
         }
         Ok(low)
     }
@@ -139,49 +161,77 @@ mod tests {
         Group { method: method.to_owned(), seed, rows: rows.collect() }
     }
 
-    fn compared(texts: &Generations, groups: &[Group], tail: Option<&EvaluatedTail>) -> (Vec<Comparison>, Vec<String>) {
+    fn compared(
+        texts: &Generations,
+        groups: &[Group],
+        tail: Option<&EvaluatedTail>,
+    ) -> (Vec<Comparison>, Vec<String>) {
         comparisons(texts, groups, "old", tail, RiskLevel::new(0.5).unwrap()).unwrap()
     }
 
     fn texts(prompts: &[&str], scores: &[Option<f64>]) -> Generations {
         let texts = || prompts.iter().copied().map(Some).collect();
-        Generations { prompts: Some(texts()), responses: texts(), scores: Some(scores.to_vec()), ..Generations::default() }
+        Generations {
+            prompts: Some(texts()),
+            responses: texts(),
+            scores: Some(scores.to_vec()),
+            ..Generations::default()
+        }
     }
 
     #[test]
     fn prompts_are_paired_by_their_text_and_the_texts_of_one_count_once() {
-        let prompts = ["a", "b", "c", "b", "d", /* and of the other method */ "b", "a", "b", "c", "e"];
+        let prompts =
+            ["a", "b", "c", "b", "d", /* and of the other method */ "b", "a", "b", "c", "e"];
         let scores = [1.0, 2.0, 3.0, 5.0, 9.0, 20.0, 10.0, 50.0, f64::NAN, 7.0].map(Some);
         let mut texts = texts(&prompts, &scores);
         let groups = [group("new", None, 0..5), group("old", None, 5..10)];
         let (found, notes) = compared(&texts, &groups, None);
         // a and b, which has two texts on either side; not c, which has no score there
         assert_eq!((found.len(), found[0].prompts, notes.len()), (1, 2, 0));
-        assert!((found[0].reward.mean - (1.0 + 3.5 - 10.0 - 35.0) / 2.0).abs() < 1e-12, "{found:?}");
+        assert!(
+            (found[0].reward.mean - (1.0 + 3.5 - 10.0 - 35.0) / 2.0).abs() < 1e-12,
+            "{found:?}"
+        );
         assert_eq!(found[0].tail, None);
         // a prompt has one score, whatever row is looked at
-        texts.prompt_scores = Some([-1.0, -2.0, 0.0, 5.0, 0.0, 9.0, 9.0, 9.0, 0.0, 0.0].map(Some).to_vec());
+        texts.prompt_scores =
+            Some([-1.0, -2.0, 0.0, 5.0, 0.0, 9.0, 9.0, 9.0, 0.0, 0.0].map(Some).to_vec());
         let tail = EvaluatedTail::PromptScores { threshold: -1.0, share: None, prompts: None };
         let (found, _) = compared(&texts, &groups, Some(&tail));
         assert_eq!(found[0].tail, Some(found[0].reward));
-        assert!(found[0].cvar_share == Some(0.5) && found[0].cvar.is_some() && found[0].judge.is_none());
+        assert!(
+            found[0].cvar_share == Some(0.5) && found[0].cvar.is_some() && found[0].judge.is_none()
+        );
         let tail = EvaluatedTail::PromptScores { threshold: -1.5, share: None, prompts: None };
-        assert_eq!(compared(&texts, &groups, Some(&tail)).0[0].tail, None, "of one prompt there is no gain");
+        assert_eq!(
+            compared(&texts, &groups, Some(&tail)).0[0].tail,
+            None,
+            "of one prompt there is no gain"
+        );
     }
 
     #[test]
     fn copies_of_a_prompt_make_no_gain_surer() {
         let (prompts, copies) = (["a", "b", "c", "d"], 16);
-        let scores = [1.0, 3.0, 2.5, 4.0, /* and of the other method */ 0.5, 1.5, 2.0, 1.0].map(Some);
+        let scores =
+            [1.0, 3.0, 2.5, 4.0, /* and of the other method */ 0.5, 1.5, 2.0, 1.0].map(Some);
         let all = texts(&[prompts, prompts].concat(), &scores);
         let groups = [group("new", None, 0..4), group("old", None, 4..8)];
         let once = compared(&all, &groups, None).0;
-        let many = texts(&prompts.repeat(2 * copies), &[scores[..4].repeat(copies), scores[4..].repeat(copies)].concat());
-        let groups = [group("new", None, 0..4 * copies), group("old", None, 4 * copies..8 * copies)];
+        let many = texts(
+            &prompts.repeat(2 * copies),
+            &[scores[..4].repeat(copies), scores[4..].repeat(copies)].concat(),
+        );
+        let groups =
+            [group("new", None, 0..4 * copies), group("old", None, 4 * copies..8 * copies)];
         let often = compared(&many, &groups, None).0;
         assert_eq!((often[0].reward, often[0].prompts), (once[0].reward, 4));
         let (often, once_cvar) = (often[0].cvar.unwrap(), once[0].cvar.unwrap());
-        assert!((often.mean - once_cvar.mean).abs() < 1e-12 && (often.se.unwrap() / once_cvar.se.unwrap() - 1.0).abs() < 0.3);
+        assert!(
+            (often.mean - once_cvar.mean).abs() < 1e-12
+                && (often.se.unwrap() / once_cvar.se.unwrap() - 1.0).abs() < 0.3
+        );
         assert_eq!(once[0].prompts, 4);
     }
 
@@ -197,15 +247,23 @@ mod tests {
             .collect();
         let (found, _) = compared(&texts(&prompts, &scores), &groups, None);
         // seed 1: rows 0 and 1 less 6 and 7; seed 2: rows 2 and 3 less 4 and 5
-        assert!((found[0].reward.mean + 4.0).abs() < 1e-12 && found[0].reward.seeds_std.is_some(), "{found:?}");
+        assert!(
+            (found[0].reward.mean + 4.0).abs() < 1e-12 && found[0].reward.seeds_std.is_some(),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn a_method_that_cannot_be_compared_is_noted_and_the_others_are_compared() {
         let table = texts(&["a", "b", "c", "d", "c", "d"], &[Some(1.0); 6]);
-        let groups = [group("new", None, 0..2), group("newer", None, 2..4), group("old", None, 4..6)];
+        let groups =
+            [group("new", None, 0..2), group("newer", None, 2..4), group("old", None, 4..6)];
         let (found, notes) = compared(&table, &groups, None);
-        assert_eq!(notes, ["new and old cannot be compared: they have fewer than two prompts with scores in common"]);
+        assert_eq!(
+            notes,
+            ["new and old cannot be compared: they have fewer than two prompts with scores in \
+                 common"]
+        );
         assert_eq!((found.len(), found[0].method.as_str()), (1, "newer"));
         let other_seed = [group("new", Some(1), 2..4), group("old", Some(2), 4..6)];
         let (found, notes) = compared(&table, &other_seed, None);
@@ -215,9 +273,18 @@ mod tests {
     #[test]
     fn a_baseline_that_nothing_can_be_compared_with_is_refused() {
         let table = texts(&["a", "b"], &[Some(1.0); 2]);
-        let groups = [group("new", Some(1), 0..1), group("new", Some(2), 0..1), group("newer", Some(1), 1..2)];
-        let message = |baseline, texts: &Generations, scored| check(baseline, &groups, texts, scored).unwrap_err().to_string();
-        assert_eq!(message("old", &table, true), "--baseline old: no such method; there are new, newer");
+        let groups = [
+            group("new", Some(1), 0..1),
+            group("new", Some(2), 0..1),
+            group("newer", Some(1), 1..2),
+        ];
+        let message = |baseline, texts: &Generations, scored| {
+            check(baseline, &groups, texts, scored).unwrap_err().to_string()
+        };
+        assert_eq!(
+            message("old", &table, true),
+            "--baseline old: no such method; there are new, newer"
+        );
         assert_eq!(message("new", &table, false), "--baseline needs prompts and scores");
         assert!(check("new", &groups, &table, true).is_ok());
         let alone = check("new", &groups[..2], &table, true).unwrap_err().to_string();

@@ -9,11 +9,13 @@ use tailguard_risk::RiskError;
 
 /// Errors of judging texts.
 ///
-/// Messages name options as the command line has them: `--score-column` is [`Columns::score`](crate::Columns::score).
+/// Messages name options as the command line has them: `--score-column` is
+/// [`Columns::score`](crate::Columns::score).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JudgingError {
-    /// Options that contradict each other, or that this file cannot obey: whoever asked has to ask for something else.
+    /// Options that contradict each other, or that this file cannot obey: whoever asked has to ask
+    /// for something else.
     #[error("{message}")]
     Refused {
         /// What is wrong.
@@ -79,7 +81,8 @@ impl JudgingError {
         Self::Failed { message: message.into(), hint: None }
     }
 
-    /// The same, with what to do about it, where it is [`Refused`](Self::Refused) or [`Failed`](Self::Failed).
+    /// The same, with what to do about it, where it is [`Refused`](Self::Refused) or
+    /// [`Failed`](Self::Failed).
     pub(crate) fn with_hint(self, to_do: impl Into<String>) -> Self {
         match self {
             Self::Refused { message, .. } => Self::Refused { message, hint: Some(to_do.into()) },

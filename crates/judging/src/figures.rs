@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 use tailguard_data::{Generations, Scores};
 use tailguard_metrics::{
-    ByPrompt, Estimate, Influences, MetricsError, NumberedNGrams, Scale, at_or_below, buckets, curve, duplicates, empty,
-    estimate, lowest_over_seeds, mean_over_seeds, repeating, std_sample, words,
+    ByPrompt, Estimate, Influences, MetricsError, NumberedNGrams, Scale, at_or_below, buckets,
+    curve, duplicates, empty, estimate, lowest_over_seeds, mean_over_seeds, repeating, std_sample,
+    words,
 };
-use tailguard_report::{EvaluatedMethod, EvaluatedTail, Figure, LeftOut, OtherTail, PromptBucket, QuantilePoint};
+use tailguard_report::{
+    EvaluatedMethod, EvaluatedTail, Figure, LeftOut, OtherTail, PromptBucket, QuantilePoint,
+};
 use tailguard_risk::RiskLevel;
 
 use crate::error::JudgingError;
@@ -25,9 +28,11 @@ pub struct Wanted {
     pub other_tails: Vec<f64>,
     /// The method that all others are compared with.
     pub baseline: Option<String>,
-    /// Whether there is to be a curve of the reward against the quantile of the prompt score; of methods of one seed alone.
+    /// Whether there is to be a curve of the reward against the quantile of the prompt score; of
+    /// methods of one seed alone.
     pub curve: bool,
-    /// Of how many groups of prompts that score alike the rewards are to be there; of methods of one seed alone.
+    /// Of how many groups of prompts that score alike the rewards are to be there; of methods of
+    /// one seed alone.
     pub buckets: Option<usize>,
 }
 
@@ -35,7 +40,14 @@ impl Wanted {
     /// No tail, no comparison, no curve; `level` is the share of CVaR.
     #[must_use]
     pub fn of_level(level: RiskLevel) -> Self {
-        Self { tail: None, level, other_tails: Vec::new(), baseline: None, curve: false, buckets: None }
+        Self {
+            tail: None,
+            level,
+            other_tails: Vec::new(),
+            baseline: None,
+            curve: false,
+            buckets: None,
+        }
     }
 }
 
@@ -52,7 +64,8 @@ type Flags = dyn Fn(&[&str]) -> Result<Vec<f64>, MetricsError>;
 struct Seed<'a> {
     /// Places in the file.
     rows: &'a [usize],
-    /// Of each row the number of its prompt, the same in all seeds; a row without a prompt has one of its own.
+    /// Of each row the number of its prompt, the same in all seeds; a row without a prompt has one
+    /// of its own.
     prompts: Vec<usize>,
     /// The rows that have a response, by their places among the rows.
     answered: Vec<usize>,
@@ -64,15 +77,24 @@ impl<'a> Seed<'a> {
     fn all(texts: &'a Generations, seeds: &[&'a [usize]]) -> Vec<Self> {
         let (mut numbers, mut next) = (HashMap::new(), 0);
         let mut number = |row: &usize| {
-            let number = prompt(texts, *row).map_or(next, |prompt| *numbers.entry(prompt).or_insert(next));
+            let number =
+                prompt(texts, *row).map_or(next, |prompt| *numbers.entry(prompt).or_insert(next));
             next += usize::from(number == next);
             number
         };
         let mut all = Vec::new();
         for &rows in seeds {
-            let there = rows.iter().enumerate().filter_map(|(place, &row)| Some((place, texts.responses.get(row)?)));
+            let there = rows
+                .iter()
+                .enumerate()
+                .filter_map(|(place, &row)| Some((place, texts.responses.get(row)?)));
             let (answered, responses) = there.unzip();
-            all.push(Self { rows, prompts: rows.iter().map(&mut number).collect(), answered, responses });
+            all.push(Self {
+                rows,
+                prompts: rows.iter().map(&mut number).collect(),
+                answered,
+                responses,
+            });
         }
         all
     }
@@ -84,9 +106,16 @@ impl<'a> Seed<'a> {
     }
 
     /// Those of rows whose other value is at most a threshold.
-    fn below(&self, values: &Option<Scores>, others: &Option<Scores>, threshold: f64) -> Result<Vec<ByPrompt>, JudgingError> {
+    fn below(
+        &self,
+        values: &Option<Scores>,
+        others: &Option<Scores>,
+        threshold: f64,
+    ) -> Result<Vec<ByPrompt>, JudgingError> {
         let rows = self.rows.iter().zip(&self.prompts);
-        let both = rows.filter_map(|(&row, &prompt)| Some(((prompt, finite(values, row)?), finite(others, row)?)));
+        let both = rows.filter_map(|(&row, &prompt)| {
+            Some(((prompt, finite(values, row)?), finite(others, row)?))
+        });
         let (values, others): (Vec<ByPrompt>, Vec<f64>) = both.unzip();
         if others.is_empty() {
             return Ok(values);
@@ -100,11 +129,12 @@ impl<'a> Seed<'a> {
     }
 }
 
-/// Computes the figures of a method. Of each of its seeds `seeds` has the rows. `lengths` has one entry per row of the file; without it,
-/// words are counted.
+/// Computes the figures of a method. Of each of its seeds `seeds` has the rows. `lengths` has one
+/// entry per row of the file; without it, words are counted.
 ///
-/// A value that is missing or no finite number enters no figure, and a figure that one seed lacks is lacking. Means are those of all
-/// values of a seed, averaged over seeds; intervals are over prompts and seeds. Texts of a single prompt stand for prompts.
+/// A value that is missing or no finite number enters no figure, and a figure that one seed lacks
+/// is lacking. Means are those of all values of a seed, averaged over seeds; intervals are over
+/// prompts and seeds. Texts of a single prompt stand for prompts.
 ///
 /// # Errors
 /// When a metric refuses its input.
@@ -115,53 +145,68 @@ pub(crate) fn figures(
     lengths: Option<&[f64]>,
 ) -> Result<EvaluatedMethod, JudgingError> {
     let all = Seed::all(texts, seeds);
-    let of_each = |values: &dyn Fn(&Seed<'_>) -> Vec<ByPrompt>| -> Seeds { all.iter().map(values).collect() };
+    let of_each =
+        |values: &dyn Fn(&Seed<'_>) -> Vec<ByPrompt>| -> Seeds { all.iter().map(values).collect() };
     let share = |flags: &Flags| {
-        let of_seed =
-            |seed: &Seed<'_>| Ok(seed.of_responses(if seed.responses.is_empty() { Vec::new() } else { flags(&seed.responses)? }));
+        let of_seed = |seed: &Seed<'_>| {
+            Ok(seed.of_responses(if seed.responses.is_empty() {
+                Vec::new()
+            } else {
+                flags(&seed.responses)?
+            }))
+        };
         mean(&all.iter().map(of_seed).collect::<Result<Seeds, JudgingError>>()?, Scale::Share)
     };
     // first the three that take the most memory, one after the other
     let [distinct_1, distinct_2, distinct_3] =
         [1, 2, 3].map(|n| of_all_texts(&all, |texts, prompts| distinct(texts, prompts, n)));
-    let [reward, tail, cvar, judge, judge_tail, length, repeated_4gram, empty, duplicate] = side_by_side([
-        &|| mean(&of_each(&|seed| seed.finite(&texts.scores)), Scale::Any),
-        &|| tail(texts, &all, wanted.tail.as_ref()),
-        &|| cvar(&of_each(&|seed| seed.finite(&texts.scores)), wanted.level),
-        &|| mean(&of_each(&|seed| seed.finite(&texts.judge)), Scale::Any),
-        &|| match wanted.tail {
-            Some(EvaluatedTail::PromptScores { threshold, .. }) => {
-                mean_below(&all, &texts.judge, &texts.prompt_scores, threshold)
-            }
-            _ => Ok(None),
-        },
-        &|| {
-            let length = |(place, text): (&usize, &&str), seed: &Seed<'_>| match lengths {
-                Some(lengths) => lengths[seed.rows[*place]],
-                None => words(text).count() as f64,
-            };
-            let of_seed =
-                |seed: &Seed<'_>| seed.of_responses(seed.answered.iter().zip(&seed.responses).map(|row| length(row, seed)));
-            mean(&of_each(&of_seed), Scale::Any)
-        },
-        &|| share(&|texts| Ok(repeating(texts, 4)?.values())),
-        &|| share(&|texts| Ok(empty(texts)?.values())),
-        &|| of_all_texts(&all, |texts, prompts| Ok(Some(duplicates(texts, prompts)?))),
-    ])?;
+    let [reward, tail, cvar, judge, judge_tail, length, repeated_4gram, empty, duplicate] =
+        side_by_side([
+            &|| mean(&of_each(&|seed| seed.finite(&texts.scores)), Scale::Any),
+            &|| tail(texts, &all, wanted.tail.as_ref()),
+            &|| cvar(&of_each(&|seed| seed.finite(&texts.scores)), wanted.level),
+            &|| mean(&of_each(&|seed| seed.finite(&texts.judge)), Scale::Any),
+            &|| match wanted.tail {
+                Some(EvaluatedTail::PromptScores { threshold, .. }) => {
+                    mean_below(&all, &texts.judge, &texts.prompt_scores, threshold)
+                }
+                _ => Ok(None),
+            },
+            &|| {
+                let length = |(place, text): (&usize, &&str), seed: &Seed<'_>| match lengths {
+                    Some(lengths) => lengths[seed.rows[*place]],
+                    None => words(text).count() as f64,
+                };
+                let of_seed = |seed: &Seed<'_>| {
+                    seed.of_responses(
+                        seed.answered.iter().zip(&seed.responses).map(|row| length(row, seed)),
+                    )
+                };
+                mean(&of_each(&of_seed), Scale::Any)
+            },
+            &|| share(&|texts| Ok(repeating(texts, 4)?.values())),
+            &|| share(&|texts| Ok(empty(texts)?.values())),
+            &|| of_all_texts(&all, |texts, prompts| Ok(Some(duplicates(texts, prompts)?))),
+        ])?;
     let other_tail = |&threshold: &f64| -> Result<OtherTail, JudgingError> {
-        let rewards = all.iter().map(|seed| seed.below(&texts.scores, &texts.prompt_scores, threshold));
+        let rewards =
+            all.iter().map(|seed| seed.below(&texts.scores, &texts.prompt_scores, threshold));
         let rewards = rewards.collect::<Result<Seeds, JudgingError>>()?;
         let fewest = rewards.iter().map(Vec::len).min().unwrap_or(0);
         Ok(OtherTail { threshold, prompts: fewest, reward: mean(&rewards, Scale::Any)? })
     };
     let rows: Vec<usize> = seeds.concat();
     let of = |scores: &Option<Scores>| -> Vec<Option<f64>> {
-        scores.as_ref().map_or_else(Vec::new, |scores| rows.iter().map(|&row| scores[row]).collect())
+        scores
+            .as_ref()
+            .map_or_else(Vec::new, |scores| rows.iter().map(|&row| scores[row]).collect())
     };
     let (scores, prompt_scores) = (of(&texts.scores), of(&texts.prompt_scores));
     let is_one = seeds.len() == 1;
-    let (curve, buckets) = if is_one { curves(&scores, &prompt_scores, wanted)? } else { (Vec::new(), Vec::new()) };
-    let rewards: Vec<f64> = scores.iter().flatten().copied().filter(|score| score.is_finite() && is_one).collect();
+    let (curve, buckets) =
+        if is_one { curves(&scores, &prompt_scores, wanted)? } else { (Vec::new(), Vec::new()) };
+    let rewards: Vec<f64> =
+        scores.iter().flatten().copied().filter(|score| score.is_finite() && is_one).collect();
     Ok(EvaluatedMethod {
         seeds: seeds.len(),
         rows: rows.len(),
@@ -197,17 +242,32 @@ fn unscored(scores: &[Option<f64>], prompt_scores: &[Option<f64>]) -> LeftOut {
 }
 
 /// The mean of values whose rows have another value of at most a threshold.
-fn mean_below(all: &[Seed<'_>], values: &Option<Scores>, others: &Option<Scores>, threshold: f64) -> Found {
-    mean(&all.iter().map(|seed| seed.below(values, others, threshold)).collect::<Result<Seeds, JudgingError>>()?, Scale::Any)
+fn mean_below(
+    all: &[Seed<'_>],
+    values: &Option<Scores>,
+    others: &Option<Scores>,
+    threshold: f64,
+) -> Found {
+    mean(
+        &all.iter()
+            .map(|seed| seed.below(values, others, threshold))
+            .collect::<Result<Seeds, JudgingError>>()?,
+        Scale::Any,
+    )
 }
 
 fn tail(texts: &Generations, all: &[Seed<'_>], tail: Option<&EvaluatedTail>) -> Found {
     match tail {
-        Some(EvaluatedTail::PromptScores { threshold, .. }) => mean_below(all, &texts.scores, &texts.prompt_scores, *threshold),
-        Some(EvaluatedTail::OwnScores { threshold }) => mean_below(all, &texts.scores, &texts.scores, *threshold),
-        Some(EvaluatedTail::LowestScores { share }) => {
-            cvar(&all.iter().map(|seed| seed.finite(&texts.scores)).collect::<Seeds>(), RiskLevel::new(*share)?)
+        Some(EvaluatedTail::PromptScores { threshold, .. }) => {
+            mean_below(all, &texts.scores, &texts.prompt_scores, *threshold)
         }
+        Some(EvaluatedTail::OwnScores { threshold }) => {
+            mean_below(all, &texts.scores, &texts.scores, *threshold)
+        }
+        Some(EvaluatedTail::LowestScores { share }) => cvar(
+            &all.iter().map(|seed| seed.finite(&texts.scores)).collect::<Seeds>(),
+            RiskLevel::new(*share)?,
+        ),
         None => Ok(None),
     }
 }
@@ -223,7 +283,10 @@ fn cvar(seeds: &[Vec<ByPrompt>], level: RiskLevel) -> Found {
 }
 
 /// A figure of all responses of a seed together; none where a seed has none.
-fn of_all_texts(all: &[Seed<'_>], figure: impl Fn(&[&str], &[usize]) -> Result<Option<Influences>, MetricsError>) -> Found {
+fn of_all_texts(
+    all: &[Seed<'_>],
+    figure: impl Fn(&[&str], &[usize]) -> Result<Option<Influences>, MetricsError>,
+) -> Found {
     // texts of a single prompt stand for prompts
     let first = all.first().and_then(|seed| seed.prompts.first());
     let is_one = all.iter().flat_map(|seed| &seed.prompts).all(|prompt| Some(prompt) == first);
@@ -235,7 +298,8 @@ fn of_all_texts(all: &[Seed<'_>], figure: impl Fn(&[&str], &[usize]) -> Result<O
             seed.answered.iter().map(|&place| seed.prompts[place]).collect()
         };
         begin += seed.responses.len();
-        let found = if seed.responses.is_empty() { None } else { figure(&seed.responses, &prompts)? };
+        let found =
+            if seed.responses.is_empty() { None } else { figure(&seed.responses, &prompts)? };
         let Some(found) = found else { return Ok(None) };
         influences.push(found);
     }
@@ -244,161 +308,61 @@ fn of_all_texts(all: &[Seed<'_>], figure: impl Fn(&[&str], &[usize]) -> Result<O
 }
 
 /// Distinct-n; none of texts that are too short to have an n-gram.
-fn distinct(texts: &[&str], prompts: &[usize], n: usize) -> Result<Option<Influences>, MetricsError> {
+fn distinct(
+    texts: &[&str],
+    prompts: &[usize],
+    n: usize,
+) -> Result<Option<Influences>, MetricsError> {
     let ngrams = NumberedNGrams::new(texts, n)?;
     Ok(if ngrams.all().total == 0 { None } else { Some(ngrams.influences(prompts)?) })
 }
 
-/// The curve and the groups that were asked for, where prompts have scores and there are as many of them as groups.
+/// The curve and the groups that were asked for, where prompts have scores and there are as many of
+/// them as groups.
 fn curves(
     scores: &[Option<f64>],
     prompt_scores: &[Option<f64>],
     wanted: &Wanted,
 ) -> Result<(Vec<QuantilePoint>, Vec<PromptBucket>), MetricsError> {
-    let pairs = scores.iter().zip(prompt_scores).filter_map(|(score, prompt_score)| Some(((*score)?, (*prompt_score)?)));
-    let (rewards, scores): (Vec<f64>, Vec<f64>) = pairs.filter(|(reward, score)| reward.is_finite() && score.is_finite()).unzip();
+    let pairs = scores
+        .iter()
+        .zip(prompt_scores)
+        .filter_map(|(score, prompt_score)| Some(((*score)?, (*prompt_score)?)));
+    let (rewards, scores): (Vec<f64>, Vec<f64>) =
+        pairs.filter(|(reward, score)| reward.is_finite() && score.is_finite()).unzip();
     let (mut points, mut groups) = (Vec::new(), Vec::new());
     if wanted.curve && !rewards.is_empty() {
         for point in curve(&rewards, &scores, 1..=100)? {
-            points.push(QuantilePoint { percent: point.percent, count: point.count, reward: point.mean });
+            points.push(QuantilePoint {
+                percent: point.percent,
+                count: point.count,
+                reward: point.mean,
+            });
         }
     }
     if let Some(count) = wanted.buckets.filter(|&count| count <= rewards.len()) {
         for bucket in buckets(&rewards, &scores, count)? {
-            groups.push(PromptBucket { count: bucket.count, prompt_score: bucket.prompt_score, reward: bucket.reward });
+            groups.push(PromptBucket {
+                count: bucket.count,
+                prompt_score: bucket.prompt_score,
+                reward: bucket.reward,
+            });
         }
     }
     Ok((points, groups))
 }
 
 /// Computes figures side by side and gives them in order.
-fn side_by_side<const N: usize>(figures: [&(dyn Fn() -> Found + Sync); N]) -> Result<[Option<Figure>; N], JudgingError> {
+fn side_by_side<const N: usize>(
+    figures: [&(dyn Fn() -> Found + Sync); N],
+) -> Result<[Option<Figure>; N], JudgingError> {
     let mut found = [None; N];
-    found.par_iter_mut().zip(figures).try_for_each(|(to, figure)| figure().map(|figure| *to = figure))?;
+    found
+        .par_iter_mut()
+        .zip(figures)
+        .try_for_each(|(to, figure)| figure().map(|figure| *to = figure))?;
     Ok(found)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wanted(tail: EvaluatedTail) -> Wanted {
-        Wanted { tail: Some(tail), ..Wanted::of_level(RiskLevel::new(0.5).unwrap()) }
-    }
-
-    fn texts(responses: &[Option<&str>]) -> Generations {
-        Generations { responses: responses.iter().copied().collect(), ..Generations::default() }
-    }
-
-    fn mean_of(figure: Option<Figure>) -> Option<f64> {
-        figure.map(|figure| figure.mean)
-    }
-
-    #[test]
-    fn what_is_missing_or_no_number_enters_no_mean_and_is_counted() {
-        let mut texts = texts(&[Some("a b"), Some("a b"), None, Some(""), Some("c")]);
-        texts.scores = Some(vec![Some(1.0), Some(3.0), None, Some(f64::NAN), Some(-2.0)]);
-        texts.prompt_scores = Some(vec![Some(-1.0), Some(-2.0), Some(-3.0), Some(-4.0), None]);
-        let tail = EvaluatedTail::PromptScores { threshold: -1.0, share: None, prompts: None };
-        let found = figures(&texts, &[&[0, 1, 2, 3, 4]], &wanted(tail), None).unwrap();
-        assert_eq!((found.rows, found.missing_responses), (5, 1));
-        assert_eq!(found.reward_left_out, LeftOut { missing: 1, not_finite: 1 });
-        assert_eq!(found.prompt_score_left_out, LeftOut { missing: 1, not_finite: 0 });
-        assert_eq!(mean_of(found.reward), Some(2.0 / 3.0));
-        assert_eq!(mean_of(found.tail), Some(2.0));
-        assert_eq!(mean_of(found.cvar), Some(-0.5));
-        assert_eq!((mean_of(found.empty), mean_of(found.duplicate)), (Some(0.25), Some(0.5)));
-        assert_eq!(mean_of(found.length), Some(1.25));
-        assert_eq!((found.judge, found.kl, found.perplexity_human), (None, None, None));
-    }
-
-    #[test]
-    fn copies_of_a_prompt_make_no_figure_surer() {
-        let rewards: Vec<f64> = (0..40).map(|place| f64::from(place * place % 23)).collect();
-        let responses: Vec<String> = (0..40).map(|place| format!("a w{} {}", place % 7, place * place % 13)).collect();
-        let prompts: Vec<String> = (0..40).map(|place| format!("prompt {place}")).collect();
-        let of = |copies: usize, are_told: bool| {
-            let mut all = Generations::default();
-            for _ in 0..copies {
-                responses.iter().for_each(|response| all.responses.push(Some(response)));
-                prompts.iter().for_each(|prompt| all.prompts.get_or_insert_default().push(are_told.then_some(prompt.as_str())));
-                all.scores.get_or_insert_default().extend(rewards.iter().copied().map(Some));
-            }
-            let rows: Vec<usize> = (0..40 * copies).collect();
-            figures(&all, &[&rows], &wanted(EvaluatedTail::LowestScores { share: 0.5 }), None).unwrap()
-        };
-        let errors =
-            |method: &EvaluatedMethod| method.figures().map(|(key, figure)| (key, figure.se.unwrap())).collect::<Vec<_>>();
-        let (once, often, blind) = (of(1, true), of(8, true), of(8, false));
-        for ((key, once), ((_, often), (_, blind))) in
-            errors(&once).into_iter().zip(errors(&often).into_iter().zip(errors(&blind)))
-        {
-            match key {
-                // of more texts together fewer n-grams differ, and each has a copy
-                "distinct_1" | "distinct_2" | "distinct_3" => assert!((often - once / 8.0).abs() < 1e-9, "{key}"),
-                "duplicate" => assert!(often.abs() < 1e-9),
-                _ => assert!((often - once).abs() < 1e-9 && blind <= 0.5 * once + 1e-12, "{key}: {once} {often} {blind}"),
-            }
-        }
-    }
-
-    #[test]
-    fn seeds_are_averaged_and_their_prompts_not_forgotten() {
-        let mut all = texts(&[Some("a b"); 8]);
-        all.prompts = Some(["w", "x", "y", "z"].repeat(2).into_iter().map(Some).collect());
-        all.scores = Some([1.0, 2.0, 3.0, 6.0].repeat(2).into_iter().map(Some).collect());
-        let tail = || EvaluatedTail::LowestScores { share: 0.5 };
-        let both = figures(&all, &[&[0, 1, 2, 3], &[4, 5, 6, 7]], &wanted(tail()), None).unwrap();
-        let one = figures(&all, &[&[0, 1, 2, 3]], &wanted(tail()), None).unwrap();
-        assert_eq!((both.seeds, both.rows, both.reward_spread.is_some(), one.reward_spread.is_some()), (2, 8, false, true));
-        let (both, one) = (both.reward.unwrap(), one.reward.unwrap());
-        assert!((both.mean - 3.0).abs() < 1e-12 && both.seeds_std == Some(0.0), "{both:?}");
-        assert!((both.se.unwrap() - one.se.unwrap()).abs() < 1e-12 && one.seeds_std.is_none(), "{both:?} {one:?}");
-        // a figure that one seed lacks is lacking
-        all.scores = Some([1.0, 2.0, 3.0, 6.0].map(Some).into_iter().chain([None; 4]).collect());
-        let some = figures(&all, &[&[0, 1, 2, 3], &[4, 5, 6, 7]], &wanted(tail()), None).unwrap();
-        assert!(some.reward.is_none() && some.length.is_some() && some.reward_left_out.missing == 4);
-    }
-
-    #[test]
-    fn texts_of_one_prompt_are_found_by_its_text() {
-        let mut copies = texts(&[Some("a"), Some("b"), None, Some("d"), Some("e")]);
-        copies.prompts = Some([Some("x"), Some("y"), Some("x"), None, None].into_iter().collect());
-        let numbers = |seeds: &[&[usize]]| Seed::all(&copies, seeds).into_iter().map(|seed| seed.prompts).collect::<Vec<_>>();
-        assert_eq!(numbers(&[&[0, 1, 2, 3, 4]]), [[0, 1, 0, 2, 3]]);
-        assert_eq!(numbers(&[&[1, 2, 4], &[0, 1, 3]]), [[0, 1, 2], [1, 0, 3]]);
-    }
-
-    #[test]
-    fn a_single_value_has_no_interval() {
-        let mut one = texts(&[Some("a b")]);
-        one.scores = Some(vec![Some(1.0)]);
-        let found = figures(&one, &[&[0]], &wanted(EvaluatedTail::LowestScores { share: 0.1 }), None).unwrap();
-        assert!(found.figures().count() > 5 && found.figures().all(|(_, figure)| figure.ci95.is_none()), "{found:?}");
-        assert_eq!((mean_of(found.reward), mean_of(found.cvar)), (Some(1.0), Some(1.0)));
-        // and texts without a pair of words have no pairs that could differ
-        let tail = EvaluatedTail::LowestScores { share: 0.1 };
-        let found = figures(&texts(&[Some("a"), Some("b")]), &[&[0, 1]], &wanted(tail), None).unwrap();
-        assert_eq!((mean_of(found.distinct_1), found.distinct_2), (Some(1.0), None));
-    }
-
-    #[test]
-    fn without_scores_of_prompts_the_tail_is_that_of_the_rewards() {
-        let mut texts = texts(&[Some("a"); 4]);
-        texts.scores = Some([4.0, -1.0, 2.0, -3.0].map(Some).to_vec());
-        let tail = |tail| mean_of(figures(&texts, &[&[0, 1, 2, 3]], &wanted(tail), None).unwrap().tail);
-        assert_eq!(tail(EvaluatedTail::LowestScores { share: 0.5 }), Some(-2.0));
-        assert_eq!(tail(EvaluatedTail::OwnScores { threshold: 2.0 }), Some(-2.0 / 3.0));
-        assert_eq!(tail(EvaluatedTail::OwnScores { threshold: -9.0 }), None, "an empty tail has no mean");
-    }
-
-    #[test]
-    fn shares_stay_between_0_and_1() {
-        let almost_none = texts(&[Some(""), Some("a"), Some("b"), Some("c")]);
-        let tail = EvaluatedTail::LowestScores { share: 0.5 };
-        let found = figures(&almost_none, &[&[0, 1, 2, 3]], &wanted(tail), None).unwrap();
-        let ends: Vec<f64> =
-            [found.empty, found.distinct_1].iter().flatten().filter_map(|figure| figure.ci95).flatten().collect();
-        assert!(ends.len() == 4 && ends.iter().all(|end| (0.0..=1.0).contains(end)), "{found:?}");
-    }
-}
+mod tests;

@@ -22,7 +22,8 @@ use crate::scorer::Scorer;
 use crate::scoring::{JUDGED, Scoring, WHOLE, scored_once, scored_whole};
 use crate::tail::{tail, ties};
 
-/// Models that score texts which have no scores; what is `None` is read from the file, if it is there.
+/// Models that score texts which have no scores; what is `None` is read from the file, if it is
+/// there.
 #[derive(Default)]
 pub struct Scorers {
     /// Gives the rewards, and the scores of the prompts unless these have a column.
@@ -40,23 +41,37 @@ impl Scorers {
 
     /// What their scores are, as far as that is known.
     fn about(&self) -> BTreeMap<String, ScoreAbout> {
-        self.named().filter_map(|(name, scorer)| Some((name.to_owned(), scorer.about.clone()?))).collect()
+        self.named()
+            .filter_map(|(name, scorer)| Some((name.to_owned(), scorer.about.clone()?)))
+            .collect()
     }
 }
 
-/// Judges the texts of a file: Parquet, CSV or JSON, as [`read_generations`](tailguard_data::read_generations) reads it. `tell` hears how
-/// far scoring is. Where scorers are on another device than the CPU, the caller says so in [`Judged::evaluation`].
+/// Judges the texts of a file: Parquet, CSV or JSON, as
+/// [`read_generations`](tailguard_data::read_generations) reads it. `tell` hears how far scoring
+/// is. Where scorers are on another device than the CPU, the caller says so in
+/// [`Judged::evaluation`].
 ///
 /// # Errors
-/// Options that make no sense, or that this file cannot obey: [`JudgingError::is_usage`]. A file or model that is not what it should be.
-pub fn judge(file: &Path, options: &Options, scorers: &Scorers, tell: &mut dyn FnMut(Scoring)) -> Result<Judged, JudgingError> {
+/// Options that make no sense, or that this file cannot obey: [`JudgingError::is_usage`]. A file or
+/// model that is not what it should be.
+pub fn judge(
+    file: &Path,
+    options: &Options,
+    scorers: &Scorers,
+    tell: &mut dyn FnMut(Scoring),
+) -> Result<Judged, JudgingError> {
     let (has_reward, has_judge) = (scorers.reward.is_some(), scorers.judge.is_some());
     options.check(has_reward, has_judge)?;
     let level = options.level()?;
     let tokenizer = options.tokenizer.as_deref().map(tokenizer).transpose()?;
-    let Read { mut texts, group_by, mut negated, notes: mut said } = read(options, file, has_reward, has_judge)?;
+    let Read { mut texts, group_by, mut negated, notes: mut said } =
+        read(options, file, has_reward, has_judge)?;
     if texts.responses.len() == 1 {
-        let message = format!("{} has one row, expected at least two: a single text has no spread", file.display());
+        let message = format!(
+            "{} has one row, expected at least two: a single text has no spread",
+            file.display()
+        );
         return Err(JudgingError::failed(message));
     }
     let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -70,14 +85,20 @@ pub fn judge(file: &Path, options: &Options, scorers: &Scorers, tell: &mut dyn F
     let can_be_compared = is_scored && texts.prompts.is_some();
     // the first of a wide table, unless the groups have parted it
     let first = options.columns.methods.first().map(|method| &method.name);
-    let first = first.filter(|name| can_be_compared && groups.iter().any(|group| group.method == **name));
+    let first =
+        first.filter(|name| can_be_compared && groups.iter().any(|group| group.method == **name));
     let baseline = options.baseline.as_ref().or(first).cloned();
 
-    said.extend(notes::without_prompts(&texts, Some(PROMPT).filter(|_| options.columns.text.is_none())));
+    said.extend(notes::without_prompts(
+        &texts,
+        Some(PROMPT).filter(|_| options.columns.text.is_none()),
+    ));
     said.extend(notes::seams(&texts, has_reward || has_judge));
     let scores = scorers.about();
     let is_negated = |scorer: &Scorer| scorer.about.as_ref().is_some_and(|about| about.negated);
-    negated.extend(scorers.named().filter(|(_, scorer)| is_negated(scorer)).map(|(name, _)| name.to_owned()));
+    negated.extend(
+        scorers.named().filter(|(_, scorer)| is_negated(scorer)).map(|(name, _)| name.to_owned()),
+    );
     said.extend(notes::negated(&negated));
     said.extend(scores.iter().map(|(name, about)| format!("{name}: the score is {about}")));
 
@@ -91,12 +112,14 @@ pub fn judge(file: &Path, options: &Options, scorers: &Scorers, tell: &mut dyn F
     if let Some(judge) = &scorers.judge {
         texts.judge = Some(scored_whole(judge, JUDGED, &texts, &mut said, tell)?);
     }
-    let lengths = tokenizer.as_ref().map(|tokenizer| lengths(tokenizer, &texts.responses)).transpose()?;
+    let lengths =
+        tokenizer.as_ref().map(|tokenizer| lengths(tokenizer, &texts.responses)).transpose()?;
 
     let tail = tail(&texts, &groups, options.tail_threshold, level)?;
     said.extend(tail.and_then(|tail| ties(&texts, &tail, level)));
     let buckets = options.buckets.map(NonZeroUsize::get);
-    let wanted = Wanted { tail, baseline, curve: options.curve, buckets, ..Wanted::of_level(level) };
+    let wanted =
+        Wanted { tail, baseline, curve: options.curve, buckets, ..Wanted::of_level(level) };
     Ok(Judged { negated, scores, ..judge_noted(texts, groups, &wanted, lengths.as_deref(), said)? })
 }
 
@@ -109,7 +132,9 @@ fn tokenizer(path: &Path) -> Result<Tokenizer, JudgingError> {
 /// Tokens of each text, 0 for one that is not there.
 fn lengths(tokenizer: &Tokenizer, texts: &Texts) -> Result<Vec<f64>, JudgingError> {
     let length = |row: usize| match texts.get(row) {
-        Some(text) => tokenizer.encode_fast(text, false).map(|encoding| encoding.get_ids().len() as f64),
+        Some(text) => {
+            tokenizer.encode_fast(text, false).map(|encoding| encoding.get_ids().len() as f64)
+        }
         None => Ok(0.0),
     };
     let lengths: Result<Vec<f64>, _> = (0..texts.len()).into_par_iter().map(length).collect();

@@ -24,12 +24,16 @@ pub struct Group {
 /// What tells groups apart: the method and the seed.
 type Key = (String, Option<u64>);
 
-/// Puts rows of a method and seed together, in the order of the tables; `names` are the names of the columns of `texts.groups`, and
-/// without any all rows are of `otherwise`.
+/// Puts rows of a method and seed together, in the order of the tables; `names` are the names of
+/// the columns of `texts.groups`, and without any all rows are of `otherwise`.
 ///
 /// # Errors
 /// A seed that is no whole number.
-pub(crate) fn groups(texts: &Generations, names: &[String], otherwise: &str) -> Result<Vec<Group>, JudgingError> {
+pub(crate) fn groups(
+    texts: &Generations,
+    names: &[String],
+    otherwise: &str,
+) -> Result<Vec<Group>, JudgingError> {
     let mut groups: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
     // neighbours are mostly of one group
     let mut last: Option<(Vec<&str>, Key)> = None;
@@ -42,20 +46,31 @@ pub(crate) fn groups(texts: &Generations, names: &[String], otherwise: &str) -> 
         last = Some((values, key.clone()));
         groups.entry(key).or_default().push(row);
     }
-    let mut groups: Vec<Group> = groups.into_iter().map(|((method, seed), rows)| Group { method, seed, rows }).collect();
-    groups.sort_by(|left, right| by_name(&left.method, &right.method).then(left.seed.cmp(&right.seed)));
+    let mut groups: Vec<Group> =
+        groups.into_iter().map(|((method, seed), rows)| Group { method, seed, rows }).collect();
+    groups.sort_by(|left, right| {
+        by_name(&left.method, &right.method).then(left.seed.cmp(&right.seed))
+    });
     Ok(groups)
 }
 
-fn key(values: &[&str], names: &[String], otherwise: &str, row: usize) -> Result<Key, JudgingError> {
+fn key(
+    values: &[&str],
+    names: &[String],
+    otherwise: &str,
+    row: usize,
+) -> Result<Key, JudgingError> {
     let is_seed = |place: usize, name: &String| place > 0 && name == SEED;
     let mut method = Vec::new();
     let mut seed = None;
     for (place, (name, value)) in names.iter().zip(values).enumerate() {
         if is_seed(place, name) {
             let wrong = || {
-                JudgingError::failed(format!("column {SEED:?}, row {}: found {value:?}, expected a whole number", row + 1))
-                    .with_hint("fill it in, or name other columns with --group-by")
+                JudgingError::failed(format!(
+                    "column {SEED:?}, row {}: found {value:?}, expected a whole number",
+                    row + 1
+                ))
+                .with_hint("fill it in, or name other columns with --group-by")
             };
             seed = Some(whole(value.trim()).ok_or_else(wrong)?);
         } else if place == 0 {
@@ -67,10 +82,13 @@ fn key(values: &[&str], names: &[String], otherwise: &str, row: usize) -> Result
     Ok((if method.is_empty() { otherwise.to_owned() } else { method.join(", ") }, seed))
 }
 
-/// The seed that a field says. What Python's data frames make of a column with a gap is 1.0, the same seed as 1.
+/// The seed that a field says. What Python's data frames make of a column with a gap is 1.0, the
+/// same seed as 1.
 fn whole(text: &str) -> Option<u64> {
-    let digits =
-        text.split_once('.').filter(|(_, zeros)| zeros.bytes().all(|digit| digit == b'0')).map_or(text, |(digits, _)| digits);
+    let digits = text
+        .split_once('.')
+        .filter(|(_, zeros)| zeros.bytes().all(|digit| digit == b'0'))
+        .map_or(text, |(digits, _)| digits);
     digits.parse().ok()
 }
 
@@ -94,7 +112,11 @@ mod tests {
             labels
         };
         let responses = columns[0].iter().map(|_| Some("a")).collect();
-        Generations { responses, groups: columns.iter().map(labels).collect(), ..Generations::default() }
+        Generations {
+            responses,
+            groups: columns.iter().map(labels).collect(),
+            ..Generations::default()
+        }
     }
 
     #[test]
@@ -102,29 +124,54 @@ mod tests {
         let texts = texts(&[&["b", "a", "b", "a"], &["2", "1", "10", "1"], &["x", "x", "y", "x"]]);
         let names = ["model", "seed", "data"].map(str::to_owned);
         let found = groups(&texts, &names, "file").unwrap();
-        let shown: Vec<_> = found.iter().map(|group| (group.method.as_str(), group.seed, group.rows.as_slice())).collect();
-        assert_eq!(shown, [("a, data x", Some(1), &[1, 3][..]), ("b, data x", Some(2), &[0]), ("b, data y", Some(10), &[2])]);
+        let shown: Vec<_> = found
+            .iter()
+            .map(|group| (group.method.as_str(), group.seed, group.rows.as_slice()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("a, data x", Some(1), &[1, 3][..]),
+                ("b, data x", Some(2), &[0]),
+                ("b, data y", Some(10), &[2])
+            ]
+        );
         assert_eq!(seeds(&found), [1, 2, 10]);
     }
 
     #[test]
     fn methods_whose_names_are_numbers_are_ordered_by_them() {
-        let found = groups(&texts(&[&["100", "20", "5", "10", "20"]]), &["step".to_owned()], "file").unwrap();
-        assert_eq!(found.iter().map(|group| group.method.as_str()).collect::<Vec<_>>(), ["5", "10", "20", "100"]);
+        let found =
+            groups(&texts(&[&["100", "20", "5", "10", "20"]]), &["step".to_owned()], "file")
+                .unwrap();
+        assert_eq!(
+            found.iter().map(|group| group.method.as_str()).collect::<Vec<_>>(),
+            ["5", "10", "20", "100"]
+        );
     }
 
     #[test]
     fn without_columns_all_rows_are_of_the_file() {
         let mut all = texts(&[&["a", "b"]]);
         all.groups.clear();
-        assert_eq!(groups(&all, &[], "file").unwrap(), [Group { method: "file".into(), seed: None, rows: vec![0, 1] }]);
+        assert_eq!(
+            groups(&all, &[], "file").unwrap(),
+            [Group { method: "file".into(), seed: None, rows: vec![0, 1] }]
+        );
     }
 
     #[test]
     fn a_seed_that_is_none_is_named_with_its_row() {
         let texts = texts(&[&["a", "a"], &["1", "x"]]);
-        let message = groups(&texts, &["model".into(), "seed".into()], "file").unwrap_err().to_string();
-        assert!(message.starts_with("column \"seed\", row 2: found \"x\", expected a whole number"), "{message}");
-        assert_eq!(["7", "7.0", "7.", "7.5", "-1.0", ""].map(whole), [Some(7), Some(7), Some(7), None, None, None]);
+        let message =
+            groups(&texts, &["model".into(), "seed".into()], "file").unwrap_err().to_string();
+        assert!(
+            message.starts_with("column \"seed\", row 2: found \"x\", expected a whole number"),
+            "{message}"
+        );
+        assert_eq!(
+            ["7", "7.0", "7.", "7.5", "-1.0", ""].map(whole),
+            [Some(7), Some(7), Some(7), None, None, None]
+        );
     }
 }

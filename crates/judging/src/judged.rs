@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tailguard_data::{Generations, Scores};
 use tailguard_report::{
-    About, EvaluatedMethod, Evaluation, GenerationRow, Kind, LengthUnit, NewRunDir, ResultsFile, ScoreAbout,
-    write_generation_rows,
+    About, EvaluatedMethod, Evaluation, GenerationRow, Kind, LengthUnit, NewRunDir, ResultsFile,
+    ScoreAbout, write_generation_rows,
 };
 
 use crate::comparisons::comparisons;
@@ -22,7 +22,8 @@ const DEVICE: &str = "flex";
 pub struct Judged {
     /// The figures, as `results.json` has them.
     pub evaluation: Evaluation,
-    /// What must be said wherever the figures are shown, as sentences without a stop. Names of methods are as the file has them.
+    /// What must be said wherever the figures are shown, as sentences without a stop. Names of
+    /// methods are as the file has them.
     pub notes: Vec<String>,
     /// The columns and models of whose scores the negative was taken.
     pub negated: Vec<String>,
@@ -32,14 +33,16 @@ pub struct Judged {
     pub(crate) groups: Vec<Group>,
 }
 
-/// Judges texts that are in memory; [`judge`](crate::judge) is for those of a file. `lengths` has one entry per row; without it, words are
-/// counted.
+/// Judges texts that are in memory; [`judge`](crate::judge) is for those of a file. `lengths` has
+/// one entry per row; without it, words are counted.
 ///
-/// A value that is missing or no finite number enters no figure, and a figure that one seed lacks is lacking. Means are those of all
-/// values of a seed, averaged over seeds; intervals are over prompts and seeds. Texts of a single prompt stand for prompts.
+/// A value that is missing or no finite number enters no figure, and a figure that one seed lacks
+/// is lacking. Means are those of all values of a seed, averaged over seeds; intervals are over
+/// prompts and seeds. Texts of a single prompt stand for prompts.
 ///
 /// # Errors
-/// Columns of different length, a group with a row that is not there, or a metric that refuses its input.
+/// Columns of different length, a group with a row that is not there, or a metric that refuses its
+/// input.
 ///
 /// # Example
 /// ```
@@ -81,7 +84,8 @@ pub(crate) fn judge_noted(
     let methods = methods(&texts, &groups, wanted, lengths)?;
     let mut compared = Vec::new();
     if let Some(baseline) = &wanted.baseline {
-        let (found, others) = comparisons(&texts, &groups, baseline, wanted.tail.as_ref(), wanted.level)?;
+        let (found, others) =
+            comparisons(&texts, &groups, baseline, wanted.tail.as_ref(), wanted.level)?;
         compared = found;
         said.extend(others);
     }
@@ -107,20 +111,33 @@ pub(crate) fn judge_noted(
 }
 
 /// Refuses columns that do not go together: what follows trusts their lengths.
-fn check(texts: &Generations, groups: &[Group], lengths: Option<&[f64]>) -> Result<(), JudgingError> {
+fn check(
+    texts: &Generations,
+    groups: &[Group],
+    lengths: Option<&[f64]>,
+) -> Result<(), JudgingError> {
     let rows = texts.responses.len();
-    let scores = [("scores", &texts.scores), ("scores of prompts", &texts.prompt_scores), ("scores of the judge", &texts.judge)];
-    let scores = scores.into_iter().filter_map(|(what, scores)| Some((what, scores.as_ref()?.len())));
+    let scores = [
+        ("scores", &texts.scores),
+        ("scores of prompts", &texts.prompt_scores),
+        ("scores of the judge", &texts.judge),
+    ];
+    let scores =
+        scores.into_iter().filter_map(|(what, scores)| Some((what, scores.as_ref()?.len())));
     let prompts = texts.prompts.as_ref().map(|prompts| ("prompts", prompts.len()));
-    let mut columns = scores.chain(prompts).chain(lengths.map(|lengths| ("lengths", lengths.len())));
+    let mut columns =
+        scores.chain(prompts).chain(lengths.map(|lengths| ("lengths", lengths.len())));
     if let Some((what, found)) = columns.find(|(_, found)| *found != rows) {
-        return Err(JudgingError::failed(format!("{found} {what} for {rows} responses, expected one for each")));
+        return Err(JudgingError::failed(format!(
+            "{found} {what} for {rows} responses, expected one for each"
+        )));
     }
     let row_of = |group: &Group| group.rows.iter().copied().find(|&row| row >= rows);
     match groups.iter().find_map(|group| Some((group, row_of(group)?))) {
-        Some((group, row)) => {
-            Err(JudgingError::failed(format!("{:?} has a row {row}, and there are {rows} rows, counted from 0", group.method)))
-        }
+        Some((group, row)) => Err(JudgingError::failed(format!(
+            "{:?} has a row {row}, and there are {rows} rows, counted from 0",
+            group.method
+        ))),
         None => Ok(()),
     }
 }
@@ -134,10 +151,13 @@ fn methods(
 ) -> Result<BTreeMap<String, EvaluatedMethod>, JudgingError> {
     let mut by_method: BTreeMap<&str, Vec<&[usize]>> = BTreeMap::new();
     groups.iter().for_each(|group| by_method.entry(&group.method).or_default().push(&group.rows));
-    let of_method = |(method, seeds): (&str, Vec<&[usize]>)| match figures(texts, &seeds, wanted, lengths) {
-        Ok(found) => Ok((method.to_owned(), found)),
-        Err(error) => Err(JudgingError::Method { method: method.to_owned(), source: Box::new(error) }),
-    };
+    let of_method =
+        |(method, seeds): (&str, Vec<&[usize]>)| match figures(texts, &seeds, wanted, lengths) {
+            Ok(found) => Ok((method.to_owned(), found)),
+            Err(error) => {
+                Err(JudgingError::Method { method: method.to_owned(), source: Box::new(error) })
+            }
+        };
     by_method.into_iter().map(of_method).collect()
 }
 
@@ -172,7 +192,8 @@ impl Judged {
         (self.evaluation, self.notes)
     }
 
-    /// Writes `run.json`, `generations.parquet` and `results.json` into a directory that was reserved for them, and keeps it.
+    /// Writes `run.json`, `generations.parquet` and `results.json` into a directory that was
+    /// reserved for them, and keeps it.
     ///
     /// # Errors
     /// A file that cannot be written.

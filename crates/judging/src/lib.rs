@@ -1,8 +1,9 @@
 #![doc = include_str!("../README.md")]
 //!
 //! ## What is here
-//! [`judge`] reads a file and gives a [`Judged`]: the figures, what must be said with them, and the rows. [`judge_texts`] does the same
-//! for texts in memory. [`Scorer`] is a model that scores what has no scores.
+//! [`judge`] reads a file and gives a [`Judged`]: the figures, what must be said with them, and the
+//! rows. [`judge_texts`] does the same for texts in memory. [`Scorer`] is a model that scores what
+//! has no scores.
 
 mod comparisons;
 mod error;

@@ -11,36 +11,45 @@ use crate::wide::{self, MethodColumns};
 /// The share of the lowest scores if nothing else is said.
 const TAIL_SHARE: f64 = 0.1;
 
-/// How the texts of a file are judged. Errors name options as the command line has them: `--tail-share` is [`tail_share`](Self::tail_share).
+/// How the texts of a file are judged. Errors name options as the command line has them:
+/// `--tail-share` is [`tail_share`](Self::tail_share).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
     /// Where in the file things are.
     pub columns: Columns,
-    /// The tail is this share of the prompts, those with the lowest scores; without scores of prompts, of the responses. Also the share of
-    /// CVaR. Above 0 and at most 1; `None` is 0.1.
+    /// The tail is this share of the prompts, those with the lowest scores; without scores of
+    /// prompts, of the responses. Also the share of CVaR. Above 0 and at most 1; `None` is 0.1.
     pub tail_share: Option<f64>,
-    /// The tail is the prompts that score at most this, rather than a share of them; without scores of prompts, the responses.
+    /// The tail is the prompts that score at most this, rather than a share of them; without scores
+    /// of prompts, the responses.
     pub tail_threshold: Option<f64>,
-    /// The method that every other one is compared with, prompt by prompt; `None` is the first of [`Columns::methods`], if there are any.
+    /// The method that every other one is compared with, prompt by prompt; `None` is the first of
+    /// [`Columns::methods`], if there are any.
     pub baseline: Option<String>,
-    /// Lower scores are better: those of [`Columns::score`] and [`Columns::methods`] are taken with a minus, and those of the prompts
-    /// likewise. A reward model has its own sign ([`ScoreSettings::negate`](tailguard_reward::ScoreSettings::negate)).
+    /// Lower scores are better: those of [`Columns::score`] and [`Columns::methods`] are taken with
+    /// a minus, and those of the prompts likewise. A reward model has its own sign
+    /// ([`ScoreSettings::negate`](tailguard_reward::ScoreSettings::negate)).
     pub negate: bool,
     /// Whether lower is better in [`Columns::prompt_score`]; `None` is what `negate` says.
     pub prompt_negate: Option<bool>,
     /// Lower is better in [`Columns::judge`]. A judge that is a model has its own sign.
     pub judge_negate: bool,
-    /// Lengths are counted in tokens of this `tokenizer.json`, or of the one in this directory; in words without it.
+    /// Lengths are counted in tokens of this `tokenizer.json`, or of the one in this directory; in
+    /// words without it.
     pub tokenizer: Option<PathBuf>,
-    /// Whether the curve of the reward against the quantile of the prompt score is wanted, for methods of one seed.
+    /// Whether the curve of the reward against the quantile of the prompt score is wanted, for
+    /// methods of one seed.
     pub curve: bool,
-    /// Of how many groups of prompts that score alike the rewards are wanted, for methods of one seed.
+    /// Of how many groups of prompts that score alike the rewards are wanted, for methods of one
+    /// seed.
     pub buckets: Option<NonZeroUsize>,
 }
 
-/// Where in the file things are. As in [`GenerationColumns`](tailguard_data::GenerationColumns), `a.b` is also the field `b` of a column `a`.
+/// Where in the file things are. As in [`GenerationColumns`](tailguard_data::GenerationColumns),
+/// `a.b` is also the field `b` of a column `a`.
 ///
-/// A file with all columns of a run's `generations.parquet` is read as one: what is not named here is then taken from there.
+/// A file with all columns of a run's `generations.parquet` is read as one: what is not named here
+/// is then taken from there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
     /// Prompts; `None` is `prompt`, if there is such a column.
@@ -59,20 +68,23 @@ pub struct Columns {
     pub prompt_score: Option<String>,
     /// Scores of prompt and response by another scorer.
     pub judge: Option<String>,
-    /// What tells rows apart: the first column names the method, unless `methods` does; `seed` is the seed, any other is added to the
-    /// method's name.
+    /// What tells rows apart: the first column names the method, unless `methods` does; `seed` is
+    /// the seed, any other is added to the method's name.
     pub group_by: Vec<String>,
 }
 
 impl Options {
-    /// Refuses options that contradict each other, or of which one has nothing to do; all that can be known before the file is read.
+    /// Refuses options that contradict each other, or of which one has nothing to do; all that can
+    /// be known before the file is read.
     ///
     /// # Errors
     /// [`JudgingError::Refused`] says what contradicts what.
     pub fn check(&self, has_reward: bool, has_judge: bool) -> Result<(), JudgingError> {
         self.level()?;
         if let Some(threshold) = self.tail_threshold.filter(|threshold| !threshold.is_finite()) {
-            return Err(JudgingError::refused(format!("--tail-threshold is {threshold}, expected a finite number")));
+            return Err(JudgingError::refused(format!(
+                "--tail-threshold is {threshold}, expected a finite number"
+            )));
         }
         self.check_pairs(has_reward, has_judge)?;
         let Columns { methods, group_by, prompt_score, .. } = &self.columns;
@@ -84,14 +96,16 @@ impl Options {
         }
         let is_mixed = has_reward && prompt_score.is_some();
         if self.negate && is_mixed && self.prompt_negate.is_none() {
-            let message = "--negate is about --reward, and the prompts have scores of their own in --prompt-score-column";
+            let message = "--negate is about --reward, and the prompts have scores of their own \
+                in --prompt-score-column";
             let hint = "say whether lower is better there, too: --prompt-negate true or false";
             return Err(JudgingError::refused(message).with_hint(hint));
         }
         Ok(())
     }
 
-    /// Refuses two options that cannot both be obeyed, and one that needs another which is not there.
+    /// Refuses two options that cannot both be obeyed, and one that needs another which is not
+    /// there.
     fn check_pairs(&self, has_reward: bool, has_judge: bool) -> Result<(), JudgingError> {
         let columns = &self.columns;
         let is_given = |option: &str| match option {
@@ -120,7 +134,10 @@ impl Options {
         }
         for (option, others) in NEEDS {
             if is_given(option) && !others.iter().any(|other| is_given(other)) {
-                return Err(JudgingError::refused(format!("{option} needs {}", others.join(" or "))));
+                return Err(JudgingError::refused(format!(
+                    "{option} needs {}",
+                    others.join(" or ")
+                )));
             }
         }
         Ok(())
@@ -132,7 +149,8 @@ impl Options {
     /// [`JudgingError::Refused`] for what is no share.
     pub fn level(&self) -> Result<RiskLevel, JudgingError> {
         let share = self.tail_share.unwrap_or(TAIL_SHARE);
-        RiskLevel::new(share).map_err(|error| JudgingError::refused(format!("--tail-share: {error}")))
+        RiskLevel::new(share)
+            .map_err(|error| JudgingError::refused(format!("--tail-share: {error}")))
     }
 
     /// Whether the column of the prompts' scores is one where lower is better.
@@ -152,19 +170,34 @@ impl Options {
             ("--curve", self.curve),
             ("--buckets", self.buckets.is_some()),
         ];
-        let given: Vec<&str> = about_scores.into_iter().filter(|(_, is_given)| *is_given).map(|(option, _)| option).collect();
+        let given: Vec<&str> = about_scores
+            .into_iter()
+            .filter(|(_, is_given)| *is_given)
+            .map(|(option, _)| option)
+            .collect();
         if has_scores || given.is_empty() {
             return Ok(());
         }
         let need = if given.len() == 1 { "needs" } else { "need" };
-        let message = format!("{} {need} scores of the texts, and there are none", given.join(", "));
-        Err(JudgingError::refused(message).with_hint("pass --score-column COLUMN, or --reward DIR that gives scores"))
+        let message =
+            format!("{} {need} scores of the texts, and there are none", given.join(", "));
+        Err(JudgingError::refused(message)
+            .with_hint("pass --score-column COLUMN, or --reward DIR that gives scores"))
     }
 }
 
 /// Options that leave others nothing to do, or say otherwise.
 const CONTRADICTIONS: [(&str, &[&str]); 5] = [
-    ("--text-column", &["--prompt-column", "--response-column", "--responses-include-prompt", "--baseline", "--method"]),
+    (
+        "--text-column",
+        &[
+            "--prompt-column",
+            "--response-column",
+            "--responses-include-prompt",
+            "--baseline",
+            "--method",
+        ],
+    ),
     ("--method", &["--response-column", "--score-column", "--judge-column"]),
     ("--score-column", &["--reward"]),
     ("--judge-column", &["--judge"]),
@@ -188,7 +221,11 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused_with(change: impl FnOnce(&mut Options), [has_reward, has_judge]: [bool; 2], said: &str) {
+    fn refused_with(
+        change: impl FnOnce(&mut Options),
+        [has_reward, has_judge]: [bool; 2],
+        said: &str,
+    ) {
         let mut options = Options::default();
         change(&mut options);
         let error = options.check(has_reward, has_judge).unwrap_err();
@@ -230,14 +267,29 @@ mod tests {
             |options| (options.columns.methods, options.columns.judge) = (wide(), name("j")),
             "--method cannot be used with --judge-column",
         );
-        refused_with(|options| options.columns.score = name("s"), [true, false], "--score-column cannot be used with --reward");
-        refused_with(|options| options.columns.judge = name("j"), [false, true], "--judge-column cannot be used with --judge");
+        refused_with(
+            |options| options.columns.score = name("s"),
+            [true, false],
+            "--score-column cannot be used with --reward",
+        );
+        refused_with(
+            |options| options.columns.judge = name("j"),
+            [false, true],
+            "--judge-column cannot be used with --judge",
+        );
         refused(
             |options| (options.tail_share, options.tail_threshold) = (Some(0.1), Some(0.0)),
             "--tail-share cannot be used with --tail-threshold",
         );
-        refused_with(|options| options.columns.methods = wide(), [true, false], "--reward scores the texts, and --method names");
-        refused(|options| options.columns.group_by = ["p", "p"].map(str::to_owned).to_vec(), "--group-by names \"p\" twice");
+        refused_with(
+            |options| options.columns.methods = wide(),
+            [true, false],
+            "--reward scores the texts, and --method names",
+        );
+        refused(
+            |options| options.columns.group_by = ["p", "p"].map(str::to_owned).to_vec(),
+            "--group-by names \"p\" twice",
+        );
         refused_with(
             |options| (options.negate, options.columns.prompt_score) = (true, name("p")),
             [true, false],
@@ -247,13 +299,25 @@ mod tests {
 
     #[test]
     fn options_without_what_they_are_about_are_refused() {
-        refused(|options| options.negate = true, "--negate needs --score-column or --method or --reward");
-        refused(|options| options.prompt_negate = Some(true), "--prompt-negate needs --prompt-score-column");
-        refused(|options| options.judge_negate = true, "--judge-negate needs --judge-column or --judge");
+        refused(
+            |options| options.negate = true,
+            "--negate needs --score-column or --method or --reward",
+        );
+        refused(
+            |options| options.prompt_negate = Some(true),
+            "--prompt-negate needs --prompt-score-column",
+        );
+        refused(
+            |options| options.judge_negate = true,
+            "--judge-negate needs --judge-column or --judge",
+        );
         let asked = Options { tail_threshold: Some(1.0), curve: true, ..Options::default() };
         assert!(asked.check_scores(true).is_ok() && Options::default().check_scores(false).is_ok());
         let error = asked.check_scores(false).unwrap_err();
-        assert_eq!(error.to_string(), "--tail-threshold, --curve need scores of the texts, and there are none");
+        assert_eq!(
+            error.to_string(),
+            "--tail-threshold, --curve need scores of the texts, and there are none"
+        );
         assert!(error.hint().is_some_and(|hint| hint.contains("--score-column")));
     }
 

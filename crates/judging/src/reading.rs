@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use tailguard_data::{
-    DataError, GenerationColumns, Generations, Labels, Scores, Texts, read_generations, read_generations_of_each,
+    DataError, GenerationColumns, Generations, Labels, Scores, Texts, read_generations,
+    read_generations_of_each,
 };
 
 use crate::error::JudgingError;
@@ -15,7 +16,8 @@ use crate::wide;
 /// Columns that are read if nothing else is said: those of a run's `generations.parquet`.
 pub(crate) const PROMPT: &str = "prompt";
 const RESPONSE: &str = "response";
-/// What else that file has: columns that are read if nothing else is said and all of them are there.
+/// What else that file has: columns that are read if nothing else is said and all of them are
+/// there.
 const REWARD: &str = "reward";
 const PROMPT_SCORE: &str = "prompt_score";
 const JUDGE: &str = "judge";
@@ -24,7 +26,8 @@ const METHOD: &str = "method";
 const ROUNDING: f64 = 1e-3;
 
 /// What to do where a column of a run's is not what it should be.
-const GROUP_BY: &str = "fill it in, or name the columns that tell rows apart, as in --group-by method";
+const GROUP_BY: &str =
+    "fill it in, or name the columns that tell rows apart, as in --group-by method";
 
 /// A file as it was read.
 pub(crate) struct Read {
@@ -37,11 +40,18 @@ pub(crate) struct Read {
     pub(crate) notes: Vec<String>,
 }
 
-/// Reads the columns that were named, and those that stand where a run has them; not those of scores that a reward model or a judge gives.
+/// Reads the columns that were named, and those that stand where a run has them; not those of
+/// scores that a reward model or a judge gives.
 ///
 /// # Errors
-/// A file that cannot be read, or lacks a column that was named, or some of whose rows alone name a method or a seed.
-pub(crate) fn read(options: &Options, file: &Path, has_reward: bool, has_judge: bool) -> Result<Read, JudgingError> {
+/// A file that cannot be read, or lacks a column that was named, or some of whose rows alone name a
+/// method or a seed.
+pub(crate) fn read(
+    options: &Options,
+    file: &Path,
+    has_reward: bool,
+    has_judge: bool,
+) -> Result<Read, JudgingError> {
     let there = tailguard_data::table::columns(file)?;
     let (mut columns, taken) = columns(options, &there, has_reward, has_judge);
     let mut texts = if options.columns.methods.is_empty() {
@@ -76,7 +86,12 @@ pub(crate) fn read(options: &Options, file: &Path, has_reward: bool, has_judge: 
         }
     }
     // models score in single precision: what that cannot hold is infinite, and counted as such
-    for score in [&mut texts.scores, &mut texts.prompt_scores, &mut texts.judge].into_iter().flatten().flatten().flatten() {
+    for score in [&mut texts.scores, &mut texts.prompt_scores, &mut texts.judge]
+        .into_iter()
+        .flatten()
+        .flatten()
+        .flatten()
+    {
         if score.abs() > f64::from(f32::MAX) {
             *score = f64::INFINITY.copysign(*score);
         }
@@ -85,7 +100,8 @@ pub(crate) fn read(options: &Options, file: &Path, has_reward: bool, has_judge: 
     let mut notes = std::mem::take(&mut texts.notes);
     if !kept.is_empty() {
         notes.push(format!(
-            "the file has the columns of a run, of which these were taken: {} (--score-column, --group-by and the like name others)",
+            "the file has the columns of a run, of which these were taken: {} (--score-column, \
+             --group-by and the like name others)",
             kept.join(", ")
         ));
     }
@@ -94,9 +110,14 @@ pub(crate) fn read(options: &Options, file: &Path, has_reward: bool, has_judge: 
 }
 
 /// Reads a wide table as a long one.
-fn read_wide(options: &Options, file: &Path, common: &GenerationColumns) -> Result<Generations, JudgingError> {
+fn read_wide(
+    options: &Options,
+    file: &Path,
+    common: &GenerationColumns,
+) -> Result<Generations, JudgingError> {
     let methods = &options.columns.methods;
-    let sets: Vec<GenerationColumns> = methods.iter().map(|method| wide::columns(method, common)).collect();
+    let sets: Vec<GenerationColumns> =
+        methods.iter().map(|method| wide::columns(method, common)).collect();
     let mut tables = Vec::new();
     for (method, mut texts) in methods.iter().zip(read_generations_of_each(file, &sets)?) {
         if options.columns.responses_include_prompt {
@@ -126,19 +147,20 @@ fn cut_prompts(texts: &mut Generations, column: &str) -> Result<(), JudgingError
     }
     if let Some(row) = first {
         let message = format!(
-            "column {column:?}: {others} of {} responses do not begin with their prompt, as --responses-include-prompt says; the first is in \
-             row {row}",
+            "column {column:?}: {others} of {} responses do not begin with their prompt, as \
+             --responses-include-prompt says; the first is in row {row}",
             cut.len()
         );
-        let hint =
-            "leave --responses-include-prompt out, or see how prompts and responses differ there: in spaces, in special tokens";
+        let hint = "leave --responses-include-prompt out, or see how prompts and responses differ \
+            there: in spaces, in special tokens";
         return Err(JudgingError::failed(message).with_hint(hint));
     }
     texts.responses = cut;
     Ok(())
 }
 
-/// Takes the negative of the scores of the columns where lower is better, and gives the names of these columns.
+/// Takes the negative of the scores of the columns where lower is better, and gives the names of
+/// these columns.
 fn negate(options: &Options, columns: &GenerationColumns, texts: &mut Generations) -> Vec<String> {
     let mut negated = Vec::new();
     let mut negate = |is_asked: bool, scores: &mut Option<Scores>, names: Vec<&String>| {
@@ -150,21 +172,32 @@ fn negate(options: &Options, columns: &GenerationColumns, texts: &mut Generation
     };
     let of_methods = options.columns.methods.iter().filter_map(|method| method.score.as_ref());
     negate(options.negate, &mut texts.scores, columns.score.iter().chain(of_methods).collect());
-    negate(options.negates_prompt_column(), &mut texts.prompt_scores, columns.prompt_score.iter().collect());
+    negate(
+        options.negates_prompt_column(),
+        &mut texts.prompt_scores,
+        columns.prompt_score.iter().collect(),
+    );
     negate(options.judge_negate, &mut texts.judge, columns.judge.iter().collect());
     negated
 }
 
-/// Reads the columns. Of those that were taken as the file is that of a run, a method or a seed that no row has is none: texts that were
-/// judged without seeds have an empty column of them. One that some rows have tells them apart, and must be there in all.
-fn read_taken(file: &Path, columns: &mut GenerationColumns, taken: &[&str]) -> Result<Generations, JudgingError> {
+/// Reads the columns. Of those that were taken as the file is that of a run, a method or a seed
+/// that no row has is none: texts that were judged without seeds have an empty column of them. One
+/// that some rows have tells them apart, and must be there in all.
+fn read_taken(
+    file: &Path,
+    columns: &mut GenerationColumns,
+    taken: &[&str],
+) -> Result<Generations, JudgingError> {
     loop {
         let error = match read_generations(file, columns) {
             Ok(texts) => return Ok(texts),
             Err(error) => error,
         };
         let group = match &error {
-            DataError::Value { column, .. } if taken.contains(&column.as_str()) && columns.group.contains(column) => {
+            DataError::Value { column, .. }
+                if taken.contains(&column.as_str()) && columns.group.contains(column) =>
+            {
                 column.clone()
             }
             _ => return Err(error.into()),
@@ -179,13 +212,18 @@ fn read_taken(file: &Path, columns: &mut GenerationColumns, taken: &[&str]) -> R
 /// Whether no row has a value in a column.
 fn has_no_value(file: &Path, columns: &GenerationColumns, column: &str) -> bool {
     // a score may be missing, as no name may be
-    let alone =
-        GenerationColumns { response: columns.response.clone(), score: Some(column.to_owned()), ..GenerationColumns::default() };
-    read_generations(file, &alone).is_ok_and(|texts| texts.scores.iter().flatten().all(Option::is_none))
+    let alone = GenerationColumns {
+        response: columns.response.clone(),
+        score: Some(column.to_owned()),
+        ..GenerationColumns::default()
+    };
+    read_generations(file, &alone)
+        .is_ok_and(|texts| texts.scores.iter().flatten().all(Option::is_none))
 }
 
-/// Takes out those of the columns that were taken whose every field is empty, and says which of them are not there: method, seed. What
-/// has seeds and no method is all of one, that of the file's name.
+/// Takes out those of the columns that were taken whose every field is empty, and says which of
+/// them are not there: method, seed. What has seeds and no method is all of one, that of the file's
+/// name.
 fn drop_empty(
     texts: &mut Generations,
     columns: &mut GenerationColumns,
@@ -197,7 +235,9 @@ fn drop_empty(
     let mut without = Vec::new();
     for column in taken {
         let place = columns.group.iter().position(|name| name == column);
-        let is_empty = |labels: &Labels| (0..rows).all(|row| labels.get(row).is_none_or(|label| label.trim().is_empty()));
+        let is_empty = |labels: &Labels| {
+            (0..rows).all(|row| labels.get(row).is_none_or(|label| label.trim().is_empty()))
+        };
         match place {
             Some(place) if texts.groups.get(place).is_some_and(is_empty) => {
                 columns.group.remove(place);
@@ -209,7 +249,8 @@ fn drop_empty(
         }
     }
     if without == [METHOD] {
-        let (name, mut methods) = (file.file_stem().unwrap_or_default().to_string_lossy(), Labels::default());
+        let (name, mut methods) =
+            (file.file_stem().unwrap_or_default().to_string_lossy(), Labels::default());
         (0..rows).for_each(|_| methods.push(&name));
         columns.group.insert(0, METHOD.to_owned());
         texts.groups.insert(0, methods);
@@ -218,11 +259,20 @@ fn drop_empty(
 }
 
 /// The columns to read, and which of them are taken as the file is that of a run.
-fn columns(options: &Options, there: &[String], has_reward: bool, has_judge: bool) -> (GenerationColumns, Vec<&'static str>) {
+fn columns(
+    options: &Options,
+    there: &[String],
+    has_reward: bool,
+    has_judge: bool,
+) -> (GenerationColumns, Vec<&'static str>) {
     let named = &options.columns;
     let mut columns = GenerationColumns {
         prompt: named.prompt.clone(),
-        response: named.text.as_ref().or(named.response.as_ref()).map_or(RESPONSE.to_owned(), Clone::clone),
+        response: named
+            .text
+            .as_ref()
+            .or(named.response.as_ref())
+            .map_or(RESPONSE.to_owned(), Clone::clone),
         score: named.score.clone(),
         prompt_score: named.prompt_score.clone(),
         judge: named.judge.clone(),
@@ -260,19 +310,26 @@ fn columns(options: &Options, there: &[String], has_reward: bool, has_judge: boo
     (columns, taken)
 }
 
-/// Gives each prompt one score, the first that the file has: a prompt is in the tail with all of its texts, or with none. Says where the
-/// file says something else.
+/// Gives each prompt one score, the first that the file has: a prompt is in the tail with all of
+/// its texts, or with none. Says where the file says something else.
 fn one_score_each(texts: &mut Generations) -> Vec<String> {
-    let (Some(prompts), Some(scores)) = (&texts.prompts, &mut texts.prompt_scores) else { return Vec::new() };
+    let (Some(prompts), Some(scores)) = (&texts.prompts, &mut texts.prompt_scores) else {
+        return Vec::new();
+    };
     let mut first: HashMap<&str, f64> = HashMap::new();
     for (row, score) in scores.iter().enumerate() {
-        if let (Some(prompt), Some(score)) = (prompts.get(row), score.filter(|score| score.is_finite())) {
+        if let (Some(prompt), Some(score)) =
+            (prompts.get(row), score.filter(|score| score.is_finite()))
+        {
             first.entry(prompt).or_insert(score);
         }
     }
     let (mut contradicted, mut filled) = (HashSet::new(), 0);
     for (row, score) in scores.iter_mut().enumerate() {
-        let Some((prompt, &one)) = prompts.get(row).and_then(|prompt| first.get_key_value(prompt)) else { continue };
+        let Some((prompt, &one)) = prompts.get(row).and_then(|prompt| first.get_key_value(prompt))
+        else {
+            continue;
+        };
         match score.filter(|score| score.is_finite()) {
             None => filled += 1,
             Some(other) if (other - one).abs() > ROUNDING => {
@@ -284,113 +341,23 @@ fn one_score_each(texts: &mut Generations) -> Vec<String> {
     }
     let mut notes = Vec::new();
     if !contradicted.is_empty() {
-        let (count, have) = (contradicted.len(), if contradicted.len() == 1 { "prompt has" } else { "prompts have" });
+        let (count, have) = (
+            contradicted.len(),
+            if contradicted.len() == 1 { "prompt has" } else { "prompts have" },
+        );
         notes.push(format!(
-            "{count} {have} scores of their own that contradict each other; of each the first in the file is taken"
+            "{count} {have} scores of their own that contradict each other; of each the first in \
+             the file is taken"
         ));
     }
     if filled > 0 {
-        notes.push(format!("{filled} rows lack the score of their prompt, which stands in another row and is taken from there"));
+        notes.push(format!(
+            "{filled} rows lack the score of their prompt, which stands in another row and is \
+             taken from there"
+        ));
     }
     notes
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::options::Columns;
-
-    const OF_A_RUN: [&str; 8] = ["prompt", "prompt_score", "good", "response", "reward", "judge", "method", "seed"];
-
-    /// What is read of the file of a run.
-    fn asked(named: Columns, [has_reward, has_judge]: [bool; 2]) -> (GenerationColumns, Vec<&'static str>) {
-        let options = Options { columns: named, ..Options::default() };
-        columns(&options, &OF_A_RUN.map(str::to_owned), has_reward, has_judge)
-    }
-
-    #[test]
-    fn the_columns_of_a_run_are_taken_unless_others_are_named() {
-        let (all, taken) = asked(Columns::default(), [false, false]);
-        assert_eq!(taken, ["reward", "prompt_score", "judge", "method", "seed"]);
-        assert_eq!(
-            (all.score.as_deref(), all.prompt_score.as_deref(), all.group),
-            (Some("reward"), Some("prompt_score"), vec!["method".to_owned(), "seed".to_owned()])
-        );
-        // a scorer's own scores come in the place of both columns
-        let by_method = Columns { group_by: vec!["method".to_owned()], ..Columns::default() };
-        let (scored, taken) = asked(by_method, [true, false]);
-        assert_eq!((scored.score, scored.prompt_score, taken), (None, None, vec!["judge"]));
-        let score = Columns { score: Some("judge".to_owned()), ..Columns::default() };
-        assert_eq!(asked(score, [false, true]).1, ["method", "seed"]);
-        let response = Columns { response: Some("good".to_owned()), ..Columns::default() };
-        assert!(asked(response, [false, false]).1.is_empty());
-    }
-
-    /// Reads a file of four rows with these methods and seeds, as they stand in JSON or CSV; gives the columns and labels of the groups.
-    fn grouped(name: &str, methods_and_seeds: [(&str, &str); 4]) -> Result<Vec<(String, Vec<String>)>, String> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(name);
-        let csv = "prompt,response,reward,prompt_score,judge,method,seed\n".to_owned();
-        let text = if name.ends_with("csv") {
-            methods_and_seeds.iter().fold(csv, |text, (method, seed)| text + &format!("p,r,1,1,,{method},{seed}\n"))
-        } else {
-            let line = |(method, seed): &(&str, &str)| {
-                format!(
-                    "{{\"prompt\":\"p\",\"response\":\"r\",\"reward\":1,\"prompt_score\":1,\"judge\":null,\"method\":{method},\"seed\":{seed}}}\n"
-                )
-            };
-            methods_and_seeds.iter().map(line).collect()
-        };
-        std::fs::write(&path, text).unwrap();
-        let told = |error: JudgingError| format!("{error} (hint: {})", error.hint().unwrap_or_default());
-        let read = read(&Options::default(), &path, false, false).map_err(told)?;
-        let labels = |labels: &Labels| (0..4).map(|row| labels.get(row).unwrap().to_owned()).collect();
-        Ok(read.group_by.into_iter().zip(read.texts.groups.iter().map(labels)).collect())
-    }
-
-    #[test]
-    fn a_column_that_no_row_has_is_none_and_one_that_some_rows_lack_is_refused() {
-        let ours = || vec!["a".to_owned(); 4];
-        for (name, [quoted, nothing]) in [("x.jsonl", ["\"a\"", "null"]), ("x.csv", ["a", ""])] {
-            assert_eq!(grouped(name, [(quoted, nothing); 4]), Ok(vec![("method".to_owned(), ours())]), "{name}");
-            assert_eq!(grouped(name, [(nothing, nothing); 4]), Ok(Vec::new()), "{name}");
-            // the seeds stay apart, and all are of the file
-            let seeds = [(nothing, "1"), (nothing, "1"), (nothing, "2"), (nothing, "2")];
-            let found = grouped(name, seeds).unwrap();
-            assert_eq!(found[0], ("method".to_owned(), vec!["x".to_owned(); 4]));
-            assert_eq!(found[1], ("seed".to_owned(), ["1", "1", "2", "2"].map(str::to_owned).to_vec()));
-        }
-        let message = grouped("x.jsonl", [("\"a\"", "1"), ("\"a\"", "1"), ("\"a\"", "null"), ("\"a\"", "2")]).unwrap_err();
-        assert!(message.contains("column \"seed\", line 3") && message.contains("--group-by"), "{message}");
-        let message = grouped("x.jsonl", [("\"a\"", "1"), ("null", "1"), ("\"a\"", "2"), ("\"a\"", "2")]).unwrap_err();
-        assert!(message.contains("column \"method\", line 2") && message.contains("--group-by"), "{message}");
-    }
-
-    #[test]
-    fn prompts_are_cut_off_the_responses_that_begin_with_them() {
-        let texts = |responses: [Option<&str>; 3]| Generations {
-            prompts: Some([Some("A film"), None, Some("")].into_iter().collect()),
-            responses: responses.into_iter().collect(),
-            ..Generations::default()
-        };
-        let mut whole = texts([Some("A film is a film"), Some("b"), None]);
-        cut_prompts(&mut whole, "text").unwrap();
-        assert_eq!([0, 1, 2].map(|row| whole.responses.get(row)), [Some(" is a film"), Some("b"), None]);
-        let message = cut_prompts(&mut texts([Some("The film"), Some("b"), Some("c")]), "text").unwrap_err().to_string();
-        assert!(message.starts_with("column \"text\": 1 of 3 responses do not begin with their prompt"), "{message}");
-        assert!(message.ends_with("the first is in row 1"), "{message}");
-    }
-
-    #[test]
-    fn a_prompt_has_the_first_of_its_scores() {
-        let prompts = [Some("a"), Some("b"), Some("a"), Some("b"), Some("c"), None, Some("a")].into_iter().collect();
-        let scores = [None, Some(2.0), Some(1.0), Some(2.0 + 1e-5), None, Some(7.0), Some(3.0)];
-        let mut texts = Generations { prompts: Some(prompts), prompt_scores: Some(scores.to_vec()), ..Generations::default() };
-        let notes = one_score_each(&mut texts);
-        assert_eq!(texts.prompt_scores.unwrap(), [Some(1.0), Some(2.0), Some(1.0), Some(2.0), None, Some(7.0), Some(1.0)]);
-        assert!(
-            notes.len() == 2 && notes[0].starts_with("1 prompt has scores") && notes[1].starts_with("1 rows lack"),
-            "{notes:?}"
-        );
-    }
-}
+mod tests;

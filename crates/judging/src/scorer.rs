@@ -5,7 +5,10 @@ use std::path::Path;
 use burn::tensor::Device;
 use tailguard_checkpoint::ModelDir;
 use tailguard_report::ScoreAbout;
-use tailguard_reward::{RewardModel, ScoreSettings, Scored, ScoredText, TruncationSide, chosen_label, longest_text, score_texts};
+use tailguard_reward::{
+    RewardModel, ScoreSettings, Scored, ScoredText, TruncationSide, chosen_label, longest_text,
+    score_texts,
+};
 
 use crate::error::JudgingError;
 
@@ -28,9 +31,15 @@ impl Scorer {
     ///
     /// # Errors
     /// A directory that holds no scorer, or settings that do not suit it.
-    pub fn load(name: &'static str, dir: &Path, settings: ScoreSettings, device: &Device) -> Result<Self, JudgingError> {
+    pub fn load(
+        name: &'static str,
+        dir: &Path,
+        settings: ScoreSettings,
+        device: &Device,
+    ) -> Result<Self, JudgingError> {
         let dir = ModelDir::open(dir)?;
-        let wrong = |action: &str| JudgingError::scorer(format!("cannot {action} the {name} model"));
+        let wrong =
+            |action: &str| JudgingError::scorer(format!("cannot {action} the {name} model"));
         let label = chosen_label(&dir, &settings.label).map_err(wrong("take a label of"))?;
         let about = ScoreAbout { label: label.number, name: label.name, negated: settings.negate };
         let (max_length, side) = (settings.max_length, settings.truncation_side);
@@ -38,13 +47,24 @@ impl Scorer {
         Ok(Self { name, model, about: Some(about), max_length, side })
     }
 
-    /// The scorer of a directory, reading as much of a text as the model can, whatever the settings say.
+    /// The scorer of a directory, reading as much of a text as the model can, whatever the settings
+    /// say.
     ///
     /// # Errors
     /// As those of [`load`](Self::load).
-    pub fn load_longest(name: &'static str, dir: &Path, settings: ScoreSettings, device: &Device) -> Result<Self, JudgingError> {
+    pub fn load_longest(
+        name: &'static str,
+        dir: &Path,
+        settings: ScoreSettings,
+        device: &Device,
+    ) -> Result<Self, JudgingError> {
         let longest = longest_text(&ModelDir::open(dir)?)?;
-        Self::load(name, dir, ScoreSettings { max_length: longest.unwrap_or(settings.max_length), ..settings }, device)
+        Self::load(
+            name,
+            dir,
+            ScoreSettings { max_length: longest.unwrap_or(settings.max_length), ..settings },
+            device,
+        )
     }
 
     /// A model that a program brings.
@@ -52,8 +72,11 @@ impl Scorer {
     /// ```
     /// use tailguard_judging::{Scorer, Scorers};
     ///
-    /// let short = tailguard_reward::from_fn(|_prompt: &str, response: &str| Ok(-(response.len() as f32)));
-    /// let scorers = Scorers { reward: Some(Scorer::brought("reward", Box::new(short))), judge: None };
+    /// let short = tailguard_reward::from_fn(|_prompt: &str, response: &str| {
+    ///     Ok(-(response.len() as f32))
+    /// });
+    /// let reward = Scorer::brought("reward", Box::new(short));
+    /// let scorers = Scorers { reward: Some(reward), judge: None };
     /// # assert!(scorers.reward.unwrap().is_brought());
     /// ```
     #[must_use]
@@ -71,10 +94,16 @@ impl Scorer {
     ///
     /// # Errors
     /// Texts that cannot be scored.
-    pub fn score(&self, texts: &[ScoredText], what: &str, warn: &mut dyn FnMut(&str)) -> Result<Vec<f32>, JudgingError> {
+    pub fn score(
+        &self,
+        texts: &[ScoredText],
+        what: &str,
+        warn: &mut dyn FnMut(&str),
+    ) -> Result<Vec<f32>, JudgingError> {
         let failed = JudgingError::scorer(format!("{}: cannot score", self.name));
         let Scored { scores, cut } = score_texts(&*self.model, texts).map_err(failed)?;
-        if let Some(note) = self.cut_note(cut.iter().filter(|cut| **cut).count(), texts.len(), what) {
+        if let Some(note) = self.cut_note(cut.iter().filter(|cut| **cut).count(), texts.len(), what)
+        {
             warn(&note);
         }
         Ok(scores)
@@ -84,7 +113,8 @@ impl Scorer {
     #[must_use]
     pub fn cut_note(&self, cut: usize, texts: usize, what: &str) -> Option<String> {
         if self.is_brought() {
-            return (cut > 0).then(|| format!("{}: {cut} of {texts} {what} were not read whole", self.name));
+            return (cut > 0)
+                .then(|| format!("{}: {cut} of {texts} {what} were not read whole", self.name));
         }
         let (lost, side) = match self.side {
             TruncationSide::Left => ("beginnings", "left"),
@@ -92,8 +122,8 @@ impl Scorer {
         };
         (cut > 0).then(|| {
             format!(
-                "{}: {cut} of {texts} {what} are longer than the {} tokens that are read: their {lost} were cut off (max_length, \
-                 truncation_side = {side:?})",
+                "{}: {cut} of {texts} {what} are longer than the {} tokens that are read: their \
+                 {lost} were cut off (max_length, truncation_side = {side:?})",
                 self.name, self.max_length
             )
         })

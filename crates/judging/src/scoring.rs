@@ -12,7 +12,8 @@ use crate::scorer::Scorer;
 /// Texts that a model scores between two calls of whoever is told.
 const SCORED: usize = 4_096;
 
-/// How far the scoring of a table is. It is told of before the first texts are scored, and after every few thousand.
+/// How far the scoring of a table is. It is told of before the first texts are scored, and after
+/// every few thousand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scoring {
     /// What is done, as in `scoring prompts`.
@@ -43,7 +44,8 @@ pub(crate) const PROMPTS: Phase = Phase { name: "scoring prompts", what: "prompt
 /// Prompt and response, by the judge.
 pub(crate) const JUDGED: Phase = Phase { name: "judging", what: "texts" };
 
-/// Scores of prompt and response, or of the whole text; nothing for a row without a response. `said` is added to.
+/// Scores of prompt and response, or of the whole text; nothing for a row without a response.
+/// `said` is added to.
 ///
 /// # Errors
 /// Texts that cannot be scored, by their rows.
@@ -54,7 +56,8 @@ pub(crate) fn scored_whole(
     said: &mut Vec<String>,
     tell: Tell<'_>,
 ) -> Result<Scores, JudgingError> {
-    let rows: Vec<usize> = (0..texts.responses.len()).filter(|&row| texts.responses.get(row).is_some()).collect();
+    let rows: Vec<usize> =
+        (0..texts.responses.len()).filter(|&row| texts.responses.get(row).is_some()).collect();
     let whole = |row: usize| {
         let response = texts.responses.get(row).unwrap_or_default();
         ScoredText::new(prompt(texts, row).unwrap_or_default(), response)
@@ -66,7 +69,8 @@ pub(crate) fn scored_whole(
     Ok(scores)
 }
 
-/// Scores of texts of which many are alike, as the prompts of several methods are. `said` is added to.
+/// Scores of texts of which many are alike, as the prompts of several methods are. `said` is added
+/// to.
 ///
 /// # Errors
 /// As those of [`scored_whole`].
@@ -102,7 +106,8 @@ fn scored(
     tell(Scoring { phase: phase.name, done: 0, pieces, texts: 0 });
     for (piece, rows) in rows.chunks(SCORED).enumerate() {
         let texts: Vec<ScoredText> = rows.iter().map(|&row| text(row)).collect();
-        let found = score_texts(&*scorer.model, &texts).map_err(|error| in_row(error, phase, rows))?;
+        let found =
+            score_texts(&*scorer.model, &texts).map_err(|error| in_row(error, phase, rows))?;
         cut += found.cut.iter().filter(|cut| **cut).count();
         scores.extend(found.scores.into_iter().map(f64::from));
         tell(Scoring { phase: phase.name, done: piece + 1, pieces, texts: rows.len() });
@@ -135,7 +140,11 @@ mod tests {
 
     fn length() -> Scorer {
         let model = from_fn(|prompt: &str, response: &str| {
-            if response.contains('!') { Err("too loud".into()) } else { Ok((prompt.len() * 10 + response.len()) as f32) }
+            if response.contains('!') {
+                Err("too loud".into())
+            } else {
+                Ok((prompt.len() * 10 + response.len()) as f32)
+            }
         });
         Scorer::brought("reward", Box::new(model))
     }
@@ -148,22 +157,35 @@ mod tests {
             ..Generations::default()
         };
         let (mut said, mut told) = (Vec::new(), Vec::new());
-        let scores = scored_whole(&length(), WHOLE, &texts, &mut said, &mut |scoring| told.push(scoring)).unwrap();
+        let scores =
+            scored_whole(&length(), WHOLE, &texts, &mut said, &mut |scoring| told.push(scoring))
+                .unwrap();
         assert_eq!(scores, [Some(21.0), Some(2.0), None, Some(10.0)]);
         let of = |done, texts| Scoring { phase: "scoring", done, pieces: 1, texts };
         assert_eq!((told, said.len()), (vec![of(0, 0), of(1, 3)], 0));
         // a prompt has no response
-        let prompts = scored_once(&length(), texts.prompts.as_ref().unwrap(), &mut said, &mut |_| {}).unwrap();
+        let prompts =
+            scored_once(&length(), texts.prompts.as_ref().unwrap(), &mut said, &mut |_| {})
+                .unwrap();
         assert_eq!(prompts, [Some(2.0), None, Some(2.0), Some(1.0)]);
     }
 
     #[test]
     fn a_text_that_cannot_be_scored_is_named_by_its_row() {
-        let message = |error: JudgingError| format!("{error}: {}", std::error::Error::source(&error).unwrap());
+        let message = |error: JudgingError| {
+            format!("{error}: {}", std::error::Error::source(&error).unwrap())
+        };
         let error = in_row(RewardError::NoTokens { index: 1 }, PROMPTS, &[3, 7]);
-        assert_eq!(message(error), "row 8: scoring prompts failed: text 1 has no tokens, expected at least one");
-        let texts = Generations { responses: [Some("loud!")].into_iter().collect(), ..Generations::default() };
-        let error = scored_whole(&length(), JUDGED, &texts, &mut Vec::new(), &mut |_| {}).unwrap_err();
+        assert_eq!(
+            message(error),
+            "row 8: scoring prompts failed: text 1 has no tokens, expected at least one"
+        );
+        let texts = Generations {
+            responses: [Some("loud!")].into_iter().collect(),
+            ..Generations::default()
+        };
+        let error =
+            scored_whole(&length(), JUDGED, &texts, &mut Vec::new(), &mut |_| {}).unwrap_err();
         assert_eq!(message(error), "failed to score texts: too loud");
     }
 }

@@ -11,8 +11,9 @@ use crate::error::JudgingError;
 use crate::groups::Group;
 use crate::rows::{finite, prompt_or_row};
 
-/// What `tail` is the mean of: the texts of the prompts that score at most a threshold, which may be the quantile of a share; the texts
-/// that score so themselves, where no prompt has a score; nothing without scores.
+/// What `tail` is the mean of: the texts of the prompts that score at most a threshold, which may
+/// be the quantile of a share; the texts that score so themselves, where no prompt has a score;
+/// nothing without scores.
 ///
 /// # Errors
 /// When a metric refuses its input.
@@ -32,15 +33,23 @@ pub(crate) fn tail(
         (Some(scores), threshold) => {
             let share = if threshold.is_some() { None } else { Some(level.alpha()) };
             let threshold = threshold.map_or_else(|| quantile(&scores, level), Ok)?;
-            EvaluatedTail::PromptScores { threshold, share, prompts: prompts_in_tail(texts, groups, threshold)? }
+            EvaluatedTail::PromptScores {
+                threshold,
+                share,
+                prompts: prompts_in_tail(texts, groups, threshold)?,
+            }
         }
     };
     Ok(Some(tail))
 }
 
-/// How many prompts of each method and seed are in the tail, if it is the same number for all. Rows without a prompt count one
-/// by one.
-fn prompts_in_tail(texts: &Generations, groups: &[Group], threshold: f64) -> Result<Option<usize>, JudgingError> {
+/// How many prompts of each method and seed are in the tail, if it is the same number for all. Rows
+/// without a prompt count one by one.
+fn prompts_in_tail(
+    texts: &Generations,
+    groups: &[Group],
+    threshold: f64,
+) -> Result<Option<usize>, JudgingError> {
     let mut counts = Vec::new();
     for group in groups {
         counts.push(different_prompts(texts, &in_tail(texts, &group.rows, threshold)?));
@@ -55,18 +64,27 @@ pub(crate) fn different_prompts(texts: &Generations, rows: &[usize]) -> usize {
 }
 
 /// Those of the rows whose prompts score at most a threshold.
-pub(crate) fn in_tail(texts: &Generations, rows: &[usize], threshold: f64) -> Result<Vec<usize>, JudgingError> {
+pub(crate) fn in_tail(
+    texts: &Generations,
+    rows: &[usize],
+    threshold: f64,
+) -> Result<Vec<usize>, JudgingError> {
     let scored = rows.iter().filter_map(|&row| Some((row, finite(&texts.prompt_scores, row)?)));
     let (rows, scores): (Vec<usize>, Vec<f64>) = scored.unzip();
     let low = if scores.is_empty() { Vec::new() } else { at_or_below(&scores, threshold)? };
     Ok(low.into_iter().map(|place| rows[place]).collect())
 }
 
-/// The finite score of each different prompt, however many texts it has. Rows without a prompt count one by one.
+/// The finite score of each different prompt, however many texts it has. Rows without a prompt
+/// count one by one.
 fn different_scores(texts: &Generations) -> Vec<f64> {
     let mut seen = HashSet::new();
-    let scored = (0..texts.responses.len()).filter_map(|row| Some((row, finite(&texts.prompt_scores, row)?)));
-    scored.filter(|(row, _)| seen.insert(prompt_or_row(texts, *row))).map(|(_, score)| score).collect()
+    let scored = (0..texts.responses.len())
+        .filter_map(|row| Some((row, finite(&texts.prompt_scores, row)?)));
+    scored
+        .filter(|(row, _)| seen.insert(prompt_or_row(texts, *row)))
+        .map(|(_, score)| score)
+        .collect()
 }
 
 /// Says that a tail by a share is noticeably more than that share, as many prompts score alike.
@@ -75,9 +93,12 @@ pub(crate) fn ties(texts: &Generations, tail: &EvaluatedTail, level: RiskLevel) 
     let scores = different_scores(texts);
     let (found, wanted) = (at_or_below(&scores, threshold).ok()?.len(), level.count(scores.len()));
     (found as f64 > 1.1 * wanted as f64).then(|| {
-        let [real, share] =
-            [found as f64 / scores.len() as f64, level.alpha()].map(|share| number(100.0 * share, 1).replace(".0", ""));
-        format!("the tail is {real} % of the prompts, not the lowest {share} %: so many score {threshold} or less")
+        let [real, share] = [found as f64 / scores.len() as f64, level.alpha()]
+            .map(|share| number(100.0 * share, 1).replace(".0", ""));
+        format!(
+            "the tail is {real} % of the prompts, not the lowest {share} %: so many score \
+            {threshold} or less"
+        )
     })
 }
 
@@ -88,7 +109,12 @@ mod tests {
     fn texts(prompts: &[&str], scores: &[f64]) -> Generations {
         let texts = || prompts.iter().copied().map(Some).collect();
         let scores = scores.iter().copied().map(Some).collect();
-        Generations { prompts: Some(texts()), responses: texts(), prompt_scores: Some(scores), ..Generations::default() }
+        Generations {
+            prompts: Some(texts()),
+            responses: texts(),
+            prompt_scores: Some(scores),
+            ..Generations::default()
+        }
     }
 
     #[test]
@@ -107,12 +133,28 @@ mod tests {
         assert_eq!(tail(&all, &groups, None, level).unwrap(), None, "there are no scores of texts");
         all.judge = Some(vec![Some(1.0); 4]);
         let found = tail(&all, &groups, None, level).unwrap();
-        assert_eq!(found, Some(EvaluatedTail::PromptScores { threshold: 0.0, share: Some(0.5), prompts: Some(2) }));
+        assert_eq!(
+            found,
+            Some(EvaluatedTail::PromptScores {
+                threshold: 0.0,
+                share: Some(0.5),
+                prompts: Some(2)
+            })
+        );
         let found = tail(&all, &groups, Some(-1.0), level).unwrap();
-        assert_eq!(found, Some(EvaluatedTail::PromptScores { threshold: -1.0, share: None, prompts: Some(1) }));
+        assert_eq!(
+            found,
+            Some(EvaluatedTail::PromptScores { threshold: -1.0, share: None, prompts: Some(1) })
+        );
         all.prompt_scores = None;
-        assert_eq!(tail(&all, &groups, None, level).unwrap(), Some(EvaluatedTail::LowestScores { share: 0.5 }));
-        assert_eq!(tail(&all, &groups, Some(1.0), level).unwrap(), Some(EvaluatedTail::OwnScores { threshold: 1.0 }));
+        assert_eq!(
+            tail(&all, &groups, None, level).unwrap(),
+            Some(EvaluatedTail::LowestScores { share: 0.5 })
+        );
+        assert_eq!(
+            tail(&all, &groups, Some(1.0), level).unwrap(),
+            Some(EvaluatedTail::OwnScores { threshold: 1.0 })
+        );
     }
 
     #[test]
@@ -121,7 +163,10 @@ mod tests {
         let level = RiskLevel::new(0.25).unwrap();
         let tail = |share| EvaluatedTail::PromptScores { threshold: 0.0, share, prompts: None };
         let said = ties(&all, &tail(Some(0.25)), level).unwrap();
-        assert_eq!(said, "the tail is 100 % of the prompts, not the lowest 25 %: so many score 0 or less");
+        assert_eq!(
+            said,
+            "the tail is 100 % of the prompts, not the lowest 25 %: so many score 0 or less"
+        );
         assert_eq!(ties(&all, &tail(None), level), None);
     }
 }

@@ -1,4 +1,5 @@
-//! Wide tables, which have a row per prompt, and columns of responses and of scores for each method.
+//! Wide tables, which have a row per prompt, and columns of responses and of scores for each
+//! method.
 
 use std::str::FromStr;
 
@@ -20,23 +21,35 @@ pub struct MethodColumns {
 impl FromStr for MethodColumns {
     type Err = &'static str;
 
-    /// Reads `NAME=RESPONSE` or `NAME=RESPONSE:SCORE`: up to the first `=`, and from the last `:` on.
+    /// Reads `NAME=RESPONSE` or `NAME=RESPONSE:SCORE`: up to the first `=`, and from the last `:`
+    /// on.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let wrong = "expected NAME=RESPONSE:SCORE or NAME=RESPONSE, a name and columns of the file";
         let (name, columns) = text.split_once('=').ok_or(wrong)?;
-        let (response, score) = columns.rsplit_once(':').map_or((columns, None), |(response, score)| (response, Some(score)));
+        let (response, score) = columns
+            .rsplit_once(':')
+            .map_or((columns, None), |(response, score)| (response, Some(score)));
         if name.is_empty() || response.is_empty() || score.is_some_and(str::is_empty) {
             return Err(wrong);
         }
-        Ok(Self { name: name.to_owned(), response: response.to_owned(), score: score.map(str::to_owned) })
+        Ok(Self {
+            name: name.to_owned(),
+            response: response.to_owned(),
+            score: score.map(str::to_owned),
+        })
     }
 }
 
-/// Refuses methods that cannot be told apart, and scores that are given twice or to some of the methods alone.
+/// Refuses methods that cannot be told apart, and scores that are given twice or to some of the
+/// methods alone.
 ///
 /// # Errors
 /// What is wrong with them.
-pub(crate) fn check(methods: &[MethodColumns], has_model: bool, is_negated: bool) -> Result<(), JudgingError> {
+pub(crate) fn check(
+    methods: &[MethodColumns],
+    has_model: bool,
+    is_negated: bool,
+) -> Result<(), JudgingError> {
     let mut names: Vec<&str> = methods.iter().map(|method| method.name.as_str()).collect();
     names.sort_unstable();
     if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -44,27 +57,36 @@ pub(crate) fn check(methods: &[MethodColumns], has_model: bool, is_negated: bool
     }
     let scored = methods.iter().filter(|method| method.score.is_some()).count();
     if scored > 0 && scored < methods.len() {
-        let without = methods.iter().find(|method| method.score.is_none()).map_or("", |method| &method.name);
+        let without =
+            methods.iter().find(|method| method.score.is_none()).map_or("", |method| &method.name);
         let message = format!("--method {without} has no column of scores, and others have one");
-        return Err(JudgingError::refused(message).with_hint("name one for each method, as in NAME=RESPONSE:SCORE, or for none"));
+        return Err(JudgingError::refused(message)
+            .with_hint("name one for each method, as in NAME=RESPONSE:SCORE, or for none"));
     }
     if scored > 0 && has_model {
         let message = "--reward scores the texts, and --method names columns of scores";
-        return Err(JudgingError::refused(message).with_hint("leave --reward out, or the columns: --method NAME=RESPONSE"));
+        return Err(JudgingError::refused(message)
+            .with_hint("leave --reward out, or the columns: --method NAME=RESPONSE"));
     }
     if is_negated && !methods.is_empty() && scored == 0 && !has_model {
         let message = "--negate is about scores, and --method names no column of them";
-        return Err(JudgingError::refused(message).with_hint("name it, as in NAME=RESPONSE:SCORE, or pass --reward"));
+        return Err(JudgingError::refused(message)
+            .with_hint("name it, as in NAME=RESPONSE:SCORE, or pass --reward"));
     }
     Ok(())
 }
 
 /// What is read of a file for one of its methods.
 pub(crate) fn columns(method: &MethodColumns, common: &GenerationColumns) -> GenerationColumns {
-    GenerationColumns { response: method.response.clone(), score: method.score.clone(), ..common.clone() }
+    GenerationColumns {
+        response: method.response.clone(),
+        score: method.score.clone(),
+        ..common.clone()
+    }
 }
 
-/// One long table of the tables of several methods, which come one after the other; the first column of groups is the method's name.
+/// One long table of the tables of several methods, which come one after the other; the first
+/// column of groups is the method's name.
 pub(crate) fn stacked(tables: Vec<(&str, Generations)>) -> Generations {
     let mut all = Generations::default();
     let mut names = Labels::default();
@@ -76,10 +98,14 @@ pub(crate) fn stacked(tables: Vec<(&str, Generations)>) -> Generations {
             extend(all.prompts.get_or_insert_default(), prompts);
         }
         // said of each method of the same file
-        let notes: Vec<String> = table.notes.into_iter().filter(|note| !all.notes.contains(note)).collect();
+        let notes: Vec<String> =
+            table.notes.into_iter().filter(|note| !all.notes.contains(note)).collect();
         all.notes.extend(notes);
-        let scores =
-            [(&mut all.scores, table.scores), (&mut all.prompt_scores, table.prompt_scores), (&mut all.judge, table.judge)];
+        let scores = [
+            (&mut all.scores, table.scores),
+            (&mut all.prompt_scores, table.prompt_scores),
+            (&mut all.judge, table.judge),
+        ];
         for (to, from) in scores {
             if let Some(from) = from {
                 to.get_or_insert_default().extend(from);
@@ -110,9 +136,16 @@ mod tests {
 
     #[test]
     fn a_method_is_read_from_its_name_and_its_columns() {
-        let parts = |text: &str| text.parse().map(|MethodColumns { name, response, score }| (name, response, score)).ok();
-        let three = |a: &str, b: &str, c: Option<&str>| Some((a.to_owned(), b.to_owned(), c.map(str::to_owned)));
-        assert_eq!(parts("RLHF=rlhf text:rlhf score"), three("RLHF", "rlhf text", Some("rlhf score")));
+        let parts = |text: &str| {
+            text.parse().map(|MethodColumns { name, response, score }| (name, response, score)).ok()
+        };
+        let three = |a: &str, b: &str, c: Option<&str>| {
+            Some((a.to_owned(), b.to_owned(), c.map(str::to_owned)))
+        };
+        assert_eq!(
+            parts("RLHF=rlhf text:rlhf score"),
+            three("RLHF", "rlhf text", Some("rlhf score"))
+        );
         assert_eq!(parts("a=b"), three("a", "b", None));
         assert_eq!(parts("a=b=c:d:e"), three("a", "b=c:d", Some("e")));
         for wrong in ["", "a", "=b", "a=", "a=:c", "a=b:"] {
@@ -124,13 +157,19 @@ mod tests {
     fn methods_have_names_of_their_own_and_scores_from_one_place() {
         let said = |methods: &[&str], has_model, is_negated| {
             let methods: Vec<_> = methods.iter().map(|text| method(text)).collect();
-            check(&methods, has_model, is_negated).err().map(|error| error.to_string()).unwrap_or_default()
+            check(&methods, has_model, is_negated)
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
         };
         assert_eq!(said(&[], true, true), "");
         assert_eq!(said(&["a=x:y", "b=z:w"], false, true), "");
         assert_eq!(said(&["a=x", "b=z"], true, true), "");
         assert_eq!(said(&["a=x", "b=y", "a=z"], false, false), "--method a is given twice");
-        assert_eq!(said(&["a=x:y", "b=z"], false, false), "--method b has no column of scores, and others have one");
+        assert_eq!(
+            said(&["a=x:y", "b=z"], false, false),
+            "--method b has no column of scores, and others have one"
+        );
         assert!(said(&["a=x:y"], true, false).starts_with("--reward scores the texts"));
         assert!(said(&["a=x"], false, true).starts_with("--negate is about scores"));
     }
@@ -153,7 +192,9 @@ mod tests {
         assert_eq!((all.judge, all.responses.len(), all.responses.get(3)), (None, 4, Some("r")));
         let prompts = all.prompts.unwrap();
         assert_eq!((prompts.get(2), prompts.get(3)), (Some("p"), None));
-        let labels = |place: usize| (0..4).map(|row| all.groups[place].get(row).unwrap()).collect::<Vec<_>>();
+        let labels = |place: usize| {
+            (0..4).map(|row| all.groups[place].get(row).unwrap()).collect::<Vec<_>>()
+        };
         assert_eq!((labels(0), labels(1)), (vec!["b", "b", "a", "a"], vec!["1", "2", "1", "2"]));
     }
 }

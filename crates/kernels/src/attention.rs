@@ -1,8 +1,10 @@
-//! Causal self-attention of whole sequences, from the projected queries, keys and values to the merged heads.
+//! Causal self-attention of whole sequences, from the projected queries, keys and values to the
+//! merged heads.
 //!
-//! Under autodiff the plain composition keeps queries, keys, values, scores and probabilities, and copies most of them once more to
-//! bring heads next to each other. Here a head is packed into small panels, its probabilities are made a few rows at a time, and
-//! nothing is kept for the backward pass but the input: it makes the probabilities again. What a row may not see is not
+//! Under autodiff the plain composition keeps queries, keys, values, scores and probabilities, and
+//! copies most of them once more to bring heads next to each other. Here a head is packed into
+//! small panels, its probabilities are made a few rows at a time, and nothing is kept for the
+//! backward pass but the input: it makes the probabilities again. What a row may not see is not
 //! computed, which is half of the work.
 
 use burn::backend::TensorMetadata;
@@ -22,11 +24,14 @@ use crate::panels::{COLUMNS, Left, ROWS, Right, Rows, product};
 use crate::slices::{contiguous, floats, tensor, vectorised};
 use crate::sums::total;
 
-/// Attention in which each token sees itself and those before it: `softmax(q k^T / sqrt(e)) v` for every head.
+/// Attention in which each token sees itself and those before it: `softmax(q k^T / sqrt(e)) v` for
+/// every head.
 ///
 /// # Shapes
-/// - `qkv`: `[batch, seq, 3 * hidden]`, queries, keys and values side by side, each with its `heads` side by side
-/// - `starts`: the first token of each row; those before are padding, which no token sees and where the result is 0
+/// - `qkv`: `[batch, seq, 3 * hidden]`, queries, keys and values side by side, each with its
+///   `heads` side by side
+/// - `starts`: the first token of each row; those before are padding, which no token sees and where
+///   the result is 0
 /// - result: `[batch, seq, hidden]`
 ///
 /// # Panics
@@ -43,7 +48,11 @@ pub fn causal_attention(qkv: Tensor<3>, heads: usize, starts: &[usize]) -> Tenso
         "{heads} heads do not divide queries, keys and values of width {width}"
     );
     if crate::fused(&qkv.device()) {
-        Tensor::from_dispatch(<Dispatch as AttentionOps>::causal_attention(qkv.into_dispatch(), heads, starts.to_vec()))
+        Tensor::from_dispatch(<Dispatch as AttentionOps>::causal_attention(
+            qkv.into_dispatch(),
+            heads,
+            starts.to_vec(),
+        ))
     } else {
         plain(qkv, heads, starts)
     }
@@ -53,7 +62,12 @@ pub fn causal_attention(qkv: Tensor<3>, heads: usize, starts: &[usize]) -> Tenso
 fn plain(qkv: Tensor<3>, heads: usize, starts: &[usize]) -> Tensor<3> {
     let [b, t, width] = qkv.dims();
     let d = width / 3;
-    let part = |i: usize| qkv.clone().slice(s![.., .., i * d..(i + 1) * d]).reshape([b, t, heads, d / heads]).swap_dims(1, 2);
+    let part = |i: usize| {
+        qkv.clone()
+            .slice(s![.., .., i * d..(i + 1) * d])
+            .reshape([b, t, heads, d / heads])
+            .swap_dims(1, 2)
+    };
     let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
     let padding = padding(starts, t, &qkv.device());
     let out = module::attention(part(0), part(1), part(2), padding, None, options); // [b, h, t, e]
@@ -62,7 +76,11 @@ fn plain(qkv: Tensor<3>, heads: usize, starts: &[usize]) -> Tensor<3> {
 
 #[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
 pub(crate) trait AttentionOps: Backend {
-    fn causal_attention(qkv: FloatTensor<Self>, heads: usize, starts: Vec<usize>) -> FloatTensor<Self>;
+    fn causal_attention(
+        qkv: FloatTensor<Self>,
+        heads: usize,
+        starts: Vec<usize>,
+    ) -> FloatTensor<Self>;
 
     fn causal_attention_backward(
         qkv: FloatTensor<Self>,
@@ -101,7 +119,12 @@ impl Sizes {
     /// A head's rows in one sequence of `[seq, parts * hidden]`.
     fn rows(self, data: &[f32], part: usize, parts: usize, head: usize) -> Rows<'_> {
         let width = self.head_width();
-        Rows { data: &data[part * self.hidden + head * width..], stride: parts * self.hidden, width, count: self.tokens }
+        Rows {
+            data: &data[part * self.hidden + head * width..],
+            stride: parts * self.hidden,
+            width,
+            count: self.tokens,
+        }
     }
 
     /// What scores are multiplied by.
@@ -121,7 +144,11 @@ impl Sizes {
 }
 
 impl AttentionOps for Flex {
-    fn causal_attention(qkv: FloatTensor<Self>, heads: usize, starts: Vec<usize>) -> FloatTensor<Self> {
+    fn causal_attention(
+        qkv: FloatTensor<Self>,
+        heads: usize,
+        starts: Vec<usize>,
+    ) -> FloatTensor<Self> {
         let (sizes, qkv) = (Sizes::of(&qkv, heads), contiguous(qkv));
         let Sizes { tokens, hidden, .. } = sizes;
         let batch = qkv.shape()[0];
@@ -132,7 +159,8 @@ impl AttentionOps for Flex {
             if start == tokens {
                 return; // nothing but padding
             }
-            let (sizes, qkv, out) = (sizes.from(start), &qkv[3 * start * hidden..], &mut out[start * hidden..]);
+            let (sizes, qkv, out) =
+                (sizes.from(start), &qkv[3 * start * hidden..], &mut out[start * hidden..]);
             vectorised(
                 #[inline(always)]
                 || {
@@ -156,12 +184,14 @@ impl AttentionOps for Flex {
         let Sizes { tokens, hidden, .. } = sizes;
         let mut out = vec![0.0; floats(&qkv).len()];
         let size = (tokens * hidden).max(1);
-        let rows = floats(&qkv).par_chunks(3 * size).zip(floats(&grad).par_chunks(size)).zip(starts);
+        let rows =
+            floats(&qkv).par_chunks(3 * size).zip(floats(&grad).par_chunks(size)).zip(starts);
         out.par_chunks_mut(3 * size).zip(rows).for_each(|(out, ((qkv, grad), start))| {
             if start == tokens {
                 return;
             }
-            let (sizes, qkv, out) = (sizes.from(start), &qkv[3 * start * hidden..], &mut out[3 * start * hidden..]);
+            let (sizes, qkv, out) =
+                (sizes.from(start), &qkv[3 * start * hidden..], &mut out[3 * start * hidden..]);
             let grad = &grad[start * hidden..];
             vectorised(
                 #[inline(always)]
@@ -186,7 +216,15 @@ fn attend(sizes: Sizes, head: usize, qkv: &[f32], out: &mut [f32]) {
         softmax_panel(sizes, panel, &q, &k, &mut probabilities);
         let seen = sizes.seen(panel);
         let left = Left::of_panel(&probabilities, seen);
-        write_panel(sizes, panel, &left, &v, seen, &mut out[head * sizes.head_width()..], sizes.hidden);
+        write_panel(
+            sizes,
+            panel,
+            &left,
+            &v,
+            seen,
+            &mut out[head * sizes.head_width()..],
+            sizes.hidden,
+        );
     }
 }
 
@@ -213,7 +251,15 @@ fn attend_backward(sizes: Sizes, head: usize, qkv: &[f32], grad: &[f32], out: &m
             backward_softmax(&p[..width], &mut ds[..width]);
         }
         let left = Left::of_panel(ds, seen).scaled(scale);
-        write_panel(sizes, panel, &left, &keys_by_row, seen, &mut out[place(0)..], 3 * sizes.hidden);
+        write_panel(
+            sizes,
+            panel,
+            &left,
+            &keys_by_row,
+            seen,
+            &mut out[place(0)..],
+            3 * sizes.hidden,
+        );
     }
     // keys and values are seen by the rows from their own on
     let (queries, grads) = (Right::of(q), Right::of(grad));
@@ -249,7 +295,13 @@ fn score_panel(panel: usize, left: &Left, right: &Right, seen: usize, scores: &m
 
 /// The probabilities of a panel's rows; 0 for what a row may not see.
 #[inline(always)]
-fn softmax_panel(sizes: Sizes, panel: usize, queries: &Left, keys: &Right, probabilities: &mut [f32]) {
+fn softmax_panel(
+    sizes: Sizes,
+    panel: usize,
+    queries: &Left,
+    keys: &Right,
+    probabilities: &mut [f32],
+) {
     let stride = probabilities.len() / ROWS;
     score_panel(panel, queries, keys, sizes.seen(panel), probabilities);
     let width = padded(sizes.seen(panel));
@@ -263,8 +315,8 @@ fn softmax_panel(sizes: Sizes, panel: usize, queries: &Left, keys: &Right, proba
     }
 }
 
-/// Softmax of whole blocks, in lanes that vectorise. NaN is lost in the maximum and found again in the sum; of nothing but minus infinity,
-/// all is NaN.
+/// Softmax of whole blocks, in lanes that vectorise. NaN is lost in the maximum and found again in
+/// the sum; of nothing but minus infinity, all is NaN.
 #[inline(always)]
 fn softmax(row: &mut [f32]) {
     let (chunks, _) = row.as_chunks_mut::<COLUMNS>();
@@ -277,7 +329,8 @@ fn softmax(row: &mut [f32]) {
     // in halves, as sums are
     for half in [8, 4, 2, 1] {
         for lane in 0..half {
-            lanes[lane] = if lanes[lane + half] > lanes[lane] { lanes[lane + half] } else { lanes[lane] };
+            lanes[lane] =
+                if lanes[lane + half] > lanes[lane] { lanes[lane + half] } else { lanes[lane] };
         }
     }
     let max = lanes[0];
@@ -311,7 +364,15 @@ fn backward_softmax(p: &[f32], grads: &mut [f32]) {
 
 /// Products of a panel of `seen` columns with the rows that they name, into a head's columns.
 #[inline(always)]
-fn write_panel(sizes: Sizes, panel: usize, left: &Left, right: &Right, seen: usize, out: &mut [f32], stride: usize) {
+fn write_panel(
+    sizes: Sizes,
+    panel: usize,
+    left: &Left,
+    right: &Right,
+    seen: usize,
+    out: &mut [f32],
+    stride: usize,
+) {
     for block in 0..right.blocks() {
         let sums = product(left.all(), &right.block(block)[..seen]);
         store(sizes, panel, block, &sums, out, stride);
@@ -320,7 +381,14 @@ fn write_panel(sizes: Sizes, panel: usize, left: &Left, right: &Right, seen: usi
 
 /// Puts a tile into a head's columns, as far as there are such rows and columns.
 #[inline(always)]
-fn store(sizes: Sizes, panel: usize, block: usize, sums: &[[f32; COLUMNS]; ROWS], out: &mut [f32], stride: usize) {
+fn store(
+    sizes: Sizes,
+    panel: usize,
+    block: usize,
+    sums: &[[f32; COLUMNS]; ROWS],
+    out: &mut [f32],
+    stride: usize,
+) {
     let (first, column) = (panel * ROWS, block * COLUMNS);
     let columns = COLUMNS.min(sizes.head_width() - column);
     for (at, sums) in sums.iter().enumerate().take(sizes.tokens - first) {
@@ -334,7 +402,12 @@ struct AttentionBackward;
 impl<B: AttentionOps> Backward<B, 1> for AttentionBackward {
     type State = (B::FloatTensorPrimitive, usize, Vec<usize>);
 
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
         let grad = grads.consume::<B>(&ops.node);
         if let [Some(parent)] = ops.parents {
             let (qkv, heads, starts) = ops.state;
@@ -344,7 +417,11 @@ impl<B: AttentionOps> Backward<B, 1> for AttentionBackward {
 }
 
 impl<B: AttentionOps, C: CheckpointStrategy> AttentionOps for Autodiff<B, C> {
-    fn causal_attention(qkv: FloatTensor<Self>, heads: usize, starts: Vec<usize>) -> FloatTensor<Self> {
+    fn causal_attention(
+        qkv: FloatTensor<Self>,
+        heads: usize,
+        starts: Vec<usize>,
+    ) -> FloatTensor<Self> {
         let (qkv, node) = qkv.into_parts();
         match AttentionBackward.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
@@ -355,80 +432,15 @@ impl<B: AttentionOps, C: CheckpointStrategy> AttentionOps for Autodiff<B, C> {
         }
     }
 
-    fn causal_attention_backward(_: FloatTensor<Self>, _: usize, _: Vec<usize>, _: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn causal_attention_backward(
+        _: FloatTensor<Self>,
+        _: usize,
+        _: Vec<usize>,
+        _: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
         unreachable!("gradients of gradients are never taken")
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use burn::tensor::{Device, Distribution, TensorData};
-
-    #[test]
-    fn the_fused_kernel_and_its_gradient_match_the_plain_composition() {
-        let device = Device::flex().autodiff();
-        device.seed(1);
-        // a single token, fewer than a panel, no multiple of a block, several blocks; head widths below, at and above a block
-        for (batch, tokens, heads, width) in [(1, 1, 1, 4), (2, 3, 2, 5), (3, 17, 2, 16), (2, 40, 3, 32), (1, 70, 1, 48)] {
-            let hidden = heads * width;
-            let qkv = Tensor::<3>::random([batch, tokens, 3 * hidden], Distribution::Normal(0.0, 1.5), &device).require_grad();
-            let weights = Tensor::<3>::random([batch, tokens, hidden], Distribution::Normal(0.0, 1.0), &device);
-            // the second row, if there is one, begins with padding; its plain version gives what it likes there
-            let starts: Vec<usize> = (0..batch).map(|row| row * tokens / 2).collect();
-            let real: Vec<f32> = starts.iter().flat_map(|&start| (0..tokens).map(move |at| f32::from(at >= start))).collect();
-            let weights = weights * Tensor::from_data(TensorData::new(real, [batch, tokens, 1]), &device);
-            let (fused, plain) = (causal_attention(qkv.clone(), heads, &starts), plain(qkv.clone(), heads, &starts));
-            let run = |y: Tensor<3>| {
-                let grads = (y.clone() * weights.clone()).sum().backward();
-                ((y * weights.clone()).inner(), qkv.grad(&grads).expect("the input requires a gradient"))
-            };
-            let (fused, plain) = (run(fused), run(plain));
-            for (what, a, b) in [("values", fused.0, plain.0), ("gradients", fused.1, plain.1)] {
-                let worst = (a - b).abs().max().into_scalar::<f32>();
-                assert!(worst < 2e-5, "{what} of {tokens} tokens, {heads} heads of {width}: {worst}");
-            }
-        }
-    }
-
-    #[test]
-    fn no_tokens_give_none_and_heads_that_do_not_divide_are_refused() {
-        let device = Device::flex();
-        assert_eq!(causal_attention(Tensor::zeros([2, 0, 12], &device), 2, &[0, 0]).dims(), [2, 0, 4]);
-        for heads in [0, 3] {
-            let refused = std::panic::catch_unwind(|| causal_attention(Tensor::zeros([1, 2, 12], &Device::flex()), heads, &[0]));
-            assert!(refused.is_err(), "{heads} heads");
-        }
-        for starts in [&[0, 0][..], &[3], &[]] {
-            let refused = std::panic::catch_unwind(|| causal_attention(Tensor::zeros([1, 2, 12], &Device::flex()), 2, starts));
-            assert!(refused.is_err(), "{starts:?}");
-        }
-    }
-
-    #[test]
-    fn a_query_that_is_no_number_gives_none() {
-        for (token, bad) in [(0, f32::NAN), (4, f32::NAN), (4, f32::INFINITY), (4, f32::NEG_INFINITY), (18, f32::NAN)] {
-            let device = Device::flex();
-            let qkv = Tensor::<3>::ones([1, 19, 24], &device);
-            let qkv = qkv.slice_assign(s![.., token..=token, 1..2], Tensor::full([1, 1, 1], bad, &device));
-            let out = causal_attention(qkv, 2, &[0]).into_data().try_to_vec::<f32>().unwrap();
-            for (at, out) in out.chunks_exact(8).enumerate() {
-                assert!(out[..4].iter().all(|value| value.is_nan() == (at == token)), "{bad} at {token}, row {at}: {out:?}");
-                assert!(out[4..].iter().all(|value| value.is_finite()), "{bad} at {token}, row {at}: {out:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_token_sees_nothing_behind_it_and_large_scores_do_not_overflow() {
-        let device = Device::flex();
-        device.seed(2);
-        let qkv = Tensor::<3>::random([1, 9, 24], Distribution::Normal(0.0, 100.0), &device);
-        let changed = qkv.clone().slice_assign(s![.., 6.., ..], Tensor::ones([1, 3, 24], &device));
-        let before =
-            |qkv: Tensor<3>| causal_attention(qkv, 2, &[0]).slice(s![.., ..6, ..]).into_data().try_to_vec::<f32>().unwrap();
-        let values = before(qkv);
-        assert!(values.iter().all(|value| value.is_finite()));
-        assert_eq!(values, before(changed));
-    }
-}
+mod tests;

@@ -13,7 +13,8 @@ use crate::sums::sum;
 /// Keys and values of the tokens so far, for attention to one more.
 #[derive(Clone, Debug)]
 pub struct AttentionCache {
-    /// `[batch, hidden, capacity]`: a query is compared with all tokens at once, dimension by dimension.
+    /// `[batch, hidden, capacity]`: a query is compared with all tokens at once, dimension by
+    /// dimension.
     keys: Tensor<3>,
     /// `[batch, capacity, hidden]`.
     values: Tensor<3>,
@@ -40,37 +41,56 @@ impl AttentionCache {
         let hidden = width / 3;
         let keys = qkv.clone().slice(s![.., .., hidden..2 * hidden]).swap_dims(1, 2);
         self.keys.inplace(|cache| cache.slice_assign(s![.., .., 0..seq], keys));
-        self.values.inplace(|cache| cache.slice_assign(s![.., 0..seq, ..], qkv.slice(s![.., .., 2 * hidden..])));
+        self.values.inplace(|cache| {
+            cache.slice_assign(s![.., 0..seq, ..], qkv.slice(s![.., .., 2 * hidden..]))
+        });
     }
 
-    /// Takes the keys and values of one more token per row in and attends to all that is there: `softmax(q k^T / sqrt(e)) v` for
-    /// every head. No gradient flows through it.
+    /// Takes the keys and values of one more token per row in and attends to all that is there:
+    /// `softmax(q k^T / sqrt(e)) v` for every head. No gradient flows through it.
     ///
     /// # Shapes
-    /// - `qkv`: `[batch, 3 * hidden]`, queries, keys and values side by side, each with its `heads` side by side
+    /// - `qkv`: `[batch, 3 * hidden]`, queries, keys and values side by side, each with its `heads`
+    ///   side by side
     /// - `at`: the column of the token
     /// - `starts`: the first column of each row that holds a token; those before are padding
     /// - result: `[batch, hidden]`
     ///
     /// # Panics
-    /// If the shapes are others, `at` is not below the capacity or before a start, or `heads` does not divide `hidden`.
+    /// If the shapes are others, `at` is not below the capacity or before a start, or `heads` does
+    /// not divide `hidden`.
     #[must_use]
-    pub fn attend(&mut self, qkv: Tensor<2>, at: usize, heads: usize, starts: &[usize]) -> Tensor<2> {
+    pub fn attend(
+        &mut self,
+        qkv: Tensor<2>,
+        at: usize,
+        heads: usize,
+        starts: &[usize],
+    ) -> Tensor<2> {
         let ([batch, width], [rows, capacity, hidden]) = (qkv.dims(), self.values.dims());
         assert!(
-            rows == batch && starts.len() == batch && width == 3 * hidden && hidden.is_multiple_of(heads),
-            "{batch} tokens of width {width}, {} starts and {heads} heads do not go with a cache of {rows} x {capacity} x {hidden}",
+            rows == batch
+                && starts.len() == batch
+                && width == 3 * hidden
+                && hidden.is_multiple_of(heads),
+            "{batch} tokens of width {width}, {} starts and {heads} heads do not go with a cache \
+             of {rows} x {capacity} x {hidden}",
             starts.len()
         );
-        assert!(at < capacity && starts.iter().all(|&start| start <= at), "no token at {at} of {capacity}, starts {starts:?}");
+        assert!(
+            at < capacity && starts.iter().all(|&start| start <= at),
+            "no token at {at} of {capacity}, starts {starts:?}"
+        );
         // the tensors are given away, so that they are overwritten and not copied
         let device = self.keys.device();
-        let [keys, values] =
-            [&mut self.keys, &mut self.values].map(|cache| std::mem::replace(cache, Tensor::empty([0; 3], &device)));
+        let [keys, values] = [&mut self.keys, &mut self.values]
+            .map(|cache| std::mem::replace(cache, Tensor::empty([0; 3], &device)));
         let out;
         (out, self.keys, self.values) = if crate::fused(&device) {
-            let (qkv, keys, values) = (qkv.into_dispatch(), keys.into_dispatch(), values.into_dispatch());
-            let (out, keys, values) = <Dispatch as DecodeOps>::attend(qkv, keys, values, at, heads, starts.to_vec());
+            let (qkv, keys, values) =
+                (qkv.into_dispatch(), keys.into_dispatch(), values.into_dispatch());
+            let (out, keys, values) =
+                <Dispatch as DecodeOps>::attend(qkv, keys, values, at, heads, starts.to_vec());
             (Tensor::from_dispatch(out), Tensor::from_dispatch(keys), Tensor::from_dispatch(values))
         } else {
             plain(qkv, keys, values, at, heads, starts)
@@ -80,8 +100,10 @@ impl AttentionCache {
 
     /// Keeps these rows only, in this order.
     pub fn select(&mut self, rows: &[usize]) {
-        let ids: Vec<i64> = rows.iter().map(|&row| i64::try_from(row).unwrap_or(i64::MAX)).collect();
-        let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [rows.len()]), &self.keys.device());
+        let ids: Vec<i64> =
+            rows.iter().map(|&row| i64::try_from(row).unwrap_or(i64::MAX)).collect();
+        let ids =
+            Tensor::<1, Int>::from_data(TensorData::new(ids, [rows.len()]), &self.keys.device());
         self.keys.inplace(|cache| cache.select(0, ids.clone()));
         self.values.inplace(|cache| cache.select(0, ids));
     }
@@ -108,7 +130,8 @@ fn plain(
     let scale = (e as f64).powf(-0.5);
     let mut scores = q.matmul(k) * scale; // [b, h, 1, t]
     if let Some(padding) = padding(starts, t, &scores.device()) {
-        // low enough that a padded column's weight is exactly 0, and finite, so that no row can turn into NaN
+        // low enough that a padded column's weight is exactly 0, and finite, so that no row can
+        // turn into NaN
         scores = scores.mask_fill(padding, -1e9);
     }
     (activation::softmax(scores, 3).matmul(v).reshape([b, d]), keys, values)
@@ -116,8 +139,14 @@ fn plain(
 
 /// The columns before each row's start, `[batch, 1, 1, seq]`; none if there are none.
 pub(crate) fn padding(starts: &[usize], seq: usize, device: &Device) -> Option<Tensor<4, Bool>> {
-    let padded: Vec<bool> = starts.iter().flat_map(|&start| (0..seq).map(move |column| column < start)).collect();
-    padded.contains(&true).then(|| Tensor::from_data(TensorData::new(padded, [starts.len(), 1, 1, seq]), &device.clone().inner()))
+    let padded: Vec<bool> =
+        starts.iter().flat_map(|&start| (0..seq).map(move |column| column < start)).collect();
+    padded.contains(&true).then(|| {
+        Tensor::from_data(
+            TensorData::new(padded, [starts.len(), 1, 1, seq]),
+            &device.clone().inner(),
+        )
+    })
 }
 
 #[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")))]
@@ -148,8 +177,10 @@ impl DecodeOps for Flex {
         let keys = overwritten(keys, |keys| {
             attended = values.take().map(|values| {
                 overwritten(values, |values| {
-                    let rows = keys.par_chunks_mut(size).zip(values.par_chunks_mut(size)).zip(starts);
-                    let tokens = out.par_chunks_mut(hidden).zip(floats(&qkv).par_chunks(3 * hidden));
+                    let rows =
+                        keys.par_chunks_mut(size).zip(values.par_chunks_mut(size)).zip(starts);
+                    let tokens =
+                        out.par_chunks_mut(hidden).zip(floats(&qkv).par_chunks(3 * hidden));
                     tokens.zip(rows).for_each(|((out, qkv), ((keys, values), start))| {
                         vectorised(
                             #[inline(always)]
@@ -164,9 +195,18 @@ impl DecodeOps for Flex {
     }
 }
 
-/// One row: `qkv` `[3 * hidden]`, `keys` `[hidden, capacity]`, `values` `[capacity, hidden]`, `out` `[hidden]` of zeros.
+/// One row: `qkv` `[3 * hidden]`, `keys` `[hidden, capacity]`, `values` `[capacity, hidden]`, `out`
+/// `[hidden]` of zeros.
 #[inline(always)]
-fn attend_row(qkv: &[f32], keys: &mut [f32], values: &mut [f32], start: usize, at: usize, heads: usize, out: &mut [f32]) {
+fn attend_row(
+    qkv: &[f32],
+    keys: &mut [f32],
+    values: &mut [f32],
+    start: usize,
+    at: usize,
+    heads: usize,
+    out: &mut [f32],
+) {
     let hidden = out.len();
     let (width, capacity) = (hidden / heads, keys.len() / hidden);
     for (keys, &key) in keys.chunks_exact_mut(capacity).zip(&qkv[hidden..2 * hidden]) {
@@ -186,7 +226,8 @@ fn attend_row(qkv: &[f32], keys: &mut [f32], values: &mut [f32], start: usize, a
                 *weight = query.mul_add(key, *weight);
             }
         }
-        // NaN is lost in the maximum and found again in the sum; of nothing but minus infinity, all weights are NaN
+        // NaN is lost in the maximum and found again in the sum; of nothing but minus infinity, all
+        // weights are NaN
         let max = weights.iter().fold(f32::NEG_INFINITY, |max, &weight| max.max(weight));
         for weight in weights.iter_mut() {
             *weight = exp(*weight - max);
@@ -196,8 +237,12 @@ fn attend_row(qkv: &[f32], keys: &mut [f32], values: &mut [f32], start: usize, a
             *weight *= factor;
         }
     }
-    for (token, values) in values[start * hidden..(at + 1) * hidden].chunks_exact(hidden).enumerate() {
-        for (head, (out, values)) in out.chunks_exact_mut(width).zip(values.chunks_exact(width)).enumerate() {
+    for (token, values) in
+        values[start * hidden..(at + 1) * hidden].chunks_exact(hidden).enumerate()
+    {
+        for (head, (out, values)) in
+            out.chunks_exact_mut(width).zip(values.chunks_exact(width)).enumerate()
+        {
             let weight = weights[head * count + token];
             for (out, &value) in out.iter_mut().zip(values) {
                 *out = weight.mul_add(value, *out);
@@ -217,7 +262,9 @@ mod tests {
         device.seed(5);
         for (batch, heads, width, capacity) in [(1, 1, 4, 3), (3, 2, 16, 9), (2, 3, 21, 40)] {
             let hidden = heads * width;
-            let random = |shape: [usize; 3]| Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.5), &device);
+            let random = |shape: [usize; 3]| {
+                Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.5), &device)
+            };
             let prompts = random([batch, capacity, 3 * hidden]);
             for at in [0, capacity / 2, capacity - 1] {
                 let starts: Vec<usize> = (0..batch).map(|row| row.min(at)).collect();
@@ -225,10 +272,23 @@ mod tests {
                 let mut cache = AttentionCache::new(batch, capacity, hidden, &device);
                 cache.fill(prompts.clone());
                 let before = cache.clone();
-                let (expected, keys, values) = plain(qkv.clone(), cache.keys.clone(), cache.values.clone(), at, heads, &starts);
-                let worst = (cache.attend(qkv, at, heads, &starts) - expected).abs().max().into_scalar::<f32>();
+                let (expected, keys, values) = plain(
+                    qkv.clone(),
+                    cache.keys.clone(),
+                    cache.values.clone(),
+                    at,
+                    heads,
+                    &starts,
+                );
+                let worst = (cache.attend(qkv, at, heads, &starts) - expected)
+                    .abs()
+                    .max()
+                    .into_scalar::<f32>();
                 assert!(worst < 1e-5, "{worst} at {at}");
-                assert_eq!((cache.keys.into_data(), cache.values.into_data()), (keys.into_data(), values.into_data()));
+                assert_eq!(
+                    (cache.keys.into_data(), cache.values.into_data()),
+                    (keys.into_data(), values.into_data())
+                );
                 assert_eq!(
                     before.values.into_data(),
                     prompts.clone().slice(s![.., .., 2 * hidden..]).into_data(),
@@ -243,7 +303,8 @@ mod tests {
         let device = Device::flex();
         device.seed(6);
         let (tokens, heads, hidden) = (11, 2, 24);
-        let qkv = Tensor::<3>::random([3, tokens, 3 * hidden], Distribution::Normal(0.0, 1.5), &device);
+        let qkv =
+            Tensor::<3>::random([3, tokens, 3 * hidden], Distribution::Normal(0.0, 1.5), &device);
         let starts = [0, 2, 4];
         let whole = crate::causal_attention(qkv.clone(), heads, &starts);
         let mut cache = AttentionCache::new(3, tokens, hidden, &device);
@@ -254,8 +315,15 @@ mod tests {
             }
             let order = if at < 8 { [0, 1, 2] } else { [2, 0, 1] };
             let rows = Tensor::<1, Int>::from_ints(order, &device);
-            let pick = |of: &Tensor<3>| of.clone().slice(s![.., at..=at, ..]).select(0, rows.clone()).squeeze_dim::<2>(1);
-            let found = cache.attend(pick(&qkv), at, heads, &order.map(|row: i32| starts[usize::try_from(row).unwrap()]));
+            let pick = |of: &Tensor<3>| {
+                of.clone().slice(s![.., at..=at, ..]).select(0, rows.clone()).squeeze_dim::<2>(1)
+            };
+            let found = cache.attend(
+                pick(&qkv),
+                at,
+                heads,
+                &order.map(|row: i32| starts[usize::try_from(row).unwrap()]),
+            );
             let worst = (found - pick(&whole)).abs().max().into_scalar::<f32>();
             assert!(worst < 1e-5, "{worst} at {at}");
         }
@@ -271,7 +339,8 @@ mod tests {
                 .slice_assign(s![.., 1..2], Tensor::full([1, 1], bad, &Device::flex()));
             let out = cache.attend(qkv, 2, 2, &[0]).into_data().try_to_vec::<f32>().unwrap();
             assert!(
-                out[..4].iter().all(|value| value.is_nan()) && out[4..].iter().all(|value| value.is_finite()),
+                out[..4].iter().all(|value| value.is_nan())
+                    && out[4..].iter().all(|value| value.is_finite()),
                 "{bad}: {out:?}"
             );
         }
@@ -282,10 +351,16 @@ mod tests {
         let refused = |batch, at, heads, start| {
             let mut cache = AttentionCache::new(2, 4, 4, &Device::flex());
             let qkv = Tensor::<2>::zeros([batch, 12], &Device::flex());
-            let run = std::panic::AssertUnwindSafe(|| cache.attend(qkv, at, heads, &vec![start; batch]));
+            let run =
+                std::panic::AssertUnwindSafe(|| cache.attend(qkv, at, heads, &vec![start; batch]));
             std::panic::catch_unwind(run).is_err()
         };
-        assert!(refused(3, 0, 1, 0) && refused(2, 4, 1, 0) && refused(2, 0, 3, 0) && refused(2, 1, 2, 2));
+        assert!(
+            refused(3, 0, 1, 0)
+                && refused(2, 4, 1, 0)
+                && refused(2, 0, 3, 0)
+                && refused(2, 1, 2, 2)
+        );
         assert!(!refused(2, 3, 2, 3));
     }
 }

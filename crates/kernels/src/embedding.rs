@@ -17,7 +17,10 @@ pub fn embedding(table: Tensor<2>, ids: Tensor<2, Int>) -> Tensor<3> {
         return module::embedding(table, ids);
     }
     let ([batch, seq], [_, width]) = (ids.dims(), table.dims());
-    let rows = <Dispatch as EmbeddingOps>::embedding(table.into_dispatch(), ids.reshape([batch * seq]).into_dispatch());
+    let rows = <Dispatch as EmbeddingOps>::embedding(
+        table.into_dispatch(),
+        ids.reshape([batch * seq]).into_dispatch(),
+    );
     Tensor::<2>::from_dispatch(rows).reshape([batch, seq, width])
 }
 
@@ -27,7 +30,11 @@ pub(crate) trait EmbeddingOps: Backend {
     fn embedding(table: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self>;
 
     /// The gradient with respect to a table of `rows` rows.
-    fn embedding_backward(grad: FloatTensor<Self>, ids: IntTensor<Self>, rows: usize) -> FloatTensor<Self>;
+    fn embedding_backward(
+        grad: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        rows: usize,
+    ) -> FloatTensor<Self>;
 }
 
 impl EmbeddingOps for Flex {
@@ -35,7 +42,11 @@ impl EmbeddingOps for Flex {
         unreachable!("the CPU takes Burn's")
     }
 
-    fn embedding_backward(_grad: FloatTensor<Self>, _ids: IntTensor<Self>, _rows: usize) -> FloatTensor<Self> {
+    fn embedding_backward(
+        _grad: FloatTensor<Self>,
+        _ids: IntTensor<Self>,
+        _rows: usize,
+    ) -> FloatTensor<Self> {
         unreachable!("the CPU takes Burn's")
     }
 }
@@ -46,11 +57,17 @@ struct EmbeddingBackward;
 impl<B: EmbeddingOps> Backward<B, 1> for EmbeddingBackward {
     type State = (B::IntTensorPrimitive, usize);
 
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
         let grad = grads.consume::<B>(&ops.node);
         if let [Some(parent)] = ops.parents {
             let (ids, rows) = ops.state;
-            grads.register::<B>(parent.id, <B as EmbeddingOps>::embedding_backward(grad, ids, rows));
+            grads
+                .register::<B>(parent.id, <B as EmbeddingOps>::embedding_backward(grad, ids, rows));
         }
     }
 }
@@ -68,7 +85,11 @@ impl<B: EmbeddingOps, C: CheckpointStrategy> EmbeddingOps for Autodiff<B, C> {
         }
     }
 
-    fn embedding_backward(_grad: FloatTensor<Self>, _ids: IntTensor<Self>, _rows: usize) -> FloatTensor<Self> {
+    fn embedding_backward(
+        _grad: FloatTensor<Self>,
+        _ids: IntTensor<Self>,
+        _rows: usize,
+    ) -> FloatTensor<Self> {
         unreachable!("gradients of gradients are never taken")
     }
 }

@@ -2,12 +2,14 @@
 
 /// `e^x` in single precision, written so that a loop over it vectorises.
 ///
-/// Cody-Waite range reduction and a polynomial of degree six; the relative error is below 2e-7 where `e^x` is a normal
-/// number. Arguments below -87.3 give the smallest normal number (1.2e-38) in place of zero, those above 88.0 are cut there.
+/// Cody-Waite range reduction and a polynomial of degree six; the relative error is below 2e-7
+/// where `e^x` is a normal number. Arguments below -87.3 give the smallest normal number (1.2e-38)
+/// in place of zero, those above 88.0 are cut there.
 #[inline(always)]
 #[must_use]
 pub fn exp(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+    // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+    const ROUND: f32 = 12_582_912.0;
     const LN2_HIGH: f32 = 0.693_359_4; // 0x3f318000: its product with an integer is exact
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let x = x.clamp(-87.3, 88.0);
@@ -38,8 +40,9 @@ pub struct RowStats {
 /// The number of partial sums of a row: independent lanes let the sums vectorise and round less.
 const LANES: usize = 16;
 
-/// [`RowStats`] of a row; entries of minus infinity have probability 0. A row that makes no distribution has NaN for both: one with NaN,
-/// with plus infinity, of nothing but minus infinity, or of nothing.
+/// [`RowStats`] of a row; entries of minus infinity have probability 0. A row that makes no
+/// distribution has NaN for both: one with NaN, with plus infinity, of nothing but minus infinity,
+/// or of nothing.
 #[inline(always)]
 #[must_use]
 pub fn row_stats(row: &[f32]) -> RowStats {
@@ -51,7 +54,8 @@ pub fn row_stats(row: &[f32]) -> RowStats {
         }
     }
     let max = rest.iter().chain(&lanes).fold(f32::NEG_INFINITY, |max, &value| max.max(value));
-    // exp() gives 1e-38 for minus infinity, and 1e-38 * (-87.3) is still nothing: masked entries need no branch
+    // exp() gives 1e-38 for minus infinity, and 1e-38 * (-87.3) is still nothing: masked entries
+    // need no branch
     let (mut sums, mut weighted) = ([0.0f32; LANES], [0.0f32; LANES]);
     for chunk in chunks {
         for lane in 0..LANES {
@@ -69,8 +73,12 @@ pub fn row_stats(row: &[f32]) -> RowStats {
         weight += e * f64::from(shifted);
     }
     let entropy = sum.ln() - weight / sum;
-    #[expect(clippy::cast_possible_truncation, reason = "rounding to single precision is the result asked for")]
-    let (log_sum_exp, entropy) = ((f64::from(max) + sum.ln()) as f32, if entropy < 0.0 { 0.0 } else { entropy as f32 });
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "rounding to single precision is the result asked for"
+    )]
+    let (log_sum_exp, entropy) =
+        ((f64::from(max) + sum.ln()) as f32, if entropy < 0.0 { 0.0 } else { entropy as f32 });
     if log_sum_exp.is_finite() {
         RowStats { log_sum_exp, entropy }
     } else {
@@ -97,13 +105,21 @@ mod tests {
         #[test]
         fn exp_is_accurate_to_a_few_units_in_the_last_place(x in -87.0f32..87.9) {
             let exact = f64::from(x).exp();
-            prop_assert!((f64::from(exp(x)) / exact - 1.0).abs() < 3e-7, "{x}: {} against {exact}", exp(x));
+            prop_assert!(
+                (f64::from(exp(x)) / exact - 1.0).abs() < 3e-7,
+                "{x}: {} against {exact}",
+                exp(x)
+            );
         }
 
         #[test]
         fn row_stats_match_the_definition(row in prop::collection::vec(-30.0f32..30.0, 1..200)) {
             let sum: f64 = row.iter().map(|&l| f64::from(l).exp()).sum();
-            let entropy: f64 = -row.iter().map(|&l| f64::from(l).exp() / sum).map(|p| if p > 0.0 { p * p.ln() } else { 0.0 }).sum::<f64>();
+            let entropy: f64 = -row
+                .iter()
+                .map(|&l| f64::from(l).exp() / sum)
+                .map(|p| if p > 0.0 { p * p.ln() } else { 0.0 })
+                .sum::<f64>();
             let stats = row_stats(&row);
             prop_assert!((f64::from(stats.log_sum_exp) - sum.ln()).abs() < 1e-5);
             prop_assert!((f64::from(stats.entropy) - entropy).abs() < 1e-4);
@@ -118,7 +134,10 @@ mod tests {
                     let mut row = vec![0.5; length];
                     row[place] = bad;
                     let RowStats { log_sum_exp, entropy } = row_stats(&row);
-                    assert!(log_sum_exp.is_nan() && entropy.is_nan(), "{bad} at {place} of {length}: {log_sum_exp}, {entropy}");
+                    assert!(
+                        log_sum_exp.is_nan() && entropy.is_nan(),
+                        "{bad} at {place} of {length}: {log_sum_exp}, {entropy}"
+                    );
                 }
             }
             let nothing = row_stats(&vec![f32::NEG_INFINITY; length]);

@@ -1,4 +1,5 @@
-//! GPT-2's GELU: `x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`, which is `x sigmoid(2u)` for the argument `u` of the tanh.
+//! GPT-2's GELU: `x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`, which is `x sigmoid(2u)` for the
+//! argument `u` of the tanh.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -17,7 +18,8 @@ const CUBIC: f32 = 0.044_715;
 /// Values per task: large enough that handing it to a thread costs nothing.
 const BLOCK: usize = 1 << 14;
 
-/// The tanh form of the Gaussian error linear unit, as GPT-2 uses it (`gelu_new` in Hugging Face's config).
+/// The tanh form of the Gaussian error linear unit, as GPT-2 uses it (`gelu_new` in Hugging Face's
+/// config).
 ///
 /// # Shapes
 /// Any shape in, the same shape out.
@@ -26,7 +28,8 @@ pub fn gelu_new<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     gelu(x, false)
 }
 
-/// [`gelu_new`] for a result that is only multiplied with matrices: on a GPU it is rounded as [`Precision`](crate::Precision) says.
+/// [`gelu_new`] for a result that is only multiplied with matrices: on a GPU it is rounded as
+/// [`Precision`](crate::Precision) says.
 #[must_use]
 pub fn gelu_new_factor<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     gelu(x, true)
@@ -102,7 +105,12 @@ struct GeluBackward;
 impl<B: GeluOps> Backward<B, 1> for GeluBackward {
     type State = B::FloatTensorPrimitive;
 
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
         let grad = grads.consume::<B>(&ops.node);
         if let [Some(parent)] = ops.parents {
             grads.register::<B>(parent.id, B::gelu_new_backward(ops.state, grad));
@@ -136,7 +144,8 @@ mod tests {
     fn the_fused_kernel_and_its_gradient_match_the_plain_composition() {
         let device = Device::flex().autodiff();
         device.seed(1);
-        let x = Tensor::<2>::random([37, 531], Distribution::Normal(0.0, 3.0), &device).require_grad();
+        let x =
+            Tensor::<2>::random([37, 531], Distribution::Normal(0.0, 3.0), &device).require_grad();
         let weights = Tensor::<2>::random([37, 531], Distribution::Normal(0.0, 1.0), &device);
         let run = |y: Tensor<2>| {
             let grads = (y.clone() * weights.clone()).sum().backward();

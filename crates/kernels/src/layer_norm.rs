@@ -11,38 +11,67 @@ use rayon::prelude::*;
 use crate::slices::{contiguous, floats, overwritten, tensor, vectorised};
 use crate::sums::{dot, sum};
 
-/// Rows per task. Sums over rows are made per block and then in block order, so that threads do not change the result.
+/// Rows per task. Sums over rows are made per block and then in block order, so that threads do not
+/// change the result.
 const BLOCK_ROWS: usize = 64;
 
-/// `gamma (x - mean) / sqrt(var + epsilon) + beta` over the last dimension, with the variance divided by its length.
+/// `gamma (x - mean) / sqrt(var + epsilon) + beta` over the last dimension, with the variance
+/// divided by its length.
 ///
 /// # Shapes
 /// - `x`: `[.., d]`, the result likewise
 /// - `gamma`, `beta`: `[d]`
 #[must_use]
-pub fn layer_norm<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Tensor<D> {
+pub fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+) -> Tensor<D> {
     normalised(x, gamma, beta, epsilon, false)
 }
 
-/// [`layer_norm`] for a result that is only multiplied with matrices: on a GPU it is rounded as [`Precision`](crate::Precision) says.
+/// [`layer_norm`] for a result that is only multiplied with matrices: on a GPU it is rounded as
+/// [`Precision`](crate::Precision) says.
 #[must_use]
-pub fn layer_norm_factor<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Tensor<D> {
+pub fn layer_norm_factor<const D: usize>(
+    x: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+) -> Tensor<D> {
     normalised(x, gamma, beta, epsilon, true)
 }
 
-fn normalised<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64, factor: bool) -> Tensor<D> {
+fn normalised<const D: usize>(
+    x: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    factor: bool,
+) -> Tensor<D> {
     if crate::fused(&x.device()) {
-        #[expect(clippy::cast_possible_truncation, reason = "epsilon is a small constant of the model")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "epsilon is a small constant of the model"
+        )]
         let epsilon = epsilon as f32;
         let (x, gamma, beta) = (x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch());
-        Tensor::from_dispatch(<Dispatch as LayerNormOps>::layer_norm(x, gamma, beta, epsilon, factor))
+        Tensor::from_dispatch(<Dispatch as LayerNormOps>::layer_norm(
+            x, gamma, beta, epsilon, factor,
+        ))
     } else {
         plain(x, gamma, beta, epsilon)
     }
 }
 
 /// The definition, by Burn operations.
-fn plain<const D: usize>(x: Tensor<D>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Tensor<D> {
+fn plain<const D: usize>(
+    x: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+) -> Tensor<D> {
     let centred = x.clone() - x.mean_dim(D - 1);
     let variance = (centred.clone() * centred.clone()).mean_dim(D - 1);
     centred / (variance + epsilon).sqrt() * gamma.unsqueeze() + beta.unsqueeze()
@@ -127,7 +156,9 @@ impl LayerNormOps for Flex {
         });
         let (mut grad_gamma, mut grad_beta) = (vec![0.0f32; d], vec![0.0f32; d]);
         for (gammas, betas) in blocks {
-            for (sum, part) in grad_gamma.iter_mut().zip(gammas).chain(grad_beta.iter_mut().zip(betas)) {
+            for (sum, part) in
+                grad_gamma.iter_mut().zip(gammas).chain(grad_beta.iter_mut().zip(betas))
+            {
                 *sum += part;
             }
         }
@@ -135,10 +166,15 @@ impl LayerNormOps for Flex {
     }
 }
 
-/// One block of rows: makes the gradient of `x` of that of the result, returns the block's share of the gradients of `gamma` and
-/// `beta`.
+/// One block of rows: makes the gradient of `x` of that of the result, returns the block's share of
+/// the gradients of `gamma` and `beta`.
 #[inline(always)]
-fn block_backward(grad: &mut [f32], x: &[f32], gamma: &[f32], epsilon: f32) -> (Vec<f32>, Vec<f32>) {
+fn block_backward(
+    grad: &mut [f32],
+    x: &[f32],
+    gamma: &[f32],
+    epsilon: f32,
+) -> (Vec<f32>, Vec<f32>) {
     let d = gamma.len();
     let (mut grad_gamma, mut grad_beta) = (vec![0.0f32; d], vec![0.0f32; d]);
     let mut scaled = vec![0.0f32; d]; // gradient with respect to the normalised value
@@ -171,10 +207,16 @@ struct LayerNormBackward;
 impl<B: LayerNormOps> Backward<B, 3> for LayerNormBackward {
     type State = Saved<B>;
 
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
         let grad = grads.consume::<B>(&ops.node);
         let (x, gamma, epsilon) = ops.state;
-        let (grad_x, grad_gamma, grad_beta) = <B as LayerNormOps>::layer_norm_backward(x, gamma, epsilon, grad);
+        let (grad_x, grad_gamma, grad_beta) =
+            <B as LayerNormOps>::layer_norm_backward(x, gamma, epsilon, grad);
         for (parent, grad) in ops.parents.into_iter().zip([grad_x, grad_gamma, grad_beta]) {
             if let Some(parent) = parent {
                 grads.register::<B>(parent.id, grad);
@@ -191,13 +233,26 @@ impl<B: LayerNormOps, C: CheckpointStrategy> LayerNormOps for Autodiff<B, C> {
         epsilon: f32,
         factor: bool,
     ) -> FloatTensor<Self> {
-        let ((x, x_node), (gamma, gamma_node), (beta, beta_node)) = (x.into_parts(), gamma.into_parts(), beta.into_parts());
-        match LayerNormBackward.prepare::<C>([x_node, gamma_node, beta_node]).compute_bound().stateful() {
+        let ((x, x_node), (gamma, gamma_node), (beta, beta_node)) =
+            (x.into_parts(), gamma.into_parts(), beta.into_parts());
+        match LayerNormBackward
+            .prepare::<C>([x_node, gamma_node, beta_node])
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::Tracked(prep) => {
-                let out = <B as LayerNormOps>::layer_norm(x.clone(), gamma.clone(), beta, epsilon, factor);
+                let out = <B as LayerNormOps>::layer_norm(
+                    x.clone(),
+                    gamma.clone(),
+                    beta,
+                    epsilon,
+                    factor,
+                );
                 prep.finish((x, gamma, epsilon), out)
             }
-            OpsKind::UnTracked(prep) => prep.finish(<B as LayerNormOps>::layer_norm(x, gamma, beta, epsilon, factor)),
+            OpsKind::UnTracked(prep) => {
+                prep.finish(<B as LayerNormOps>::layer_norm(x, gamma, beta, epsilon, factor))
+            }
         }
     }
 
@@ -220,7 +275,9 @@ mod tests {
     fn values_and_gradients_match_the_plain_composition() {
         let device = Device::flex().autodiff();
         device.seed(3);
-        let random = |rows: usize, mean: f64| Tensor::<2>::random([rows, 45], Distribution::Normal(mean, 2.0), &device);
+        let random = |rows: usize, mean: f64| {
+            Tensor::<2>::random([rows, 45], Distribution::Normal(mean, 2.0), &device)
+        };
         let x = random(131, 1.0).require_grad();
         let gamma = random(1, 1.0).reshape([45]).require_grad();
         let beta = random(1, 0.0).reshape([45]).require_grad();

@@ -1,22 +1,24 @@
 #![doc = include_str!("../README.md")]
 //!
 //! ## What is here
-//! On the `flex` backend Burn computes `exp`, `tanh` and `log` one value at a time on one thread, and under autodiff an
-//! activation, a layer norm or a log-softmax falls apart into many passes over memory.
+//! On the `flex` backend Burn computes `exp`, `tanh` and `log` one value at a time on one thread,
+//! and under autodiff an activation, a layer norm or a log-softmax falls apart into many passes
+//! over memory.
 //!
 //! | function | what it saves |
 //! |---|---|
 //! | [`adam_step`] | a dozen passes over all parameters |
-//! | [`causal_attention`] | scores and probabilities, which are never kept; copies that bring heads together |
+//! | [`causal_attention`] | scores and probabilities, never kept; copies to bring heads together |
 //! | [`AttentionCache`] | views and copies of the cache; a step per operation for every new token |
 //! | [`gelu_new`] | a scalar `tanh` per value, twice under autodiff |
 //! | [`layer_norm`] | six passes forward, more backward |
 //! | [`Linear`] | copies of the product, passes for bias and residual |
-//! | [`PackedMatrix`] | bringing weights into the order of a product again for every token that is sampled |
+//! | [`PackedMatrix`] | bringing weights into the order of a product for every sampled token |
 //! | [`sum_of_squares`] | a tensor of the squares |
 //! | [`token_log_probs`] | the `[tokens, vocab]` matrix, which is never kept |
 //!
-//! [`device()`] picks a device by its name. [`side_by_side`] and [`in_order`] run the pieces of a batch on cores of their own.
+//! [`device()`] picks a device by its name. [`side_by_side`] and [`in_order`] run the pieces of a
+//! batch on cores of their own.
 
 mod adam;
 mod attention;

@@ -40,12 +40,16 @@ impl Linear {
         Self { weight: Param::from_tensor(weight), bias: Param::from_tensor(bias), packed: None }
     }
 
-    /// The same layer, faster with few rows at a time: on the CPU it keeps a copy of its weight in the order that products read it, on a
-    /// GPU that rounds the factors of products its weight is rounded once. Not for training, which would change the weight and not the copy.
+    /// The same layer, faster with few rows at a time: on the CPU it keeps a copy of its weight in
+    /// the order that products read it, on a GPU that rounds the factors of products its weight is
+    /// rounded once. Not for training, which would change the weight and not the copy.
     #[must_use]
     pub fn packed(self) -> Self {
         if crate::on_gpu(&self.weight.val().device()) {
-            return Self { weight: Param::from_tensor(crate::draw::rounded(self.weight.val())), ..self };
+            return Self {
+                weight: Param::from_tensor(crate::draw::rounded(self.weight.val())),
+                ..self
+            };
         }
         let packed = PackedMatrix::new(self.weight.val());
         Self { packed, ..self }
@@ -63,8 +67,8 @@ impl Linear {
         self.apply(x, false)
     }
 
-    /// [`forward`](Self::forward) for a result that need not be exact, such as what GELU or attention reads: on a GPU it is rounded as
-    /// [`Precision`](crate::Precision) says.
+    /// [`forward`](Self::forward) for a result that need not be exact, such as what GELU or
+    /// attention reads: on a GPU it is rounded as [`Precision`](crate::Precision) says.
     ///
     /// # Shapes
     /// `[.., in]` to `[.., out]`.
@@ -104,12 +108,21 @@ impl Linear {
         let (weight, bias) = self.parameters(&x);
         let mut shape = x.dims();
         shape[D - 1] = weight.dims()[1];
-        assert_eq!(residual.dims(), shape, "the residual is not of the shape of what is added to it");
+        assert_eq!(
+            residual.dims(),
+            shape,
+            "the residual is not of the shape of what is added to it"
+        );
         if let Some(packed) = self.packed_for(&x) {
             packed.linear_add(residual, x, bias)
         } else if crate::fused(&x.device()) {
             let (residual, x) = (residual.into_dispatch(), x.into_dispatch());
-            Tensor::from_dispatch(<Dispatch as LinearOps>::linear_add(residual, x, weight.into_dispatch(), bias.into_dispatch()))
+            Tensor::from_dispatch(<Dispatch as LinearOps>::linear_add(
+                residual,
+                x,
+                weight.into_dispatch(),
+                bias.into_dispatch(),
+            ))
         } else {
             residual + plain(x, weight, bias)
         }
@@ -123,7 +136,11 @@ impl Linear {
 
     fn parameters<const D: usize>(&self, x: &Tensor<D>) -> (Tensor<2>, Tensor<1>) {
         let weight = self.weight.val();
-        assert_eq!(x.dims()[D - 1], weight.dims()[0], "the width of the input is not that of the layer");
+        assert_eq!(
+            x.dims()[D - 1],
+            weight.dims()[0],
+            "the width of the input is not that of the layer"
+        );
         (weight, self.bias.val())
     }
 }
@@ -136,7 +153,12 @@ fn plain<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Te
 #[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
 pub(crate) trait LinearOps: Backend {
     /// `factor`: whether the result need not be exact.
-    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>, factor: bool) -> FloatTensor<Self>;
+    fn linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        factor: bool,
+    ) -> FloatTensor<Self>;
 
     fn linear_add(
         residual: FloatTensor<Self>,
@@ -151,7 +173,11 @@ pub(crate) trait LinearOps: Backend {
     }
 
     /// Gradient with respect to an `x` of this type.
-    fn linear_backward_input(weight: FloatTensor<Self>, grad: FloatTensor<Self>, of: DType) -> FloatTensor<Self>;
+    fn linear_backward_input(
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        of: DType,
+    ) -> FloatTensor<Self>;
 
     /// Gradient with respect to `weight`.
     fn linear_backward_weight(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -161,10 +187,17 @@ pub(crate) trait LinearOps: Backend {
 }
 
 impl LinearOps for Flex {
-    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>, _factor: bool) -> FloatTensor<Self> {
+    fn linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        _factor: bool,
+    ) -> FloatTensor<Self> {
         let (x, weight) = (contiguous(x), contiguous(weight));
         let depth = width(&x);
-        onto_bias(x, bias, |out, x| add_product(out, matrix(x, depth), matrix(floats(&weight), width(&weight))))
+        onto_bias(x, bias, |out, x| {
+            add_product(out, matrix(x, depth), matrix(floats(&weight), width(&weight)))
+        })
     }
 
     fn linear_add(
@@ -175,12 +208,21 @@ impl LinearOps for Flex {
     ) -> FloatTensor<Self> {
         let (x, weight) = (contiguous(x), contiguous(weight));
         let depth = width(&x);
-        onto_residual(residual, x, bias, |out, x| add_product(out, matrix(x, depth), matrix(floats(&weight), width(&weight))))
+        onto_residual(residual, x, bias, |out, x| {
+            add_product(out, matrix(x, depth), matrix(floats(&weight), width(&weight)))
+        })
     }
 
-    fn linear_backward_input(weight: FloatTensor<Self>, grad: FloatTensor<Self>, _of: DType) -> FloatTensor<Self> {
+    fn linear_backward_input(
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        _of: DType,
+    ) -> FloatTensor<Self> {
         let (weight, grad) = (contiguous(weight), contiguous(grad));
-        let (left, right) = (matrix(floats(&grad), width(&grad)), matrix(floats(&weight), width(&weight)).transpose());
+        let (left, right) = (
+            matrix(floats(&grad), width(&grad)),
+            matrix(floats(&weight), width(&weight)).transpose(),
+        );
         let mut out = vec![0.0; left.nrows() * right.ncols()];
         write_product(&mut out, left, right);
         let mut shape = grad.shape();
@@ -190,7 +232,8 @@ impl LinearOps for Flex {
 
     fn linear_backward_weight(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         let (x, grad) = (contiguous(x), contiguous(grad));
-        let (left, right) = (matrix(floats(&x), width(&x)).transpose(), matrix(floats(&grad), width(&grad)));
+        let (left, right) =
+            (matrix(floats(&x), width(&x)).transpose(), matrix(floats(&grad), width(&grad)));
         let mut out = vec![0.0; left.nrows() * right.ncols()];
         write_product(&mut out, left, right);
         tensor(out, [left.nrows(), right.ncols()])
@@ -218,7 +261,12 @@ impl LinearOps for Flex {
 type Saved<B> = (FloatTensor<B>, FloatTensor<B>);
 
 /// Gives `x`, `weight` and `bias` their gradients, as far as they want one.
-fn register<B: LinearOps>(parents: [Option<NodeId>; 3], (x, weight): Saved<B>, grad: FloatTensor<B>, grads: &mut Gradients) {
+fn register<B: LinearOps>(
+    parents: [Option<NodeId>; 3],
+    (x, weight): Saved<B>,
+    grad: FloatTensor<B>,
+    grads: &mut Gradients,
+) {
     let [x_id, weight_id, bias_id] = parents;
     if let Some(id) = bias_id {
         grads.register::<B>(id, B::linear_backward_bias(grad.clone()));
@@ -238,9 +286,19 @@ struct LinearBackward;
 impl<B: LinearOps> Backward<B, 3> for LinearBackward {
     type State = Saved<B>;
 
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
         let grad = grads.consume::<B>(&ops.node);
-        register::<B>(ops.parents.map(|parent| parent.map(|parent| parent.id)), ops.state, grad, grads);
+        register::<B>(
+            ops.parents.map(|parent| parent.map(|parent| parent.id)),
+            ops.state,
+            grad,
+            grads,
+        );
     }
 }
 
@@ -250,7 +308,12 @@ struct LinearAddBackward;
 impl<B: LinearOps> Backward<B, 4> for LinearAddBackward {
     type State = Saved<B>;
 
-    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+    fn backward(
+        self,
+        ops: Ops<Self::State, 4>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
         let grad = grads.consume::<B>(&ops.node);
         let [residual, x, weight, bias] = ops.parents.map(|parent| parent.map(|parent| parent.id));
         register::<B>([x, weight, bias], ops.state, grad.clone(), grads);
@@ -261,14 +324,26 @@ impl<B: LinearOps> Backward<B, 4> for LinearAddBackward {
 }
 
 impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
-    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>, factor: bool) -> FloatTensor<Self> {
-        let ((x, x_node), (weight, weight_node), (bias, bias_node)) = (x.into_parts(), weight.into_parts(), bias.into_parts());
-        match LinearBackward.prepare::<C>([x_node, weight_node, bias_node]).compute_bound().stateful() {
+    fn linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        factor: bool,
+    ) -> FloatTensor<Self> {
+        let ((x, x_node), (weight, weight_node), (bias, bias_node)) =
+            (x.into_parts(), weight.into_parts(), bias.into_parts());
+        match LinearBackward
+            .prepare::<C>([x_node, weight_node, bias_node])
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::Tracked(prep) => {
                 let out = <B as LinearOps>::linear(x.clone(), weight.clone(), bias, factor);
                 prep.finish((x, weight), out)
             }
-            OpsKind::UnTracked(prep) => prep.finish(<B as LinearOps>::linear(x, weight, bias, factor)),
+            OpsKind::UnTracked(prep) => {
+                prep.finish(<B as LinearOps>::linear(x, weight, bias, factor))
+            }
         }
     }
 
@@ -280,7 +355,11 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let ((residual, residual_node), (x, x_node)) = (residual.into_parts(), x.into_parts());
         let ((weight, weight_node), (bias, bias_node)) = (weight.into_parts(), bias.into_parts());
-        match LinearAddBackward.prepare::<C>([residual_node, x_node, weight_node, bias_node]).compute_bound().stateful() {
+        match LinearAddBackward
+            .prepare::<C>([residual_node, x_node, weight_node, bias_node])
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::Tracked(prep) => {
                 let out = B::linear_add(residual, x.clone(), weight.clone(), bias);
                 prep.finish((x, weight), out)
@@ -289,7 +368,11 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
         }
     }
 
-    fn linear_backward_input(_: FloatTensor<Self>, _: FloatTensor<Self>, _: DType) -> FloatTensor<Self> {
+    fn linear_backward_input(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: DType,
+    ) -> FloatTensor<Self> {
         unreachable!("gradients of gradients are never taken")
     }
 
@@ -311,8 +394,11 @@ mod tests {
     fn values_and_gradients_match_the_plain_composition() {
         let device = Device::flex().autodiff();
         device.seed(3);
-        let random = |shape: [usize; 3]| Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.0), &device);
-        for (batch, tokens, rows, columns) in [(1, 1, 1, 1), (2, 5, 7, 3), (3, 33, 64, 192), (2, 0, 4, 5)] {
+        let random =
+            |shape: [usize; 3]| Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.0), &device);
+        for (batch, tokens, rows, columns) in
+            [(1, 1, 1, 1), (2, 5, 7, 3), (3, 33, 64, 192), (2, 0, 4, 5)]
+        {
             let x = random([batch, tokens, rows]).require_grad();
             let residual = random([batch, tokens, columns]).require_grad();
             let weight = random([1, rows, columns]).reshape([rows, columns]).require_grad();
@@ -320,7 +406,9 @@ mod tests {
             let weights = random([batch, tokens, columns]);
             let run = |y: Tensor<3>| {
                 let grads = (y.clone() * weights.clone()).sum().backward();
-                let flat = |grad: Option<Tensor<1>>| grad.unwrap_or_else(|| Tensor::zeros([1], &Device::flex()));
+                let flat = |grad: Option<Tensor<1>>| {
+                    grad.unwrap_or_else(|| Tensor::zeros([1], &Device::flex()))
+                };
                 [
                     y.inner().flatten(0, 2),
                     flat(x.grad(&grads).map(|grad| grad.flatten(0, 2))),
@@ -329,8 +417,13 @@ mod tests {
                     flat(bias.grad(&grads)),
                 ]
             };
-            let (x, weight, bias, residual) = (|| x.clone(), || weight.clone(), || bias.clone(), || residual.clone());
-            let layer = Linear { weight: Param::from_tensor(weight()), bias: Param::from_tensor(bias()), packed: None };
+            let (x, weight, bias, residual) =
+                (|| x.clone(), || weight.clone(), || bias.clone(), || residual.clone());
+            let layer = Linear {
+                weight: Param::from_tensor(weight()),
+                bias: Param::from_tensor(bias()),
+                packed: None,
+            };
             let pairs = [
                 (layer.forward(x()), plain(x(), weight(), bias())),
                 (layer.forward_add(residual(), x()), residual() + plain(x(), weight(), bias())),
@@ -349,13 +442,16 @@ mod tests {
     fn a_packed_layer_gives_the_same_for_few_rows_and_for_many() {
         let device = Device::flex();
         device.seed(4);
-        let random = |shape: [usize; 2]| Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), &device);
+        let random =
+            |shape: [usize; 2]| Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), &device);
         let layer = Linear::new(random([20, 33]), random([1, 33]).reshape([33]));
         let packed = layer.clone().packed();
         for rows in [1, 6, FEW_ROWS, FEW_ROWS + 1] {
             let (x, residual) = (random([rows, 20]), random([rows, 33]));
             assert_eq!(packed.packed_for(&x).is_some(), rows <= FEW_ROWS);
-            let close = |a: Tensor<2>, b: Tensor<2>| assert!((a - b).abs().max().into_scalar::<f32>() < 1e-4, "{rows} rows");
+            let close = |a: Tensor<2>, b: Tensor<2>| {
+                assert!((a - b).abs().max().into_scalar::<f32>() < 1e-4, "{rows} rows")
+            };
             close(packed.forward(x.clone()), layer.forward(x.clone()));
             close(packed.forward_add(residual.clone(), x.clone()), layer.forward_add(residual, x));
         }
@@ -365,17 +461,23 @@ mod tests {
     fn frozen_parameters_get_no_gradient() {
         let device = Device::flex().autodiff();
         let x = Tensor::<2>::ones([3, 2], &device).require_grad();
-        let layer = Linear::new(Tensor::ones([2, 4], &device), Tensor::ones([4], &device)).no_grad();
+        let layer =
+            Linear::new(Tensor::ones([2, 4], &device), Tensor::ones([4], &device)).no_grad();
         let grads = layer.forward(x.clone()).sum().backward();
         assert_eq!(x.grad(&grads).unwrap().into_data().try_to_vec::<f32>().unwrap(), [4.0; 6]);
-        assert!(layer.weight.val().grad(&grads).is_none() && layer.bias.val().grad(&grads).is_none());
+        assert!(
+            layer.weight.val().grad(&grads).is_none() && layer.bias.val().grad(&grads).is_none()
+        );
     }
 
     #[test]
     fn sizes_that_do_not_fit_are_refused() {
         let zeros = |shape: [usize; 2]| Tensor::<2>::zeros(shape, &Device::flex());
-        let layer = |bias: usize| Linear::new(zeros([2, 4]), Tensor::zeros([bias], &Device::flex()));
-        let refused = |run: &dyn Fn() -> Tensor<2>| std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err();
+        let layer =
+            |bias: usize| Linear::new(zeros([2, 4]), Tensor::zeros([bias], &Device::flex()));
+        let refused = |run: &dyn Fn() -> Tensor<2>| {
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err()
+        };
         assert!(refused(&|| layer(3).forward(zeros([1, 2]))));
         assert!(refused(&|| layer(4).forward(zeros([1, 3]))));
         assert!(refused(&|| layer(4).forward_add(zeros([2, 4]), zeros([1, 2]))));

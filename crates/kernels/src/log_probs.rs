@@ -1,8 +1,10 @@
-//! Log-probabilities of chosen tokens under a linear head, without keeping the `[tokens, vocab]` logits.
+//! Log-probabilities of chosen tokens under a linear head, without keeping the `[tokens, vocab]`
+//! logits.
 //!
-//! Rows are taken in chunks: a matrix product gives the chunk's logits, one pass over them gives the log-probability and
-//! the entropy, and the next chunk is written over them. The backward pass computes the logits again, which costs one more product and
-//! saves writing, keeping and re-reading `[tokens, vocab]` several times.
+//! Rows are taken in chunks: a matrix product gives the chunk's logits, one pass over them gives
+//! the log-probability and the entropy, and the next chunk is written over them. The backward pass
+//! computes the logits again, which costs one more product and saves writing, keeping and
+//! re-reading `[tokens, vocab]` several times.
 
 use burn::backend::TensorMetadata;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -22,13 +24,15 @@ use crate::slices::{contiguous, floats, tensor, vectorised};
 /// What is known about chosen tokens.
 #[derive(Clone, Debug)]
 pub struct TokenStats {
-    /// `log p(target)` in nats, `[n]`; differentiable with respect to the hidden states and the head.
+    /// `log p(target)` in nats, `[n]`; differentiable with respect to the hidden states and the
+    /// head.
     pub log_probs: Tensor<1>,
     /// Entropy of the whole distribution in nats, `[n]`; a constant for autodiff.
     pub entropies: Tensor<1>,
 }
 
-/// Log-probabilities of `targets` under `softmax(hidden head^T / temperature)`, with one token's probability set to 0 if asked.
+/// Log-probabilities of `targets` under `softmax(hidden head^T / temperature)`, with one token's
+/// probability set to 0 if asked.
 ///
 /// # Shapes
 /// - `hidden`: `[n, d]`
@@ -61,18 +65,29 @@ pub fn token_log_probs(
             temperature.recip(),
             suppress,
         );
-        TokenStats { log_probs: Tensor::from_dispatch(log_probs), entropies: Tensor::from_dispatch(entropies) }
+        TokenStats {
+            log_probs: Tensor::from_dispatch(log_probs),
+            entropies: Tensor::from_dispatch(entropies),
+        }
     } else {
         plain(hidden, head, targets, temperature, suppress)
     }
 }
 
-/// The definition, by Burn operations. A suppressed logit is lowered by 1e4, which gives probability 0 in f32 and no NaN.
-fn plain(hidden: Tensor<2>, head: Tensor<2>, targets: Tensor<1, Int>, temperature: f32, suppress: Option<u32>) -> TokenStats {
+/// The definition, by Burn operations. A suppressed logit is lowered by 1e4, which gives
+/// probability 0 in f32 and no NaN.
+fn plain(
+    hidden: Tensor<2>,
+    head: Tensor<2>,
+    targets: Tensor<1, Int>,
+    temperature: f32,
+    suppress: Option<u32>,
+) -> TokenStats {
     let mut logits = hidden.matmul(head.transpose()) / temperature;
     if let Some(id) = suppress {
         let [_, vocab] = logits.dims();
-        let columns = Tensor::<1, Int>::arange(0..i64::try_from(vocab).unwrap_or(i64::MAX), &logits.device());
+        let columns =
+            Tensor::<1, Int>::arange(0..i64::try_from(vocab).unwrap_or(i64::MAX), &logits.device());
         logits = logits - columns.equal_elem(i64::from(id)).float().unsqueeze::<2>() * 1e4;
     }
     let max = logits.clone().detach().max_dim(1);
@@ -104,16 +119,20 @@ pub(crate) trait LogProbOps: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 }
 
-/// Rows of a chunk of logits: few enough that small vocabularies stay in the caches and large ones take little memory (19 MB for
-/// GPT-2's), enough that the head is not read too often.
+/// Rows of a chunk of logits: few enough that small vocabularies stay in the caches and large ones
+/// take little memory (19 MB for GPT-2's), enough that the head is not read too often.
 const CHUNK_ROWS: usize = 96;
 
 /// Token ids on the host.
 fn ids(targets: FlexTensor) -> Vec<usize> {
     let targets = contiguous(targets);
     let found = match targets.dtype() {
-        DType::I32 => targets.as_slice::<i32>().map(|s| s.iter().map(|&id| usize::try_from(id)).collect::<Result<_, _>>()),
-        DType::I64 => targets.as_slice::<i64>().map(|s| s.iter().map(|&id| usize::try_from(id)).collect()),
+        DType::I32 => targets
+            .as_slice::<i32>()
+            .map(|s| s.iter().map(|&id| usize::try_from(id)).collect::<Result<_, _>>()),
+        DType::I64 => {
+            targets.as_slice::<i64>().map(|s| s.iter().map(|&id| usize::try_from(id)).collect())
+        }
         _ => None,
     };
     match found {
@@ -128,7 +147,11 @@ fn room(rows: usize, vocab: usize) -> Vec<f32> {
 }
 
 /// The logits of a chunk's hidden states, `[rows, vocab]`.
-fn logits<'a>(room: &'a mut [f32], hidden: MatRef<'_, f32>, head: MatRef<'_, f32>) -> &'a mut [f32] {
+fn logits<'a>(
+    room: &'a mut [f32],
+    hidden: MatRef<'_, f32>,
+    head: MatRef<'_, f32>,
+) -> &'a mut [f32] {
     let logits = &mut room[..hidden.nrows() * head.nrows()];
     write_product(logits, hidden, head.transpose());
     logits
@@ -189,11 +212,13 @@ impl LogProbOps for Flex {
         grad: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let ([n, d], [vocab, _]) = (dims(&hidden), dims(&head));
-        let (hidden, head, targets, grad) = (contiguous(hidden), contiguous(head), ids(targets), contiguous(grad));
+        let (hidden, head, targets, grad) =
+            (contiguous(hidden), contiguous(head), ids(targets), contiguous(grad));
         let head = matrix(floats(&head), d);
         let (mut grad_hidden, mut grad_head) = (vec![0.0; n * d], vec![0.0; vocab * d]);
         let mut room = room(n, vocab);
-        let states = floats(&hidden).chunks(CHUNK_ROWS * d).zip(grad_hidden.chunks_mut(CHUNK_ROWS * d));
+        let states =
+            floats(&hidden).chunks(CHUNK_ROWS * d).zip(grad_hidden.chunks_mut(CHUNK_ROWS * d));
         let inputs = floats(&grad).chunks(CHUNK_ROWS).zip(targets.chunks(CHUNK_ROWS));
         for ((hidden, grad_hidden), (grad, targets)) in states.zip(inputs) {
             let hidden = matrix(hidden, d);
@@ -213,7 +238,8 @@ impl LogProbOps for Flex {
     }
 }
 
-/// Turns a row of logits into the gradient of `grad * log p(target)` with respect to them: `grad (1[target] - p) / T`.
+/// Turns a row of logits into the gradient of `grad * log p(target)` with respect to them:
+/// `grad (1[target] - p) / T`.
 #[inline(always)]
 fn logit_gradient(row: &mut [f32], target: usize, grad: f32, scale: f32, suppress: usize) {
     prepare_row(row, scale, suppress);
@@ -249,10 +275,16 @@ struct LogProbsBackward;
 impl<B: LogProbOps> Backward<B, 2> for LogProbsBackward {
     type State = Inputs<B>;
 
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
         let grad = grads.consume::<B>(&ops.node);
         let Inputs { hidden, head, targets, scale, suppress } = ops.state;
-        let (grad_hidden, grad_head) = B::token_log_probs_backward(hidden, head, targets, scale, suppress, grad);
+        let (grad_hidden, grad_head) =
+            B::token_log_probs_backward(hidden, head, targets, scale, suppress, grad);
         let [hidden, head] = ops.parents;
         if let Some(parent) = hidden {
             grads.register::<B>(parent.id, grad_hidden);
@@ -272,9 +304,16 @@ impl<B: LogProbOps, C: CheckpointStrategy> LogProbOps for Autodiff<B, C> {
         suppress: usize,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let ((hidden, hidden_node), (head, head_node)) = (hidden.into_parts(), head.into_parts());
-        let (log_probs, entropies) = B::token_log_probs(hidden.clone(), head.clone(), targets.clone(), scale, suppress);
-        let log_probs = match LogProbsBackward.prepare::<C>([hidden_node, head_node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(Inputs { hidden, head, targets, scale, suppress }, log_probs),
+        let (log_probs, entropies) =
+            B::token_log_probs(hidden.clone(), head.clone(), targets.clone(), scale, suppress);
+        let log_probs = match LogProbsBackward
+            .prepare::<C>([hidden_node, head_node])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                prep.finish(Inputs { hidden, head, targets, scale, suppress }, log_probs)
+            }
             OpsKind::UnTracked(prep) => prep.finish(log_probs),
         };
         (log_probs, <Self as burn::backend::AutodiffBackend>::from_inner(entropies))
@@ -301,9 +340,12 @@ mod tests {
     fn check(n: usize, d: usize, vocab: usize, temperature: f32, suppress: Option<u32>) {
         let device = Device::flex().autodiff();
         device.seed(7);
-        let normal = |shape: [usize; 2], std| Tensor::<2>::random(shape, Distribution::Normal(0.0, std), &device).require_grad();
+        let normal = |shape: [usize; 2], std| {
+            Tensor::<2>::random(shape, Distribution::Normal(0.0, std), &device).require_grad()
+        };
         let (hidden, head) = (normal([n, d], 1.0), normal([vocab, d], 0.7));
-        let targets: Vec<i32> = (0..n).map(|i| i32::try_from((i * 13 + 1) % (vocab - 1)).unwrap()).collect();
+        let targets: Vec<i32> =
+            (0..n).map(|i| i32::try_from((i * 13 + 1) % (vocab - 1)).unwrap()).collect();
         let targets = Tensor::<1, Int>::from_ints(targets.as_slice(), &device.clone().inner());
         let weights = Tensor::<1>::random([n], Distribution::Normal(0.0, 1.0), &device);
         let run = |out: TokenStats| {
@@ -311,7 +353,13 @@ mod tests {
             let grad = |t: &Tensor<2>| t.grad(&grads).expect("both inputs require gradients");
             (out.log_probs.inner(), out.entropies.inner(), grad(&hidden), grad(&head))
         };
-        let fused = run(token_log_probs(hidden.clone(), head.clone(), targets.clone(), temperature, suppress));
+        let fused = run(token_log_probs(
+            hidden.clone(),
+            head.clone(),
+            targets.clone(),
+            temperature,
+            suppress,
+        ));
         let plain = run(plain(hidden.clone(), head.clone(), targets, temperature, suppress));
         let near = |a: f32, what: &str| assert!(a < 2e-5, "{what} differs by {a}");
         near((fused.0 - plain.0).abs().max().into_scalar::<f32>(), "log-probability");
@@ -343,7 +391,10 @@ mod tests {
             let stats = token_log_probs(hidden.clone(), head, targets, 1.0, None);
             for values in [stats.log_probs, stats.entropies] {
                 let values = values.into_data().try_to_vec::<f32>().unwrap();
-                assert!(values.iter().all(|value| value.is_nan()), "{bad} for token {row}: {values:?}");
+                assert!(
+                    values.iter().all(|value| value.is_nan()),
+                    "{bad} for token {row}: {values:?}"
+                );
             }
         }
     }
@@ -352,9 +403,11 @@ mod tests {
     fn as_many_targets_as_states_are_needed() {
         let device = Device::flex();
         let run = |n: usize, d: usize| {
-            let (hidden, head) = (Tensor::<2>::ones([n, d], &device), Tensor::ones([9, 4], &device));
+            let (hidden, head) =
+                (Tensor::<2>::ones([n, d], &device), Tensor::ones([9, 4], &device));
             let targets = Tensor::<1, Int>::from_ints([5, 6], &device);
-            let run = std::panic::AssertUnwindSafe(|| token_log_probs(hidden, head, targets, 1.0, None));
+            let run =
+                std::panic::AssertUnwindSafe(|| token_log_probs(hidden, head, targets, 1.0, None));
             std::panic::catch_unwind(run).is_ok()
         };
         assert!(run(2, 4) && !run(3, 4) && !run(1, 4) && !run(2, 3));

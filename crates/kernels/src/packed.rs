@@ -1,7 +1,9 @@
-//! A matrix laid out once for products with few rows, one after another: what sampling does with the weights, token by token.
+//! A matrix laid out once for products with few rows, one after another: what sampling does with
+//! the weights, token by token.
 //!
-//! Every product brings its right side into an order that streams from memory. With thousands of rows that costs little; with one
-//! token of each response it is most of the time, and the same work for every token.
+//! Every product brings its right side into an order that streams from memory. With thousands of
+//! rows that costs little; with one token of each response it is most of the time, and the same
+//! work for every token.
 
 use std::sync::Arc;
 
@@ -29,13 +31,16 @@ impl PackedMatrix {
     /// The layout of a matrix `[in, out]`; none on other devices, whose products need none.
     #[must_use]
     pub fn new(matrix: Tensor<2>) -> Option<Self> {
-        has_layout(&matrix.device()).then(|| <Dispatch as PackedOps>::pack(matrix.into_dispatch(), false))
+        has_layout(&matrix.device())
+            .then(|| <Dispatch as PackedOps>::pack(matrix.into_dispatch(), false))
     }
 
-    /// The layout of a matrix that is given with rows and columns exchanged, `[out, in]`, like the rows of an embedding.
+    /// The layout of a matrix that is given with rows and columns exchanged, `[out, in]`, like the
+    /// rows of an embedding.
     #[must_use]
     pub fn transposed(matrix: Tensor<2>) -> Option<Self> {
-        has_layout(&matrix.device()).then(|| <Dispatch as PackedOps>::pack(matrix.into_dispatch(), true))
+        has_layout(&matrix.device())
+            .then(|| <Dispatch as PackedOps>::pack(matrix.into_dispatch(), true))
     }
 
     /// `x` times the matrix.
@@ -48,20 +53,37 @@ impl PackedMatrix {
     #[must_use]
     pub fn product(&self, x: Tensor<2>) -> Tensor<2> {
         self.check(x.dims()[1]);
-        Tensor::from_dispatch(<Dispatch as PackedOps>::packed_product(x.into_dispatch(), self.clone()))
+        Tensor::from_dispatch(<Dispatch as PackedOps>::packed_product(
+            x.into_dispatch(),
+            self.clone(),
+        ))
     }
 
     /// `x` times the matrix, plus `bias`.
     pub(crate) fn linear<const D: usize>(&self, x: Tensor<D>, bias: Tensor<1>) -> Tensor<D> {
         self.check(x.dims()[D - 1]);
-        Tensor::from_dispatch(<Dispatch as PackedOps>::packed_linear(x.into_dispatch(), bias.into_dispatch(), self.clone()))
+        Tensor::from_dispatch(<Dispatch as PackedOps>::packed_linear(
+            x.into_dispatch(),
+            bias.into_dispatch(),
+            self.clone(),
+        ))
     }
 
     /// `residual` plus `x` times the matrix, plus `bias`.
-    pub(crate) fn linear_add<const D: usize>(&self, residual: Tensor<D>, x: Tensor<D>, bias: Tensor<1>) -> Tensor<D> {
+    pub(crate) fn linear_add<const D: usize>(
+        &self,
+        residual: Tensor<D>,
+        x: Tensor<D>,
+        bias: Tensor<1>,
+    ) -> Tensor<D> {
         self.check(x.dims()[D - 1]);
         let (residual, x) = (residual.into_dispatch(), x.into_dispatch());
-        Tensor::from_dispatch(<Dispatch as PackedOps>::packed_linear_add(residual, x, bias.into_dispatch(), self.clone()))
+        Tensor::from_dispatch(<Dispatch as PackedOps>::packed_linear_add(
+            residual,
+            x,
+            bias.into_dispatch(),
+            self.clone(),
+        ))
     }
 
     fn check(&self, width: usize) {
@@ -84,15 +106,24 @@ impl PackedMatrix {
                 )
             };
             let grain = GRAIN / (ROWS * COLUMNS * depth).max(1);
-            let products: Vec<_> = tiles.into_par_iter().with_min_len(grain.max(1)).map(tile).collect();
-            products.iter().enumerate().for_each(|(at, tile)| self.add_tile(out, at % panels, at / panels, tile));
+            let products: Vec<_> =
+                tiles.into_par_iter().with_min_len(grain.max(1)).map(tile).collect();
+            products
+                .iter()
+                .enumerate()
+                .for_each(|(at, tile)| self.add_tile(out, at % panels, at / panels, tile));
         } else {
             vectorised(
                 #[inline(always)]
                 || {
                     for at in tiles {
                         let (panel, block) = (at % panels, at / panels);
-                        self.add_tile(out, panel, block, &product(left.panel(panel), self.right.block(block)));
+                        self.add_tile(
+                            out,
+                            panel,
+                            block,
+                            &product(left.panel(panel), self.right.block(block)),
+                        );
                     }
                 },
             );
@@ -121,7 +152,11 @@ trait PackedOps: Backend {
 
     fn packed_product(x: FloatTensor<Self>, matrix: PackedMatrix) -> FloatTensor<Self>;
 
-    fn packed_linear(x: FloatTensor<Self>, bias: FloatTensor<Self>, matrix: PackedMatrix) -> FloatTensor<Self>;
+    fn packed_linear(
+        x: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        matrix: PackedMatrix,
+    ) -> FloatTensor<Self>;
 
     fn packed_linear_add(
         residual: FloatTensor<Self>,
@@ -148,7 +183,11 @@ impl PackedOps for Flex {
         tensor(out, [rows, matrix.columns])
     }
 
-    fn packed_linear(x: FloatTensor<Self>, bias: FloatTensor<Self>, matrix: PackedMatrix) -> FloatTensor<Self> {
+    fn packed_linear(
+        x: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        matrix: PackedMatrix,
+    ) -> FloatTensor<Self> {
         onto_bias(contiguous(x), bias, |out, x| matrix.add_product(out, x))
     }
 
@@ -171,10 +210,18 @@ mod tests {
     fn products_are_those_of_the_matrix_and_do_not_depend_on_threads() {
         let device = Device::flex();
         device.seed(4);
-        for (rows, depth, columns) in [(1, 1, 1), (3, 5, 17), (4, 64, 16), (33, 40, 100), (2, 0, 3), (0, 4, 5)] {
-            let random = |shape: [usize; 2]| Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), &device);
+        for (rows, depth, columns) in
+            [(1, 1, 1), (3, 5, 17), (4, 64, 16), (33, 40, 100), (2, 0, 3), (0, 4, 5)]
+        {
+            let random = |shape: [usize; 2]| {
+                Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), &device)
+            };
             let (x, matrix) = (random([rows, depth]), random([depth, columns]));
-            let expected = if depth == 0 { Tensor::zeros([rows, columns], &device) } else { x.clone().matmul(matrix.clone()) };
+            let expected = if depth == 0 {
+                Tensor::zeros([rows, columns], &device)
+            } else {
+                x.clone().matmul(matrix.clone())
+            };
             let run = |threads: usize, packed: &PackedMatrix| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 pool.install(|| packed.product(x.clone())).into_data()
@@ -185,7 +232,10 @@ mod tests {
             assert_eq!(run(3, &packed), one, "{rows} x {depth} x {columns}");
             // a view, and the same matrix given by its columns
             assert_eq!(run(1, &PackedMatrix::transposed(matrix.clone().transpose()).unwrap()), one);
-            assert_eq!(run(1, &PackedMatrix::new(matrix.transpose().clone().transpose()).unwrap()), one);
+            assert_eq!(
+                run(1, &PackedMatrix::new(matrix.transpose().clone().transpose()).unwrap()),
+                one
+            );
         }
     }
 
@@ -193,7 +243,9 @@ mod tests {
     fn a_row_does_not_depend_on_the_rows_beside_it() {
         let device = Device::flex();
         let x = Tensor::<2>::random([9, 30], Distribution::Normal(0.0, 1.0), &device);
-        let packed = PackedMatrix::new(Tensor::random([30, 50], Distribution::Normal(0.0, 1.0), &device)).unwrap();
+        let packed =
+            PackedMatrix::new(Tensor::random([30, 50], Distribution::Normal(0.0, 1.0), &device))
+                .unwrap();
         let all = packed.product(x.clone());
         for row in 0..9 {
             let alone = |of: &Tensor<2>| of.clone().narrow(0, row, 1);
@@ -204,8 +256,12 @@ mod tests {
     #[test]
     fn rows_of_another_width_are_refused() {
         let packed = PackedMatrix::new(Tensor::zeros([3, 4], &Device::flex())).unwrap();
-        let run = std::panic::AssertUnwindSafe(|| packed.product(Tensor::zeros([2, 4], &Device::flex())));
+        let run =
+            std::panic::AssertUnwindSafe(|| packed.product(Tensor::zeros([2, 4], &Device::flex())));
         assert!(std::panic::catch_unwind(run).is_err());
-        assert!(PackedMatrix::new(Tensor::zeros([3, 4], &Device::flex().autodiff())).is_none(), "gradients would be lost");
+        assert!(
+            PackedMatrix::new(Tensor::zeros([3, 4], &Device::flex().autodiff())).is_none(),
+            "gradients would be lost"
+        );
     }
 }

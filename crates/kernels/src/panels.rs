@@ -23,7 +23,8 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The left side: panels of [`ROWS`] rows, each column by column. Rows that are missing in the last are 0.
+/// The left side: panels of [`ROWS`] rows, each column by column. Rows that are missing in the last
+/// are 0.
 pub(crate) struct Left {
     columns: Vec<[f32; ROWS]>,
     /// Columns of a panel.
@@ -52,7 +53,8 @@ impl Left {
         Self::of(Rows { data: rows, stride, width: depth, count: ROWS }, 1.0)
     }
 
-    /// [`ROWS`] columns of a matrix as rows, from its row `first` on, which is also the first of the columns.
+    /// [`ROWS`] columns of a matrix as rows, from its row `first` on, which is also the first of
+    /// the columns.
     #[inline(always)]
     pub(crate) fn of_columns(data: &[f32], stride: usize, first: usize, count: usize) -> Self {
         let columns = (first..count).map(|row| {
@@ -83,7 +85,8 @@ impl Left {
     }
 }
 
-/// The right side: blocks of [`COLUMNS`] columns, each row by row. Columns that are missing in the last are 0.
+/// The right side: blocks of [`COLUMNS`] columns, each row by row. Columns that are missing in the
+/// last are 0.
 #[derive(Debug)]
 pub(crate) struct Right {
     rows: Vec<[f32; COLUMNS]>,

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Whether they are rounded to bf16.
 static HALF: AtomicBool = AtomicBool::new(false);
 
-/// What the factors of a product are rounded to on a GPU. Weights, sums and all other numbers stay in single precision.
+/// What the factors of a product are rounded to on a GPU. Weights, sums and all other numbers stay
+/// in single precision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// Not at all; to TF32, which has 10 bits behind the point, where the device has tensor cores.
@@ -26,8 +27,8 @@ impl Precision {
     }
 }
 
-/// Sets the precision of products on GPUs, for the whole process. The CPU always computes in single precision, and so does a GPU without
-/// bfloat16.
+/// Sets the precision of products on GPUs, for the whole process. The CPU always computes in single
+/// precision, and so does a GPU without bfloat16.
 pub fn set_precision(precision: Precision) {
     HALF.store(precision == Precision::Bf16, Ordering::Relaxed);
 }

@@ -1,11 +1,12 @@
 //! Products of whole matrices, by faer, added to what is there.
 //!
-//! Burn's own product allocates, clears and copies its result, and the sum with a bias or with the residual stream is one pass more.
-//! The result here begins as that bias or residual.
+//! Burn's own product allocates, clears and copies its result, and the sum with a bias or with the
+//! residual stream is one pass more. The result here begins as that bias or residual.
 //!
-//! It does not depend on the number of threads: what they share out is the rows and columns of the result, never the sum behind one of
-//! its numbers. faer shares the sum out where the result is one column or one row (`matvec_colmajor` in its `linalg/matmul`), so such a
-//! product gets one thread. It reads each number of the matrix once, so memory sets its pace.
+//! It does not depend on the number of threads: what they share out is the rows and columns of the
+//! result, never the sum behind one of its numbers. faer shares the sum out where the result is one
+//! column or one row (`matvec_colmajor` in its `linalg/matmul`), so such a product gets one thread.
+//! It reads each number of the matrix once, so memory sets its pace.
 
 use burn::backend::TensorMetadata;
 use burn::backend::flex::FlexTensor;
@@ -30,7 +31,11 @@ pub(crate) fn write_product(out: &mut [f32], left: MatRef<'_, f32>, right: MatRe
 }
 
 /// The bias for each row of `x`, with a product of `x` added to it.
-pub(crate) fn onto_bias(x: FlexTensor, bias: FlexTensor, add_product: impl FnOnce(&mut [f32], &[f32])) -> FlexTensor {
+pub(crate) fn onto_bias(
+    x: FlexTensor,
+    bias: FlexTensor,
+    add_product: impl FnOnce(&mut [f32], &[f32]),
+) -> FlexTensor {
     let bias = contiguous(bias);
     let mut shape = x.shape();
     *shape.last_mut().unwrap_or(&mut 0) = width(&bias);
@@ -59,7 +64,8 @@ pub(crate) fn onto_residual(
 
 fn product(out: &mut [f32], accum: Accum, left: MatRef<'_, f32>, right: MatRef<'_, f32>) {
     let is_vector = left.nrows() == 1 || right.ncols() == 1;
-    let threads = if is_vector || rayon::current_num_threads() == 1 { Par::Seq } else { Par::rayon(0) };
+    let threads =
+        if is_vector || rayon::current_num_threads() == 1 { Par::Seq } else { Par::rayon(0) };
     let out = MatMut::from_row_major_slice_mut(out, left.nrows(), right.ncols());
     matmul(out, accum, left, right, 1.0, threads);
 }
@@ -70,7 +76,9 @@ mod tests {
 
     /// Numbers whose sums depend on their order.
     fn values(count: usize, seed: usize) -> Vec<f32> {
-        (0..count).map(|i| f32::from(u16::try_from((i * 7919 + seed) % 1009).unwrap()) / 1009.0 - 0.5).collect()
+        (0..count)
+            .map(|i| f32::from(u16::try_from((i * 7919 + seed) % 1009).unwrap()) / 1009.0 - 0.5)
+            .collect()
     }
 
     /// A `rows` by `columns` matrix whose rows stand one after another, or whose columns do.
@@ -81,12 +89,15 @@ mod tests {
     /// Every layout of both sides, on pools of several sizes.
     fn check([rows, depth, columns]: [usize; 3]) {
         let (a, b) = (values(rows * depth, 1), values(depth * columns, 2));
-        for (left_by_columns, right_by_columns) in [(false, false), (false, true), (true, false), (true, true)] {
+        for (left_by_columns, right_by_columns) in
+            [(false, false), (false, true), (true, false), (true, true)]
+        {
             let run = |threads: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let left = laid_out(&a, [rows, depth], left_by_columns);
                 let right = laid_out(&b, [depth, columns], right_by_columns);
-                let (mut added, mut written) = (vec![0.5; rows * columns], vec![f32::NAN; rows * columns]);
+                let (mut added, mut written) =
+                    (vec![0.5; rows * columns], vec![f32::NAN; rows * columns]);
                 pool.install(|| {
                     add_product(&mut added, left, right);
                     write_product(&mut written, left, right);
@@ -97,7 +108,8 @@ mod tests {
             for threads in [2, 3, 4, 8] {
                 assert!(
                     run(threads) == expected,
-                    "{rows} x {depth} x {columns}, by columns: {left_by_columns} and {right_by_columns}, on {threads} threads"
+                    "{rows} x {depth} x {columns}, by columns: {left_by_columns} and \
+                     {right_by_columns}, on {threads} threads"
                 );
             }
         }
@@ -105,8 +117,17 @@ mod tests {
 
     #[test]
     fn the_number_of_threads_changes_no_bit_of_one_column_or_one_row() {
-        // around the 65,536 elements from which faer shares a product with a vector out: the value head, a single token
-        for [size, depth] in [[256, 255], [256, 256], [256, 1792], [1, 70_000], [70_000, 1], [3, 30_000], [30_000, 3]] {
+        // around the 65,536 elements from which faer shares a product with a vector out: the value
+        // head, a single token
+        for [size, depth] in [
+            [256, 255],
+            [256, 256],
+            [256, 1792],
+            [1, 70_000],
+            [70_000, 1],
+            [3, 30_000],
+            [30_000, 3],
+        ] {
             check([size, depth, 1]);
             check([1, depth, size]);
         }
@@ -115,7 +136,8 @@ mod tests {
 
     #[test]
     fn the_number_of_threads_changes_no_bit_of_a_matrix() {
-        // around the sizes from which faer takes another path: 16^3 and 4 * 4,096 multiplications, a depth of 512; and large vocabularies
+        // around the sizes from which faer takes another path: 16^3 and 4 * 4,096 multiplications,
+        // a depth of 512; and large vocabularies
         for shape in [
             [16, 16, 16],
             [17, 16, 16],

@@ -16,9 +16,9 @@ pub(crate) fn width(tensor: &impl TensorMetadata) -> usize {
 
 /// The values of a contiguous f32 tensor.
 pub(crate) fn floats(tensor: &FlexTensor) -> &[f32] {
-    tensor
-        .as_slice::<f32>()
-        .unwrap_or_else(|| unreachable!("the fused kernels get contiguous f32 tensors, found {:?}", tensor.dtype()))
+    tensor.as_slice::<f32>().unwrap_or_else(|| {
+        unreachable!("the fused kernels get contiguous f32 tensors, found {:?}", tensor.dtype())
+    })
 }
 
 /// Values as a tensor, uncopied. (`FlexTensor::empty` clears its bytes and then copies them.)
@@ -26,7 +26,8 @@ pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 
-/// Lets `body` overwrite the values: the tensor's own if nobody else sees them, those of a copy otherwise.
+/// Lets `body` overwrite the values: the tensor's own if nobody else sees them, those of a copy
+/// otherwise.
 pub(crate) fn overwritten(values: FlexTensor, body: impl FnOnce(&mut [f32])) -> FlexTensor {
     let mut values = contiguous(values);
     let count = floats(&values).len();
@@ -42,8 +43,9 @@ pub(crate) fn overwritten(values: FlexTensor, body: impl FnOnce(&mut [f32])) -> 
     values
 }
 
-/// Runs a loop with the widest vector instructions of this machine: what is inlined into it is compiled for them. So `body`
-/// must be `#[inline(always)]`; a large closure is otherwise called, and compiled for the oldest processor there is.
+/// Runs a loop with the widest vector instructions of this machine: what is inlined into it is
+/// compiled for them. So `body` must be `#[inline(always)]`; a large closure is otherwise called,
+/// and compiled for the oldest processor there is.
 #[inline(always)]
 pub(crate) fn vectorised<R>(body: impl FnOnce() -> R) -> R {
     struct Body<F>(F);
@@ -65,7 +67,9 @@ mod tests {
     fn only_what_nobody_else_sees_is_overwritten() {
         let values = tensor(vec![1.0, 2.0, 3.0, 4.0], [2, 2]);
         let shared = values.clone();
-        let row = overwritten(values.narrow(0, 1, 1), |row| row.iter_mut().for_each(|value| *value *= 10.0));
+        let row = overwritten(values.narrow(0, 1, 1), |row| {
+            row.iter_mut().for_each(|value| *value *= 10.0)
+        });
         assert_eq!((floats(&row), floats(&shared)), (&[30.0, 40.0][..], &[1.0, 2.0, 3.0, 4.0][..]));
         drop(values);
         // a view that nobody shares still has the rest of the tensor behind it

@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use crate::slices::{contiguous, floats, tensor, vectorised};
 use crate::sums::dot;
 
-/// Values per task. Blocks are summed by one thread each and then in order, so that threads do not change the result. (Burn's own sum of
-/// four million values and more depends on them.)
+/// Values per task. Blocks are summed by one thread each and then in order, so that threads do not
+/// change the result. (Burn's own sum of four million values and more depends on them.)
 const BLOCK: usize = 1 << 14;
 
 /// Sum of the squares of all values, `[1]`. No gradient flows through it.
@@ -46,7 +46,10 @@ impl SquareOps for Flex {
         });
         let blocks: Vec<f32> = blocks.collect();
         let sum: f64 = blocks.into_iter().map(f64::from).sum();
-        #[expect(clippy::cast_possible_truncation, reason = "rounding to single precision is the result asked for")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "rounding to single precision is the result asked for"
+        )]
         tensor(vec![sum as f32], [1])
     }
 }
@@ -74,7 +77,11 @@ mod tests {
             let (one, expected) = (run(1, values.clone()), number(plain(values.clone())));
             assert!((one / expected - 1.0).abs() < 1e-5, "{one} against {expected}");
             for threads in [2, 3, 4, 8] {
-                assert_eq!(run(threads, values.clone()).to_bits(), one.to_bits(), "{shape:?} on {threads} threads");
+                assert_eq!(
+                    run(threads, values.clone()).to_bits(),
+                    one.to_bits(),
+                    "{shape:?} on {threads} threads"
+                );
             }
             // a view
             assert!((run(1, values.transpose()) / expected - 1.0).abs() < 1e-5);
@@ -87,7 +94,10 @@ mod tests {
             for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 let mut values = vec![1.0; 100_000];
                 values[place] = bad;
-                let sum = number(sum_of_squares(Tensor::<1>::from_floats(values.as_slice(), &Device::flex())));
+                let sum = number(sum_of_squares(Tensor::<1>::from_floats(
+                    values.as_slice(),
+                    &Device::flex(),
+                )));
                 assert!(!sum.is_finite(), "{bad} at {place}: {sum}");
             }
         }

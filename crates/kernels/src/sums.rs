@@ -1,4 +1,5 @@
-//! Sums in independent lanes: they vectorise, round less than one running sum, and always in the same order.
+//! Sums in independent lanes: they vectorise, round less than one running sum, and always in the
+//! same order.
 
 /// Partial sums: two vector registers of eight.
 pub(crate) const LANES: usize = 16;
@@ -51,7 +52,10 @@ mod tests {
         for length in 0..row.len() {
             let row = &row[..length];
             assert!((sum(row, |x| x) - row.iter().sum::<f32>()).abs() < 0.5, "{length}");
-            assert!((dot(row, row) - row.iter().map(|x| x * x).sum::<f32>()).abs() < 0.5, "{length}");
+            assert!(
+                (dot(row, row) - row.iter().map(|x| x * x).sum::<f32>()).abs() < 0.5,
+                "{length}"
+            );
         }
     }
 }

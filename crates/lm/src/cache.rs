@@ -1,12 +1,13 @@
-//! Keys and values of the tokens so far, so that each new token costs one position and not the whole sequence.
+//! Keys and values of the tokens so far, so that each new token costs one position and not the
+//! whole sequence.
 
 use burn::tensor::{Device, Tensor};
 use tailguard_kernels::AttentionCache;
 
 use crate::error::{LmError, check_count};
 
-/// The key-value cache of a batch that is being continued. A [`Decoder`](crate::Decoder) makes and fills it; whoever samples drops rows
-/// from it.
+/// The key-value cache of a batch that is being continued. A [`Decoder`](crate::Decoder) makes and
+/// fills it; whoever samples drops rows from it.
 #[derive(Debug)]
 pub struct KvCache {
     layers: Vec<AttentionCache>,
@@ -19,9 +20,16 @@ pub struct KvCache {
 }
 
 impl KvCache {
-    /// An empty cache of `layers` layers whose keys are `hidden` wide, for `rows` rows of at most `capacity` tokens each.
+    /// An empty cache of `layers` layers whose keys are `hidden` wide, for `rows` rows of at most
+    /// `capacity` tokens each.
     #[must_use]
-    pub fn new(layers: usize, hidden: usize, rows: usize, capacity: usize, device: &Device) -> Self {
+    pub fn new(
+        layers: usize,
+        hidden: usize,
+        rows: usize,
+        capacity: usize,
+        device: &Device,
+    ) -> Self {
         let device = &device.clone().inner();
         let layer = |_| AttentionCache::new(rows, capacity, hidden, device);
         Self { layers: (0..layers).map(layer).collect(), len: 0, capacity, starts: vec![0; rows] }
@@ -50,7 +58,9 @@ impl KvCache {
     /// # Errors
     /// [`LmError::NoRow`]; the cache is then as it was.
     pub fn select(&mut self, rows: &[usize]) -> Result<(), LmError> {
-        let start = |&row: &usize| self.starts.get(row).copied().ok_or(LmError::NoRow { row, rows: self.starts.len() });
+        let start = |&row: &usize| {
+            self.starts.get(row).copied().ok_or(LmError::NoRow { row, rows: self.starts.len() })
+        };
         self.starts = rows.iter().map(start).collect::<Result<_, _>>()?;
         for layer in &mut self.layers {
             layer.select(rows);
@@ -61,7 +71,8 @@ impl KvCache {
     /// Refuses to take `columns` columns in all, of `rows` rows, from a model of `layers` layers.
     ///
     /// # Errors
-    /// [`LmError::Count`] for other rows or layers than the cache was made for, [`LmError::TooLong`] for more columns than it holds.
+    /// [`LmError::Count`] for other rows or layers than the cache was made for,
+    /// [`LmError::TooLong`] for more columns than it holds.
     pub fn check(&self, rows: usize, layers: usize, columns: usize) -> Result<(), LmError> {
         check_count("rows of tokens for the rows of the cache", rows, self.starts.len())?;
         check_count("layers in the cache", self.layers.len(), layers)?;
@@ -69,7 +80,8 @@ impl KvCache {
         if columns > limit { Err(LmError::TooLong { found: columns, limit }) } else { Ok(()) }
     }
 
-    /// Begins with prompts of `len` columns, whose rows start at these; the keys and values of each layer follow by [`fill`](Self::fill).
+    /// Begins with prompts of `len` columns, whose rows start at these; the keys and values of each
+    /// layer follow by [`fill`](Self::fill).
     pub fn begin(&mut self, len: usize, starts: &[usize]) {
         self.len = len;
         self.starts = starts.to_vec();
@@ -83,8 +95,8 @@ impl KvCache {
         self.layers[layer].fill(qkv);
     }
 
-    /// Takes in a layer's keys and values of the next token of each row and attends to all that is there, `[batch, 3 * hidden]` to
-    /// `[batch, hidden]`.
+    /// Takes in a layer's keys and values of the next token of each row and attends to all that is
+    /// there, `[batch, 3 * hidden]` to `[batch, hidden]`.
     ///
     /// # Panics
     /// If there is no such layer or no room: [`check`](Self::check) tells.

@@ -5,7 +5,10 @@
 #[non_exhaustive]
 pub enum LmError {
     /// A batch without rows, or a row without tokens.
-    #[error("row {row} of {rows} rows of tokens is empty, expected at least one token in each of at least one row")]
+    #[error(
+        "row {row} of {rows} rows of tokens is empty, expected at least one token in each of at \
+         least one row"
+    )]
     Empty {
         /// The empty row; 0 if there are no rows.
         row: usize,
@@ -51,6 +54,10 @@ pub enum LmError {
 }
 
 /// Refuses what there is too much or too little of.
-pub(crate) fn check_count(what: &'static str, found: usize, expected: usize) -> Result<(), LmError> {
+pub(crate) fn check_count(
+    what: &'static str,
+    found: usize,
+    expected: usize,
+) -> Result<(), LmError> {
     if found == expected { Ok(()) } else { Err(LmError::Count { what, found, expected }) }
 }

@@ -1,8 +1,9 @@
 #![doc = include_str!("../README.md")]
 //!
 //! ## What is here
-//! [`CausalLm`] is the model, [`Decoder`] the model ready to sample, [`Policy`] the model with a critic on top. [`TokenBatch`] and
-//! [`Predictions`] are what it is fed, [`KvCache`] what makes generation cheap.
+//! [`CausalLm`] is the model, [`Decoder`] the model ready to sample, [`Policy`] the model with a
+//! critic on top. [`TokenBatch`] and [`Predictions`] are what it is fed, [`KvCache`] what makes
+//! generation cheap.
 
 mod cache;
 mod error;

@@ -12,7 +12,8 @@ use crate::error::LmError;
 use crate::sizes::LmSizes;
 use crate::tokens::{Predictions, TokenBatch, id_tensor};
 
-/// The distribution that tokens are drawn from and scored under; both must be the same, or ratios and KL are wrong.
+/// The distribution that tokens are drawn from and scored under; both must be the same, or ratios
+/// and KL are wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TokenDistribution {
     /// Logits are divided by this.
@@ -49,12 +50,18 @@ pub trait CausalLm: Module + ModuleDisplay + Sync {
     /// [`LmError::TooLong`] for a row that is longer than the context, [`LmError::UnknownToken`].
     fn predicting(&self, batch: &Predictions) -> Result<Tensor<2>, LmError>;
 
-    /// Log-probability of each target and entropy of the distribution it is taken from, in nats, without keeping
-    /// `[n, vocab]`; differentiable in the log-probabilities.
+    /// Log-probability of each target and entropy of the distribution it is taken from, in nats,
+    /// without keeping `[n, vocab]`; differentiable in the log-probabilities.
     ///
     /// # Shapes
-    /// `hidden`: `[n, hidden]`, the states that predict; `targets`: `[n]`, the tokens predicted; both results `[n]`.
-    fn token_stats(&self, hidden: Tensor<2>, targets: Tensor<1, Int>, distribution: &TokenDistribution) -> TokenStats;
+    /// `hidden`: `[n, hidden]`, the states that predict; `targets`: `[n]`, the tokens predicted;
+    /// both results `[n]`.
+    fn token_stats(
+        &self,
+        hidden: Tensor<2>,
+        targets: Tensor<1, Int>,
+        distribution: &TokenDistribution,
+    ) -> TokenStats;
 
     /// The model, ready to sample: made once for many tokens.
     fn decoder(&self) -> Self::Decoder;
@@ -66,7 +73,8 @@ pub trait CausalLm: Module + ModuleDisplay + Sync {
     fn save(&self, dir: &Path, weight_type: WeightType) -> Result<(), CheckpointError>;
 }
 
-/// A [`CausalLm`] that continues prompts, token by token, with keys and values kept in a [`KvCache`].
+/// A [`CausalLm`] that continues prompts, token by token, with keys and values kept in a
+/// [`KvCache`].
 pub trait Decoder: Send + Sync {
     /// Vocabulary, context, width.
     fn sizes(&self) -> LmSizes;
@@ -83,8 +91,9 @@ pub trait Decoder: Send + Sync {
     /// `[batch, seq]` tokens to `[batch, hidden]`.
     ///
     /// # Errors
-    /// [`LmError::TooLong`] for prompts that do not fit the context or the cache, [`LmError::UnknownToken`], [`LmError::Count`] for a
-    /// cache of another number of rows or layers. The cache is then as it was.
+    /// [`LmError::TooLong`] for prompts that do not fit the context or the cache,
+    /// [`LmError::UnknownToken`], [`LmError::Count`] for a cache of another number of rows or
+    /// layers. The cache is then as it was.
     fn prefill(&self, tokens: &TokenBatch, cache: &mut KvCache) -> Result<Tensor<2>, LmError>;
 
     /// Appends one token to each row of the cache; its hidden state, `[batch, hidden]`.
@@ -97,7 +106,8 @@ pub trait Decoder: Send + Sync {
         self.step_drawn(id_tensor(ids, &self.device()), cache)
     }
 
-    /// [`step`](Self::step) for ids that are on the device already, `[batch]`, as [`draw`](Self::draw) gives them: they are not checked.
+    /// [`step`](Self::step) for ids that are on the device already, `[batch]`, as
+    /// [`draw`](Self::draw) gives them: they are not checked.
     ///
     /// # Errors
     /// As [`prefill`](Self::prefill), but for unknown tokens.
@@ -109,9 +119,11 @@ pub trait Decoder: Send + Sync {
     /// `[n, hidden]` to `[n, vocab]`.
     fn logits(&self, hidden: Tensor<2>) -> Tensor<2>;
 
-    /// Whether tokens are drawn where the hidden states are: on a GPU, from which they would have to be read otherwise.
+    /// Whether tokens are drawn where the hidden states are: on a GPU, from which they would have
+    /// to be read otherwise.
     fn draws(&self) -> bool;
 
-    /// Draws the next token of each row, `hidden`: `[batch, hidden]`, at one number in [0, 1) per row, `uniforms`: `[batch]`.
+    /// Draws the next token of each row, `hidden`: `[batch, hidden]`, at one number in
+    /// [0, 1) per row, `uniforms`: `[batch]`.
     fn draw(&self, hidden: Tensor<2>, uniforms: Tensor<1>, masks: Masks) -> Drawn;
 }

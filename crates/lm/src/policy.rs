@@ -19,10 +19,13 @@ pub struct ValueHead {
 }
 
 impl ValueHead {
-    /// A value head that says 0 everywhere, so that nothing but rewards enters the first advantages. (TRL's starts from random numbers.)
+    /// A value head that says 0 everywhere, so that nothing but rewards enters the first
+    /// advantages. (TRL's starts from random numbers.)
     #[must_use]
     pub fn init(hidden: usize, device: &Device) -> Self {
-        Self { summary: Linear::new(Tensor::zeros([hidden, 1], device), Tensor::zeros([1], device)) }
+        Self {
+            summary: Linear::new(Tensor::zeros([hidden, 1], device), Tensor::zeros([1], device)),
+        }
     }
 
     /// Value of each state.

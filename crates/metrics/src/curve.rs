@@ -1,4 +1,5 @@
-//! Reward against the quantile of the prompt score: how the hardest prompts fare, and the easier ones after them.
+//! Reward against the quantile of the prompt score: how the hardest prompts fare, and the easier
+//! ones after them.
 
 use crate::{
     MetricsError,
@@ -28,13 +29,14 @@ pub struct Bucket {
     pub prompt_score: f64,
 }
 
-/// The quantile curve of arXiv 2501.06911: mean reward of the lowest `percent` of prompts, for each of `percents`.
+/// The quantile curve of arXiv 2501.06911: mean reward of the lowest `percent` of prompts, for each
+/// of `percents`.
 ///
 /// Prompts are sorted by prompt score, ties by index. The paper draws all of 1 to 100.
 ///
 /// # Errors
-/// [`MetricsError::Unpaired`]; [`MetricsError::TooFew`] for no rewards; [`MetricsError::NotFinite`];
-/// [`MetricsError::OutOfRange`] for a percentage above 100.
+/// [`MetricsError::Unpaired`]; [`MetricsError::TooFew`] for no rewards;
+/// [`MetricsError::NotFinite`]; [`MetricsError::OutOfRange`] for a percentage above 100.
 ///
 /// # Example
 /// ```
@@ -62,19 +64,27 @@ pub fn curve(
     percents.into_iter().map(point).collect()
 }
 
-/// Cuts the prompts, sorted by prompt score (ties by index), into `count` groups; the first `n mod count` are one longer.
+/// Cuts the prompts, sorted by prompt score (ties by index), into `count` groups; the first
+/// `n mod count` are one longer.
 ///
 /// # Errors
-/// [`MetricsError::Unpaired`]; [`MetricsError::TooFew`] for no rewards; [`MetricsError::NotFinite`];
-/// [`MetricsError::OutOfRange`] unless `count` is in `1..=rewards.len()`.
-pub fn buckets(rewards: &[f64], prompt_scores: &[f64], count: usize) -> Result<Vec<Bucket>, MetricsError> {
+/// [`MetricsError::Unpaired`]; [`MetricsError::TooFew`] for no rewards;
+/// [`MetricsError::NotFinite`]; [`MetricsError::OutOfRange`] unless `count` is in
+/// `1..=rewards.len()`.
+pub fn buckets(
+    rewards: &[f64],
+    prompt_scores: &[f64],
+    count: usize,
+) -> Result<Vec<Bucket>, MetricsError> {
     check_pair(("rewards", rewards), ("prompt scores", prompt_scores))?;
     check_range("buckets", count, 1, rewards.len())?;
     let order = by_prompt_score(prompt_scores);
     let (size, longer) = (order.len() / count, order.len() % count);
     let (long, short) = order.split_at(longer * (size + 1));
     let group = |indices: &[usize]| {
-        let pick = |values: &[f64]| mean_of(&indices.iter().map(|&index| values[index]).collect::<Vec<_>>());
+        let pick = |values: &[f64]| {
+            mean_of(&indices.iter().map(|&index| values[index]).collect::<Vec<_>>())
+        };
         Bucket { count: indices.len(), reward: pick(rewards), prompt_score: pick(prompt_scores) }
     };
     Ok(long.chunks(size + 1).chain(short.chunks(size)).map(group).collect())
@@ -84,7 +94,9 @@ pub fn buckets(rewards: &[f64], prompt_scores: &[f64], count: usize) -> Result<V
 fn by_prompt_score(prompt_scores: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..prompt_scores.len()).collect();
     // Adding 0 turns -0 into 0, so that the two tie.
-    order.sort_by(|&left, &right| (prompt_scores[left] + 0.0).total_cmp(&(prompt_scores[right] + 0.0)));
+    order.sort_by(|&left, &right| {
+        (prompt_scores[left] + 0.0).total_cmp(&(prompt_scores[right] + 0.0))
+    });
     order
 }
 
@@ -108,12 +120,18 @@ mod tests {
     #[test]
     fn unusable_input_is_refused() {
         assert!(matches!(curve(&[], &[], [1]), Err(MetricsError::TooFew { .. })));
-        assert!(matches!(curve(&[f64::NAN], &[0.0], [1]), Err(MetricsError::NotFinite { what: "rewards", .. })));
+        assert!(matches!(
+            curve(&[f64::NAN], &[0.0], [1]),
+            Err(MetricsError::NotFinite { what: "rewards", .. })
+        ));
         let message = curve(&[1.0], &[0.0], [101]).unwrap_err().to_string();
         assert_eq!(message, "percent is 101, expected 0 to 100");
         for count in [0, 3] {
             let refused = buckets(&[1.0, 2.0], &[0.0, 1.0], count);
-            assert!(matches!(refused, Err(MetricsError::OutOfRange { name: "buckets", .. })), "{count}");
+            assert!(
+                matches!(refused, Err(MetricsError::OutOfRange { name: "buckets", .. })),
+                "{count}"
+            );
         }
         assert!(matches!(buckets(&[1.0], &[0.0, 1.0], 1), Err(MetricsError::Unpaired { .. })));
     }
@@ -128,13 +146,17 @@ mod tests {
         }
 
         #[test]
-        fn buckets_share_out_all_prompts_evenly_and_in_order((rewards, scores) in any_pairs(), which: Index) {
+        fn buckets_share_out_all_prompts_evenly_and_in_order(
+            (rewards, scores) in any_pairs(),
+            which: Index,
+        ) {
             let count = which.index(rewards.len()) + 1;
             let groups = buckets(&rewards, &scores, count).unwrap();
             prop_assert_eq!(groups.len(), count);
             prop_assert_eq!(groups.iter().map(|group| group.count).sum::<usize>(), rewards.len());
             prop_assert!(groups[0].count - groups[count - 1].count <= 1);
-            prop_assert!(groups.is_sorted_by(|lower, higher| lower.prompt_score <= higher.prompt_score + 1e-12));
+            let means: Vec<f64> = groups.iter().map(|group| group.prompt_score).collect();
+            prop_assert!(means.is_sorted_by(|lower, higher| *lower <= higher + 1e-12));
             let total: f64 = groups.iter().map(|group| group.reward * group.count as f64).sum();
             prop_assert!((total - rewards.iter().sum::<f64>()).abs() < 1e-9);
         }

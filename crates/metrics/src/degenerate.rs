@@ -1,6 +1,8 @@
-//! Degenerate text: what a policy writes once it has learned to please a reward model and no reader.
+//! Degenerate text: what a policy writes once it has learned to please a reward model and no
+//! reader.
 //!
-//! Each function flags the texts one by one, so that the share of flagged texts can be given an interval over texts.
+//! Each function flags the texts one by one, so that the share of flagged texts can be given an
+//! interval over texts.
 
 use std::collections::HashMap;
 
@@ -46,7 +48,9 @@ impl Flagged {
 pub fn repeating<T: AsRef<str>>(texts: &[T], n: usize) -> Result<Flagged, MetricsError> {
     // all n-grams differ exactly where their share is 1
     let ratios = distinct_per_text(texts, n)?.ratios;
-    Ok(Flagged { flags: ratios.into_iter().map(|ratio| ratio.is_some_and(|ratio| ratio < 1.0)).collect() })
+    Ok(Flagged {
+        flags: ratios.into_iter().map(|ratio| ratio.is_some_and(|ratio| ratio < 1.0)).collect(),
+    })
 }
 
 /// Flags the texts that are nothing but white space.
@@ -65,7 +69,8 @@ pub fn empty<T: AsRef<str>>(texts: &[T]) -> Result<Flagged, MetricsError> {
     Ok(Flagged { flags: texts.iter().map(|text| trimmed(text).is_empty()).collect() })
 }
 
-/// Flags the texts that another text of the list equals, white space at both ends aside: of two that are alike, both.
+/// Flags the texts that another text of the list equals, white space at both ends aside: of two
+/// that are alike, both.
 ///
 /// # Errors
 /// [`MetricsError::TooFew`] for no texts.
@@ -84,18 +89,23 @@ pub fn duplicated<T: AsRef<str>>(texts: &[T]) -> Result<Flagged, MetricsError> {
     Ok(Flagged { flags: copies.of.iter().map(|&text| copies.counts[text] > 1).collect() })
 }
 
-/// The share of texts that [`duplicated`] flags, and what each prompt does to it: whether a text has a copy depends on the others, so
-/// that one prompt at a time is left out with all of its texts. `prompts` has the number of each text's prompt.
+/// The share of texts that [`duplicated`] flags, and what each prompt does to it: whether a text
+/// has a copy depends on the others, so that one prompt at a time is left out with all of its
+/// texts. `prompts` has the number of each text's prompt.
 ///
 /// # Errors
-/// [`MetricsError::TooFew`] for no texts; [`MetricsError::Unpaired`] unless there is a prompt for each text.
+/// [`MetricsError::TooFew`] for no texts; [`MetricsError::Unpaired`] unless there is a prompt for
+/// each text.
 ///
 /// ```
 /// # use tailguard_metrics::duplicates;
 /// assert_eq!(duplicates(&["a", "b", "a", "c"], &[0, 0, 1, 1])?.value(), 0.5);
 /// # Ok::<(), tailguard_metrics::MetricsError>(())
 /// ```
-pub fn duplicates<T: AsRef<str>>(texts: &[T], prompts: &[usize]) -> Result<Influences, MetricsError> {
+pub fn duplicates<T: AsRef<str>>(
+    texts: &[T],
+    prompts: &[usize],
+) -> Result<Influences, MetricsError> {
     check_texts(texts)?;
     check_prompts(prompts, texts.len())?;
     let copies = numbered(texts);
@@ -103,9 +113,12 @@ pub fn duplicates<T: AsRef<str>>(texts: &[T], prompts: &[usize]) -> Result<Influ
     let all: usize = copies.counts.iter().map(|&count| flagged(count)).sum();
     let mut pairs: Vec<(usize, usize)> = prompts.iter().copied().zip(copies.of).collect();
     pairs.sort_unstable();
-    let share = |flagged: usize, texts: usize| if texts == 0 { 0.0 } else { flagged as f64 / texts as f64 };
+    let share =
+        |flagged: usize, texts: usize| if texts == 0 { 0.0 } else { flagged as f64 / texts as f64 };
     let without = |pairs: &[(usize, usize)]| {
-        let same = pairs.chunk_by(|one, other| one == other).map(|same| (copies.counts[same[0].1], same.len()));
+        let same = pairs
+            .chunk_by(|one, other| one == other)
+            .map(|same| (copies.counts[same[0].1], same.len()));
         let lost: usize = same.map(|(count, own)| flagged(count) - flagged(count - own)).sum();
         (pairs[0].0, share(all - lost, texts.len() - pairs.len()))
     };
@@ -160,7 +173,8 @@ mod tests {
 
     #[test]
     fn overlapping_runs_repeat_and_texts_too_short_do_not() {
-        let texts = ["so so so so so", "so so so so", "so", "", "a b c d a b c", "a b c d\na  b c d"];
+        let texts =
+            ["so so so so so", "so so so so", "so", "", "a b c d a b c", "a b c d\na  b c d"];
         assert_eq!(repeating(&texts, 4).unwrap().flags, [true, false, false, false, false, true]);
     }
 
@@ -173,7 +187,11 @@ mod tests {
     fn empty_texts_are_alike() {
         let texts = ["", "\u{1c} \u{a0}", "a b", "a  b"];
         assert_eq!(empty(&texts).unwrap().flags, [true, true, false, false]);
-        assert_eq!(duplicated(&texts).unwrap().flags, [true, true, false, false], "only white space at the ends is set aside");
+        assert_eq!(
+            duplicated(&texts).unwrap().flags,
+            [true, true, false, false],
+            "only white space at the ends is set aside"
+        );
     }
 
     proptest! {
@@ -184,23 +202,40 @@ mod tests {
                 let runs: Vec<&[&str]> = words.windows(n).collect();
                 (0..runs.len()).any(|run| runs[..run].contains(&runs[run]))
             };
-            let again = |place: usize| (0..texts.len()).any(|other| other != place && texts[other].trim() == texts[place].trim());
-            prop_assert_eq!(repeating(&texts, n).unwrap().flags, texts.iter().map(repeats).collect::<Vec<_>>());
-            prop_assert_eq!(empty(&texts).unwrap().flags, texts.iter().map(|text| text.trim().is_empty()).collect::<Vec<_>>());
-            prop_assert_eq!(duplicated(&texts).unwrap().flags, (0..texts.len()).map(again).collect::<Vec<_>>());
+            let again = |place: usize| {
+                (0..texts.len())
+                    .any(|other| other != place && texts[other].trim() == texts[place].trim())
+            };
+            prop_assert_eq!(
+                repeating(&texts, n).unwrap().flags,
+                texts.iter().map(repeats).collect::<Vec<_>>()
+            );
+            prop_assert_eq!(
+                empty(&texts).unwrap().flags,
+                texts.iter().map(|text| text.trim().is_empty()).collect::<Vec<_>>()
+            );
+            prop_assert_eq!(
+                duplicated(&texts).unwrap().flags,
+                (0..texts.len()).map(again).collect::<Vec<_>>()
+            );
         }
 
         #[test]
-        fn duplicates_are_left_out_prompt_by_prompt(texts in vec(("[ab]{0,2}", 0_usize..5), 1..14)) {
+        fn duplicates_are_left_out_prompt_by_prompt(
+            texts in vec(("[ab]{0,2}", 0_usize..5), 1..14),
+        ) {
             let (texts, prompts): (Vec<String>, Vec<usize>) = texts.into_iter().unzip();
             let found = duplicates(&texts, &prompts).unwrap();
             prop_assert!((found.value() - duplicated(&texts).unwrap().share()).abs() < 1e-12);
             let without = |prompt: usize| {
                 let kept = texts.iter().zip(&prompts).filter(|(_, other)| **other != prompt);
-                duplicated(&kept.map(|(text, _)| text).collect::<Vec<_>>()).map_or(0.0, |flagged| flagged.share())
+                duplicated(&kept.map(|(text, _)| text).collect::<Vec<_>>())
+                    .map_or(0.0, |flagged| flagged.share())
             };
-            let shares: Vec<f64> = found.parts().iter().map(|(prompt, _)| without(*prompt)).collect();
-            let (mean, count) = (shares.iter().sum::<f64>() / shares.len() as f64, shares.len() as f64);
+            let shares: Vec<f64> =
+                found.parts().iter().map(|(prompt, _)| without(*prompt)).collect();
+            let (mean, count) =
+                (shares.iter().sum::<f64>() / shares.len() as f64, shares.len() as f64);
             for (part, share) in found.parts().iter().zip(shares) {
                 prop_assert!((part.1 - (mean - share) * (count - 1.0) / count).abs() < 1e-12);
             }
@@ -214,7 +249,13 @@ mod tests {
 
         #[test]
         fn a_list_beside_itself_is_all_duplicates(texts in any_texts()) {
-            prop_assert!(duplicated(&[texts.clone(), texts].concat()).unwrap().flags.into_iter().all(|flag| flag));
+            prop_assert!(
+                duplicated(&[texts.clone(), texts].concat())
+                    .unwrap()
+                    .flags
+                    .into_iter()
+                    .all(|flag| flag)
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Distinct-n: how many of the n-grams differ. Three definitions are in use, and all three are here.
+//! Distinct-n: how many of the n-grams differ. Three definitions are in use, and all three are
+//! here.
 
 use crate::{
     MetricsError,
@@ -29,7 +30,8 @@ impl PerText {
 
 /// Distinct-n of a corpus: different n-grams over all n-grams of all texts.
 ///
-/// Words are what white space parts, with case and punctuation kept; n-grams never cross from one text to the next.
+/// Words are what white space parts, with case and punctuation kept; n-grams never cross from one
+/// text to the next.
 ///
 /// # Errors
 /// [`MetricsError::TooFew`] for no texts; [`MetricsError::OutOfRange`] if `n` is 0.
@@ -64,10 +66,12 @@ pub fn distinct_per_text<T: AsRef<str>>(texts: &[T], n: usize) -> Result<PerText
     Ok(PerText { ratios: texts.iter().map(ratio).collect() })
 }
 
-/// Distinct-n as `DExperts` and Quark report it: different n-grams over the number of *words*, for one prompt's texts.
+/// Distinct-n as `DExperts` and Quark report it: different n-grams over the number of *words*, for
+/// one prompt's texts.
 ///
-/// Words are what single spaces part, as there: two spaces in a row have an empty word between them. The figure of a
-/// method is the mean over prompts. (Liu et al., arXiv 2105.03023; Lu et al., arXiv 2205.13636.)
+/// Words are what single spaces part, as there: two spaces in a row have an empty word between
+/// them. The figure of a method is the mean over prompts. (Liu et al., arXiv 2105.03023; Lu et al.,
+/// arXiv 2205.13636.)
 ///
 /// # Errors
 /// [`MetricsError::TooFew`] for no texts; [`MetricsError::OutOfRange`] if `n` is 0.
@@ -95,7 +99,11 @@ mod tests {
         let ngrams: Vec<String> = texts
             .iter()
             .flat_map(|text| {
-                text.split_whitespace().collect::<Vec<_>>().windows(n).map(|ngram| ngram.join(" ")).collect::<Vec<_>>()
+                text.split_whitespace()
+                    .collect::<Vec<_>>()
+                    .windows(n)
+                    .map(|ngram| ngram.join(" "))
+                    .collect::<Vec<_>>()
             })
             .collect();
         Distinct { unique: ngrams.iter().collect::<HashSet<_>>().len(), total: ngrams.len() }
@@ -123,7 +131,10 @@ mod tests {
     #[test]
     fn no_texts_and_n_of_zero_are_refused() {
         let none: [&str; 0] = [];
-        assert_eq!(distinct(&none, 1).unwrap_err().to_string(), "texts: found 0, expected at least 1");
+        assert_eq!(
+            distinct(&none, 1).unwrap_err().to_string(),
+            "texts: found 0, expected at least 1"
+        );
         assert!(matches!(distinct(&["a"], 0), Err(MetricsError::OutOfRange { name: "n", .. })));
         assert!(distinct_per_text(&none, 1).is_err() && distinct_per_text(&["a"], 0).is_err());
         assert!(distinct_per_word(&none, 1).is_err() && distinct_per_word(&["a"], 0).is_err());
@@ -148,16 +159,25 @@ mod tests {
         }
 
         #[test]
-        fn per_text_is_the_corpus_figure_of_each_text_alone(texts in vec("[abc ]{0,30}", 1..12), n in 1_usize..5) {
+        fn per_text_is_the_corpus_figure_of_each_text_alone(
+            texts in vec("[abc ]{0,30}", 1..12),
+            n in 1_usize..5,
+        ) {
             let alone = texts.iter().map(|text| {
                 let alone = distinct(&[text], n).unwrap();
                 (alone.total > 0).then(|| alone.ratio())
             });
-            prop_assert_eq!(distinct_per_text(&texts, n).unwrap().ratios, alone.collect::<Vec<_>>());
+            prop_assert_eq!(
+                distinct_per_text(&texts, n).unwrap().ratios,
+                alone.collect::<Vec<_>>()
+            );
         }
 
         #[test]
-        fn a_repeated_corpus_is_half_as_distinct(texts in vec("[a-z ]{0,30}", 1..12), n in 1_usize..5) {
+        fn a_repeated_corpus_is_half_as_distinct(
+            texts in vec("[a-z ]{0,30}", 1..12),
+            n in 1_usize..5,
+        ) {
             let twice: Vec<String> = [texts.clone(), texts.clone()].concat();
             let (once, twice) = (distinct(&texts, n).unwrap(), distinct(&twice, n).unwrap());
             prop_assert_eq!((once.unique, 2 * once.total), (twice.unique, twice.total));

@@ -68,7 +68,11 @@ pub(crate) fn check(what: &'static str, values: &[f64]) -> Result<(), MetricsErr
 
 /// Refuses an empty list of texts.
 pub(crate) fn check_texts<T>(texts: &[T]) -> Result<(), MetricsError> {
-    if texts.is_empty() { Err(MetricsError::TooFew { what: "texts", needed: 1, found: 0 }) } else { Ok(()) }
+    if texts.is_empty() {
+        Err(MetricsError::TooFew { what: "texts", needed: 1, found: 0 })
+    } else {
+        Ok(())
+    }
 }
 
 /// Refuses texts that have not a prompt each.
@@ -76,11 +80,19 @@ pub(crate) fn check_prompts(prompts: &[usize], texts: usize) -> Result<(), Metri
     if prompts.len() == texts {
         return Ok(());
     }
-    Err(MetricsError::Unpaired { left: "prompts", left_len: prompts.len(), right: "texts", right_len: texts })
+    Err(MetricsError::Unpaired {
+        left: "prompts",
+        left_len: prompts.len(),
+        right: "texts",
+        right_len: texts,
+    })
 }
 
 /// Refuses the first value that is not finite.
-pub(crate) fn check_finite(what: &'static str, values: impl IntoIterator<Item = f64>) -> Result<(), MetricsError> {
+pub(crate) fn check_finite(
+    what: &'static str,
+    values: impl IntoIterator<Item = f64>,
+) -> Result<(), MetricsError> {
     match values.into_iter().enumerate().find(|(_, value)| !value.is_finite()) {
         Some((index, value)) => Err(MetricsError::NotFinite { what, index, value }),
         None => Ok(()),
@@ -88,7 +100,10 @@ pub(crate) fn check_finite(what: &'static str, values: impl IntoIterator<Item = 
 }
 
 /// Refuses a pair of lists that cannot be gone through side by side.
-pub(crate) fn check_pair(left: (&'static str, &[f64]), right: (&'static str, &[f64])) -> Result<(), MetricsError> {
+pub(crate) fn check_pair(
+    left: (&'static str, &[f64]),
+    right: (&'static str, &[f64]),
+) -> Result<(), MetricsError> {
     if left.1.len() != right.1.len() {
         let (left_len, right_len) = (left.1.len(), right.1.len());
         return Err(MetricsError::Unpaired { left: left.0, left_len, right: right.0, right_len });
@@ -98,6 +113,15 @@ pub(crate) fn check_pair(left: (&'static str, &[f64]), right: (&'static str, &[f
 }
 
 /// Refuses a setting outside `least..=most`.
-pub(crate) fn check_range(name: &'static str, value: usize, least: usize, most: usize) -> Result<(), MetricsError> {
-    if (least..=most).contains(&value) { Ok(()) } else { Err(MetricsError::OutOfRange { name, value, least, most }) }
+pub(crate) fn check_range(
+    name: &'static str,
+    value: usize,
+    least: usize,
+    most: usize,
+) -> Result<(), MetricsError> {
+    if (least..=most).contains(&value) {
+        Ok(())
+    } else {
+        Err(MetricsError::OutOfRange { name, value, least, most })
+    }
 }

@@ -1,7 +1,8 @@
 //! How far a figure can be trusted: one account for every figure and every difference of two.
 
 use crate::{
-    MetricsError, error::check, error::check_finite, influence::Influences, moments::mean_of, std_sample, student::t_975,
+    MetricsError, error::check, error::check_finite, influence::Influences, moments::mean_of,
+    std_sample, student::t_975,
 };
 
 /// A figure with its standard error and its 95 % interval.
@@ -26,24 +27,29 @@ pub enum Scale {
     Share,
 }
 
-/// A figure over seeds, from that of each seed with its [`Influences`]. Prompts are a sample, and so are seeds; each seed meets the
-/// same prompts, others, or some of both.
+/// A figure over seeds, from that of each seed with its [`Influences`]. Prompts are a sample, and
+/// so are seeds; each seed meets the same prompts, others, or some of both.
 ///
 /// # Standard error
-/// With effects of prompts `a`, of seeds `b` and the rest `c` (a prompt in a seed, the draw of a text) the variance of the figure is
-/// that of their means, `A + B + C`. The spread of prompts, averaged over seeds, shows `A + C`, the spread of seeds `B + C`, and what
-/// prompts do alike in all seeds shows `A`; where seeds have no prompt in common, `A` is nothing, and `B + C` says it all. (Cornfield
-/// and Tukey, 1956, for means; Cameron, Gelbach and Miller, 2011, for any figure.) The variance is never below one of the two
-/// spreads. With one seed it is that of prompts, **given the policy that this seed has trained**.
+/// With effects of prompts `a`, of seeds `b` and the rest `c` (a prompt in a seed, the draw of a
+/// text) the variance of the figure is that of their means, `A + B + C`. The spread of prompts,
+/// averaged over seeds, shows `A + C`, the spread of seeds `B + C`, and what prompts do alike in
+/// all seeds shows `A`; where seeds have no prompt in common, `A` is nothing, and `B + C` says it
+/// all. (Cornfield and Tukey, 1956, for means; Cameron, Gelbach and Miller, 2011, for any figure.)
+/// The variance is never below one of the two spreads. With one seed it is that of prompts, **given
+/// the policy that this seed has trained**.
 ///
 /// # Interval
-/// Student's t with Satterthwaite's degrees of freedom (1946), in which prompts count as many as the kurtosis of their influences
-/// leaves of them: of CVaR, those in the tail. It is no narrower than what the prompts or the seeds alone would ask for, each by its own
-/// t and for the share of its spread that the other has not seen as well: two seeds that happen to agree do not make a figure sure. The interval leans to the side where the influences have their
-/// long tail, by half of Hall's correction for skewness (On the removal of skewness by transformation, 1992): the whole would correct
-/// twice, as the degrees of freedom have fallen too. Of a [share](Scale::Share) it is Wilson's interval (1927) at the number of
-/// independent texts that would have the same standard error; where all texts of all seeds are alike, at the number of prompts and by
-/// their t alone: several seeds with nothing to tell apart are one account of these prompts.
+/// Student's t with Satterthwaite's degrees of freedom (1946), in which prompts count as many as
+/// the kurtosis of their influences leaves of them: of CVaR, those in the tail. It is no narrower
+/// than what the prompts or the seeds alone would ask for, each by its own t and for the share of
+/// its spread that the other has not seen as well: two seeds that happen to agree do not make a
+/// figure sure. The interval leans to the side where the influences have their long tail, by half
+/// of Hall's correction for skewness (On the removal of skewness by transformation, 1992): the
+/// whole would correct twice, as the degrees of freedom have fallen too. Of a [share](Scale::Share)
+/// it is Wilson's interval (1927) at the number of independent texts that would have the same
+/// standard error; where all texts of all seeds are alike, at the number of prompts and by their t
+/// alone: several seeds with nothing to tell apart are one account of these prompts.
 ///
 /// `tests/coverage.rs` shows how often these intervals hold the true value.
 ///
@@ -67,7 +73,9 @@ pub fn estimate(seeds: &[Influences], scale: Scale) -> Result<Estimate, MetricsE
     check("figures of seeds", &values)?;
     let value = mean_of(&values);
     let seeds_std = if seeds.len() > 1 { Some(std_sample(&values)?) } else { None };
-    let Some(spread) = Spread::of(seeds, seeds_std) else { return Ok(Estimate { value, se: None, ci95: None, seeds_std }) };
+    let Some(spread) = Spread::of(seeds, seeds_std) else {
+        return Ok(Estimate { value, se: None, ci95: None, seeds_std });
+    };
     let ci95 = match scale {
         Scale::Any => spread.interval(value),
         Scale::Share => spread.interval_of_share(value),
@@ -79,7 +87,8 @@ pub fn estimate(seeds: &[Influences], scale: Scale) -> Result<Estimate, MetricsE
 /// What is known of the distribution of a figure about the true one.
 struct Spread {
     variance: f64,
-    /// How many standard errors the interval reaches to either side, if the distribution is symmetric.
+    /// How many standard errors the interval reaches to either side, if the distribution is
+    /// symmetric.
     reach: f64,
     /// Skewness of the figure's distribution.
     skewness: f64,
@@ -99,7 +108,12 @@ struct Prompts {
 impl Prompts {
     fn of(seeds: &[Influences]) -> Self {
         let seed_count = seeds.len() as f64;
-        let len = seeds.iter().flat_map(|seed| seed.parts().last()).map(|(prompt, _)| prompt + 1).max().unwrap_or(0);
+        let len = seeds
+            .iter()
+            .flat_map(|seed| seed.parts().last())
+            .map(|(prompt, _)| prompt + 1)
+            .max()
+            .unwrap_or(0);
         let mut sums: Vec<Option<f64>> = vec![None; len];
         for &(prompt, part) in seeds.iter().flat_map(Influences::parts) {
             *sums[prompt].get_or_insert(0.0) += part / seed_count;
@@ -109,20 +123,31 @@ impl Prompts {
         for sum in sums.into_iter().flatten() {
             count += 1.0;
             let square = sum * sum;
-            [square, square * sum, square * square].iter().zip(&mut powers).for_each(|(power, total)| *total += power);
+            [square, square * sum, square * square]
+                .iter()
+                .zip(&mut powers)
+                .for_each(|(power, total)| *total += power);
         }
-        let of_seed =
-            |seed: &Influences| unbiased(seed.parts().iter().map(|(_, part)| part * part).sum(), seed.parts().len() as f64);
+        let of_seed = |seed: &Influences| {
+            unbiased(
+                seed.parts().iter().map(|(_, part)| part * part).sum(),
+                seed.parts().len() as f64,
+            )
+        };
         Self { count, powers, within: seeds.iter().map(of_seed).sum() }
     }
 
-    /// Degrees of freedom of the spread of prompts: those of equal prompts whose spread is known as well. Where few prompts have all
-    /// the influence, they are few.
+    /// Degrees of freedom of the spread of prompts: those of equal prompts whose spread is known as
+    /// well. Where few prompts have all the influence, they are few.
     fn freedom(&self) -> f64 {
         let [squares, _, fourth] = self.powers;
         let kurtosis = if squares > 0.0 { self.count * fourth / (squares * squares) } else { 0.0 };
         let most = self.count - 1.0;
-        if kurtosis > 1.0 { (2.0 * self.count / (kurtosis - 1.0)).clamp(1.0, most.max(1.0)) } else { most.max(1.0) }
+        if kurtosis > 1.0 {
+            (2.0 * self.count / (kurtosis - 1.0)).clamp(1.0, most.max(1.0))
+        } else {
+            most.max(1.0)
+        }
     }
 }
 
@@ -150,14 +175,22 @@ impl Spread {
         let (error, skewness) = (self.variance.sqrt(), self.skewness / 2.0);
         // Hall's transformation of the deviation in standard errors, the other way round
         let point = |z: f64| {
-            if skewness.abs() < 1e-6 { z } else { 3.0 / skewness * ((1.0 + skewness * (z - skewness / 6.0)).cbrt() - 1.0) }
+            if skewness.abs() < 1e-6 {
+                z
+            } else {
+                3.0 / skewness * ((1.0 + skewness * (z - skewness / 6.0)).cbrt() - 1.0)
+            }
         };
         [self.reach, -self.reach].map(|z| value - error * point(z))
     }
 
     fn interval_of_share(&self, share: f64) -> [f64; 2] {
         let binomial = share * (1.0 - share);
-        let texts = if self.variance > 0.0 && binomial > 0.0 { binomial / self.variance } else { self.prompts };
+        let texts = if self.variance > 0.0 && binomial > 0.0 {
+            binomial / self.variance
+        } else {
+            self.prompts
+        };
         let square = self.reach * self.reach / texts;
         let (centre, half) = (share + square / 2.0, (square * (binomial + square / 4.0)).sqrt());
         let [low, high] = [centre - half, centre + half].map(|end| end / (1.0 + square));
@@ -176,19 +209,26 @@ fn crossed(of_prompts: f64, seeds_std: f64, seeds: f64, prompts: &Prompts) -> (f
     let variance = (alike + of_seeds).max(of_prompts);
     let [by_prompt, by_seed] = [prompts.freedom(), seeds - 1.0];
     let reach = if variance > 0.0 {
-        let of_variances = of_prompts.powi(2) / by_prompt + of_seeds.powi(2) / by_seed + rest.powi(2) / (by_prompt * by_seed);
+        let of_variances = of_prompts.powi(2) / by_prompt
+            + of_seeds.powi(2) / by_seed
+            + rest.powi(2) / (by_prompt * by_seed);
         let freedom = match (of_seeds > rest, alike > 0.0) {
             (false, _) if variance <= of_prompts => by_prompt,
             (true, false) => by_seed,
             _ => (variance * variance / of_variances).max(1.0),
         };
         // of a spread only as much as is not the rest, which the other one has seen as well
-        let alone = |spread: f64, freedom: f64| t_975(freedom) * spread / ((spread + rest) * variance).sqrt();
-        let own = [(of_prompts, by_prompt), (of_seeds, by_seed)].into_iter().filter(|(spread, _)| *spread > 0.0);
+        let alone = |spread: f64, freedom: f64| {
+            t_975(freedom) * spread / ((spread + rest) * variance).sqrt()
+        };
+        let own = [(of_prompts, by_prompt), (of_seeds, by_seed)]
+            .into_iter()
+            .filter(|(spread, _)| *spread > 0.0);
         own.map(|(spread, freedom)| alone(spread, freedom)).fold(t_975(freedom), f64::max)
     } else {
-        // All texts of all seeds are alike. No seed shows that another one would differ, and t of one or two degrees of freedom would make
-        // a share of nothing one of up to 70 %. (Figures that are no shares have an interval of no width here.)
+        // All texts of all seeds are alike. No seed shows that another one would differ, and t of
+        // one or two degrees of freedom would make a share of nothing one of up to 70 %. (Figures
+        // that are no shares have an interval of no width here.)
         t_975(by_prompt)
     };
     (variance, reach)

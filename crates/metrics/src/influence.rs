@@ -6,19 +6,21 @@ use crate::{
     moments::mean_of,
 };
 
-/// A value, and the number of the prompt that it is about: all texts of a prompt have the same one, in all seeds. Numbers should be
-/// small, as they index lists.
+/// A value, and the number of the prompt that it is about: all texts of a prompt have the same one,
+/// in all seeds. Numbers should be small, as they index lists.
 pub type ByPrompt = (usize, f64);
 
-/// A figure of one seed with its influences: by how much, to first order, each prompt moves the figure off what it would be over all
-/// prompts of the kind. They sum to 0, and their squares to the sampling variance; of a mean they are the shares of the prompts'
-/// distances from it. (Hampel, The influence curve and its role in robust estimation, 1974.)
+/// A figure of one seed with its influences: by how much, to first order, each prompt moves the
+/// figure off what it would be over all prompts of the kind. They sum to 0, and their squares to
+/// the sampling variance; of a mean they are the shares of the prompts' distances from it. (Hampel,
+/// The influence curve and its role in robust estimation, 1974.)
 ///
 /// Every figure comes down to this, and [`estimate`](crate::estimate) knows nothing else of it.
 ///
 /// ```
 /// # use tailguard_metrics::Influences;
-/// let mean = Influences::of_mean(&[(0, 1.0), (0, 2.0), (1, 6.0)])?; // two texts of one prompt, one of another
+/// // two texts of one prompt, one of another
+/// let mean = Influences::of_mean(&[(0, 1.0), (0, 2.0), (1, 6.0)])?;
 /// assert_eq!(mean.value(), 3.0);
 /// let same = mean.less(&mean);
 /// assert_eq!(same.value(), 0.0);
@@ -32,7 +34,8 @@ pub struct Influences {
 }
 
 impl Influences {
-    /// The mean over all texts: a prompt counts as often as it has texts (Cochran, Sampling Techniques, 1977, chapter 6: a ratio).
+    /// The mean over all texts: a prompt counts as often as it has texts (Cochran, Sampling
+    /// Techniques, 1977, chapter 6: a ratio).
     ///
     /// # Errors
     /// [`MetricsError::TooFew`] for no values; [`MetricsError::NotFinite`].
@@ -43,14 +46,15 @@ impl Influences {
         Ok(Self { value: mean, parts: sums(&values, |value| (value - mean) / count) })
     }
 
-    /// The mean of the `count` lowest values, whatever their prompts: `CVaR` at the level whose count of all values that is.
+    /// The mean of the `count` lowest values, whatever their prompts: `CVaR` at the level whose
+    /// count of all values that is.
     ///
-    /// It is the quantile less the mean shortfall below it over the share, and moves as the shortfall does (Rockafellar and Uryasev,
-    /// Optimization of conditional value-at-risk, 2000).
+    /// It is the quantile less the mean shortfall below it over the share, and moves as the
+    /// shortfall does (Rockafellar and Uryasev, Optimization of conditional value-at-risk, 2000).
     ///
     /// # Errors
-    /// [`MetricsError::TooFew`] for no values; [`MetricsError::NotFinite`]; [`MetricsError::OutOfRange`] unless `count` is in
-    /// `1..=values.len()`.
+    /// [`MetricsError::TooFew`] for no values; [`MetricsError::NotFinite`];
+    /// [`MetricsError::OutOfRange`] unless `count` is in `1..=values.len()`.
     pub fn of_lowest(values: &[ByPrompt], count: usize) -> Result<Self, MetricsError> {
         let values = checked(values)?;
         check_range("count", count, 1, values.len())?;
@@ -64,16 +68,19 @@ impl Influences {
         lowest.sort_unstable_by(f64::total_cmp);
         let (mean, quantile) = (mean_of(lowest), *quantile);
         let shortfall = |value: f64| (value - quantile).min(0.0) / count as f64;
-        let share = values.iter().map(|(_, value)| shortfall(*value)).sum::<f64>() / values.len() as f64;
+        let share =
+            values.iter().map(|(_, value)| shortfall(*value)).sum::<f64>() / values.len() as f64;
         Ok(Self { value: mean, parts: sums(&values, |value| shortfall(value) - share) })
     }
 
-    /// Any figure, from what it would be without each of the prompts, by their ascending numbers (the jackknife; Shao and Tu, The
-    /// Jackknife and Bootstrap, 1995, chapter 2).
+    /// Any figure, from what it would be without each of the prompts, by their ascending numbers
+    /// (the jackknife; Shao and Tu, The Jackknife and Bootstrap, 1995, chapter 2).
     pub(crate) fn of_jackknife(value: f64, mut without: Vec<ByPrompt>) -> Self {
         let count = without.len() as f64;
         let mean = without.iter().map(|(_, figure)| figure).sum::<f64>() / count;
-        without.iter_mut().for_each(|(_, figure)| *figure = (mean - *figure) * (count - 1.0) / count);
+        without
+            .iter_mut()
+            .for_each(|(_, figure)| *figure = (mean - *figure) * (count - 1.0) / count);
         Self { value, parts: without }
     }
 
@@ -87,12 +94,15 @@ impl Influences {
         &self.parts
     }
 
-    /// What this figure is more than another one whose prompts have the same numbers: what a prompt does to both cancels.
+    /// What this figure is more than another one whose prompts have the same numbers: what a prompt
+    /// does to both cancels.
     #[must_use]
     pub fn less(&self, other: &Self) -> Self {
         let mut parts = Vec::with_capacity(self.parts.len());
         let (mut left, mut right) = (self.parts.iter().peekable(), other.parts.iter().peekable());
-        while let Some(prompt) = left.peek().into_iter().chain(right.peek()).map(|(prompt, _)| *prompt).min() {
+        while let Some(prompt) =
+            left.peek().into_iter().chain(right.peek()).map(|(prompt, _)| *prompt).min()
+        {
             let own = left.next_if(|part| part.0 == prompt).map_or(0.0, |part| part.1);
             let others = right.next_if(|part| part.0 == prompt).map_or(0.0, |part| part.1);
             parts.push((prompt, own - others));
@@ -135,17 +145,35 @@ mod tests {
     #[test]
     fn unusable_input_is_refused() {
         assert!(matches!(Influences::of_mean(&[]), Err(MetricsError::TooFew { .. })));
-        assert!(matches!(Influences::of_mean(&[(0, f64::NAN)]), Err(MetricsError::NotFinite { .. })));
-        assert!(matches!(Influences::of_lowest(&[(0, 1.0)], 2), Err(MetricsError::OutOfRange { .. })));
-        assert!(matches!(Influences::of_lowest(&[(0, 1.0)], 0), Err(MetricsError::OutOfRange { .. })));
+        assert!(matches!(
+            Influences::of_mean(&[(0, f64::NAN)]),
+            Err(MetricsError::NotFinite { .. })
+        ));
+        assert!(matches!(
+            Influences::of_lowest(&[(0, 1.0)], 2),
+            Err(MetricsError::OutOfRange { .. })
+        ));
+        assert!(matches!(
+            Influences::of_lowest(&[(0, 1.0)], 0),
+            Err(MetricsError::OutOfRange { .. })
+        ));
     }
 
     proptest! {
         #[test]
-        fn figures_are_the_plain_ones_and_influences_sum_to_nothing(values in any_values(), which: Index) {
+        fn figures_are_the_plain_ones_and_influences_sum_to_nothing(
+            values in any_values(),
+            which: Index,
+        ) {
             let count = which.index(values.len()) + 1;
-            let figures = [Influences::of_mean(&values).unwrap(), Influences::of_lowest(&values, count).unwrap()];
-            let expected = [mean(&numbers(&values)).unwrap(), mean_of_lowest(&numbers(&values), count).unwrap()];
+            let figures = [
+                Influences::of_mean(&values).unwrap(),
+                Influences::of_lowest(&values, count).unwrap(),
+            ];
+            let expected = [
+                mean(&numbers(&values)).unwrap(),
+                mean_of_lowest(&numbers(&values), count).unwrap(),
+            ];
             for (figure, expected) in figures.iter().zip(expected) {
                 prop_assert!((figure.value() - expected).abs() < 1e-9);
                 prop_assert!(figure.parts().iter().map(|(_, part)| part).sum::<f64>().abs() < 1e-9);
@@ -155,18 +183,35 @@ mod tests {
 
         #[test]
         fn copies_of_every_text_change_nothing(values in any_values()) {
-            let (once, twice) = (Influences::of_mean(&values).unwrap(), Influences::of_mean(&values.repeat(2)).unwrap());
+            let (once, twice) = (
+                Influences::of_mean(&values).unwrap(),
+                Influences::of_mean(&values.repeat(2)).unwrap(),
+            );
             prop_assert!((once.value() - twice.value()).abs() < 1e-12);
-            prop_assert!(once.parts().iter().zip(twice.parts()).all(|(one, two)| (one.1 - two.1).abs() < 1e-12));
+            prop_assert!(
+                once.parts()
+                    .iter()
+                    .zip(twice.parts())
+                    .all(|(one, two)| (one.1 - two.1).abs() < 1e-12)
+            );
         }
 
         #[test]
         fn the_mean_less_another_is_the_mean_of_the_differences(values in any_values()) {
-            let half: Vec<ByPrompt> = values.iter().map(|&(prompt, value)| (prompt, value / 2.0)).collect();
+            let half: Vec<ByPrompt> =
+                values.iter().map(|&(prompt, value)| (prompt, value / 2.0)).collect();
             let mean = Influences::of_mean(&values).unwrap();
-            let (less, half) = (mean.less(&Influences::of_mean(&half).unwrap()), Influences::of_mean(&half).unwrap());
+            let (less, half) = (
+                mean.less(&Influences::of_mean(&half).unwrap()),
+                Influences::of_mean(&half).unwrap(),
+            );
             prop_assert!((less.value() - half.value()).abs() < 1e-12);
-            prop_assert!(less.parts().iter().zip(half.parts()).all(|(one, two)| (one.1 - two.1).abs() < 1e-12));
+            prop_assert!(
+                less.parts()
+                    .iter()
+                    .zip(half.parts())
+                    .all(|(one, two)| (one.1 - two.1).abs() < 1e-12)
+            );
         }
 
         #[test]
@@ -175,7 +220,12 @@ mod tests {
             let other = Influences::of_mean(&[(100, 1.0), (101, 3.0)]).unwrap();
             let (less, more) = (mean.less(&other), other.less(&mean));
             prop_assert_eq!(less.parts().len(), mean.parts().len() + 2);
-            prop_assert!(less.parts().iter().zip(more.parts()).all(|(one, two)| one.0 == two.0 && (one.1 + two.1).abs() < 1e-12));
+            prop_assert!(
+                less.parts()
+                    .iter()
+                    .zip(more.parts())
+                    .all(|(one, two)| one.0 == two.0 && (one.1 + two.1).abs() < 1e-12)
+            );
         }
     }
 }

@@ -1,17 +1,22 @@
 #![doc = include_str!("../README.md")]
 //!
 //! ## What is here
-//! Rewards and scores are `f64` (higher is better), token negative log-likelihoods `f32`, texts anything that is a `str`.
+//! Rewards and scores are `f64` (higher is better), token negative log-likelihoods `f32`, texts
+//! anything that is a `str`.
 //!
-//! - [`mean`], [`std_sample`], [`std_population`], [`paired_differences`]: the basics, refusing what is not a number.
-//! - [`tail`], [`tail_by_own_reward`], [`mean_of_lowest`]: how the worst prompts and the worst texts fare.
+//! - [`mean`], [`std_sample`], [`std_population`], [`paired_differences`]: the basics, refusing
+//!   what is not a number.
+//! - [`tail`], [`tail_by_own_reward`], [`mean_of_lowest`]: how the worst prompts and the worst
+//!   texts fare.
 //! - [`curve`], [`buckets`]: reward against the quantile of the prompt score.
-//! - [`distinct`], [`distinct_per_text`], [`distinct_per_word`]: diversity, in the three definitions in use.
+//! - [`distinct`], [`distinct_per_text`], [`distinct_per_word`]: diversity, in the three
+//!   definitions in use.
 //! - [`auc`]: how well scores tell two classes apart.
 //! - [`repeating`], [`empty`], [`duplicated`]: degenerate texts, [`Flagged`] one by one.
 //! - [`perplexity`]: from token negative log-likelihoods.
-//! - [`estimate`]: a figure with its standard error and 95 % interval over prompts and seeds, from the [`Influences`] of prompts;
-//!   [`mean_over_seeds`], [`lowest_over_seeds`], [`NumberedNGrams`], [`duplicates`]: which figures have them.
+//! - [`estimate`]: a figure with its standard error and 95 % interval over prompts and seeds, from
+//!   the [`Influences`] of prompts; [`mean_over_seeds`], [`lowest_over_seeds`], [`NumberedNGrams`],
+//!   [`duplicates`]: which figures have them.
 //! - [`Pairs`]: what one method gains over another on the same prompts.
 
 mod auc;

@@ -73,10 +73,16 @@ mod tests {
         for function in [mean, std_population, std_sample] {
             assert!(matches!(function(&[]), Err(MetricsError::TooFew { found: 0, .. })));
             for bad in [f64::NAN, f64::INFINITY] {
-                assert!(matches!(function(&[1.0, bad]), Err(MetricsError::NotFinite { index: 1, .. })));
+                assert!(matches!(
+                    function(&[1.0, bad]),
+                    Err(MetricsError::NotFinite { index: 1, .. })
+                ));
             }
         }
-        assert_eq!(std_sample(&[1.0]).unwrap_err().to_string(), "values: found 1, expected at least 2");
+        assert_eq!(
+            std_sample(&[1.0]).unwrap_err().to_string(),
+            "values: found 1, expected at least 2"
+        );
         assert_eq!(std_population(&[1.0]), Ok(0.0));
     }
 
@@ -89,14 +95,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_spread_ignores_shifts(values in vec(-100.0..100.0, 2..50), shift in -100.0_f64..100.0) {
+        fn the_spread_ignores_shifts(
+            values in vec(-100.0..100.0, 2..50),
+            shift in -100.0_f64..100.0,
+        ) {
             let shifted: Vec<f64> = values.iter().map(|value: &f64| value + shift).collect();
-            prop_assert!((std_sample(&values).unwrap() - std_sample(&shifted).unwrap()).abs() < 1e-9);
+            prop_assert!(
+                (std_sample(&values).unwrap() - std_sample(&shifted).unwrap()).abs() < 1e-9
+            );
             prop_assert!(std_population(&values).unwrap() <= std_sample(&values).unwrap());
         }
 
         #[test]
-        fn the_mean_difference_is_the_difference_of_means(pairs in vec((-100.0..100.0, -100.0..100.0), 1..50)) {
+        fn the_mean_difference_is_the_difference_of_means(
+            pairs in vec((-100.0..100.0, -100.0..100.0), 1..50),
+        ) {
             let (left, right): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
             let differences = paired_differences(&left, &right).unwrap();
             let expected = mean(&left).unwrap() - mean(&right).unwrap();

@@ -4,7 +4,8 @@ use crate::{ByPrompt, Estimate, Influences, MetricsError, Scale, estimate};
 
 /// The mean over all texts of a seed, averaged over seeds. None where a seed has no value.
 ///
-/// Where all values are of one prompt, texts stand for prompts: the interval is then about this prompt, and says nothing about others.
+/// Where all values are of one prompt, texts stand for prompts: the interval is then about this
+/// prompt, and says nothing about others.
 ///
 /// # Errors
 /// [`MetricsError::NotFinite`].
@@ -13,21 +14,31 @@ use crate::{ByPrompt, Estimate, Influences, MetricsError, Scale, estimate};
 /// ```
 /// # use tailguard_metrics::{Scale, mean_over_seeds};
 /// let prompts = vec![(0, 1.0), (1, 3.0), (2, 2.0), (3, 6.0)];
-/// let (once, often) = (mean_over_seeds(&[prompts.clone()], Scale::Any)?, mean_over_seeds(&[prompts.repeat(16)], Scale::Any)?);
-/// assert_eq!(once, often); // 64 answers tell no more than four, if each prompt is always answered alike
-/// assert_eq!(mean_over_seeds(&[vec![(0, 1.0)]], Scale::Any)?.unwrap().ci95, None); // one value alone
+/// let once = mean_over_seeds(&[prompts.clone()], Scale::Any)?;
+/// let often = mean_over_seeds(&[prompts.repeat(16)], Scale::Any)?;
+/// // 64 answers tell no more than four, if each prompt is always answered alike
+/// assert_eq!(once, often);
+/// let alone = mean_over_seeds(&[vec![(0, 1.0)]], Scale::Any)?.unwrap();
+/// assert_eq!(alone.ci95, None);
 /// # Ok::<(), tailguard_metrics::MetricsError>(())
 /// ```
-pub fn mean_over_seeds(seeds: &[Vec<ByPrompt>], scale: Scale) -> Result<Option<Estimate>, MetricsError> {
+pub fn mean_over_seeds(
+    seeds: &[Vec<ByPrompt>],
+    scale: Scale,
+) -> Result<Option<Estimate>, MetricsError> {
     over_seeds(seeds, scale, Influences::of_mean)
 }
 
-/// The mean of the lowest values of a seed (`CVaR`), averaged over seeds; of how many, `count` says from how many there are. As
-/// [`mean_over_seeds`] otherwise.
+/// The mean of the lowest values of a seed (`CVaR`), averaged over seeds; of how many, `count` says
+/// from how many there are. As [`mean_over_seeds`] otherwise.
 ///
 /// # Errors
-/// [`MetricsError::NotFinite`]; [`MetricsError::OutOfRange`] for a count of 0, or of more than there are.
-pub fn lowest_over_seeds(seeds: &[Vec<ByPrompt>], count: impl Fn(usize) -> usize) -> Result<Option<Estimate>, MetricsError> {
+/// [`MetricsError::NotFinite`]; [`MetricsError::OutOfRange`] for a count of 0, or of more than
+/// there are.
+pub fn lowest_over_seeds(
+    seeds: &[Vec<ByPrompt>],
+    count: impl Fn(usize) -> usize,
+) -> Result<Option<Estimate>, MetricsError> {
     over_seeds(seeds, Scale::Any, |values| Influences::of_lowest(values, count(values.len())))
 }
 
@@ -36,7 +47,9 @@ fn over_seeds(
     scale: Scale,
     figure: impl Fn(&[ByPrompt]) -> Result<Influences, MetricsError>,
 ) -> Result<Option<Estimate>, MetricsError> {
-    let Some(first) = seeds.iter().flatten().next().filter(|_| seeds.iter().all(|values| !values.is_empty())) else {
+    let Some(first) =
+        seeds.iter().flatten().next().filter(|_| seeds.iter().all(|values| !values.is_empty()))
+    else {
         return Ok(None);
     };
     let is_one_prompt = seeds.iter().flatten().all(|(prompt, _)| *prompt == first.0);
@@ -73,20 +86,30 @@ mod tests {
         assert_eq!(mean_over_seeds(&[], Scale::Any), Ok(None));
         assert_eq!(mean_over_seeds(&[vec![(0, 1.0)], vec![]], Scale::Any), Ok(None));
         assert_eq!(lowest_over_seeds(&[vec![]], |count| count), Ok(None));
-        assert!(matches!(mean_over_seeds(&[vec![(0, f64::NAN)]], Scale::Any), Err(MetricsError::NotFinite { .. })));
+        assert!(matches!(
+            mean_over_seeds(&[vec![(0, f64::NAN)]], Scale::Any),
+            Err(MetricsError::NotFinite { .. })
+        ));
     }
 
     #[test]
     fn two_values_have_the_interval_of_student() {
         let two = mean(&[vec![(0, 1.0), (1, 2.0)]]);
-        assert!((two.se.unwrap() - 0.5).abs() < 1e-12 && (width(two) - 12.7062).abs() < 1e-3, "{two:?}");
+        assert!(
+            (two.se.unwrap() - 0.5).abs() < 1e-12 && (width(two) - 12.7062).abs() < 1e-3,
+            "{two:?}"
+        );
     }
 
     #[test]
     fn seeds_that_agree_do_not_hide_the_prompts() {
-        let prompts: Vec<ByPrompt> = (0..50).map(|prompt| (prompt, (prompt * prompt % 17) as f64)).collect();
+        let prompts: Vec<ByPrompt> =
+            (0..50).map(|prompt| (prompt, (prompt * prompt % 17) as f64)).collect();
         let (one, five) = (mean(std::slice::from_ref(&prompts)), mean(&vec![prompts; 5]));
-        assert!((width(one) - width(five)).abs() < 1e-9 && five.seeds_std == Some(0.0), "{one:?} {five:?}");
+        assert!(
+            (width(one) - width(five)).abs() < 1e-9 && five.seeds_std == Some(0.0),
+            "{one:?} {five:?}"
+        );
     }
 
     #[test]
@@ -111,7 +134,12 @@ mod tests {
             mean_over_seeds(&[seed], Scale::Share).unwrap().unwrap().ci95.unwrap()
         };
         let ([low, high], [below, above]) = (share(0.0, 100), share(1.0, 100));
-        assert!(low <= 0.0 && (0.03..0.05).contains(&high) && above >= 1.0 && (below + high - 1.0).abs() < 1e-12);
+        assert!(
+            low <= 0.0
+                && (0.03..0.05).contains(&high)
+                && above >= 1.0
+                && (below + high - 1.0).abs() < 1e-12
+        );
         assert!(share(0.0, 1000)[1] < 0.005);
     }
 
@@ -128,31 +156,57 @@ mod tests {
 
     proptest! {
         #[test]
-        fn intervals_hold_the_figure_and_shares_stay_shares(seeds in vec(vec((0_usize..9, 0.0..1.0_f64), 1..30), 1..4)) {
+        fn intervals_hold_the_figure_and_shares_stay_shares(
+            seeds in vec(vec((0_usize..9, 0.0..1.0_f64), 1..30), 1..4),
+        ) {
             for scale in [Scale::Any, Scale::Share] {
                 let found = mean_over_seeds(&seeds, scale).unwrap().unwrap();
                 let Some([low, high]) = found.ci95 else { continue };
-                prop_assert!(low <= found.value + 1e-12 && found.value <= high + 1e-12, "{:?}", found);
-                prop_assert!(scale == Scale::Any || (0.0..=1.0).contains(&low) && (0.0..=1.0).contains(&high));
+                prop_assert!(
+                    low <= found.value + 1e-12 && found.value <= high + 1e-12,
+                    "{:?}",
+                    found
+                );
+                prop_assert!(
+                    scale == Scale::Any
+                        || (0.0..=1.0).contains(&low) && (0.0..=1.0).contains(&high)
+                );
             }
         }
 
         #[test]
-        fn neither_the_order_of_texts_nor_that_of_seeds_matters(seeds in vec(vec((0_usize..9, -9.0..9.0_f64), 2..30), 1..4)) {
-            let turned: Vec<Vec<ByPrompt>> = seeds.iter().rev().map(|seed| seed.iter().rev().copied().collect()).collect();
+        fn neither_the_order_of_texts_nor_that_of_seeds_matters(
+            seeds in vec(vec((0_usize..9, -9.0..9.0_f64), 2..30), 1..4),
+        ) {
+            let turned: Vec<Vec<ByPrompt>> =
+                seeds.iter().rev().map(|seed| seed.iter().rev().copied().collect()).collect();
             let (one, other) = (mean(&seeds), mean(&turned));
             prop_assert!((one.value - other.value).abs() < 1e-9);
             if let (Some(one), Some(other)) = (one.ci95, other.ci95) {
-                prop_assert!((0..2).all(|end| (one[end] - other[end]).abs() < 1e-6 * (1.0 + one[end].abs())), "{:?} {:?}", one, other);
+                prop_assert!(
+                    (0..2).all(|end| (one[end] - other[end]).abs() < 1e-6 * (1.0 + one[end].abs())),
+                    "{:?} {:?}",
+                    one,
+                    other
+                );
             }
         }
 
         #[test]
-        fn mirrored_values_have_the_mirrored_interval(seeds in vec(vec((0_usize..9, -9.0..9.0_f64), 2..30), 1..4)) {
-            let turned: Vec<Vec<ByPrompt>> =
-                seeds.iter().map(|seed| seed.iter().map(|&(prompt, value)| (prompt, -value)).collect()).collect();
-            if let (Some([low, high]), Some([below, above])) = (mean(&seeds).ci95, mean(&turned).ci95) {
-                prop_assert!((low + above).abs() < 1e-6 * (1.0 + low.abs()) && (high + below).abs() < 1e-6 * (1.0 + high.abs()));
+        fn mirrored_values_have_the_mirrored_interval(
+            seeds in vec(vec((0_usize..9, -9.0..9.0_f64), 2..30), 1..4),
+        ) {
+            let turned: Vec<Vec<ByPrompt>> = seeds
+                .iter()
+                .map(|seed| seed.iter().map(|&(prompt, value)| (prompt, -value)).collect())
+                .collect();
+            if let (Some([low, high]), Some([below, above])) =
+                (mean(&seeds).ci95, mean(&turned).ci95)
+            {
+                prop_assert!(
+                    (low + above).abs() < 1e-6 * (1.0 + low.abs())
+                        && (high + below).abs() < 1e-6 * (1.0 + high.abs())
+                );
             }
         }
     }

@@ -4,8 +4,9 @@ use crate::{ByPrompt, Estimate, Influences, MetricsError, Scale, estimate};
 
 /// The values of two methods, seed by seed, on the prompts that both have in all of these seeds.
 ///
-/// What makes a prompt hard for both methods cancels in the difference, and so does what a seed does to both. The gain over all seeds
-/// has the interval of [`estimate`]: over prompts and seeds together.
+/// What makes a prompt hard for both methods cancels in the difference, and so does what a seed
+/// does to both. The gain over all seeds has the interval of [`estimate`]: over prompts and seeds
+/// together.
 ///
 /// ```
 /// # use tailguard_metrics::Pairs;
@@ -25,16 +26,26 @@ pub struct Pairs<'a> {
 }
 
 impl<'a> Pairs<'a> {
-    /// Of both methods the values of the same seeds, in the same order; prompts have the same numbers in all.
+    /// Of both methods the values of the same seeds, in the same order; prompts have the same
+    /// numbers in all.
     ///
     /// # Errors
     /// [`MetricsError::Unpaired`] for other numbers of seeds.
-    pub fn new(left: &'a [Vec<ByPrompt>], right: &'a [Vec<ByPrompt>]) -> Result<Self, MetricsError> {
+    pub fn new(
+        left: &'a [Vec<ByPrompt>],
+        right: &'a [Vec<ByPrompt>],
+    ) -> Result<Self, MetricsError> {
         if left.len() != right.len() {
             let (left_len, right_len) = (left.len(), right.len());
-            return Err(MetricsError::Unpaired { left: "seeds on the left", left_len, right: "seeds on the right", right_len });
+            return Err(MetricsError::Unpaired {
+                left: "seeds on the left",
+                left_len,
+                right: "seeds on the right",
+                right_len,
+            });
         }
-        let most = left.iter().chain(right).flatten().map(|(prompt, _)| prompt + 1).max().unwrap_or(0);
+        let most =
+            left.iter().chain(right).flatten().map(|(prompt, _)| prompt + 1).max().unwrap_or(0);
         // in how many of the lists so far a prompt is
         let mut seen = vec![0_usize; most];
         let mut lists = 0;
@@ -46,14 +57,21 @@ impl<'a> Pairs<'a> {
             }
             lists += 1;
         }
-        let seeds = left.iter().zip(right).map(|(left, right)| [left.as_slice(), right.as_slice()]).collect();
+        let seeds = left
+            .iter()
+            .zip(right)
+            .map(|(left, right)| [left.as_slice(), right.as_slice()])
+            .collect();
         Ok(Self { seeds, counts: seen.into_iter().map(|count| count == lists).collect() })
     }
 
     /// Only those of the prompts that are wanted, by their numbers.
     #[must_use]
     pub fn among(mut self, is_wanted: impl Fn(usize) -> bool) -> Self {
-        self.counts.iter_mut().enumerate().for_each(|(prompt, counts)| *counts &= is_wanted(prompt));
+        self.counts
+            .iter_mut()
+            .enumerate()
+            .for_each(|(prompt, counts)| *counts &= is_wanted(prompt));
         self
     }
 
@@ -62,8 +80,8 @@ impl<'a> Pairs<'a> {
         self.counts.iter().filter(|&&counts| counts).count()
     }
 
-    /// The mean difference, left less right, prompt by prompt: of several texts of a prompt the mean counts. None for fewer than two
-    /// prompts.
+    /// The mean difference, left less right, prompt by prompt: of several texts of a prompt the
+    /// mean counts. None for fewer than two prompts.
     ///
     /// # Errors
     /// [`MetricsError::NotFinite`].
@@ -71,12 +89,16 @@ impl<'a> Pairs<'a> {
         self.difference(|values| Influences::of_mean(&means(values)))
     }
 
-    /// The difference of the means of the lowest values (`CVaR`), each method's own; of how many, `count` says from how many there
-    /// are. None for fewer than two prompts.
+    /// The difference of the means of the lowest values (`CVaR`), each method's own; of how many,
+    /// `count` says from how many there are. None for fewer than two prompts.
     ///
     /// # Errors
-    /// [`MetricsError::NotFinite`]; [`MetricsError::OutOfRange`] for a count of 0, or of more than there are.
-    pub fn difference_of_lowest(&self, count: impl Fn(usize) -> usize) -> Result<Option<Estimate>, MetricsError> {
+    /// [`MetricsError::NotFinite`]; [`MetricsError::OutOfRange`] for a count of 0, or of more than
+    /// there are.
+    pub fn difference_of_lowest(
+        &self,
+        count: impl Fn(usize) -> usize,
+    ) -> Result<Option<Estimate>, MetricsError> {
         self.difference(|values| Influences::of_lowest(&values, count(values.len())))
     }
 
@@ -87,7 +109,9 @@ impl<'a> Pairs<'a> {
         if self.prompts() < 2 || self.seeds.is_empty() {
             return Ok(None);
         }
-        let of = |values: &[ByPrompt]| figure(values.iter().copied().filter(|(prompt, _)| self.counts[*prompt]).collect());
+        let of = |values: &[ByPrompt]| {
+            figure(values.iter().copied().filter(|(prompt, _)| self.counts[*prompt]).collect())
+        };
         let differences = self.seeds.iter().map(|[left, right]| Ok(of(left)?.less(&of(right)?)));
         estimate(&differences.collect::<Result<Vec<_>, MetricsError>>()?, Scale::Any).map(Some)
     }
@@ -96,7 +120,9 @@ impl<'a> Pairs<'a> {
 /// The mean of each prompt's values.
 fn means(mut values: Vec<ByPrompt>) -> Vec<ByPrompt> {
     values.sort_by_key(|(prompt, _)| *prompt);
-    let mean = |same: &[ByPrompt]| (same[0].0, same.iter().map(|(_, value)| value).sum::<f64>() / same.len() as f64);
+    let mean = |same: &[ByPrompt]| {
+        (same[0].0, same.iter().map(|(_, value)| value).sum::<f64>() / same.len() as f64)
+    };
     values.chunk_by(|(one, _), (other, _)| one == other).map(mean).collect()
 }
 
@@ -116,7 +142,10 @@ mod tests {
     }
 
     fn map(seeds: &Seeds, of: impl Fn(usize, f64) -> f64) -> Seeds {
-        seeds.iter().map(|seed| seed.iter().map(|&(prompt, value)| (prompt, of(prompt, value))).collect()).collect()
+        seeds
+            .iter()
+            .map(|seed| seed.iter().map(|&(prompt, value)| (prompt, of(prompt, value))).collect())
+            .collect()
     }
 
     /// Values of two methods: seeds, and in each as many prompts.
@@ -136,7 +165,9 @@ mod tests {
         fn the_other_way_round_it_is_a_loss((left, right) in methods()) {
             let (gain, loss) = (gain(&left, &right), gain(&right, &left));
             let ([low, high], [below, above]) = (gain.ci95.unwrap(), loss.ci95.unwrap());
-            prop_assert!((gain.value + loss.value).abs() < 1e-9 && near([low, high], [-above, -below]));
+            prop_assert!(
+                (gain.value + loss.value).abs() < 1e-9 && near([low, high], [-above, -below])
+            );
         }
 
         #[test]
@@ -149,27 +180,39 @@ mod tests {
         fn what_prompts_share_cancels((left, right) in methods(), shift in -9.0..9.0_f64) {
             let harder = |seeds: &Seeds| map(seeds, |prompt, value| value + shift * prompt as f64);
             let (plain, shifted) = (gain(&left, &right), gain(&harder(&left), &harder(&right)));
-            prop_assert!((plain.value - shifted.value).abs() < 1e-6 && near(plain.ci95.unwrap(), shifted.ci95.unwrap()));
+            prop_assert!(
+                (plain.value - shifted.value).abs() < 1e-6
+                    && near(plain.ci95.unwrap(), shifted.ci95.unwrap())
+            );
         }
 
         #[test]
-        fn the_same_gain_everywhere_has_an_interval_of_one_point((left, _) in methods(), more in -3.0..3.0_f64) {
+        fn the_same_gain_everywhere_has_an_interval_of_one_point(
+            (left, _) in methods(),
+            more in -3.0..3.0_f64,
+        ) {
             let found = gain(&map(&left, |_, value| value + more), &left);
             prop_assert!(near(found.ci95.unwrap(), [more, more]), "{:?}", found);
         }
 
         #[test]
-        fn prompts_that_one_lacks_and_copies_of_texts_count_for_nothing((left, right) in methods()) {
+        fn prompts_that_one_lacks_and_copies_of_texts_count_for_nothing(
+            (left, right) in methods(),
+        ) {
             let mut more: Seeds = left.iter().map(|seed| seed.repeat(2)).collect();
             more[0].push((77, 5.0));
             let (plain, other) = (gain(&left, &right), gain(&more, &right));
-            prop_assert!((plain.value - other.value).abs() < 1e-9 && near(plain.ci95.unwrap(), other.ci95.unwrap()));
+            prop_assert!(
+                (plain.value - other.value).abs() < 1e-9
+                    && near(plain.ci95.unwrap(), other.ci95.unwrap())
+            );
         }
     }
 
     #[test]
     fn two_prompts_make_a_gain_and_one_does_not() {
-        let (better, worse) = (by_prompt(vec![vec![1.0, 2.0, 4.0]]), by_prompt(vec![vec![0.5, 1.0, 1.0]]));
+        let (better, worse) =
+            (by_prompt(vec![vec![1.0, 2.0, 4.0]]), by_prompt(vec![vec![0.5, 1.0, 1.0]]));
         let pairs = Pairs::new(&better, &worse).unwrap();
         assert_eq!(pairs.clone().among(|prompt| prompt == 1).mean_difference(), Ok(None));
         let two = pairs.clone().among(|prompt| prompt > 0).mean_difference().unwrap().unwrap();

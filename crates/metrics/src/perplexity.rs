@@ -11,13 +11,15 @@ pub struct Perplexity {
     pub per_text: Vec<f64>,
 }
 
-/// Perplexity per text, and its mean over the texts (section 4 of arXiv 2501.06911, as evaluate's `perplexity`).
+/// Perplexity per text, and its mean over the texts (section 4 of arXiv 2501.06911, as evaluate's
+/// `perplexity`).
 ///
 /// `nlls` holds one list per text with the negative log-likelihood of each scored token, in nats.
 ///
 /// # Errors
-/// [`MetricsError::TooFew`] for no texts; [`MetricsError::NoTokens`] for a text without scored tokens;
-/// [`MetricsError::NotFinite`] for a bad token, and for a text so unlikely that its perplexity is infinite.
+/// [`MetricsError::TooFew`] for no texts; [`MetricsError::NoTokens`] for a text without scored
+/// tokens; [`MetricsError::NotFinite`] for a bad token, and for a text so unlikely that its
+/// perplexity is infinite.
 ///
 /// # Example
 /// ```
@@ -54,14 +56,20 @@ mod tests {
         assert!(matches!(perplexity(&none), Err(MetricsError::TooFew { .. })));
         let message = perplexity(&[vec![1.0_f32], vec![]]).unwrap_err().to_string();
         assert_eq!(message, "text 1 has no scored tokens, expected at least one");
-        assert!(matches!(perplexity(&[[0.0, f32::NAN]]), Err(MetricsError::NotFinite { index: 1, .. })));
+        assert!(matches!(
+            perplexity(&[[0.0, f32::NAN]]),
+            Err(MetricsError::NotFinite { index: 1, .. })
+        ));
         let unlikely = perplexity(&[[1.0_f32], [1000.0]]).unwrap_err().to_string();
         assert_eq!(unlikely, "perplexity of text 1 is inf, expected a finite number");
     }
 
     proptest! {
         #[test]
-        fn it_is_the_number_of_equally_likely_tokens(choices in 1_u16..5000, tokens in 1_usize..50) {
+        fn it_is_the_number_of_equally_likely_tokens(
+            choices in 1_u16..5000,
+            tokens in 1_usize..50,
+        ) {
             let nlls = vec![f32::from(choices).ln(); tokens];
             let perplexity = perplexity(&[nlls]).unwrap().mean;
             prop_assert!((perplexity / f64::from(choices) - 1.0).abs() < 1e-5);

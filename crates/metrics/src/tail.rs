@@ -17,11 +17,12 @@ pub struct Tail {
 
 /// The paper's tail: rewards of the continuations whose *prompt alone* scores at most `threshold`.
 ///
-/// (Section 4 of arXiv 2501.06911: the prompt defines the tail, not the output, so that all methods are judged on the
-/// same prompts.) See [`at_or_below`] for the comparison.
+/// (Section 4 of arXiv 2501.06911: the prompt defines the tail, not the output, so that all methods
+/// are judged on the same prompts.) See [`at_or_below`] for the comparison.
 ///
 /// # Errors
-/// [`MetricsError::Unpaired`]; [`MetricsError::TooFew`] for no rewards; [`MetricsError::NotFinite`].
+/// [`MetricsError::Unpaired`]; [`MetricsError::TooFew`] for no rewards;
+/// [`MetricsError::NotFinite`].
 ///
 /// # Example
 /// ```
@@ -45,11 +46,12 @@ pub fn tail_by_own_reward(rewards: &[f64], threshold: f64) -> Result<Tail, Metri
 
 /// Indices of the scores that are at most `threshold`, in order.
 ///
-/// Both sides are rounded to single precision first, as reward models score in it: a score of -1.63, read from a `f32`,
-/// is within a threshold of -1.63.
+/// Both sides are rounded to single precision first, as reward models score in it: a score of
+/// -1.63, read from a `f32`, is within a threshold of -1.63.
 ///
 /// # Errors
-/// [`MetricsError::TooFew`] for no scores; [`MetricsError::NotFinite`] for a bad score or threshold.
+/// [`MetricsError::TooFew`] for no scores; [`MetricsError::NotFinite`] for a bad score or
+/// threshold.
 pub fn at_or_below(scores: &[f64], threshold: f64) -> Result<Vec<usize>, MetricsError> {
     check("scores", scores)?;
     check("threshold", &[threshold])?;
@@ -62,13 +64,14 @@ pub fn at_or_below(scores: &[f64], threshold: f64) -> Result<Vec<usize>, Metrics
 /// Take the count from `RiskLevel::count` of `tailguard-risk`, which rounds `alpha * n` up exactly.
 ///
 /// # Errors
-/// [`MetricsError::TooFew`] for no rewards; [`MetricsError::NotFinite`]; [`MetricsError::OutOfRange`] unless `count` is
-/// in `1..=rewards.len()`.
+/// [`MetricsError::TooFew`] for no rewards; [`MetricsError::NotFinite`];
+/// [`MetricsError::OutOfRange`] unless `count` is in `1..=rewards.len()`.
 pub fn mean_of_lowest(rewards: &[f64], count: usize) -> Result<f64, MetricsError> {
     check("rewards", rewards)?;
     check_range("count", count, 1, rewards.len())?;
     let mut values = rewards.to_vec();
-    // Only the lowest need an order, and they need one so that the sum does not depend on the order of the rewards.
+    // Only the lowest need an order, and they need one so that the sum does not depend on the order
+    // of the rewards.
     values.select_nth_unstable_by(count - 1, f64::total_cmp);
     values.truncate(count);
     values.sort_unstable_by(f64::total_cmp);
@@ -106,9 +109,18 @@ mod tests {
     fn unusable_input_is_refused() {
         assert!(matches!(tail(&[1.0], &[], 0.0), Err(MetricsError::Unpaired { .. })));
         assert!(matches!(tail(&[], &[], 0.0), Err(MetricsError::TooFew { .. })));
-        assert!(matches!(tail(&[1.0], &[f64::NAN], 0.0), Err(MetricsError::NotFinite { what: "prompt scores", .. })));
-        assert!(matches!(tail(&[1.0], &[1.0], f64::NAN), Err(MetricsError::NotFinite { what: "threshold", .. })));
-        assert!(matches!(tail_by_own_reward(&[f64::INFINITY], 0.0), Err(MetricsError::NotFinite { .. })));
+        assert!(matches!(
+            tail(&[1.0], &[f64::NAN], 0.0),
+            Err(MetricsError::NotFinite { what: "prompt scores", .. })
+        ));
+        assert!(matches!(
+            tail(&[1.0], &[1.0], f64::NAN),
+            Err(MetricsError::NotFinite { what: "threshold", .. })
+        ));
+        assert!(matches!(
+            tail_by_own_reward(&[f64::INFINITY], 0.0),
+            Err(MetricsError::NotFinite { .. })
+        ));
         let message = mean_of_lowest(&[1.0, 2.0], 3).unwrap_err().to_string();
         assert_eq!(message, "count is 3, expected 1 to 2");
         assert!(mean_of_lowest(&[1.0], 0).is_err());
@@ -116,7 +128,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_tail_grows_with_the_threshold_up_to_all(rewards in vec(-9.0..9.0, 1..60), low in -9.0_f64..9.0, by in 0.0..9.0) {
+        fn the_tail_grows_with_the_threshold_up_to_all(
+            rewards in vec(-9.0..9.0, 1..60),
+            low in -9.0_f64..9.0,
+            by in 0.0..9.0,
+        ) {
             let count = |threshold| tail_by_own_reward(&rewards, threshold).unwrap().count;
             prop_assert!(count(low) <= count(low + by));
             prop_assert_eq!(tail_by_own_reward(&rewards, 10.0).unwrap().count, rewards.len());
@@ -124,7 +140,8 @@ mod tests {
 
         #[test]
         fn the_mean_of_the_lowest_rises_to_the_mean(rewards in vec(-9.0..9.0, 1..60)) {
-            let means: Vec<f64> = (1..=rewards.len()).map(|count| mean_of_lowest(&rewards, count).unwrap()).collect();
+            let means: Vec<f64> =
+                (1..=rewards.len()).map(|count| mean_of_lowest(&rewards, count).unwrap()).collect();
             prop_assert!(means.is_sorted_by(|fewer, more| *fewer <= more + 1e-12));
             prop_assert!((means[means.len() - 1] - mean(&rewards).unwrap()).abs() < 1e-12);
         }

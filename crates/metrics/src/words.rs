@@ -1,11 +1,13 @@
 //! What a word is, and what lies between words.
 
-/// White space as Python's `str.split()` and `str.strip()` have it: also the four ASCII separators 1C to 1F.
+/// White space as Python's `str.split()` and `str.strip()` have it: also the four ASCII separators
+/// 1C to 1F.
 pub(crate) fn is_space(character: char) -> bool {
     character.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&character)
 }
 
-/// The words of a text: what white space parts, as Python's `str.split()` has it. All metrics of words take these.
+/// The words of a text: what white space parts, as Python's `str.split()` has it. All metrics of
+/// words take these.
 ///
 /// ```
 /// # use tailguard_metrics::words;

@@ -1,11 +1,13 @@
-//! How often a 95 % interval holds the true value: many data sets are drawn whose true figures are known.
+//! How often a 95 % interval holds the true value: many data sets are drawn whose true figures are
+//! known.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot draw its data has failed")]
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tailguard_metrics::{
-    ByPrompt, Estimate, NumberedNGrams, Pairs, Scale, duplicates, estimate, lowest_over_seeds, mean_over_seeds,
+    ByPrompt, Estimate, NumberedNGrams, Pairs, Scale, duplicates, estimate, lowest_over_seeds,
+    mean_over_seeds,
 };
 
 /// Data sets of a design; of so many, the share that is covered has a standard error of 0.6 %.
@@ -38,7 +40,8 @@ impl Draws {
     }
 }
 
-/// How rewards come about: deviations of what prompts, seeds, and prompts within a seed do to all of their texts, and of single texts.
+/// How rewards come about: deviations of what prompts, seeds, and prompts within a seed do to all
+/// of their texts, and of single texts.
 #[derive(Clone, Copy)]
 struct Design {
     seeds: usize,
@@ -51,8 +54,16 @@ struct Design {
     is_skewed: bool,
 }
 
-const PROMPTS: Design =
-    Design { seeds: 1, prompts: 50, texts: 1, of_prompts: 1.0, of_seeds: 0.0, of_pairs: 0.1, of_texts: 0.5, is_skewed: false };
+const PROMPTS: Design = Design {
+    seeds: 1,
+    prompts: 50,
+    texts: 1,
+    of_prompts: 1.0,
+    of_seeds: 0.0,
+    of_pairs: 0.1,
+    of_texts: 0.5,
+    is_skewed: false,
+};
 /// A trained policy of a run: seeds and prompts both matter.
 const BOTH: Design = Design { seeds: 5, of_seeds: 0.15, ..PROMPTS };
 const SEEDS: Design = Design { seeds: 5, of_seeds: 1.0, of_prompts: 0.5, ..PROMPTS };
@@ -60,8 +71,10 @@ const REST: Design = Design { seeds: 5, of_prompts: 0.1, of_seeds: 0.0, of_texts
 
 impl Design {
     fn draw(self, draws: &mut Draws) -> Vec<Vec<ByPrompt>> {
-        let prompt = |draws: &mut Draws| if self.is_skewed { draws.skewed() } else { draws.normal() };
-        let prompts: Vec<f64> = (0..self.prompts).map(|_| self.of_prompts * prompt(draws)).collect();
+        let prompt =
+            |draws: &mut Draws| if self.is_skewed { draws.skewed() } else { draws.normal() };
+        let prompts: Vec<f64> =
+            (0..self.prompts).map(|_| self.of_prompts * prompt(draws)).collect();
         self.around(&prompts, draws)
     }
 
@@ -74,7 +87,10 @@ impl Design {
             for (prompt, of_prompt) in prompts.iter().enumerate() {
                 let of_pair = self.of_pairs * draws.normal();
                 for _ in 0..self.texts {
-                    values.push((prompt, of_prompt + of_seed + of_pair + self.of_texts * draws.normal()));
+                    values.push((
+                        prompt,
+                        of_prompt + of_seed + of_pair + self.of_texts * draws.normal(),
+                    ));
                 }
             }
             seeds.push(values);
@@ -84,17 +100,24 @@ impl Design {
 
     /// Deviation of single rewards of one seed.
     fn deviation(self) -> f64 {
-        [self.of_prompts, self.of_pairs, self.of_texts].iter().map(|part| part * part).sum::<f64>().sqrt()
+        [self.of_prompts, self.of_pairs, self.of_texts]
+            .iter()
+            .map(|part| part * part)
+            .sum::<f64>()
+            .sqrt()
     }
 }
 
-/// The share of the data sets whose interval holds what is true; without a truth, what the figure is on average.
+/// The share of the data sets whose interval holds what is true; without a truth, what the figure
+/// is on average.
 fn covered(truth: Option<f64>, mut figure: impl FnMut(&mut Draws) -> Estimate) -> f64 {
     let mut draws = Draws::new(7);
     let figures: Vec<Estimate> = (0..DATA_SETS).map(|_| figure(&mut draws)).collect();
     let count = f64::from(DATA_SETS);
-    let truth = truth.unwrap_or_else(|| figures.iter().map(|figure| figure.value).sum::<f64>() / count);
-    let holds = |figure: &&Estimate| figure.ci95.is_some_and(|[low, high]| low <= truth && truth <= high);
+    let truth =
+        truth.unwrap_or_else(|| figures.iter().map(|figure| figure.value).sum::<f64>() / count);
+    let holds =
+        |figure: &&Estimate| figure.ci95.is_some_and(|[low, high]| low <= truth && truth <= high);
     figures.iter().filter(holds).count() as f64 / count
 }
 
@@ -104,9 +127,12 @@ fn check(found: &[(String, f64)], least: f64, most: f64) {
 }
 
 fn with_name(design: Design) -> String {
-    let Design { seeds, prompts, texts, of_prompts, of_seeds, of_pairs, of_texts, is_skewed } = design;
+    let Design { seeds, prompts, texts, of_prompts, of_seeds, of_pairs, of_texts, is_skewed } =
+        design;
     let skewed = if is_skewed { ", skewed" } else { "" };
-    format!("{seeds} seeds, {prompts} x {texts} ({of_prompts} {of_seeds} {of_pairs} {of_texts}{skewed})")
+    format!(
+        "{seeds} seeds, {prompts} x {texts} ({of_prompts} {of_seeds} {of_pairs} {of_texts}{skewed})"
+    )
 }
 
 fn mean(seeds: &[Vec<ByPrompt>]) -> Estimate {
@@ -115,13 +141,16 @@ fn mean(seeds: &[Vec<ByPrompt>]) -> Estimate {
 
 /// The shares of these designs whose mean is covered.
 fn means(designs: impl IntoIterator<Item = Design>) -> Vec<(String, f64)> {
-    let share = |design: Design| (with_name(design), covered(Some(0.0), |draws| mean(&design.draw(draws))));
+    let share =
+        |design: Design| (with_name(design), covered(Some(0.0), |draws| mean(&design.draw(draws))));
     designs.into_iter().map(share).collect()
 }
 
 fn sizes(seeds: usize) -> impl Iterator<Item = Design> {
     let sizes = [(10, 1), (10, 8), (200, 1), (50, 8)].into_iter();
-    let of_size = move |(prompts, texts)| [PROMPTS, BOTH, SEEDS].map(|design| Design { seeds, prompts, texts, ..design });
+    let of_size = move |(prompts, texts)| {
+        [PROMPTS, BOTH, SEEDS].map(|design| Design { seeds, prompts, texts, ..design })
+    };
     sizes.flat_map(of_size)
 }
 
@@ -187,7 +216,9 @@ fn means_of_the_lowest_are_covered() {
     ] {
         let truth = of_normal(percent) * design.deviation();
         let count = |texts: usize| texts * percent / 100;
-        let covered = covered(Some(truth), |draws| lowest_over_seeds(&design.draw(draws), count).unwrap().unwrap());
+        let covered = covered(Some(truth), |draws| {
+            lowest_over_seeds(&design.draw(draws), count).unwrap().unwrap()
+        });
         found.push((format!("{percent} % of {}", with_name(design)), covered));
     }
     check(&found, 0.93, 0.97);
@@ -197,7 +228,10 @@ fn means_of_the_lowest_are_covered() {
 fn share_above(threshold: f64, design: Design, draws: &mut Draws) -> Estimate {
     let total = design.deviation().hypot(design.of_seeds);
     let mut seeds = design.draw(draws);
-    seeds.iter_mut().flatten().for_each(|(_, value)| *value = f64::from(u8::from(*value > threshold * total)));
+    seeds
+        .iter_mut()
+        .flatten()
+        .for_each(|(_, value)| *value = f64::from(u8::from(*value > threshold * total)));
     mean_over_seeds(&seeds, Scale::Share).unwrap().unwrap()
 }
 
@@ -228,7 +262,8 @@ fn shares_next_to_nothing_are_covered_by_intervals_that_say_something() {
         for (seeds, prompts) in [(2, 64), (2, 200), (2, 2_000), (3, 200)] {
             for design in [PROMPTS, BOTH] {
                 let design = Design { seeds, prompts, ..design };
-                // the upper end where no text is above the threshold: that of Wilson's interval for so many prompts
+                // the upper end where no text is above the threshold: that of Wilson's interval for
+                // so many prompts
                 let mut highest: f64 = 0.0;
                 let covered = covered(Some(share), |draws| {
                     let found = share_above(threshold, design, draws);
@@ -249,18 +284,23 @@ fn shares_next_to_nothing_are_covered_by_intervals_that_say_something() {
 
 #[test]
 fn ratios_are_covered() {
-    // prompts have 1 to 8 texts, and those with more are harder: the mean over texts is below that over prompts
+    // prompts have 1 to 8 texts, and those with more are harder: the mean over texts is below that
+    // over prompts
     let share = |prompts: usize, seeds: usize| {
         let design = Design { prompts, seeds, ..if seeds > 1 { BOTH } else { PROMPTS } };
         // E[n (4.5 - n)] / E[n]
         let truth = (4.5 * 4.5 - 25.5) / 4.5;
         let covered = covered(Some(truth), |draws| {
             let texts: Vec<usize> = (0..prompts).map(|_| 1 + draws.below(8)).collect();
-            let hard: Vec<f64> = texts.iter().map(|&texts| 4.5 - texts as f64 + draws.normal()).collect();
+            let hard: Vec<f64> =
+                texts.iter().map(|&texts| 4.5 - texts as f64 + draws.normal()).collect();
             let mut seeds = Vec::new();
             for values in design.around(&hard, draws) {
-                let own = values.iter().flat_map(|&(prompt, value)| vec![(prompt, value); texts[prompt]]);
-                seeds.push(own.map(|(prompt, value)| (prompt, value + 0.5 * draws.normal())).collect());
+                let own =
+                    values.iter().flat_map(|&(prompt, value)| vec![(prompt, value); texts[prompt]]);
+                seeds.push(
+                    own.map(|(prompt, value)| (prompt, value + 0.5 * draws.normal())).collect(),
+                );
             }
             mean(&seeds)
         });
@@ -273,11 +313,18 @@ fn ratios_are_covered() {
 fn gains_are_covered() {
     let mut found = Vec::new();
     for (seeds, prompts) in [(1, 20), (1, 200), (2, 100), (3, 100), (5, 200), (10, 20)] {
-        let design = Design { seeds, prompts, of_seeds: if seeds > 1 { 0.1 } else { 0.0 }, of_pairs: 0.3, ..PROMPTS };
+        let design = Design {
+            seeds,
+            prompts,
+            of_seeds: if seeds > 1 { 0.1 } else { 0.0 },
+            of_pairs: 0.3,
+            ..PROMPTS
+        };
         let of_methods = move |draws: &mut Draws| {
             let hard: Vec<f64> = (0..prompts).map(|_| draws.skewed()).collect();
             // what the better method makes of it
-            let helped: Vec<f64> = hard.iter().map(|hard| hard + 0.5 + 0.3 * draws.normal()).collect();
+            let helped: Vec<f64> =
+                hard.iter().map(|hard| hard + 0.5 + 0.3 * draws.normal()).collect();
             [design.around(&helped, draws), design.around(&hard, draws)]
         };
         let mean = covered(Some(0.5), |draws| {
@@ -288,7 +335,11 @@ fn gains_are_covered() {
         if prompts == 200 {
             let lowest = covered(None, |draws| {
                 let [better, worse] = of_methods(draws);
-                Pairs::new(&better, &worse).unwrap().difference_of_lowest(|texts| texts / 5).unwrap().unwrap()
+                Pairs::new(&better, &worse)
+                    .unwrap()
+                    .difference_of_lowest(|texts| texts / 5)
+                    .unwrap()
+                    .unwrap()
             });
             found.push((format!("{seeds} seeds, lowest fifth of {prompts}"), lowest));
         }
@@ -302,9 +353,14 @@ fn figures_of_all_texts_together_are_covered() {
     let text = |draws: &mut Draws, topic: usize| {
         let mut words = Vec::new();
         // some words are frequent and most are rare
-        let common = |draws: &mut Draws| draws.below(200) * draws.below(200) * draws.below(200) / 40_000;
+        let common =
+            |draws: &mut Draws| draws.below(200) * draws.below(200) * draws.below(200) / 40_000;
         for _ in 0..1 + draws.below(2) * 11 {
-            words.push(if draws.uniform() < 0.3 { format!("t{topic}") } else { format!("w{}", common(draws)) });
+            words.push(if draws.uniform() < 0.3 {
+                format!("t{topic}")
+            } else {
+                format!("w{}", common(draws))
+            });
         }
         words.join(" ")
     };
@@ -312,20 +368,31 @@ fn figures_of_all_texts_together_are_covered() {
     for (seeds, prompts, texts) in [(1, 60, 1), (1, 40, 4), (3, 40, 2)] {
         let draw = move |draws: &mut Draws| {
             let topics: Vec<usize> = (0..prompts).map(|_| draws.below(1_000)).collect();
-            let responses =
-                |draws: &mut Draws| topics.iter().flat_map(|&topic| vec![topic; texts]).map(|topic| text(draws, topic)).collect();
+            let responses = |draws: &mut Draws| {
+                topics
+                    .iter()
+                    .flat_map(|&topic| vec![topic; texts])
+                    .map(|topic| text(draws, topic))
+                    .collect()
+            };
             (0..seeds).map(|_| responses(draws)).collect::<Vec<Vec<String>>>()
         };
         let numbers: Vec<usize> = (0..prompts * texts).map(|place| place / texts).collect();
         let what = |figure: &str| format!("{figure} of {seeds} seeds, {prompts} x {texts}");
         for n in [1, 2] {
-            let of_seed = |texts: &Vec<String>| NumberedNGrams::new(texts, n).unwrap().influences(&numbers).unwrap();
-            let figure =
-                |draws: &mut Draws| estimate(&draw(draws).iter().map(of_seed).collect::<Vec<_>>(), Scale::Share).unwrap();
+            let of_seed = |texts: &Vec<String>| {
+                NumberedNGrams::new(texts, n).unwrap().influences(&numbers).unwrap()
+            };
+            let figure = |draws: &mut Draws| {
+                estimate(&draw(draws).iter().map(of_seed).collect::<Vec<_>>(), Scale::Share)
+                    .unwrap()
+            };
             found.push((what(&format!("distinct-{n}")), covered(None, figure)));
         }
         let of_seed = |texts: &Vec<String>| duplicates(texts, &numbers).unwrap();
-        let figure = |draws: &mut Draws| estimate(&draw(draws).iter().map(of_seed).collect::<Vec<_>>(), Scale::Share).unwrap();
+        let figure = |draws: &mut Draws| {
+            estimate(&draw(draws).iter().map(of_seed).collect::<Vec<_>>(), Scale::Share).unwrap()
+        };
         found.push((what("duplicates"), covered(None, figure)));
     }
     // what varies is mostly of neither prompts nor seeds

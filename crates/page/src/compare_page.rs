@@ -35,15 +35,18 @@ impl Comparison {
     /// The runs in one page: one file of HTML that needs no other and no network.
     ///
     /// # Errors
-    /// [`PageError::Metrics`] for texts whose numbers are none, [`PageError::Chart`] for a chart that cannot be drawn.
+    /// [`PageError::Metrics`] for texts whose numbers are none, [`PageError::Chart`] for a chart
+    /// that cannot be drawn.
     pub fn page(&self) -> Result<String, PageError> {
         let mut figures = vec![self.overview()];
         figures.extend(self.curves()?);
         figures.extend(self.training());
         figures.iter_mut().for_each(|figure| figure.charts.retain(|chart| !chart.is_empty()));
         figures.retain(|figure| !figure.charts.is_empty());
-        let sections: Vec<Markup> =
-            (1..).zip(&figures).map(|(number, figure)| section(number, figure)).collect::<Result<_, _>>()?;
+        let sections: Vec<Markup> = (1..)
+            .zip(&figures)
+            .map(|(number, figure)| section(number, figure))
+            .collect::<Result<_, _>>()?;
         let mut links = vec![("runs", "The runs"), ("table", "Table")];
         links.extend(figures.iter().map(|figure| (figure.id, figure.heading)));
         let body = html! {
@@ -61,12 +64,17 @@ impl Comparison {
         html! {
             @if !self.differences.is_empty() {
                 aside.notice role="note" {
-                    b { "These runs are not on the same prompts, so their figures do not compare. " }
+                    b {
+                        "These runs are not on the same prompts, so their figures do not compare. "
+                    }
                     "In these things they differ: " (clean::line(&self.differences.join("; "))) "."
                 }
             }
             @for (notice, runs) in self.said() {
-                aside.notice role="note" { b { @if runs.len() > 1 { "Runs " } @else { "Run " } (runs.join(", ")) ". " } (clean::line(notice)) }
+                aside.notice role="note" {
+                    b { @if runs.len() > 1 { "Runs " } @else { "Run " } (runs.join(", ")) ". " }
+                    (clean::line(notice))
+                }
             }
         }
     }
@@ -87,6 +95,8 @@ impl Comparison {
 
     fn which(&self) -> Markup {
         let apart = self.settings_apart();
+        let seeds =
+            |run: &Run| run.results.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
         html! {
             section #runs {
                 h2 { "The runs" }
@@ -102,7 +112,7 @@ impl Comparison {
                             tr {
                                 th scope="row" { (letter(place)) }
                                 td.word { span.name { (clean::line(&run.name)) } }
-                                td { (run.results.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")) }
+                                td { (seeds(run)) }
                                 @for key in &apart { td { (clean::line(setting(run, key))) } }
                             }
                         } }
@@ -128,7 +138,10 @@ impl Comparison {
                             th scope="col" { "run" }
                             th.word scope="col" { "policy" }
                             @for column in &columns {
-                                th scope="col" { @if column.key == "tail" { (minus(&self.head(column))) } @else { (self.head(column)) } }
+                                th scope="col" {
+                                    @if column.key == "tail" { (minus(&self.head(column))) }
+                                    @else { (self.head(column)) }
+                                }
                             }
                         } }
                         tbody { @for (place, run, policy) in self.rows() {
@@ -136,8 +149,11 @@ impl Comparison {
                                 th scope="row" { (letter(place)) }
                                 td.word { span.name { (clean::line(&policy.label)) } }
                                 @for column in &columns {
-                                    td data-run=(letter(place)) data-method=(clean::line(&policy.key)) data-key=(column.key) {
-                                        @if let Some(figure) = run.results.figure(&policy.key, column.key) {
+                                    @let figure = run.results.figure(&policy.key, column.key);
+                                    td data-run=(letter(place))
+                                        data-method=(clean::line(&policy.key))
+                                        data-key=(column.key) {
+                                        @if let Some(figure) = figure {
                                             (shown(&cell(figure, column.digits), false))
                                         } @else { (NOTHING) }
                                     }
@@ -146,7 +162,9 @@ impl Comparison {
                         } }
                     }
                 }
-                p.caption { "Cells are means and their 95 % intervals, over prompts and seeds; of a run with one seed over prompts, given the policies that this seed has trained." }
+                p.caption { "Cells are means and their 95 % intervals, over prompts and seeds; of \
+                    a run with one seed over prompts, given the policies that this seed has \
+                    trained." }
                 @for note in self.older().chain(self.references()) { p.remark { (note) } }
                 @for gain in gains { p { (gain) } }
             }
@@ -160,25 +178,39 @@ impl Comparison {
         let chart = |(key, title): (&str, &str)| {
             let series = |(nth, policy): (usize, &Policy)| {
                 // side by side, so that no bar hides another, and within the place of the run
-                let aside = 0.12_f64.min(0.8 / policies.len() as f64) * (nth as f64 - (policies.len() as f64 - 1.0) / 2.0);
+                let aside = 0.12_f64.min(0.8 / policies.len() as f64)
+                    * (nth as f64 - (policies.len() as f64 - 1.0) / 2.0);
                 let point = |(place, run): (usize, &Run)| {
                     let Value { mean, ci95, .. } = run.results.figure(&policy.key, key)?;
                     Some(Point { x: (place + 1) as f64 + aside, y: mean, range: ci95 })
                 };
                 let points = self.runs.iter().enumerate().filter_map(point).collect();
-                Series { name: policy.label.clone(), style: style(policy.style), points, draw: Draw::Apart }
+                Series {
+                    name: policy.label.clone(),
+                    style: style(policy.style),
+                    points,
+                    draw: Draw::Apart,
+                }
             };
             Chart {
                 id: format!("overview-{}", key.replace('_', "-")),
                 title: title.to_owned(),
-                x: Axis { names: names.clone(), ..Axis::from_to("run", 0.5, names.len() as f64 + 0.5) },
+                x: Axis {
+                    names: names.clone(),
+                    ..Axis::from_to("run", 0.5, names.len() as f64 + 0.5)
+                },
                 y: Axis::new(title),
                 series: policies.iter().enumerate().map(series).collect(),
                 size: Size::Large,
             }
         };
         let caption = "Means with their 95 % intervals, over prompts and seeds.".to_owned();
-        Figure { id: "overview", heading: "Figures side by side", caption, charts: OVERVIEW.map(chart).into() }
+        Figure {
+            id: "overview",
+            heading: "Figures side by side",
+            caption,
+            charts: OVERVIEW.map(chart).into(),
+        }
     }
 
     /// The arms of all runs, each once.
@@ -193,7 +225,10 @@ impl Comparison {
     }
 
     fn policies(&self) -> Vec<Policy> {
-        policies(&self.arms(), self.runs.iter().flat_map(|run| run.methods.iter().map(|policy| policy.key.as_str())))
+        policies(
+            &self.arms(),
+            self.runs.iter().flat_map(|run| run.methods.iter().map(|policy| policy.key.as_str())),
+        )
     }
 
     /// One line per run, for every policy that is not the same in all runs.
@@ -203,7 +238,8 @@ impl Comparison {
             let of = self.runs.iter().map(|run| run.texts.of(&policy.key).collect());
             let mut samples: Vec<(usize, Vec<&Sample>)> = of.enumerate().collect();
             samples.retain(|(_, samples)| !samples.is_empty());
-            if samples.len() < 2 || samples.iter().all(|(_, other)| are_same(other, &samples[0].1)) {
+            if samples.len() < 2 || samples.iter().all(|(_, other)| are_same(other, &samples[0].1))
+            {
                 continue;
             }
             let (mut cvar, mut quantiles) = (Vec::new(), Vec::new());
@@ -214,11 +250,17 @@ impl Comparison {
                     points,
                     draw: Draw::Joined,
                 };
-                cvar.push(line(curves::cvar(&samples.iter().map(|sample| sample.rewards()).collect::<Vec<_>>())));
+                cvar.push(line(curves::cvar(
+                    &samples.iter().map(|sample| sample.rewards()).collect::<Vec<_>>(),
+                )));
                 let texts = &self.runs[*place].texts;
                 let (scores, rewards) = texts.scored();
                 if !scores.is_empty() {
-                    let of_policy = texts.samples.iter().zip(rewards).filter(|(sample, _)| sample.method == policy.key);
+                    let of_policy = texts
+                        .samples
+                        .iter()
+                        .zip(rewards)
+                        .filter(|(sample, _)| sample.method == policy.key);
                     let rewards: Vec<Vec<f64>> = of_policy.map(|(_, rewards)| rewards).collect();
                     quantiles.push(line(curves::quantiles(&rewards, &scores)?));
                 }
@@ -241,22 +283,35 @@ impl Comparison {
                 size: Size::Large,
             });
         }
-        let caption = "CVaR is the mean reward of the worst share of a policy’s own continuations; the hardest prompts are those with the \
-                       lowest scores of their own. Bands reach from the lowest seed of a run to the highest. Policies whose texts are the \
-                       same in all runs are left out."
+        let caption = "CVaR is the mean reward of the worst share of a policy’s own \
+            continuations; the hardest prompts are those with the lowest scores of their own. \
+            Bands reach from the lowest seed of a run to the highest. Policies whose texts are the \
+            same in all runs are left out."
             .to_owned();
-        Ok((!charts.is_empty()).then_some(Figure { id: "curves", heading: "Worst texts and hardest prompts", caption, charts }))
+        Ok((!charts.is_empty()).then_some(Figure {
+            id: "curves",
+            heading: "Worst texts and hardest prompts",
+            caption,
+            charts,
+        }))
     }
 
     fn training(&self) -> Option<Figure> {
-        let trained = policies(&self.arms(), self.runs.iter().flat_map(|run| run.metrics.iter().map(|row| row.method.as_str())));
+        let trained = policies(
+            &self.arms(),
+            self.runs.iter().flat_map(|run| run.metrics.iter().map(|row| row.method.as_str())),
+        );
         let mut charts = Vec::new();
         for policy in &trained {
             for (key, title, unit) in LOGGED {
                 let line = |(place, run): (usize, &Run)| {
                     let points = curves::training(&run.metrics, &policy.key, key);
-                    let line =
-                        Series { name: format!("Run {}", letter(place)), style: run_style(place), points, draw: Draw::Joined };
+                    let line = Series {
+                        name: format!("Run {}", letter(place)),
+                        style: run_style(place),
+                        points,
+                        draw: Draw::Joined,
+                    };
                     logged(line, key)
                 };
                 charts.push(Chart {
@@ -269,8 +324,15 @@ impl Comparison {
                 });
             }
         }
-        let caption = "What the trainings logged at each iteration; of long ones the strong line is a mean over 9 iterations. Bands reach from the lowest seed of a run to the highest.".to_owned();
-        (!charts.is_empty()).then_some(Figure { id: "training", heading: "Training", caption, charts })
+        let caption = "What the trainings logged at each iteration; of long ones the strong line \
+            is a mean over 9 iterations. Bands reach from the lowest seed of a run to the highest."
+            .to_owned();
+        (!charts.is_empty()).then_some(Figure {
+            id: "training",
+            heading: "Training",
+            caption,
+            charts,
+        })
     }
 }
 
@@ -279,7 +341,8 @@ fn run_style(place: usize) -> usize {
     style([2, 3, 1, 0, 5, 4, 6, 7][place % 8] + 8 * (place / 8))
 }
 
-/// A policy's name as part of an identifier, with a number where the name is not of the paper: two may look alike.
+/// A policy's name as part of an identifier, with a number where the name is not of the paper: two
+/// may look alike.
 fn slug(policy: &Policy) -> String {
     let is_of_paper = Arm::of_paper().iter().any(|arm| arm.key == policy.key);
     let number = if is_of_paper { String::new() } else { format!("-{}", policy.style) };
@@ -294,7 +357,10 @@ mod tests {
     use super::*;
     use crate::fixtures::{Kind, files, run};
 
-    fn comparison(allow: bool, change: impl Fn(&mut crate::RunFiles)) -> Result<Comparison, PageError> {
+    fn comparison(
+        allow: bool,
+        change: impl Fn(&mut crate::RunFiles),
+    ) -> Result<Comparison, PageError> {
         let mut other = files(Kind::Loss);
         other.name = "runs/<b>".into();
         change(&mut other);
@@ -303,14 +369,23 @@ mod tests {
 
     #[test]
     fn the_page_has_the_runs_their_figures_and_what_sets_them_apart() {
-        let page = comparison(false, |files| files.config = files.config.take().map(|text| text.replace("0.4", "0.2")))
-            .unwrap()
-            .page()
-            .unwrap();
+        let page = comparison(false, |files| {
+            files.config = files.config.take().map(|text| text.replace("0.4", "0.2"))
+        })
+        .unwrap()
+        .page()
+        .unwrap();
         assert!(page.contains("runs/&lt;b&gt;") && page.contains("risk.alpha"), "{page}");
-        let gain = "RA-RLHF of run B against that of run A, on the 40 prompts that both have: −1.00 [";
-        assert!(page.contains(gain) && page.contains("−2.00 [−2.00, −2.00] in the tail; brackets"), "{page}");
-        assert!(page.contains("id=\"cvar-ra-rlhf-title\"") && !page.contains("id=\"cvar-sft-title\""), "SFT is the same in both");
+        let gain =
+            "RA-RLHF of run B against that of run A, on the 40 prompts that both have: −1.00 [";
+        assert!(
+            page.contains(gain) && page.contains("−2.00 [−2.00, −2.00] in the tail; brackets"),
+            "{page}"
+        );
+        assert!(
+            page.contains("id=\"cvar-ra-rlhf-title\"") && !page.contains("id=\"cvar-sft-title\""),
+            "SFT is the same in both"
+        );
         assert!(page.contains("id=\"training-rlhf-reward-title\""));
         assert!(!page.contains("not on the same prompts"));
     }
@@ -318,14 +393,21 @@ mod tests {
     #[test]
     fn gains_are_on_common_prompts_whatever_their_scores_and_it_is_said_where_there_are_none() {
         let page = |change: &dyn Fn(&mut TextRow)| {
-            comparison(true, |files| files.texts.iter_mut().flatten().for_each(change)).unwrap().page().unwrap()
+            comparison(true, |files| files.texts.iter_mut().flatten().for_each(change))
+                .unwrap()
+                .page()
+                .unwrap()
         };
         let rounded = page(&|row| row.prompt_score = row.prompt_score.map(|score| score + 1e-4));
         assert!(rounded.contains("on the 40 prompts that both have: −1.00"), "{rounded:.9000}");
-        let fewer = page(&|row| row.reward = row.reward.filter(|_| row.prompt != "Prompt 3, <b>bold</b>"));
+        let fewer =
+            page(&|row| row.reward = row.reward.filter(|_| row.prompt != "Prompt 3, <b>bold</b>"));
         assert!(fewer.contains("on the 39 prompts that both have: −0.97"), "{fewer:.9000}");
         let none = page(&|row| row.seed = 2);
-        assert!(none.contains("not compared, as the two runs have no seed in common"), "{none:.9000}");
+        assert!(
+            none.contains("not compared, as the two runs have no seed in common"),
+            "{none:.9000}"
+        );
     }
 
     #[test]
@@ -339,18 +421,30 @@ mod tests {
         let runs = vec![Run::new(files.clone()).unwrap(), Run::new(files).unwrap()];
         let overview = Comparison::new(runs, false).unwrap().overview();
         let points = overview.charts[0].series.iter().flat_map(|series| &series.points);
-        assert!(points.clone().count() == 28 && points.map(|point| (point.x - point.x.round()).abs()).all(|aside| aside < 0.45));
+        assert!(
+            points.clone().count() == 28
+                && points.map(|point| (point.x - point.x.round()).abs()).all(|aside| aside < 0.45)
+        );
     }
 
     #[test]
     fn prompts_that_differ_are_said_in_the_page() {
-        let page = comparison(true, |files| files.results = files.results.replace("-2.5", "-2.0")).unwrap().page().unwrap();
-        assert!(page.contains("These runs are not on the same prompts") && page.contains("the tail is ≤ -2.5"));
+        let page = comparison(true, |files| files.results = files.results.replace("-2.5", "-2.0"))
+            .unwrap()
+            .page()
+            .unwrap();
+        assert!(
+            page.contains("These runs are not on the same prompts")
+                && page.contains("the tail is ≤ -2.5")
+        );
     }
 
     #[test]
     fn two_policies_of_like_names_have_charts_of_their_own() {
         let found = policies(&Arm::of_paper(), ["best of 8", "best-of-8", "ra_rlhf"].into_iter());
-        assert_eq!(found.iter().map(slug).collect::<Vec<_>>(), ["ra-rlhf", "best-of-8-4", "best-of-8-5"]);
+        assert_eq!(
+            found.iter().map(slug).collect::<Vec<_>>(),
+            ["ra-rlhf", "best-of-8-4", "best-of-8-5"]
+        );
     }
 }

@@ -28,7 +28,8 @@ pub(crate) fn extent(values: impl IntoIterator<Item = f64>) -> Option<[f64; 2]> 
     })
 }
 
-/// `CVaR` of the rewards of each seed, at each percent from 1 to 100: the mean of the `ceil(percent n / 100)` lowest.
+/// `CVaR` of the rewards of each seed, at each percent from 1 to 100: the mean of the
+/// `ceil(percent n / 100)` lowest.
 pub(crate) fn cvar(seeds: &[Vec<f64>]) -> Vec<Point> {
     // of the lowest so many, each
     let sums = |rewards: &Vec<f64>| {
@@ -55,7 +56,8 @@ pub(crate) fn cvar(seeds: &[Vec<f64>]) -> Vec<Point> {
 
 /// The paper's quantile curve: mean reward of the lowest percent of prompts by their own scores.
 pub(crate) fn quantiles(seeds: &[Vec<f64>], scores: &[f64]) -> Result<Vec<Point>, MetricsError> {
-    let curves: Vec<_> = seeds.iter().map(|rewards| curve(rewards, scores, 1..=100)).collect::<Result<_, _>>()?;
+    let curves: Vec<_> =
+        seeds.iter().map(|rewards| curve(rewards, scores, 1..=100)).collect::<Result<_, _>>()?;
     let at = |place: usize| {
         let means: Option<Vec<f64>> = curves.iter().map(|curve| curve[place].mean).collect();
         means.filter(|means| !means.is_empty()).map(|means| over((place + 1) as f64, &means))
@@ -64,9 +66,15 @@ pub(crate) fn quantiles(seeds: &[Vec<f64>], scores: &[f64]) -> Result<Vec<Point>
     Ok((0..100).filter_map(at).collect())
 }
 
-/// Mean reward in each of `count` equal groups of prompts, from the lowest scores to the highest, against their middle percent.
-pub(crate) fn groups(seeds: &[Vec<f64>], scores: &[f64], count: usize) -> Result<Vec<Point>, MetricsError> {
-    let groups: Vec<_> = seeds.iter().map(|rewards| buckets(rewards, scores, count)).collect::<Result<_, _>>()?;
+/// Mean reward in each of `count` equal groups of prompts, from the lowest scores to the highest,
+/// against their middle percent.
+pub(crate) fn groups(
+    seeds: &[Vec<f64>],
+    scores: &[f64],
+    count: usize,
+) -> Result<Vec<Point>, MetricsError> {
+    let groups: Vec<_> =
+        seeds.iter().map(|rewards| buckets(rewards, scores, count)).collect::<Result<_, _>>()?;
     let at = |place: usize| {
         let means: Vec<f64> = groups.iter().map(|groups| groups[place].reward).collect();
         over(100.0 * (place as f64 + 0.5) / count as f64, &means)
@@ -121,7 +129,8 @@ pub(crate) fn places(low: f64, high: f64, count: usize) -> Vec<f64> {
     (0..count).map(|place| low + step * place as f64).collect()
 }
 
-/// A number of the log by iteration: the mean over the seeds that have it, as long as all of them do.
+/// A number of the log by iteration: the mean over the seeds that have it, as long as all of them
+/// do.
 pub(crate) fn training(rows: &[LogRow], method: &str, name: &str) -> Vec<Point> {
     let mut values: BTreeMap<u64, BTreeMap<u64, f64>> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.method == method) {
@@ -131,16 +140,26 @@ pub(crate) fn training(rows: &[LogRow], method: &str, name: &str) -> Vec<Point> 
     }
     let seeds = values.values().map(BTreeMap::len).max().unwrap_or_default();
     let whole = values.into_iter().filter(|(_, by_seed)| by_seed.len() == seeds);
-    whole.map(|(iteration, by_seed)| over(iteration as f64, &by_seed.into_values().collect::<Vec<_>>())).collect()
+    whole
+        .map(|(iteration, by_seed)| {
+            over(iteration as f64, &by_seed.into_values().collect::<Vec<_>>())
+        })
+        .collect()
 }
 
-/// The mean over `over` neighbours of each point, this one in their middle; fewer at the ends. Ranges are left out.
+/// The mean over `over` neighbours of each point, this one in their middle; fewer at the ends.
+/// Ranges are left out.
 pub(crate) fn smooth(points: &[Point], over: usize) -> Vec<Point> {
     let mean = |(place, point): (usize, &Point)| {
-        // as many on each side as there are on the shorter one, so that the ends do not lean inwards
+        // as many on each side as there are on the shorter one, so that the ends do not lean
+        // inwards
         let aside = (over / 2).min(place).min(points.len() - 1 - place);
         let near = &points[place - aside..=place + aside];
-        Point { y: near.iter().map(|point| point.y).sum::<f64>() / near.len() as f64, range: None, ..*point }
+        Point {
+            y: near.iter().map(|point| point.y).sum::<f64>() / near.len() as f64,
+            range: None,
+            ..*point
+        }
     };
     points.iter().enumerate().map(mean).collect()
 }
@@ -159,7 +178,11 @@ mod tests {
             prop_assert_eq!(points.len(), 100);
             for (percent, point) in (1..=100).zip(&points) {
                 let level = RiskLevel::new(f64::from(percent) / 100.0).unwrap();
-                prop_assert!((point.y - tailguard_risk::cvar(&rewards, level).unwrap()).abs() < 1e-12, "{}", percent);
+                prop_assert!(
+                    (point.y - tailguard_risk::cvar(&rewards, level).unwrap()).abs() < 1e-12,
+                    "{}",
+                    percent
+                );
             }
         }
 
@@ -188,15 +211,21 @@ mod tests {
     #[test]
     fn shares_count_what_is_at_most_there() {
         let points = at_most(&[3.0, 1.0, 2.0, 1.0], &[0.0, 1.0, 2.5, 9.0]);
-        assert_eq!(points.iter().map(|point| point.y).collect::<Vec<_>>(), [0.0, 50.0, 75.0, 100.0]);
+        assert_eq!(
+            points.iter().map(|point| point.y).collect::<Vec<_>>(),
+            [0.0, 50.0, 75.0, 100.0]
+        );
         assert_eq!(places(0.0, 1.0, 3), [0.0, 0.5, 1.0]);
         assert_eq!(bandwidth(&[1.0, 1.0]), None);
     }
 
     #[test]
     fn a_smooth_line_has_the_means_of_neighbours_and_the_same_ends() {
-        let points: Vec<Point> =
-            [1.0, 4.0, 1.0, 4.0, 7.0].into_iter().zip(1..).map(|(y, x)| Point { x: f64::from(x), y, range: None }).collect();
+        let points: Vec<Point> = [1.0, 4.0, 1.0, 4.0, 7.0]
+            .into_iter()
+            .zip(1..)
+            .map(|(y, x)| Point { x: f64::from(x), y, range: None })
+            .collect();
         let smoothed: Vec<f64> = smooth(&points, 3).into_iter().map(|point| point.y).collect();
         assert_eq!(smoothed, [1.0, 2.0, 3.0, 4.0, 7.0]);
         assert_eq!(smooth(&points, 1), points);
@@ -205,10 +234,17 @@ mod tests {
 
     #[test]
     fn a_training_is_as_long_as_all_its_seeds() {
-        let row =
-            |seed, iteration, value| LogRow { method: "rlhf".into(), seed, iteration, values: [("kl".to_owned(), value)].into() };
+        let row = |seed, iteration, value| LogRow {
+            method: "rlhf".into(),
+            seed,
+            iteration,
+            values: [("kl".to_owned(), value)].into(),
+        };
         let rows = [row(1, 1, 1.0), row(2, 1, 3.0), row(1, 2, 5.0)];
-        assert_eq!(training(&rows, "rlhf", "kl"), [Point { x: 1.0, y: 2.0, range: Some([1.0, 3.0]) }]);
+        assert_eq!(
+            training(&rows, "rlhf", "kl"),
+            [Point { x: 1.0, y: 2.0, range: Some([1.0, 3.0]) }]
+        );
         assert_eq!(training(&rows, "rlhf", "reward"), []);
         assert_eq!(training(&rows[2..], "rlhf", "kl"), [Point { x: 2.0, y: 5.0, range: None }]);
     }

@@ -34,7 +34,10 @@ pub enum PageError {
         found: usize,
     },
     /// Runs that are not on the same prompts.
-    #[error("the runs are not on the same prompts, so their figures do not compare: {}", differences.join("; "))]
+    #[error(
+        "the runs are not on the same prompts, so their figures do not compare: {}",
+        differences.join("; ")
+    )]
     DifferentPrompts {
         /// What differs, one entry each.
         differences: Vec<String>,
@@ -42,7 +45,8 @@ pub enum PageError {
 }
 
 impl PageError {
-    /// Whether the caller chose the wrong runs, rather than something being wrong with the right ones.
+    /// Whether the caller chose the wrong runs, rather than something being wrong with the right
+    /// ones.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::TooFew { .. } | Self::DifferentPrompts { .. })

@@ -64,13 +64,22 @@ fn shift(run: &Run) -> Figure {
     if charts.iter().all(Option::is_none) {
         charts = vec![density(run, "density-all", "", &|_, _| true)];
     }
-    let of_tail = |threshold| density(run, "density-tail", " of the tail", &|_, prompt| prompt.is_within(threshold));
+    let of_tail = |threshold| {
+        density(run, "density-tail", " of the tail", &|_, prompt| prompt.is_within(threshold))
+    };
     charts.extend(run.results.threshold().map(of_tail));
-    let caption = "How the rewards of the continuations are distributed, and how the prompts score alone (thin line, cut off where it is \
-                   far above the others). A line further to the right is a better policy; what remains on the left is its tail. Each line is a sum \
-                   of normal bells, all of the same width within a chart; with several seeds their texts are taken together."
+    let caption = "How the rewards of the continuations are distributed, and how the prompts \
+        score alone (thin line, cut off where it is far above the others). A line further to the \
+        right is a better policy; what remains on the left is its tail. Each line is a sum of \
+        normal bells, all of the same width within a chart; with several seeds their texts are \
+        taken together."
         .to_owned();
-    Figure { id: "shift", heading: "Where the rewards move", caption, charts: charts.into_iter().flatten().collect() }
+    Figure {
+        id: "shift",
+        heading: "Where the rewards move",
+        caption,
+        charts: charts.into_iter().flatten().collect(),
+    }
 }
 
 /// Whether a text, with its prompt, is one of those that a chart is about.
@@ -80,24 +89,33 @@ type IsOf<'a> = dyn Fn(&Text, &Prompt) -> bool + 'a;
 fn density<'a>(run: &'a Run, id: &str, of_what: &str, is_of: &IsOf<'_>) -> Option<Chart> {
     let is_of = |text: &&Text| is_of(text, run.texts.prompt(text));
     let of = |sample: &'a Sample| sample.texts.iter().filter(is_of).collect::<Vec<&'a Text>>();
-    let mut texts: Vec<(&Policy, Vec<Vec<&Text>>)> =
-        sampled(run).into_iter().map(|(policy, samples)| (policy, samples.into_iter().map(of).collect())).collect();
+    let mut texts: Vec<(&Policy, Vec<Vec<&Text>>)> = sampled(run)
+        .into_iter()
+        .map(|(policy, samples)| (policy, samples.into_iter().map(of).collect()))
+        .collect();
     let samples = || texts.iter().flat_map(|(_, samples)| samples);
     let counts: Vec<Counts> = samples().map(|texts| Texts::count(texts.iter().copied())).collect();
     let title = format!("{}{of_what}", counted(&counts)?);
     let most = samples().max_by_key(|texts| texts.len())?;
-    let alone = run.texts.different(most.iter().copied()).into_iter().filter_map(|prompt| prompt.score).collect();
+    let alone = run
+        .texts
+        .different(most.iter().copied())
+        .into_iter()
+        .filter_map(|prompt| prompt.score)
+        .collect();
     texts.retain(|(_, samples)| samples.iter().any(|texts| !texts.is_empty()));
     let rewards = texts.into_iter().map(|(policy, samples)| {
         let all = samples.iter().flatten().map(|text| text.reward).collect::<Vec<f64>>();
         ((policy.label.clone(), style(policy.style)), all)
     });
     let alone = (("Prompt alone".to_owned(), PROMPT), alone);
-    let lines: Vec<_> = std::iter::once(alone).chain(rewards).filter(|(_, values)| !values.is_empty()).collect();
-    let widths: Vec<f64> = lines.iter().filter_map(|(_, values)| curves::bandwidth(values)).collect();
+    let lines: Vec<_> =
+        std::iter::once(alone).chain(rewards).filter(|(_, values)| !values.is_empty()).collect();
+    let widths: Vec<f64> =
+        lines.iter().filter_map(|(_, values)| curves::bandwidth(values)).collect();
     let [low, high] = extent(lines.iter().flat_map(|(_, values)| values.iter().copied()))?;
-    // the median of them, as the tail's own scores, cut off at the threshold, would ask for a far narrower one; but no bell
-    // may fall between two places
+    // the median of them, as the tail's own scores, cut off at the threshold, would ask for a far
+    // narrower one; but no bell may fall between two places
     let width = median(widths)?.max((high - low) / (PLACES - 5) as f64);
     let xs = places(low - 2.0 * width, high + 2.0 * width, PLACES);
     let line = |((name, style), values): ((String, usize), Vec<f64>)| Series {
@@ -109,7 +127,10 @@ fn density<'a>(run: &'a Run, id: &str, of_what: &str, is_of: &IsOf<'_>) -> Optio
     let series: Vec<Series> = lines.into_iter().map(line).collect();
     // the prompts of the tail are a narrow peak that would flatten everything else
     let top = extent(
-        series.iter().filter(|series| series.style != PROMPT).flat_map(|series| series.points.iter().map(|point| point.y)),
+        series
+            .iter()
+            .filter(|series| series.style != PROMPT)
+            .flat_map(|series| series.points.iter().map(|point| point.y)),
     );
     let range = top.map(|[_, top]| [0.0, 1.15 * top]);
     let (x, y) = (Axis::new("reward"), Axis { range, ..Axis::new("density") });
@@ -124,7 +145,11 @@ fn counted(counts: &[Counts]) -> Option<String> {
     };
     let [texts, prompts] = [range(|counts| counts.texts)?, range(|counts| counts.prompts)?];
     let prompts = format!("{prompts} {}", if prompts == "1" { "prompt" } else { "prompts" });
-    Some(if counts.iter().any(|counts| counts.has_several()) { format!("{texts} texts of {prompts}") } else { prompts })
+    Some(if counts.iter().any(|counts| counts.has_several()) {
+        format!("{texts} texts of {prompts}")
+    } else {
+        prompts
+    })
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -134,44 +159,57 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 
 /// The worst continuations: their share, and their mean at each level of risk.
 fn tails(run: &Run) -> Figure {
-    let rewards: Vec<(&Policy, Vec<Vec<f64>>)> =
-        sampled(run).into_iter().map(|(policy, samples)| (policy, samples.into_iter().map(Sample::rewards).collect())).collect();
-    let low = extent(rewards.iter().flat_map(|(_, seeds)| seeds.iter().flatten().copied())).map_or(0.0, |[low, _]| low);
+    let rewards: Vec<(&Policy, Vec<Vec<f64>>)> = sampled(run)
+        .into_iter()
+        .map(|(policy, samples)| (policy, samples.into_iter().map(Sample::rewards).collect()))
+        .collect();
+    let low = extent(rewards.iter().flat_map(|(_, seeds)| seeds.iter().flatten().copied()))
+        .map_or(0.0, |[low, _]| low);
     // as far as the median of the worst policy, so that the chart shows the tail and not the bulk
     let medians = rewards.iter().filter_map(|(_, seeds)| median(seeds.concat()));
     let high = extent(medians).map_or(1.0, |[lowest, _]| lowest).max(low + 1e-3);
     let xs = places(low, high, PLACES);
-    let shares: Vec<Series> =
-        rewards.iter().map(|(policy, seeds)| series(policy, curves::at_most(&seeds.concat(), &xs))).collect();
+    let shares: Vec<Series> = rewards
+        .iter()
+        .map(|(policy, seeds)| series(policy, curves::at_most(&seeds.concat(), &xs)))
+        .collect();
     let charts = vec![
         Chart {
             id: "cvar".into(),
             title: "CVaR against α".into(),
             x: Axis::from_to("α, share of the worst continuations", 0.0, 1.0),
             y: Axis::new("their mean reward"),
-            series: rewards.iter().map(|(policy, seeds)| series(policy, curves::cvar(seeds))).collect(),
+            series: rewards
+                .iter()
+                .map(|(policy, seeds)| series(policy, curves::cvar(seeds)))
+                .collect(),
             size: Size::Large,
         },
         Chart {
             id: "low-end".into(),
             title: "The low end of the rewards".into(),
             x: Axis::new("reward"),
-            y: Axis { range: extent_from_zero(&shares), ..Axis::new("% of continuations at most this") },
+            y: Axis {
+                range: extent_from_zero(&shares),
+                ..Axis::new("% of continuations at most this")
+            },
             series: shares,
             size: Size::Large,
         },
     ];
     let caption = format!(
-        "CVaR is the mean reward of the share α of each policy’s own continuations that scores lowest; at α = 1 it is the \
-         mean. Here each policy has its own worst texts, whatever their prompts. The low end of the rewards is the share of the continuations \
-         that scores at most so much; a lower line has fewer bad texts.{}",
+        "CVaR is the mean reward of the share α of each policy’s own continuations that scores \
+         lowest; at α = 1 it is the mean. Here each policy has its own worst texts, whatever their \
+         prompts. The low end of the rewards is the share of the continuations that scores at most \
+         so much; a lower line has fewer bad texts.{}",
         band_words(run)
     );
     Figure { id: "tails", heading: "How bad the worst texts are", caption, charts }
 }
 
 fn extent_from_zero(series: &[Series]) -> Option<[f64; 2]> {
-    let [_, top] = extent(series.iter().flat_map(|series| series.points.iter().map(|point| point.y)))?;
+    let [_, top] =
+        extent(series.iter().flat_map(|series| series.points.iter().map(|point| point.y)))?;
     (top > 0.0).then_some([0.0, 1.05 * top])
 }
 
@@ -184,7 +222,12 @@ fn hardness(run: &Run) -> Result<Option<Figure>, PageError> {
     let count = GROUPS.min(scores.len());
     let (mut quantiles, mut groups) = (Vec::new(), Vec::new());
     for policy in &run.methods {
-        let of_policy = run.texts.samples.iter().zip(&rewards).filter(|(sample, _)| sample.method == policy.key);
+        let of_policy = run
+            .texts
+            .samples
+            .iter()
+            .zip(&rewards)
+            .filter(|(sample, _)| sample.method == policy.key);
         let seeds: Vec<Vec<f64>> = of_policy.map(|(_, rewards)| rewards.clone()).collect();
         if seeds.is_empty() {
             continue;
@@ -211,9 +254,10 @@ fn hardness(run: &Run) -> Result<Option<Figure>, PageError> {
         },
     ];
     let caption = format!(
-        "The hardest prompts are the paper’s quantile curve: the mean reward over the given percentage of {} prompts, beginning with \
-         those that score lowest alone; at 100 it is the mean over all. The groups are the same prompts, cut into {count} equal parts, \
-         each for itself.{}{}",
+        "The hardest prompts are the paper’s quantile curve: the mean reward over the given \
+         percentage of {} prompts, beginning with those that score lowest alone; at 100 it is the \
+         mean over all. The groups are the same prompts, cut into {count} equal parts, each for \
+         itself.{}{}",
         scores.len(),
         if run.texts.samples.iter().any(|sample| Texts::count(&sample.texts).has_several()) {
             " Of several texts of a prompt it is the mean that counts."
@@ -222,13 +266,20 @@ fn hardness(run: &Run) -> Result<Option<Figure>, PageError> {
         },
         band_words(run)
     );
-    Ok(Some(Figure { id: "hardness", heading: "Reward against how bad the prompt is", caption, charts }))
+    Ok(Some(Figure {
+        id: "hardness",
+        heading: "Reward against how bad the prompt is",
+        caption,
+        charts,
+    }))
 }
 
 fn band_words(run: &Run) -> String {
     match run.texts.seeds().len() {
         0 | 1 => String::new(),
-        seeds => format!(" Lines are means over {seeds} seeds, bands reach from the lowest seed to the highest."),
+        seeds => format!(
+            " Lines are means over {seeds} seeds, bands reach from the lowest seed to the highest."
+        ),
     }
 }
 
@@ -248,10 +299,13 @@ const TRAINING: [(&str, &str, &str); 9] = [
 fn training(run: &Run) -> Option<Figure> {
     let trained: BTreeSet<&str> = run.metrics.iter().map(|row| row.method.as_str()).collect();
     // numbered together, so that they look as in the other charts
-    let mut policies =
-        policies(&run.results.arms, run.methods.iter().map(|policy| policy.key.as_str()).chain(trained.iter().copied()));
+    let mut policies = policies(
+        &run.results.arms,
+        run.methods.iter().map(|policy| policy.key.as_str()).chain(trained.iter().copied()),
+    );
     policies.retain(|policy| trained.contains(policy.key.as_str()));
-    // what an objective makes of rewards; without one that does, and in older logs, the rewards themselves
+    // what an objective makes of rewards; without one that does, and in older logs, the rewards
+    // themselves
     let differ = |row: &tailguard_report::LogRow| {
         row.values.get("utility").is_some_and(|utility| row.values.get("reward") != Some(utility))
     };
@@ -260,10 +314,16 @@ fn training(run: &Run) -> Option<Figure> {
         id: format!("training-{}", key.replace('_', "-")),
         title: title.to_owned(),
         x: Axis { whole: true, ..Axis::new("iteration") },
-        y: Axis::new(if key == "return_kept" && has_utilities { "utility − KL penalty" } else { label }),
+        y: Axis::new(if key == "return_kept" && has_utilities {
+            "utility − KL penalty"
+        } else {
+            label
+        }),
         series: policies
             .iter()
-            .map(|policy| logged(series(policy, curves::training(&run.metrics, &policy.key, key)), key))
+            .map(|policy| {
+                logged(series(policy, curves::training(&run.metrics, &policy.key, key)), key)
+            })
             .collect(),
         size: Size::Small,
     };
@@ -271,16 +331,28 @@ fn training(run: &Run) -> Option<Figure> {
     let over = match seeds {
         0 => return None,
         1 => String::new(),
-        seeds => format!(" Lines are means over {seeds} seeds, bands reach from the lowest seed to the highest."),
+        seeds => format!(
+            " Lines are means over {seeds} seeds, bands reach from the lowest seed to the highest."
+        ),
     };
-    let smooth = format!(" Pale lines are as logged, strong ones the mean over {SMOOTH} iterations.");
+    let smooth =
+        format!(" Pale lines are as logged, strong ones the mean over {SMOOTH} iterations.");
     let caption = format!(
-        "What the training logged at each iteration, over the episodes sampled then (other prompts and other draws than those of the \
-         evaluation).{over}{}{}",
-        if has_utilities { " The utility of an episode is what its policy’s objective makes of the reward." } else { "" },
+        "What the training logged at each iteration, over the episodes sampled then (other \
+         prompts and other draws than those of the evaluation).{over}{}{}",
+        if has_utilities {
+            " The utility of an episode is what its policy’s objective makes of the reward."
+        } else {
+            ""
+        },
         if run.metrics.iter().any(|row| row.iteration > LONG) { smooth } else { String::new() }
     );
-    Some(Figure { id: "training", heading: "Training", caption, charts: TRAINING.map(chart).into() })
+    Some(Figure {
+        id: "training",
+        heading: "Training",
+        caption,
+        charts: TRAINING.map(chart).into(),
+    })
 }
 
 /// Iterations from which on a training is smoothed.
@@ -300,7 +372,12 @@ pub(crate) fn glance(run: &Run) -> Option<Chart> {
             let figure = run.results.figure(&policy.key, key)?;
             Some(Point { x: (place + 1) as f64 + aside, y: figure.mean, range: figure.ci95 })
         };
-        Series { name, style, points: run.methods.iter().enumerate().filter_map(point).collect(), draw: Draw::Apart }
+        Series {
+            name,
+            style,
+            points: run.methods.iter().enumerate().filter_map(point).collect(),
+            draw: Draw::Apart,
+        }
     };
     let names: Vec<String> = run.methods.iter().map(|policy| policy.label.clone()).collect();
     let chart = Chart {
@@ -308,7 +385,10 @@ pub(crate) fn glance(run: &Run) -> Option<Chart> {
         title: "Mean reward with 95 % intervals".into(),
         x: Axis { names: names.clone(), ..Axis::from_to("policy", 0.5, names.len() as f64 + 0.5) },
         y: Axis::new("mean reward"),
-        series: vec![line("reward", "all prompts".into(), 6, -0.06), line("tail", "tail".into(), 5, 0.06)],
+        series: vec![
+            line("reward", "all prompts".into(), 6, -0.06),
+            line("tail", "tail".into(), 5, 0.06),
+        ],
         size: Size::Small,
     };
     (!chart.is_empty() && names.len() < 7).then_some(chart)
@@ -343,13 +423,17 @@ pub(crate) fn panel(chart: &Chart) -> Result<Markup, PageError> {
 /// What the lines are, each once.
 pub(crate) fn key(charts: &[Chart]) -> Markup {
     let mut lines: Vec<(usize, &str)> = Vec::new();
-    for series in charts.iter().flat_map(|chart| &chart.series).filter(|series| !series.points.is_empty()) {
+    for series in
+        charts.iter().flat_map(|chart| &chart.series).filter(|series| !series.points.is_empty())
+    {
         if !lines.contains(&(series.style, &series.name)) {
             lines.push((series.style, &series.name));
         }
     }
     html! {
-        ul.key aria-label="Key" { @for (style, name) in lines { li { (key_sample(style)) " " (name) } } }
+        ul.key aria-label="Key" {
+            @for (style, name) in lines { li { (key_sample(style)) " " (name) } }
+        }
     }
 }
 
@@ -368,7 +452,8 @@ mod tests {
         let figure = shift(&Run::new(files).unwrap());
         let of_policies = figure.charts[0].series.iter().filter(|series| series.style != PROMPT);
         for Series { name, points, .. } in of_policies {
-            let area = points.iter().map(|point| point.y).sum::<f64>() * (points[1].x - points[0].x);
+            let area =
+                points.iter().map(|point| point.y).sum::<f64>() * (points[1].x - points[0].x);
             assert!((area - 1.0).abs() < 0.05, "{name}: {area}");
         }
     }
@@ -382,7 +467,8 @@ mod tests {
                 row.values.insert("return_kept".to_owned(), 0.5);
             }
             let figure = training(&Run::new(files).unwrap()).unwrap();
-            let chart = figure.charts.iter().find(|chart| chart.id == "training-return-kept").unwrap();
+            let chart =
+                figure.charts.iter().find(|chart| chart.id == "training-return-kept").unwrap();
             (chart.y.label.clone(), figure.caption.contains("objective makes of the reward"))
         };
         assert_eq!(label(1.0), ("reward − KL penalty".to_owned(), false));

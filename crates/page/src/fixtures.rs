@@ -25,7 +25,9 @@ const TAIL: usize = 20;
 
 /// The rewards of a policy: in the tail and elsewhere.
 fn rewards(kind: Kind) -> Vec<(&'static str, f64, f64)> {
-    let paper = |averse| vec![("gpt2", 0.0, 0.0), ("sft", 0.5, 0.5), ("rlhf", 1.0, 1.0), ("ra_rlhf", averse, 1.0)];
+    let paper = |averse| {
+        vec![("gpt2", 0.0, 0.0), ("sft", 0.5, 0.5), ("rlhf", 1.0, 1.0), ("ra_rlhf", averse, 1.0)]
+    };
     match kind {
         Kind::Gain | Kind::Seeds => paper(2.0),
         Kind::Loss => paper(0.0),
@@ -48,8 +50,17 @@ fn comparisons(kind: Kind) -> Value {
         Kind::Equal => [difference(0.0, [-0.1, 0.1]), difference(0.0, [-0.2, 0.2])],
         Kind::Others => return json!([]),
     };
-    json!([{"method": "ra_rlhf", "over": "rlhf", "prompts": 2 * TAIL, "reward": mean, "tail": tail,
-            "judge": mean, "judge_tail": tail, "kl": difference(0.5, [0.25, 0.75]), "perplexity_human": null}])
+    json!([{
+        "method": "ra_rlhf",
+        "over": "rlhf",
+        "prompts": 2 * TAIL,
+        "reward": mean,
+        "tail": tail,
+        "judge": mean,
+        "judge_tail": tail,
+        "kl": difference(0.5, [0.25, 0.75]),
+        "perplexity_human": null,
+    }])
 }
 
 /// The files of a run over 40 prompts.
@@ -61,13 +72,25 @@ pub(crate) fn files(kind: Kind) -> RunFiles {
         let mean = (tail + rest) / 2.0;
         methods.insert(
             method.to_owned(),
-            json!({"reward": figure(mean), "tail": figure(tail), "judge": figure(2.0 * mean), "judge_tail": figure(2.0 * tail),
-                   "perplexity_human": figure(60.0 + mean), "distinct_2": figure(0.75), "kl": figure(mean), "other_tails": []}),
+            json!({
+                "reward": figure(mean),
+                "tail": figure(tail),
+                "judge": figure(2.0 * mean),
+                "judge_tail": figure(2.0 * tail),
+                "perplexity_human": figure(60.0 + mean),
+                "distinct_2": figure(0.75),
+                "kl": figure(mean),
+                "other_tails": [],
+            }),
         );
         let places = seeds.iter().flat_map(|&seed| (0..2 * TAIL).map(move |place| (seed, place)));
         texts.extend(places.map(|(seed, place)| TextRow {
             prompt: format!("Prompt {place}, <b>bold</b>"),
-            prompt_score: Some(if place < TAIL { -3.0 - place as f64 / 100.0 } else { place as f64 / 10.0 }),
+            prompt_score: Some(if place < TAIL {
+                -3.0 - place as f64 / 100.0
+            } else {
+                place as f64 / 10.0
+            }),
             good: Some(place % 2 == 0),
             response: format!(" text {place} of {method}"),
             reward: Some(if place < TAIL { tail } else { rest }),
@@ -78,26 +101,48 @@ pub(crate) fn files(kind: Kind) -> RunFiles {
             seed,
         }));
     }
-    let results = json!({"task": "imdb", "preset": "embedded", "data": "embedded", "split": "test", "notice": null, "seeds": seeds,
-                         "device": "flex", "tail": {"threshold": -2.5, "prompts": TAIL}, "methods": methods,
-                         "comparisons": comparisons(kind)});
+    let results = json!({
+        "task": "imdb",
+        "preset": "embedded",
+        "data": "embedded",
+        "split": "test",
+        "notice": null,
+        "seeds": seeds,
+        "device": "flex",
+        "tail": {"threshold": -2.5, "prompts": TAIL},
+        "methods": methods,
+        "comparisons": comparisons(kind),
+    });
     let row = |method: &str, iteration: u64| LogRow {
         method: method.to_owned(),
         seed: 1,
         iteration,
         values: [("reward".to_owned(), 0.1 * iteration as f64), ("kl".to_owned(), 1.0)].into(),
     };
-    let metrics = ["rlhf", "ra_rlhf"].into_iter().flat_map(|method| (1..=5).map(move |iteration| row(method, iteration)));
+    let metrics = ["rlhf", "ra_rlhf"]
+        .into_iter()
+        .flat_map(|method| (1..=5).map(move |iteration| row(method, iteration)));
     RunFiles {
         name: "runs/imdb-1".to_owned(),
         results: results.to_string(),
         about: Some(
-            json!({"version": "0.1.0", "commit": "abc+", "device": "flex", "seeds": [1], "command": ["reproduce", "imdb"],
-                           "inputs": {"evaluation texts": "0a", "reward model": "0b"}})
+            json!({
+                "version": "0.1.0",
+                "commit": "abc+",
+                "device": "flex",
+                "seeds": [1],
+                "command": ["reproduce", "imdb"],
+                "inputs": {"evaluation texts": "0a", "reward model": "0b"},
+            })
             .to_string(),
         ),
         config: Some("task = \"imdb\"\n[risk]\nalpha = 0.4\n[data]\ngood = \"high\"\n".to_owned()),
-        processes: Some(json!([{"begun": 0, "wall_s": 720.0, "peak_mib": 600.0, "cpu": "EPYC", "threads": 2}]).to_string()),
+        processes: Some(
+            json!([
+                {"begun": 0, "wall_s": 720.0, "peak_mib": 600.0, "cpu": "EPYC", "threads": 2},
+            ])
+            .to_string(),
+        ),
         texts: Some(texts),
         metrics: if kind == Kind::Others { Vec::new() } else { metrics.collect() },
     }

@@ -1,5 +1,5 @@
-//! How the policies of a run were made, as far as its settings have recorded it. What may be said of an arm does not follow from its
-//! key: any file of settings may call anything `ra_rlhf`.
+//! How the policies of a run were made, as far as its settings have recorded it. What may be said
+//! of an arm does not follow from its key: any file of settings may call anything `ra_rlhf`.
 
 use crate::run::Run;
 
@@ -29,7 +29,8 @@ pub(crate) enum Making {
 
 /// How the policy of a key was made; nothing where that was not recorded, or is none of these.
 pub(crate) fn making(run: &Run, key: &str) -> Option<Making> {
-    // of the texts of another program the names alone say little, and so does a run without its settings
+    // of the texts of another program the names alone say little, and so does a run without its
+    // settings
     if run.results.is_evaluation || run.settings.is_empty() {
         return None;
     }
@@ -45,12 +46,14 @@ pub(crate) fn making(run: &Run, key: &str) -> Option<Making> {
             if let Some(share) = number(run, &format!("{objective}.keep_lowest")) {
                 return Some(Making::Lowest { from: from()?, share: Some(share) });
             }
-            let has_value = run.settings.keys().any(|known| known.starts_with(&format!("{objective}.")));
+            let has_value =
+                run.settings.keys().any(|known| known.starts_with(&format!("{objective}.")));
             match run.word(&objective) {
                 Some("mean") => Some(Making::All { from: from()? }),
                 None if !has_value => Some(Making::All { from: from()? }),
                 Some("keep_lowest") => {
-                    let share = number(run, &format!("arm.{key}.set.risk.alpha")).or_else(|| number(run, "risk.alpha"));
+                    let share = number(run, &format!("arm.{key}.set.risk.alpha"))
+                        .or_else(|| number(run, "risk.alpha"));
                     Some(Making::Lowest { from: from()?, share })
                 }
                 _ => None,
@@ -76,15 +79,20 @@ fn number(run: &Run, key: &str) -> Option<f64> {
     run.setting(key)?.parse().ok()
 }
 
-/// Whether risk aversion is what sets a policy apart from another: both are trained from the same one with the same settings, and one
-/// of them on the lowest episodes.
+/// Whether risk aversion is what sets a policy apart from another: both are trained from the same
+/// one with the same settings, and one of them on the lowest episodes.
 pub(crate) fn is_risk_aversion(run: &Run, own: &str, over: &str) -> bool {
-    let (Some(Making::Lowest { from, share }), Some(Making::All { from: begin })) = (making(run, own), making(run, over)) else {
+    let (Some(Making::Lowest { from, share }), Some(Making::All { from: begin })) =
+        (making(run, own), making(run, over))
+    else {
         return false;
     };
     let training = |key: &str| {
         let prefix = format!("arm.{key}.set.");
-        let own = run.settings.iter().filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?, value)));
+        let own = run
+            .settings
+            .iter()
+            .filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?, value)));
         own.filter(|(name, _)| !name.starts_with("risk.")).collect::<Vec<_>>()
     };
     from == begin && share.is_none_or(|share| share < 1.0) && training(own) == training(over)
@@ -99,8 +107,8 @@ mod tests {
     fn with(rlhf: &str, ra_rlhf: &str) -> Run {
         let mut files = files(Kind::Gain);
         let arms = format!(
-            "[[arm]]\nkey = \"sft\"\nrecipe = \"sft\"\nfrom = \"gpt2\"\n[[arm]]\nkey = \"rlhf\"\n{rlhf}\n[[arm]]\nkey = \
-             \"ra_rlhf\"\n{ra_rlhf}\n"
+            "[[arm]]\nkey = \"sft\"\nrecipe = \"sft\"\nfrom = \"gpt2\"\n[[arm]]\nkey = \
+             \"rlhf\"\n{rlhf}\n[[arm]]\nkey = \"ra_rlhf\"\n{ra_rlhf}\n"
         );
         files.config = files.config.map(|config| config + &arms);
         Run::new(files).unwrap()
@@ -117,9 +125,15 @@ mod tests {
         let of = |more: &str| making(&with(PPO, &format!("{PPO}{more}")), "ra_rlhf");
         assert_eq!(of("objective = \"keep_lowest\""), lowest(0.4));
         assert_eq!(of("objective = { keep_lowest = 0.2 }"), lowest(0.2));
-        assert_eq!(of("objective = \"keep_lowest\"\nset = { \"risk.alpha\" = 0.25 }"), lowest(0.25));
+        assert_eq!(
+            of("objective = \"keep_lowest\"\nset = { \"risk.alpha\" = 0.25 }"),
+            lowest(0.25)
+        );
         // the level that stands with the name goes before that of the settings
-        assert_eq!(of("objective = { keep_lowest = 0.2 }\nset = { \"risk.alpha\" = 0.25 }"), lowest(0.2));
+        assert_eq!(
+            of("objective = { keep_lowest = 0.2 }\nset = { \"risk.alpha\" = 0.25 }"),
+            lowest(0.2)
+        );
     }
 
     #[test]
@@ -127,12 +141,16 @@ mod tests {
         let run = with("recipe = \"ppo\"\nfrom = \"gpt2\"", "recipe = \"best_of\"\nfrom = \"sft\"");
         assert_eq!(making(&run, "rlhf"), Some(Making::All { from: "gpt2".into() }));
         assert_eq!((making(&run, "ra_rlhf"), making(&run, "gpt2")), (None, None));
-        let own = with(&format!("{PPO}objective = {{ good_enough = 1 }}"), &format!("{PPO}objective = \"mine\""));
+        let own = with(
+            &format!("{PPO}objective = {{ good_enough = 1 }}"),
+            &format!("{PPO}objective = \"mine\""),
+        );
         assert_eq!((making(&own, "rlhf"), making(&own, "ra_rlhf")), (None, None));
     }
 
     #[test]
-    fn a_run_of_an_earlier_version_has_the_arms_of_the_paper_and_one_without_settings_says_nothing() {
+    fn a_run_of_an_earlier_version_has_the_arms_of_the_paper_and_one_without_settings_says_nothing()
+    {
         let mut files = files(Kind::Gain);
         let run = |files: &crate::RunFiles| Run::new(files.clone()).unwrap();
         assert_eq!(making(&run(&files), "ra_rlhf"), lowest(0.4));
@@ -144,14 +162,30 @@ mod tests {
     #[test]
     fn risk_aversion_is_what_nothing_else_sets_apart() {
         let is = |rlhf: &str, ra_rlhf: &str| {
-            is_risk_aversion(&with(&format!("{PPO}{rlhf}"), &format!("{PPO}{ra_rlhf}")), "ra_rlhf", "rlhf")
+            is_risk_aversion(
+                &with(&format!("{PPO}{rlhf}"), &format!("{PPO}{ra_rlhf}")),
+                "ra_rlhf",
+                "rlhf",
+            )
         };
         let averse = "objective = \"keep_lowest\"\n";
-        assert!(is("objective = \"mean\"", averse) && is("", &format!("{averse}set = {{ \"risk.alpha\" = 0.2 }}")));
-        assert!(!is("", "objective = \"mean\"") && !is(averse, averse) && !is("", "objective = { keep_lowest = 1 }"));
+        assert!(
+            is("objective = \"mean\"", averse)
+                && is("", &format!("{averse}set = {{ \"risk.alpha\" = 0.2 }}"))
+        );
+        assert!(
+            !is("", "objective = \"mean\"")
+                && !is(averse, averse)
+                && !is("", "objective = { keep_lowest = 1 }")
+        );
         assert!(!is("set = { \"ppo.kl_coef\" = 0.5 }", averse));
-        assert!(is("set = { \"ppo.kl_coef\" = 0.5 }", &format!("{averse}set = {{ \"ppo.kl_coef\" = 0.5 }}")));
+        assert!(is(
+            "set = { \"ppo.kl_coef\" = 0.5 }",
+            &format!("{averse}set = {{ \"ppo.kl_coef\" = 0.5 }}")
+        ));
         let run = with(PPO, &format!("{PPO}{averse}"));
-        assert!(!is_risk_aversion(&run, "rlhf", "sft") && !is_risk_aversion(&run, "ra_rlhf", "sft"));
+        assert!(
+            !is_risk_aversion(&run, "rlhf", "sft") && !is_risk_aversion(&run, "ra_rlhf", "sft")
+        );
     }
 }

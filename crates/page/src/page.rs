@@ -15,17 +15,21 @@ const SCRIPT: &str = include_str!("assets/page.js");
 /// Bytes of a page: what a browser opens at once, and what a mail takes.
 const MOST_BYTES: usize = 4_900_000;
 
-/// What every page of ours says that it was made by, so that a file which is not ours is not written over.
+/// What every page of ours says that it was made by, so that a file which is not ours is not
+/// written over.
 pub const GENERATOR: &str = "<meta name=\"generator\" content=\"tailguard\">";
 
 /// The page of a run: one file of HTML that needs no other and no network.
 ///
 /// # Errors
-/// [`PageError::Metrics`] for texts whose numbers are none, [`PageError::Chart`] for a chart that cannot be drawn.
+/// [`PageError::Metrics`] for texts whose numbers are none, [`PageError::Chart`] for a chart that
+/// cannot be drawn.
 pub fn run_page(run: &Run) -> Result<String, PageError> {
     let figures = figures::figures(run)?;
-    let sections: Vec<Markup> =
-        (1..).zip(&figures).map(|(number, figure)| figures::section(number, figure)).collect::<Result<_, _>>()?;
+    let sections: Vec<Markup> = (1..)
+        .zip(&figures)
+        .map(|(number, figure)| figures::section(number, figure))
+        .collect::<Result<_, _>>()?;
     let has_prompts = !run.texts.prompts().is_empty();
     let mut links = vec![("summary", "In short"), ("table", "Table")];
     links.extend(figures.iter().map(|figure| (figure.id, figure.heading)));
@@ -40,7 +44,8 @@ pub fn run_page(run: &Run) -> Result<String, PageError> {
         }
         @for section in &sections { (section) }
         @if let Some(lack) = lack(run) { p.remark { (lack) } }
-        @if run.metrics.is_empty() { p.remark { "The run has no training log (metrics.parquet), so there are no training curves here." } }
+        @if run.metrics.is_empty() { p.remark { "The run has no training log (metrics.parquet), \
+            so there are no training curves here." } }
     };
     let page = |texts: &Markup| {
         let body = html! { (before) (texts) (settings::section(run)) };
@@ -50,7 +55,8 @@ pub fn run_page(run: &Run) -> Result<String, PageError> {
     if !has_prompts {
         return Ok(page(&nothing));
     }
-    // many policies have large charts; the texts take what is left of the page, less what stands around their rows
+    // many policies have large charts; the texts take what is left of the page, less what stands
+    // around their rows
     let left = MOST_BYTES.saturating_sub(page(&nothing).len() + 10_000);
     Ok(page(&prompts::section(run, left.min(prompts::MOST_BYTES))))
 }
@@ -58,10 +64,14 @@ pub fn run_page(run: &Run) -> Result<String, PageError> {
 /// Why there is nothing, or less, of the texts.
 fn lack(run: &Run) -> Option<&'static str> {
     if !run.has_texts_file {
-        Some("The run has no generations.parquet, so there are no charts of rewards and no texts here.")
+        Some(
+            "The run has no generations.parquet, so there are no charts of rewards and no texts \
+             here.",
+        )
     } else if run.texts.samples.is_empty() {
         Some(
-            "No row of generations.parquet has a prompt, a text and a reward, so there are no charts of rewards and no texts here.",
+            "No row of generations.parquet has a prompt, a text and a reward, so there are no \
+             charts of rewards and no texts here.",
         )
     } else if run.texts.prompts().is_empty() {
         Some("No prompt has a reward of every policy, so nothing is shown prompt by prompt.")
@@ -82,7 +92,9 @@ fn title(run: &Run) -> String {
     format!(
         "{}: {}",
         clean::line(task),
-        clean::line(&run.methods.iter().map(|policy| policy.label.as_str()).collect::<Vec<_>>().join(", "))
+        clean::line(
+            &run.methods.iter().map(|policy| policy.label.as_str()).collect::<Vec<_>>().join(", ")
+        )
     )
 }
 
@@ -94,7 +106,8 @@ fn under(run: &Run) -> String {
         1 => Some(format!("seed {}", results.seeds[0])),
         seeds => Some(format!("{seeds} seeds")),
     };
-    let prompts = Some(run.texts.counts()).filter(|counts| counts.prompts > 0).map(|counts| counts.words(""));
+    let prompts =
+        Some(run.texts.counts()).filter(|counts| counts.prompts > 0).map(|counts| counts.words(""));
     let preset = (!results.preset.is_empty()).then(|| format!("preset {}", results.preset));
     let parts = [Some(run.name.clone()), preset, prompts, seeds].into_iter().flatten();
     clean::line(&parts.collect::<Vec<_>>().join(" · "))
@@ -113,14 +126,24 @@ fn notices(run: &Run) -> Markup {
         @if !left_out.is_empty() {
             aside.notice role="note" {
                 b { "Left out." }
-                ul { @for (policy, what) in left_out { li { (clean::line(&policy.label)) ": " (what) "." } } }
+                ul {
+                    @for (policy, what) in left_out {
+                        li { (clean::line(&policy.label)) ": " (what) "." }
+                    }
+                }
             }
         }
         @if !run.texts.is_whole() {
             aside.notice role="note" {
-                @if run.texts.has_all_prompts() { b { "Other numbers of texts. " } "Not every policy has as many texts of every prompt. " }
-                @else { b { "Other prompts. " } "Not every policy has a reward for every prompt. " }
-                "The distributions are of all texts of each; what is shown side by side is of the " (run.texts.counts().words("")) " that all have."
+                @if run.texts.has_all_prompts() {
+                    b { "Other numbers of texts. " }
+                    "Not every policy has as many texts of every prompt. "
+                } @else {
+                    b { "Other prompts. " }
+                    "Not every policy has a reward for every prompt. "
+                }
+                "The distributions are of all texts of each; what is shown side by side is of the "
+                (run.texts.counts().words("")) " that all have."
             }
         }
         @for warning in &run.warnings {
@@ -133,7 +156,9 @@ fn notices(run: &Run) -> Markup {
 pub(crate) fn frame(title: &str, under: &str, links: &[(&str, &str)], body: &Markup) -> String {
     // only this script and this style run, and nothing is fetched, whatever a text may smuggle in
     let script = STANDARD.encode(Sha256::digest(SCRIPT));
-    let policy = format!("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{script}'");
+    let policy = format!(
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{script}'"
+    );
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -155,7 +180,9 @@ pub(crate) fn frame(title: &str, under: &str, links: &[(&str, &str)], body: &Mar
                     }
                     h1 { (title) }
                     p.under { (under) }
-                    nav aria-label="Contents" { ul { @for (id, name) in links { li { a href={ "#" (id) } { (name) } } } } }
+                    nav aria-label="Contents" {
+                        ul { @for (id, name) in links { li { a href={ "#" (id) } { (name) } } } }
+                    }
                 }
                 main { (PreEscaped(unbroken(&body.0))) }
                 footer {
@@ -171,14 +198,16 @@ pub(crate) fn frame(title: &str, under: &str, links: &[(&str, &str)], body: &Mar
     page.into_string() + "\n"
 }
 
-/// The page with no line end between a number and its percent sign, but for texts of prompts and policies, which stay as they are.
+/// The page with no line end between a number and its percent sign, but for texts of prompts and
+/// policies, which stay as they are.
 fn unbroken(body: &str) -> String {
     let (begin, end) = ("<bdi", "</bdi>");
     let unbroken = |text: &str| {
         let mut parts = text.split(" %");
         let mut whole = parts.next().unwrap_or_default().to_owned();
         for part in parts {
-            whole += if whole.ends_with(|last: char| last.is_ascii_digit()) { "\u{a0}%" } else { " %" };
+            whole +=
+                if whole.ends_with(|last: char| last.is_ascii_digit()) { "\u{a0}%" } else { " %" };
             whole += part;
         }
         whole
@@ -187,7 +216,11 @@ fn unbroken(body: &str) -> String {
     let mut whole = unbroken(parts.next().unwrap_or_default());
     for part in parts {
         let (text, after) = part.split_once(end).unwrap_or((part, ""));
-        whole += &format!("{begin}{text}{}{}", if part.len() > text.len() { end } else { "" }, unbroken(after));
+        whole += &format!(
+            "{begin}{text}{}{}",
+            if part.len() > text.len() { end } else { "" },
+            unbroken(after)
+        );
     }
     whole
 }
@@ -244,12 +277,17 @@ mod tests {
         let page = run_page(&Run::new(files).unwrap()).unwrap();
         assert_eq!(page.matches("<script").count(), 1, "only ours");
         assert_eq!(page.matches("</script").count(), 1, "only ours");
-        for word in ["<img", "<i>", "' onmouseover='alert(1)\"", "\0", "\u{1b}", "\u{7f}", "\u{ffff}"] {
+        for word in
+            ["<img", "<i>", "' onmouseover='alert(1)\"", "\0", "\u{1b}", "\u{7f}", "\u{ffff}"]
+        {
             assert!(!page.contains(word), "{word:?}");
         }
         assert!(page.contains(&long) && page.contains("&lt;/script&gt;&lt;script&gt;alert(1)"));
         // marks that turn the direction stand in elements that end it, and nowhere else
-        for part in page.split("<bdi").map(|part| part.split_once("</bdi>").map_or(part, |(_, after)| after)) {
+        for part in page
+            .split("<bdi")
+            .map(|part| part.split_once("</bdi>").map_or(part, |(_, after)| after))
+        {
             assert!(!part.contains(['\u{202e}', '\u{2067}', '\u{200f}']), "{part:.200}");
         }
     }
@@ -271,9 +309,15 @@ mod tests {
             run_page(&Run::new(files).unwrap()).unwrap()
         };
         let unscored = with(&|row| row.reward = None);
-        assert!(unscored.contains("No row of generations.parquet has") && !unscored.contains("no generations.parquet"));
+        assert!(
+            unscored.contains("No row of generations.parquet has")
+                && !unscored.contains("no generations.parquet")
+        );
         let apart = with(&|row| row.prompt += &row.method);
-        assert!(apart.contains("nothing is shown prompt by prompt") && !apart.contains("id=\"prompts\""));
+        assert!(
+            apart.contains("nothing is shown prompt by prompt")
+                && !apart.contains("id=\"prompts\"")
+        );
         assert!(
             apart.contains("id=\"cvar-title\"") && apart.contains("of the 0 prompts that all have"),
             "rewards are shown all the same"
@@ -287,7 +331,10 @@ mod tests {
         texts[0].reward = None;
         texts.pop();
         let page = run_page(&Run::new(files).unwrap()).unwrap();
-        assert!(page.contains("of the 38 prompts that all have") && page.contains("19 to 20 prompts of the good class"));
+        assert!(
+            page.contains("of the 38 prompts that all have")
+                && page.contains("19 to 20 prompts of the good class")
+        );
         for policy in ["GPT-2", "SFT", "RLHF", "RA-RLHF"] {
             assert!(page.contains(&format!("%0A{policy},1,")), "{policy} is in the charts");
         }
@@ -318,24 +365,35 @@ mod tests {
         let mut fewer = with_texts(2);
         fewer.texts.as_mut().unwrap().pop();
         let page = run_page(&Run::new(fewer).unwrap()).unwrap();
-        assert!(page.contains("Other numbers of texts. ") && page.contains("of the 79 texts of 40 prompts that all have"));
+        assert!(
+            page.contains("Other numbers of texts. ")
+                && page.contains("of the 79 texts of 40 prompts that all have")
+        );
         // a run counts prompts as often as they come, also where two are alike
         let mut alike = files(Kind::Gain);
-        alike.texts.iter_mut().flatten().filter(|row| row.prompt.starts_with("Prompt 4,")).for_each(|row| {
-            (row.prompt, row.prompt_score) = ("Prompt 3, <b>bold</b>".to_owned(), Some(-3.03));
-        });
+        alike
+            .texts
+            .iter_mut()
+            .flatten()
+            .filter(|row| row.prompt.starts_with("Prompt 4,"))
+            .for_each(|row| {
+                (row.prompt, row.prompt_score) = ("Prompt 3, <b>bold</b>".to_owned(), Some(-3.03));
+            });
         let page = run_page(&Run::new(alike).unwrap()).unwrap();
-        assert!(page.contains("tail ≤ −2.5 (19 prompts)") && page.contains("20 texts of 19 prompts of the tail"));
+        assert!(
+            page.contains("tail ≤ −2.5 (19 prompts)")
+                && page.contains("20 texts of 19 prompts of the tail")
+        );
     }
 
     #[test]
     fn a_single_prompt_in_the_tail_is_told_before_the_figures() {
         let mut files = files(Kind::Gain);
-        files
-            .texts
-            .as_mut()
-            .unwrap()
-            .retain(|row| ["Prompt 3,", "Prompt 30,", "Prompt 31,"].iter().any(|begin| row.prompt.starts_with(begin)));
+        files.texts.as_mut().unwrap().retain(|row| {
+            ["Prompt 3,", "Prompt 30,", "Prompt 31,"]
+                .iter()
+                .any(|begin| row.prompt.starts_with(begin))
+        });
         let page = run_page(&Run::new(files).unwrap()).unwrap();
         let said = "the tail is a single prompt: intervals of it";
         assert!(page.find(said).unwrap() < page.find("In short</h2>").unwrap());
@@ -349,7 +407,11 @@ mod tests {
         let page = run_page(&Run::new(files).unwrap()).unwrap();
         assert!(page.contains("95\u{a0}% interval") && page.contains(">about 95 % of it</bdi>"));
         let digit_before = |part: &str| part.ends_with(|last: char| last.is_ascii_digit());
-        assert_eq!(page.split(" %").filter(|part| digit_before(part)).count(), 1, "that of the text alone");
+        assert_eq!(
+            page.split(" %").filter(|part| digit_before(part)).count(),
+            1,
+            "that of the text alone"
+        );
         assert_eq!(unbroken("a % 5 %<bdi>5 %</bdi> 5 %"), "a % 5\u{a0}%<bdi>5 %</bdi> 5\u{a0}%");
     }
 
@@ -357,7 +419,8 @@ mod tests {
     fn a_page_of_many_policies_keeps_its_size() {
         let mut files = files(Kind::Gain);
         let mut results: serde_json::Value = serde_json::from_str(&files.results).unwrap();
-        let rows: Vec<TextRow> = files.texts.iter().flatten().filter(|row| row.method == "sft").cloned().collect();
+        let rows: Vec<TextRow> =
+            files.texts.iter().flatten().filter(|row| row.method == "sft").cloned().collect();
         let texts = files.texts.as_mut().unwrap();
         texts.clear();
         for number in 0..40 {
@@ -380,7 +443,8 @@ mod tests {
     #[test]
     fn what_an_evaluation_leaves_out_is_said() {
         let mut files = files(Kind::Others);
-        files.results = files.results.replacen("\"dpo\":{", "\"dpo\":{\"rows\":43,\"missing_responses\":3,", 1);
+        files.results =
+            files.results.replacen("\"dpo\":{", "\"dpo\":{\"rows\":43,\"missing_responses\":3,", 1);
         let page = run_page(&Run::new(files).unwrap()).unwrap();
         assert!(page.contains("<li>dpo: 3 of 43 rows have no text.</li>"), "{page:.6000}");
     }
@@ -388,15 +452,22 @@ mod tests {
     #[test]
     fn policies_of_any_name_are_shown() {
         let page = run_page(&run(Kind::Others)).unwrap();
-        assert!(page.contains("best &lt;of&gt; 8") && page.contains("id=\"cvar-title\"") && !page.contains("training-reward"));
+        assert!(
+            page.contains("best &lt;of&gt; 8")
+                && page.contains("id=\"cvar-title\"")
+                && !page.contains("training-reward")
+        );
     }
 
     #[test]
     fn what_must_be_said_comes_before_the_figures() {
         let mut files = files(Kind::Gain);
-        files.results = files.results.replace("\"notice\":null", "\"notice\":\"The prompts are synthetic.\"");
+        files.results =
+            files.results.replace("\"notice\":null", "\"notice\":\"The prompts are synthetic.\"");
         let page = run_page(&Run::new(files).unwrap()).unwrap();
-        assert!(page.find("The prompts are synthetic.").unwrap() < page.find("In short</h2>").unwrap());
+        assert!(
+            page.find("The prompts are synthetic.").unwrap() < page.find("In short</h2>").unwrap()
+        );
     }
 
     #[test]
@@ -404,7 +475,9 @@ mod tests {
         let blurred = |task: &str| {
             let mut files = files(Kind::Gain);
             files.results = files.results.replace("\"imdb\"", &format!("\"{task}\""));
-            run_page(&Run::new(files).unwrap()).unwrap().contains("<section class=\"blurred\" id=\"prompts\">")
+            run_page(&Run::new(files).unwrap())
+                .unwrap()
+                .contains("<section class=\"blurred\" id=\"prompts\">")
         };
         assert!(blurred("jigsaw") && blurred("") && !blurred("imdb"));
     }

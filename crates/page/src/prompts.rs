@@ -25,7 +25,8 @@ struct Entry<'a> {
 /// The section, with as many rows as fit into so many bytes.
 pub(crate) fn section(run: &Run, most_bytes: usize) -> Markup {
     let texts = &run.texts;
-    let policies: Vec<&Policy> = run.methods.iter().filter(|policy| texts.of(&policy.key).next().is_some()).collect();
+    let policies: Vec<&Policy> =
+        run.methods.iter().filter(|policy| texts.of(&policy.key).next().is_some()).collect();
     let (chosen, is_tail) = chosen(run);
     let seeds = texts.seeds();
     let pair = pair(run, &policies);
@@ -35,10 +36,13 @@ pub(crate) fn section(run: &Run, most_bytes: usize) -> Markup {
         let rewards = texts.samples.iter().map(move |sample| sample.of(prompt).reward.abs());
         rewards.chain(prompts[prompt].score.map(f64::abs))
     };
-    let scale = extent(chosen.iter().flat_map(|&prompt| values(prompt))).map_or(1.0, |[_, most]| most.max(1e-9));
+    let scale = extent(chosen.iter().flat_map(|&prompt| values(prompt)))
+        .map_or(1.0, |[_, most]| most.max(1e-9));
     let (mut rows, mut shown) = (String::new(), 0);
     for &prompt in &chosen {
-        let of_seed = |&seed: &u64| row(prompts[prompt], &entry(run, &policies, prompt, seed), &policies, pair, scale);
+        let of_seed = |&seed: &u64| {
+            row(prompts[prompt], &entry(run, &policies, prompt, seed), &policies, pair, scale)
+        };
         let of_prompt: String = seeds.iter().map(|seed| of_seed(seed).into_string()).collect();
         if rows.len() + of_prompt.len() > most_bytes {
             break;
@@ -52,25 +56,39 @@ pub(crate) fn section(run: &Run, most_bytes: usize) -> Markup {
             h2 { @if is_tail { "The prompts of the tail" } @else { "The hardest prompts" } }
             p { (words(run, is_tail, &chosen, shown)) }
             @if blurred {
-                p.remark { "These texts may be offensive, so they are blurred until they are asked for." }
+                p.remark { "These texts may be offensive, so they are blurred until they are \
+                    asked for." }
             }
             div.controls {
-                label { "Search " input #search type="search" placeholder="words in prompt or texts" autocomplete="off"; }
+                label {
+                    "Search "
+                    input #search type="search" placeholder="words in prompt or texts"
+                        autocomplete="off";
+                }
                 @if seeds.len() > 1 {
                     label { "Seed " select #seed {
-                        @for (place, seed) in seeds.iter().enumerate() { option value=(seed) selected[place == 0] { (seed) } }
+                        @for (place, seed) in seeds.iter().enumerate() {
+                            option value=(seed) selected[place == 0] { (seed) }
+                        }
                         option value="" { "all" }
                     } }
                 }
                 button #blur type="button" { @if blurred { "Show texts" } @else { "Blur texts" } }
                 span #count role="status" { (shown * seeds.len()) " shown" }
             }
-            noscript { p.remark { "Sorting, searching and choosing a seed need JavaScript; a blurred text can be read under the pointer without it." } }
+            noscript { p.remark { "Sorting, searching and choosing a seed need JavaScript; a \
+                blurred text can be read under the pointer without it." } }
             table.texts #texts {
                 thead { tr {
                     (sort_head("prompt", "Prompt", sorted))
-                    @for (place, policy) in policies.iter().enumerate() { (sort_head(&format!("m{place}"), &clean::line(&policy.label), None)) }
-                    @if let Some((left, right)) = pair { (sort_head("difference", &format!("{} − {}", policies[left].label, policies[right].label), None)) }
+                    @for (place, policy) in policies.iter().enumerate() {
+                        (sort_head(&format!("m{place}"), &clean::line(&policy.label), None))
+                    }
+                    @if let Some((left, right)) = pair {
+                        @let difference =
+                            format!("{} − {}", policies[left].label, policies[right].label);
+                        (sort_head("difference", &difference, None))
+                    }
                 } }
                 tbody { (PreEscaped(rows)) }
             }
@@ -81,13 +99,20 @@ pub(crate) fn section(run: &Run, most_bytes: usize) -> Markup {
 
 /// The rows to show, the lowest first, and whether they are the tail.
 fn chosen(run: &Run) -> (Vec<usize>, bool) {
-    let tail = run.results.threshold().map(|threshold| run.texts.tail(threshold)).filter(|tail| !tail.is_empty());
+    let tail = run
+        .results
+        .threshold()
+        .map(|threshold| run.texts.tail(threshold))
+        .filter(|tail| !tail.is_empty());
     let is_tail = tail.is_some();
     let all = run.texts.rows();
     let mut prompts = tail.unwrap_or_else(|| (0..all.len()).collect());
     // where no prompt has a score, the rewards of the first policy say which are hard
     let rewards = run.texts.samples.first().filter(|_| !is_scored(&all));
-    let score = |prompt: usize| rewards.map_or(all[prompt].score.unwrap_or(f64::INFINITY), |sample| sample.of(prompt).reward);
+    let score = |prompt: usize| {
+        rewards
+            .map_or(all[prompt].score.unwrap_or(f64::INFINITY), |sample| sample.of(prompt).reward)
+    };
     prompts.sort_by(|&one, &other| score(one).total_cmp(&score(other)));
     if !is_tail {
         prompts.truncate(WITHOUT_TAIL);
@@ -101,17 +126,23 @@ fn is_scored(prompts: &[&Prompt]) -> bool {
 
 fn entry<'a>(run: &'a Run, policies: &[&Policy], prompt: usize, seed: u64) -> Entry<'a> {
     let text = |policy: &&Policy| {
-        let sample = run.texts.samples.iter().find(|sample| sample.method == policy.key && sample.seed == seed)?;
+        let sample = run
+            .texts
+            .samples
+            .iter()
+            .find(|sample| sample.method == policy.key && sample.seed == seed)?;
         Some(sample.of(prompt))
     };
     Entry { seed, texts: policies.iter().map(text).collect() }
 }
 
-/// The two policies whose difference is shown: RA-RLHF and RLHF, or else those that the run compares first.
+/// The two policies whose difference is shown: RA-RLHF and RLHF, or else those that the run
+/// compares first.
 fn pair(run: &Run, policies: &[&Policy]) -> Option<(usize, usize)> {
     let place = |key: &str| policies.iter().position(|policy| policy.key == key);
     let compared = run.results.main_gain();
-    let (own, over) = compared.map_or(("ra_rlhf", "rlhf"), |gain| (gain.method.as_str(), gain.over.as_str()));
+    let (own, over) =
+        compared.map_or(("ra_rlhf", "rlhf"), |gain| (gain.method.as_str(), gain.over.as_str()));
     Some((place(own)?, place(over)?))
 }
 
@@ -126,25 +157,31 @@ fn words(run: &Run, is_tail: bool, chosen: &[usize], shown: usize) -> String {
     };
     let all = run.texts.count_rows(chosen);
     let left_out = match shown {
-        0 => " None of them is here, as the texts of one alone would make the file too large.".to_owned(),
+        0 => " None of them is here, as the texts of one alone would make the file too large."
+            .to_owned(),
         shown if shown < chosen.len() => {
             let shown = run.texts.count_rows(&chosen[..shown]);
             let shown = if all.has_several() { shown.words("") } else { shown.prompts.to_string() };
             format!(" Of {} the lowest {shown} are here, to keep the file small.", all.words(""))
         }
-        _ if all.has_several() => format!(" A prompt has a row for each of its texts: here are {}.", all.words("")),
+        _ if all.has_several() => {
+            format!(" A prompt has a row for each of its texts: here are {}.", all.words(""))
+        }
         _ => String::new(),
     };
     let scorer = if run.results.is_evaluation { "" } else { " of the reward model" };
     format!(
-        "{of}, with what each policy made of them. Numbers are scores{scorer}: of the prompt alone, and of prompt and \
-         response together; orange is low, blue is high. A heading sorts by its score.{left_out}"
+        "{of}, with what each policy made of them. Numbers are scores{scorer}: of the prompt \
+         alone, and of prompt and response together; orange is low, blue is high. A heading sorts \
+         by its score.{left_out}"
     )
 }
 
 fn sort_head(key: &str, label: &str, sorted: Option<&str>) -> Markup {
     html! {
-        th.difference[key == "difference"] scope="col" aria-sort=(sorted.unwrap_or("none")) { button type="button" data-sort=(key) { (label) } }
+        th.difference[key == "difference"] scope="col" aria-sort=(sorted.unwrap_or("none")) {
+            button type="button" data-sort=(key) { (label) }
+        }
     }
 }
 
@@ -173,7 +210,9 @@ fn row(
                 }
             }
             @if pair.is_some() {
-                td.difference data-label="Difference" data-value=[value(difference)] { @if let Some(difference) = difference { (score(difference, scale)) } }
+                td.difference data-label="Difference" data-value=[value(difference)] {
+                    @if let Some(difference) = difference { (score(difference, scale)) }
+                }
             }
         }
     }
@@ -183,7 +222,9 @@ fn row(
 fn score(value: f64, scale: f64) -> Markup {
     let strength = (100.0 * value.abs() / scale).min(100.0);
     html! {
-        span.score .low[value < 0.0] style={ "--strength:" (format!("{strength:.0}%")) } { (minus(&format!("{value:+.2}"))) }
+        span.score .low[value < 0.0] style={ "--strength:" (format!("{strength:.0}%")) } {
+            (minus(&format!("{value:+.2}")))
+        }
     }
 }
 
@@ -199,7 +240,12 @@ mod tests {
         files.texts.iter_mut().flatten().for_each(|row| row.response = "\"".repeat(30_000));
         let text = section(&Run::new(files.clone()).unwrap(), MOST_BYTES).into_string();
         assert!(text.len() < MOST_BYTES + 10_000, "{}", text.len());
-        assert!(text.matches("<tr").count() == 1 + 4 && text.contains("Of 20 prompts the lowest 4 are here"), "{:.3000}", text);
+        assert!(
+            text.matches("<tr").count() == 1 + 4
+                && text.contains("Of 20 prompts the lowest 4 are here"),
+            "{:.3000}",
+            text
+        );
         let text = section(&Run::new(files).unwrap(), 100_000).into_string();
         assert!(text.len() < 10_000 && text.contains("None of them is here"), "{:.3000}", text);
     }
@@ -210,15 +256,28 @@ mod tests {
         let texts = files.texts.as_mut().unwrap();
         texts.extend(texts.clone());
         let text = section(&Run::new(files).unwrap(), MOST_BYTES).into_string();
-        assert!(text.contains("These are the 20 prompts") && text.contains("here are 40 texts of 20 prompts"), "{text:.3000}");
+        assert!(
+            text.contains("These are the 20 prompts")
+                && text.contains("here are 40 texts of 20 prompts"),
+            "{text:.3000}"
+        );
         assert!(text.contains(">40 shown<"), "{text:.3000}");
     }
 
     #[test]
     fn all_seeds_are_there_without_a_script() {
         let text = section(&run(Kind::Seeds), MOST_BYTES).into_string();
-        assert_eq!((text.matches("<tr data-seed=\"1\">").count(), text.matches("<tr data-seed=\"2\">").count()), (20, 20));
-        assert!(text.contains("data-value=\"-3.01\"") && text.contains(">40 shown<"), "{text:.3000}");
+        assert_eq!(
+            (
+                text.matches("<tr data-seed=\"1\">").count(),
+                text.matches("<tr data-seed=\"2\">").count()
+            ),
+            (20, 20)
+        );
+        assert!(
+            text.contains("data-value=\"-3.01\"") && text.contains(">40 shown<"),
+            "{text:.3000}"
+        );
     }
 
     #[test]
@@ -227,7 +286,8 @@ mod tests {
         files.texts.iter_mut().flatten().for_each(|row| row.prompt_score = None);
         let text = section(&Run::new(files).unwrap(), MOST_BYTES).into_string();
         assert!(
-            !text.contains("aria-sort=\"ascending\"") && text.contains("first policy has its lowest rewards"),
+            !text.contains("aria-sort=\"ascending\"")
+                && text.contains("first policy has its lowest rewards"),
             "{text:.3000}"
         );
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 use tailguard_report::{
-    About, Arm, Comparison, Diverged, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, LogRow, OtherTail, Process, TableColumn,
-    TextRow, Watched, few_prompts, percent, rises_alone, upgrade,
+    About, Arm, Comparison, Diverged, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, LogRow,
+    OtherTail, Process, TableColumn, TextRow, Watched, few_prompts, percent, rises_alone, upgrade,
 };
 
 use crate::error::PageError;
@@ -14,15 +14,16 @@ use crate::policies::{Policy, label, policies};
 use crate::texts::Texts;
 
 /// What the intervals of an older version are.
-pub(crate) const OLDER: &str = "its intervals are over seeds alone, as if other prompts could not come out otherwise";
+pub(crate) const OLDER: &str =
+    "its intervals are over seeds alone, as if other prompts could not come out otherwise";
 
 /// What a page is made of: the files of a run directory, as they were read.
 #[derive(Clone, Debug, Default)]
 pub struct RunFiles {
     /// What the run is called, such as the name of its directory.
     pub name: String,
-    /// Text of `results.json`. Unlike [`Results`](tailguard_report::Results), the page takes any names of policies, and
-    /// figures may be missing.
+    /// Text of `results.json`. Unlike [`Results`](tailguard_report::Results), the page takes any
+    /// names of policies, and figures may be missing.
     pub results: String,
     /// Text of `run.json`, if there is one.
     pub about: Option<String>,
@@ -76,7 +77,8 @@ pub(crate) struct Summary {
     /// Whether some intervals are not what they would be today.
     pub(crate) is_older: bool,
     diverged: Vec<Diverged>,
-    /// What a run has compared; those of the paper where the file does not say, as that of an evaluation.
+    /// What a run has compared; those of the paper where the file does not say, as that of an
+    /// evaluation.
     pub(crate) arms: Vec<Arm>,
     /// The key of the arm that KL is measured to; unknown of an evaluation.
     reference: Option<String>,
@@ -95,7 +97,12 @@ impl Summary {
             data: word("data"),
             split: word("split"),
             notice: value["notice"].as_str().map(str::to_owned),
-            seeds: value["seeds"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect(),
+            seeds: value["seeds"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_u64)
+                .collect(),
             device: word("device"),
             tail: None,
             cvar_share: Option::deserialize(&value["cvar_share"])?,
@@ -120,7 +127,9 @@ impl Summary {
     pub(crate) fn keys(&self) -> BTreeSet<&str> {
         let mut keys = BTreeSet::new();
         for (policy, figures) in &self.methods {
-            keys.extend(figures.keys().map(String::as_str).filter(|key| self.figure(policy, key).is_some()));
+            keys.extend(
+                figures.keys().map(String::as_str).filter(|key| self.figure(policy, key).is_some()),
+            );
         }
         keys
     }
@@ -132,18 +141,22 @@ impl Summary {
 
     /// The tails by other thresholds of a policy.
     pub(crate) fn other_tails(&self, policy: &str) -> Vec<OtherTail> {
-        let tails = self.methods.get(policy).and_then(|figures| figures.get("other_tails")).cloned();
+        let tails =
+            self.methods.get(policy).and_then(|figures| figures.get("other_tails")).cloned();
         tails.and_then(|tails| serde_json::from_value(tails).ok()).unwrap_or_default()
     }
 
     /// What a method gains over another on the same prompts, if they were compared.
     pub(crate) fn gain(&self, method: &str, over: &str) -> Option<&Comparison> {
-        self.comparisons.iter().find(|comparison| comparison.method == method && comparison.over == over)
+        self.comparisons
+            .iter()
+            .find(|comparison| comparison.method == method && comparison.over == over)
     }
 
     /// The comparison that a page speaks of first: that of the paper, or else the first of the run.
     pub(crate) fn main_gain(&self) -> Option<&Comparison> {
-        self.gain("ra_rlhf", "rlhf").or_else(|| self.comparisons.first().filter(|_| !self.is_evaluation))
+        self.gain("ra_rlhf", "rlhf")
+            .or_else(|| self.comparisons.first().filter(|_| !self.is_evaluation))
     }
 
     /// What a policy is called.
@@ -187,18 +200,24 @@ impl Summary {
         ];
         let score = |(key, what, figure): (&str, &str, &str)| {
             let LeftOut { missing, not_finite } = LeftOut::deserialize(figures.get(key)?).ok()?;
-            let said = format!("of {rows} rows, {missing} have no {what} and {not_finite} one that is NaN or infinite");
+            let said = format!(
+                "of {rows} rows, {missing} have no {what} and {not_finite} one that is NaN or \
+                 infinite"
+            );
             (missing + not_finite > 0).then(|| format!("{said}; {figure} leaves them out"))
         };
         texts.into_iter().chain(scores.into_iter().filter_map(score)).collect()
     }
 
-    /// Counts the prompts of the tail that differ: a run counts one as often as it comes, an evaluation once.
+    /// Counts the prompts of the tail that differ: a run counts one as often as it comes, an
+    /// evaluation once.
     fn count_tail(&mut self, texts: &Texts) {
         if self.is_evaluation {
             return;
         }
-        if let Some(EvaluatedTail::PromptScores { threshold, prompts: Some(prompts), .. }) = &mut self.tail {
+        if let Some(EvaluatedTail::PromptScores { threshold, prompts: Some(prompts), .. }) =
+            &mut self.tail
+        {
             let counts = texts.count_rows(&texts.tail(*threshold));
             if counts.texts == *prompts {
                 *prompts = counts.prompts;
@@ -210,7 +229,11 @@ impl Summary {
     fn warnings(&self) -> Vec<String> {
         let named = |key: &str| label(&self.arms, key);
         let begins = |comparison: &Comparison| {
-            let arm = self.arms.iter().find(|arm| arm.key == comparison.method).filter(|_| !self.is_evaluation);
+            let arm = self
+                .arms
+                .iter()
+                .find(|arm| arm.key == comparison.method)
+                .filter(|_| !self.is_evaluation);
             match arm {
                 Some(arm) => arm.from.as_ref() == Some(&comparison.over),
                 // a policy of somebody else's began with SFT, if with any of these
@@ -218,7 +241,8 @@ impl Summary {
             }
         };
         let hacked = rises_alone(&self.comparisons, &self.watched, named, begins);
-        let older = self.is_older.then(|| format!("these are figures of an older version: {OLDER}"));
+        let older =
+            self.is_older.then(|| format!("these are figures of an older version: {OLDER}"));
         self.diverged
             .iter()
             .map(|diverged| format!("No figures of {}", diverged.told(&self.arms)))
@@ -239,7 +263,11 @@ fn arms(value: &Value) -> Vec<Arm> {
     let word = |arm: &Value, key: &str| arm[key].as_str().map(str::to_owned);
     let arm = |arm: &Value| {
         let key = word(arm, "key")?;
-        Some(Arm { title: word(arm, "title").unwrap_or_else(|| key.clone()), from: word(arm, "from"), key })
+        Some(Arm {
+            title: word(arm, "title").unwrap_or_else(|| key.clone()),
+            from: word(arm, "from"),
+            key,
+        })
     };
     list.iter().filter_map(arm).collect()
 }
@@ -253,23 +281,35 @@ impl Run {
         let RunFiles { name, results, about, config, processes, texts, metrics } = files;
         let not = |file: &'static str| {
             let run = name.clone();
-            move |error: &dyn std::fmt::Display| PageError::File { run, file, detail: error.to_string() }
+            move |error: &dyn std::fmt::Display| PageError::File {
+                run,
+                file,
+                detail: error.to_string(),
+            }
         };
         let mut summary = Summary::read(&results).map_err(|error| not("results.json")(&error))?;
-        let about = about.map(|text| serde_json::from_str(&text).map_err(|error| not("run.json")(&error))).transpose()?;
-        let settings = config.map(|text| toml::from_str::<toml::Table>(&text).map_err(|error| not("config.toml")(&error)));
+        let about = about
+            .map(|text| serde_json::from_str(&text).map_err(|error| not("run.json")(&error)))
+            .transpose()?;
+        let settings = config.map(|text| {
+            toml::from_str::<toml::Table>(&text).map_err(|error| not("config.toml")(&error))
+        });
         let settings = settings.transpose()?.map(|table| flat(&table)).unwrap_or_default();
-        let processes = processes.map(|text| serde_json::from_str(&text).map_err(|error| not("processes.json")(&error)));
+        let processes = processes
+            .map(|text| serde_json::from_str(&text).map_err(|error| not("processes.json")(&error)));
         let methods = policies(&summary.arms, summary.methods.keys().map(String::as_str));
         let has_texts_file = texts.is_some();
         let texts = Texts::new(&methods, texts.unwrap_or_default());
         summary.count_tail(&texts);
         if summary.reference.is_none() && !summary.is_evaluation {
             // an older file does not say it, and its settings may
-            let recorded = settings.get("evaluation.reference").map(|key| key.trim_matches('"').to_owned());
+            let recorded =
+                settings.get("evaluation.reference").map(|key| key.trim_matches('"').to_owned());
             summary.reference = Some(recorded.unwrap_or_else(Arm::reference_of_paper));
         }
-        let few = texts.fewest(summary.threshold()).and_then(|(prompts, tail)| few_prompts(prompts, tail));
+        let few = texts
+            .fewest(summary.threshold())
+            .and_then(|(prompts, tail)| few_prompts(prompts, tail));
         Ok(Self {
             warnings: few.into_iter().chain(summary.warnings()).collect(),
             has_texts_file,
@@ -299,14 +339,20 @@ impl Run {
         self.setting(key).map(|text| text.trim_matches('"'))
     }
 
-    /// Whether the prompts may be offensive: the task is unknown, or one of toxicity, by its name or by what its settings
-    /// call bad.
+    /// Whether the prompts may be offensive: the task is unknown, or one of toxicity, by its name
+    /// or by what its settings call bad.
     pub(crate) fn may_offend(&self) -> bool {
-        let about = [Some(self.results.task.as_str()), self.word("data.good"), self.setting("data.score_columns")];
+        let about = [
+            Some(self.results.task.as_str()),
+            self.word("data.good"),
+            self.setting("data.score_columns"),
+        ];
         let dirs = [self.word("reward.dir"), self.word("judge.dir")];
         let words = about.into_iter().chain(dirs).flatten().map(str::to_lowercase);
         self.results.task.is_empty()
-            || words.into_iter().any(|word| word == "low" || ["jigsaw", "rtp", "toxic"].iter().any(|sign| word.contains(sign)))
+            || words.into_iter().any(|word| {
+                word == "low" || ["jigsaw", "rtp", "toxic"].iter().any(|sign| word.contains(sign))
+            })
     }
 }
 
@@ -322,14 +368,25 @@ fn flat(table: &toml::Table) -> BTreeMap<String, String> {
     for (key, value) in table {
         match value {
             toml::Value::Table(inner) => {
-                settings.extend(flat(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)));
+                settings.extend(
+                    flat(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)),
+                );
             }
             // a list of tables: those of arms are told apart by their keys
             toml::Value::Array(list) if list.iter().any(toml::Value::is_table) => {
-                for (place, inner) in list.iter().enumerate().filter_map(|(place, inner)| Some((place, inner.as_table()?))) {
-                    let name = inner.get("key").and_then(toml::Value::as_str).map_or_else(|| place.to_string(), str::to_owned);
+                for (place, inner) in list
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(place, inner)| Some((place, inner.as_table()?)))
+                {
+                    let name = inner
+                        .get("key")
+                        .and_then(toml::Value::as_str)
+                        .map_or_else(|| place.to_string(), str::to_owned);
                     let of_inner = flat(inner).into_iter().filter(|(rest, _)| rest != "key");
-                    settings.extend(of_inner.map(|(rest, value)| (format!("{key}.{name}.{rest}"), value)));
+                    settings.extend(
+                        of_inner.map(|(rest, value)| (format!("{key}.{name}.{rest}"), value)),
+                    );
                 }
             }
             value => {
@@ -341,148 +398,4 @@ fn flat(table: &toml::Table) -> BTreeMap<String, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn figures_may_be_missing_and_policies_may_have_any_name() {
-        let results =
-            r#"{"task": "mine", "methods": {"dpo": {"reward": {"mean": 1.5, "std": 0.5, "ci95": [1, 2]}, "kl": null}}}"#;
-        let run = Run::new(RunFiles { name: "a".into(), results: results.into(), ..RunFiles::default() }).unwrap();
-        assert_eq!(
-            run.results.figure("dpo", "reward"),
-            Some(Figure { mean: 1.5, se: Some(0.5), ci95: Some([1.0, 2.0]), seeds_std: None })
-        );
-        assert_eq!((run.results.figure("dpo", "kl"), run.results.figure("sft", "reward")), (None, None));
-        assert!(run.warnings.is_empty() && !run.may_offend() && run.results.comparisons.is_empty());
-    }
-
-    #[test]
-    fn a_file_that_is_not_what_it_should_be_is_named() {
-        let results = r#"{"methods": {}}"#.to_owned();
-        let files = RunFiles { name: "runs/a".into(), results, ..RunFiles::default() };
-        let said = |files| Run::new(files).unwrap_err().to_string();
-        assert!(said(RunFiles { results: "{".into(), ..files.clone() }).starts_with("runs/a: results.json"));
-        let damaged = r#"{"methods": {}, "comparisons": [{"method": "dpo"}]}"#.to_owned();
-        assert!(said(RunFiles { results: damaged, ..files.clone() }).starts_with("runs/a: results.json"));
-        assert!(said(RunFiles { about: Some("[]".into()), ..files.clone() }).starts_with("runs/a: run.json"));
-        assert!(said(RunFiles { config: Some("a = ".into()), ..files.clone() }).starts_with("runs/a: config.toml"));
-        assert!(said(RunFiles { processes: Some("{}".into()), ..files }).starts_with("runs/a: processes.json"));
-    }
-
-    #[test]
-    fn the_tail_of_an_evaluation_is_known_by_its_kind() {
-        let read = |tail: &str| {
-            let kind = r#""kind": "evaluation", "methods": {}, "cvar_share": 0.1, "length_unit": "words""#;
-            Summary::read(&format!(r#"{{{kind}, "tail": {tail}}}"#)).unwrap()
-        };
-        let by_prompts = read(r#"{"by": "prompt_scores", "threshold": -2.5, "share": 0.1, "prompts": null}"#);
-        let head = |summary: &Summary, key| summary.head(&TableColumn { key, head: "length", digits: 1 });
-        assert_eq!((by_prompts.threshold(), head(&by_prompts, "cvar")), (Some(-2.5), "CVaR 10 %".to_owned()));
-        assert_eq!(head(&by_prompts, "tail"), "tail ≤ -2.5: lowest 10 % of prompts");
-        let lowest = read(r#"{"by": "lowest_scores", "share": 0.1}"#);
-        assert_eq!((lowest.threshold(), head(&lowest, "length")), (None, "length (words)".to_owned()));
-        assert_eq!(read("null").tail, None);
-        assert!(Summary::read(r#"{"methods": {}, "tail": {"by": "prompt_scores"}}"#).is_err());
-    }
-
-    #[test]
-    fn a_run_counts_equal_prompts_of_the_tail_and_an_evaluation_has_done_so() {
-        let row = |prompt: &str, response: &str| TextRow {
-            prompt: prompt.into(),
-            prompt_score: Some(-3.0),
-            good: None,
-            response: response.into(),
-            reward: Some(0.0),
-            judge: None,
-            perplexity: None,
-            kl: None,
-            method: "dpo".into(),
-            seed: 1,
-        };
-        let texts = Texts::new(&policies(&[], ["dpo"].into_iter()), vec![row("a", "x"), row("a", "y")]);
-        let counted = |kind: &str| {
-            let tail = r#"{"by": "prompt_scores", "threshold": -2.5, "share": null, "prompts": 2}"#;
-            let mut summary = Summary::read(&format!(r#"{{{kind} "methods": {{}}, "tail": {tail}}}"#)).unwrap();
-            summary.count_tail(&texts);
-            summary.tail
-        };
-        let by_prompts = |prompts| Some(EvaluatedTail::PromptScores { threshold: -2.5, share: None, prompts: Some(prompts) });
-        assert_eq!((counted(""), counted(r#""kind": "evaluation","#)), (by_prompts(1), by_prompts(2)));
-    }
-
-    #[test]
-    fn what_an_evaluation_leaves_out_is_counted() {
-        let method = r#"{"rows": 20, "missing_responses": 3, "reward_left_out": {"missing": 0, "not_finite": 2}}"#;
-        let summary = Summary::read(&format!(r#"{{"methods": {{"dpo": {method}, "sft": {{"rows": 20}}}}}}"#)).unwrap();
-        let rewards = "of 20 rows, 0 have no score and 2 one that is NaN or infinite; the reward leaves them out";
-        assert_eq!(summary.left_out("dpo"), ["3 of 20 rows have no text", rewards]);
-        assert!(summary.left_out("sft").is_empty());
-    }
-
-    #[test]
-    fn a_reward_that_rises_alone_is_told_whatever_other_policies_there_are() {
-        let figure = |mean: f64| json!({"mean": mean, "se": 0.1, "ci95": [mean - 0.2, mean + 0.2]});
-        let gains = |method: &str, over: &str| json!({"method": method, "over": over, "prompts": 40, "reward": figure(2.0), "tail": null, "judge": figure(0.0)});
-        let comparisons = [gains("dpo", "sft"), gains("rlhf", "sft"), gains("rlhf", "dpo")];
-        let results = json!({"task": "mine", "methods": {}, "comparisons": comparisons}).to_string();
-        let run = Run::new(RunFiles { name: "a".into(), results, ..RunFiles::default() }).unwrap();
-        assert!(run.warnings[0].starts_with("dpo may please") && run.warnings[1].starts_with("RLHF may please"));
-        assert_eq!(run.warnings.len(), 2, "{:?}", run.warnings);
-    }
-
-    #[test]
-    fn what_is_watched_is_told_without_being_a_gain() {
-        let figure = |mean: f64| json!({"mean": mean, "se": 0.1, "ci95": [mean - 0.2, mean + 0.2]});
-        let watched = json!([{"method": "rlhf", "over": "sft", "reward": figure(2.0), "judge": figure(0.0)},
-                             {"method": "ra_rlhf", "over": "sft", "reward": null, "judge": null}]);
-        let results = json!({"task": "mine", "methods": {}, "watched": watched}).to_string();
-        let run = Run::new(RunFiles { name: "a".into(), results, ..RunFiles::default() }).unwrap();
-        assert!(run.warnings[0].starts_with("RLHF may please the reward model alone: over SFT"), "{:?}", run.warnings);
-        assert!(run.warnings[1].contains("RA-RLHF may please the reward model alone was not checked: SFT"), "{:?}", run.warnings);
-        assert!(run.results.comparisons.is_empty() && run.warnings.len() == 2);
-    }
-
-    #[test]
-    fn what_kl_is_measured_to_is_in_the_results_or_in_the_settings_or_that_of_the_paper() {
-        let reference = |more: &str, config: Option<&str>| {
-            let arms = r#"[{"key": "base", "title": "The base"}, {"key": "sft", "title": "SFT", "from": "base"}]"#;
-            let results = format!(r#"{{"methods": {{}}, "arms": {arms}{more}}}"#);
-            let config = config.map(str::to_owned);
-            Run::new(RunFiles { name: "a".into(), results, config, ..RunFiles::default() }).unwrap().results.reference()
-        };
-        let said = "[evaluation]\nreference = \"base\"";
-        assert_eq!(reference(r#", "reference": "base""#, None), "The base");
-        assert_eq!([reference("", Some(said)), reference("", Some("")), reference("", None)], ["The base", "SFT", "SFT"]);
-        assert_eq!(reference(r#", "kind": "evaluation""#, None), "the reference");
-    }
-
-    #[test]
-    fn what_diverged_is_a_warning() {
-        let results = r#"{"methods": {}, "diverged": [{"method": "rlhf", "seed": 3, "reason": "the loss is NaN"}]}"#;
-        let run = Run::new(RunFiles { name: "a".into(), results: results.into(), ..RunFiles::default() }).unwrap();
-        assert_eq!(run.warnings, ["No figures of RLHF, seed 3: the loss is NaN"]);
-    }
-
-    #[test]
-    fn a_task_of_toxicity_is_known_by_its_name_or_by_its_settings() {
-        let run = |task: &str, config: &str| {
-            let results = format!(r#"{{"task": "{task}", "methods": {{}}}}"#);
-            Run::new(RunFiles { name: "a".into(), results, config: Some(config.into()), ..RunFiles::default() }).unwrap()
-        };
-        assert!(run("", "").may_offend(), "nobody knows");
-        assert!(run("jigsaw", "").may_offend() && run("mine", "[data]\ngood = \"low\"").may_offend());
-        assert!(run("mine", "[data]\nscore_columns = [\"toxic\"]").may_offend());
-        let fine = run("imdb", "[data]\ngood = \"high\"\n[risk]\nalpha = 0.4");
-        assert!(!fine.may_offend());
-        assert_eq!(fine.setting("risk.alpha"), Some("0.4"));
-        let arms = run("imdb", "[[arm]]\nkey = \"a\"\nrecipe = \"base\"\nset = { \"ppo.clip\" = 0.1 }");
-        assert_eq!((arms.setting("arm.a.recipe"), arms.setting("arm.a.set.ppo.clip")), (Some("\"base\""), Some("0.1")));
-    }
-
-    #[test]
-    fn there_is_a_letter_for_every_run() {
-        assert_eq!([0, 25, 26, 52].map(letter), ["A", "Z", "AA", "BA"]);
-    }
-}
+mod tests;

@@ -20,7 +20,14 @@ pub(crate) fn section(run: &Run) -> Markup {
                     div.scroll tabindex="0" role="region" aria-label="Settings" {
                         table.settings {
                             thead { tr { th scope="col" { "setting" } th scope="col" { "value" } } }
-                            tbody { @for (key, value) in &run.settings { tr { th scope="row" { (clean::line(key)) } td { (clean::line(value)) } } } }
+                            tbody {
+                                @for (key, value) in &run.settings {
+                                    tr {
+                                        th scope="row" { (clean::line(key)) }
+                                        td { (clean::line(value)) }
+                                    }
+                                }
+                            }
                         }
                     }
                 }
@@ -31,7 +38,14 @@ pub(crate) fn section(run: &Run) -> Markup {
                     div.scroll tabindex="0" role="region" aria-label="Digests" {
                         table.settings {
                             thead { tr { th scope="col" { "input" } th scope="col" { "SHA-256" } } }
-                            tbody { @for (name, digest) in &about.inputs { tr { th scope="row" { (clean::line(name)) } td { code { (clean::line(digest)) } } } } }
+                            tbody {
+                                @for (name, digest) in &about.inputs {
+                                    tr {
+                                        th scope="row" { (clean::line(name)) }
+                                        td { code { (clean::line(digest)) } }
+                                    }
+                                }
+                            }
                         }
                     }
                 }
@@ -62,14 +76,28 @@ fn facts(run: &Run) -> Vec<(&str, String)> {
     }
     put("device", results.device.clone());
     if let Some(about) = &run.about {
-        let others = about.places.iter().filter(|(name, _)| named.iter().all(|(known, _)| known != name));
+        let others =
+            about.places.iter().filter(|(name, _)| named.iter().all(|(known, _)| known != name));
         others.for_each(|(name, place)| put(name, place.clone()));
         put("negated", about.negated.join(", "));
         put("version", format!("tailguard {}", about.version));
-        put("commit", about.commit.clone().unwrap_or_else(|| "not recorded (the source was outside git)".to_owned()));
+        put(
+            "commit",
+            about
+                .commit
+                .clone()
+                .unwrap_or_else(|| "not recorded (the source was outside git)".to_owned()),
+        );
         // before runs noted it there was one program
         let program = if about.program.is_empty() { "cargo xtask" } else { &about.program };
-        put("command", if about.command.is_empty() { String::new() } else { format!("{program} {}", about.command.join(" ")) });
+        put(
+            "command",
+            if about.command.is_empty() {
+                String::new()
+            } else {
+                format!("{program} {}", about.command.join(" "))
+            },
+        );
     }
     let [time, memory, machine, begun] = costs(&run.processes);
     put("begun", begun);
@@ -113,7 +141,9 @@ fn costs(processes: &[Process]) -> [String; 4] {
 }
 
 fn machine(process: &Process) -> Option<String> {
-    let threads = process.threads.map(|threads| format!("{threads} thread{}", if threads == 1 { "" } else { "s" }));
+    let threads = process
+        .threads
+        .map(|threads| format!("{threads} thread{}", if threads == 1 { "" } else { "s" }));
     match (&process.cpu, threads) {
         (Some(cpu), Some(threads)) => Some(format!("{cpu}, {threads}")),
         (Some(cpu), None) => Some(cpu.clone()),
@@ -130,7 +160,8 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// The day and minute of seconds since 1970, in UTC: the proleptic Gregorian calendar, from the days of eras of 400 years.
+/// The day and minute of seconds since 1970, in UTC: the proleptic Gregorian calendar, from the
+/// days of eras of 400 years.
 fn date(seconds: u64) -> String {
     let (days, minutes) = (seconds / 86_400 + 719_468, seconds % 86_400 / 60);
     let (era, day) = (days / 146_097, days % 146_097);
@@ -139,7 +170,12 @@ fn date(seconds: u64) -> String {
     let month = (5 * day + 2) / 153;
     let day_of_month = day - (153 * month + 2) / 5 + 1;
     let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    format!("{}-{month:02}-{day_of_month:02} {:02}:{:02} UTC", era * 400 + year + carry, minutes / 60, minutes % 60)
+    format!(
+        "{}-{month:02}-{day_of_month:02} {:02}:{:02} UTC",
+        era * 400 + year + carry,
+        minutes / 60,
+        minutes % 60
+    )
 }
 
 #[cfg(test)]
@@ -156,15 +192,27 @@ mod tests {
 
     #[test]
     fn time_is_the_sum_and_memory_the_most_of_all_processes() {
-        let process = |wall_s, peak_mib| Process { wall_s, peak_mib, cpu: Some("EPYC".into()), threads: Some(2), begun: Some(0) };
-        let [time, memory, machine, begun] =
-            costs(&[process(Some(100.0), Some(10.0)), process(None, None), process(Some(200.0), Some(612.4))]);
+        let process = |wall_s, peak_mib| Process {
+            wall_s,
+            peak_mib,
+            cpu: Some("EPYC".into()),
+            threads: Some(2),
+            begun: Some(0),
+        };
+        let [time, memory, machine, begun] = costs(&[
+            process(Some(100.0), Some(10.0)),
+            process(None, None),
+            process(Some(200.0), Some(612.4)),
+        ]);
         assert_eq!(time, "5 min in 2 processes, and 1 more that did not come to their end");
         assert_eq!(
             (memory.as_str(), machine.as_str(), begun.as_str()),
             ("612 MiB at most", "EPYC, 2 threads", "1970-01-01 00:00 UTC")
         );
         assert_eq!(costs(&[]), [const { String::new() }; 4]);
-        assert_eq!((duration(48.2), duration(720.0), duration(12_600.0)), ("48 s".into(), "12 min".into(), "3.5 h".into()));
+        assert_eq!(
+            (duration(48.2), duration(720.0), duration(12_600.0)),
+            ("48 s".into(), "12 min".into(), "3.5 h".into())
+        );
     }
 }

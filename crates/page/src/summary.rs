@@ -1,4 +1,5 @@
-//! What was run and what came out, in plain words that follow from the figures, whichever policy is ahead.
+//! What was run and what came out, in plain words that follow from the figures, whichever policy is
+//! ahead.
 
 use maud::{Markup, html};
 use tailguard_report::{Arm, Comparison, Figure, gain, number, percent};
@@ -17,7 +18,9 @@ use crate::table::{minus, tail_words};
 /// [`PageError::Chart`] for a chart that cannot be drawn.
 pub(crate) fn section(run: &Run) -> Result<Markup, PageError> {
     let glance = glance(run)
-        .map(|chart| Ok::<_, PageError>(html! { (key(std::slice::from_ref(&chart))) (panel(&chart)?) }))
+        .map(|chart| {
+            Ok::<_, PageError>(html! { (key(std::slice::from_ref(&chart))) (panel(&chart)?) })
+        })
         .transpose()?;
     Ok(html! {
         section #summary {
@@ -37,7 +40,11 @@ pub(crate) fn section(run: &Run) -> Result<Markup, PageError> {
 /// A signed number with a true minus.
 fn signed(value: f64) -> String {
     let text = number(value, 2);
-    minus(&if text.starts_with('-') || text.chars().all(|sign| "0.".contains(sign)) { text } else { format!("+{text}") })
+    minus(&if text.starts_with('-') || text.chars().all(|sign| "0.".contains(sign)) {
+        text
+    } else {
+        format!("+{text}")
+    })
 }
 
 fn shown(value: f64) -> String {
@@ -56,7 +63,9 @@ fn what_was_run(run: &Run) -> String {
     let counts = run.texts.counts();
     let (verb, prompts) = match counts.prompts {
         0 => ("continued", format!("the {kind}prompts")),
-        count if !run.texts.has_all_prompts() => ("continued", format!("{kind}prompts ({count} of them in common)")),
+        count if !run.texts.has_all_prompts() => {
+            ("continued", format!("{kind}prompts ({count} of them in common)"))
+        }
         _ => (if counts.has_several() { "written" } else { "continued" }, counts.words(kind)),
     };
     let mut text = format!("{} {} {verb} {prompts}", enumerate(&labels), plural(labels.len()));
@@ -69,9 +78,13 @@ fn what_was_run(run: &Run) -> String {
         seeds => format!(", with {seeds} seeds."),
     };
     text += &how_they_were_made(run);
-    let reward = if results.is_evaluation { "score of the texts" } else { "raw logit of the reward model" };
+    let reward =
+        if results.is_evaluation { "score of the texts" } else { "raw logit of the reward model" };
     if let Some(tail) = results.tail {
-        text += &format!(" The reward is the {reward}, higher is better; the tail is {}.", tail_words(tail));
+        text += &format!(
+            " The reward is the {reward}, higher is better; the tail is {}.",
+            tail_words(tail)
+        );
     }
     text
 }
@@ -81,7 +94,8 @@ fn how_they_were_made(run: &Run) -> String {
     let results = &run.results;
     let label = |key: &str| results.label(key);
     let ending = |share: Option<f64>| {
-        let share = share.map_or_else(|| "a share".to_owned(), |share| format!("the {}", percent(share)));
+        let share =
+            share.map_or_else(|| "a share".to_owned(), |share| format!("the {}", percent(share)));
         format!("its schedule ends with {share} of the episodes that have the lowest returns")
     };
     let (mut text, mut told) = (String::new(), Vec::new());
@@ -91,14 +105,22 @@ fn how_they_were_made(run: &Run) -> String {
         && from == "gpt2"
     {
         let (base, tuned) = (label("gpt2"), label("sft"));
-        text += &format!(" {base} is the base model, and {tuned} is {base} fine-tuned on texts of the good class.");
+        text += &format!(
+            " {base} is the base model, and {tuned} is {base} fine-tuned on texts of the good \
+             class."
+        );
         told.extend(["gpt2", "sft"]);
     }
-    if let (Some(Making::All { from }), Some(Making::Lowest { from: begin, share })) = (shown("rlhf"), shown("ra_rlhf"))
+    if let (Some(Making::All { from }), Some(Making::Lowest { from: begin, share })) =
+        (shown("rlhf"), shown("ra_rlhf"))
         && from == begin
     {
-        let (neutral, averse, from, ending) = (label("rlhf"), label("ra_rlhf"), label(&from), ending(share));
-        text += &format!(" {neutral} trains {from} further by PPO on all episodes; {averse} does the same, but {ending}.");
+        let (neutral, averse, from, ending) =
+            (label("rlhf"), label("ra_rlhf"), label(&from), ending(share));
+        text += &format!(
+            " {neutral} trains {from} further by PPO on all episodes; {averse} does the same, but \
+             {ending}."
+        );
         told.extend(["rlhf", "ra_rlhf"]);
     }
     let of_paper = Arm::of_paper();
@@ -106,17 +128,23 @@ fn how_they_were_made(run: &Run) -> String {
         let own = label(&policy.key);
         text += &match making(run, &policy.key) {
             Some(Making::Base) => format!(" {own} is the base model."),
-            Some(Making::Supervised { from }) => format!(" {own} is {} fine-tuned on texts of the good class.", label(&from)),
-            Some(Making::All { from }) => format!(" {own} trains {} further by PPO on all episodes.", label(&from)),
+            Some(Making::Supervised { from }) => {
+                format!(" {own} is {} fine-tuned on texts of the good class.", label(&from))
+            }
+            Some(Making::All { from }) => {
+                format!(" {own} trains {} further by PPO on all episodes.", label(&from))
+            }
             Some(Making::Lowest { from, share }) => {
                 format!(" {own} trains {} further by PPO, and {}.", label(&from), ending(share))
             }
             None => {
                 let is_recorded = run.setting(&format!("arm.{}.recipe", policy.key)).is_some();
-                let is_said = |arm: &&Arm| arm.key == policy.key && (is_recorded || !of_paper.contains(arm));
+                let is_said =
+                    |arm: &&Arm| arm.key == policy.key && (is_recorded || !of_paper.contains(arm));
                 let arm = results.arms.iter().find(is_said).filter(|_| !results.is_evaluation);
                 let from = arm.and_then(|arm| arm.from.as_deref());
-                from.map(|from| format!(" {own} was made from {}.", label(from))).unwrap_or_default()
+                from.map(|from| format!(" {own} was made from {}.", label(from)))
+                    .unwrap_or_default()
             }
         };
     }
@@ -138,7 +166,8 @@ pub(crate) fn enumerate(names: &[String]) -> String {
 
 /// What came out.
 fn outcome(run: &Run) -> Vec<String> {
-    let order = [order(run, "reward", "Mean reward"), order(run, "tail", "Mean reward in the tail")];
+    let order =
+        [order(run, "reward", "Mean reward"), order(run, "tail", "Mean reward in the tail")];
     let order: Vec<String> = order.into_iter().flatten().collect();
     let order = (!order.is_empty()).then(|| order.join(" "));
     [order, gained(run), price(run), judged(run)].into_iter().flatten().collect()
@@ -151,8 +180,10 @@ fn order(run: &Run, key: &str, what: &str) -> Option<String> {
         means.extend(run.results.figure(&policy.key, key).map(|figure| (figure.mean, policy)));
     }
     means.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-    let listed: Vec<String> =
-        means.iter().map(|(mean, policy)| format!("{} {}", clean::line(&policy.label), shown(*mean))).collect();
+    let listed: Vec<String> = means
+        .iter()
+        .map(|(mean, policy)| format!("{} {}", clean::line(&policy.label), shown(*mean)))
+        .collect();
     (!listed.is_empty()).then(|| format!("{what}, from the highest: {}.", listed.join(", ")))
 }
 
@@ -179,7 +210,9 @@ fn verdict(difference: Figure) -> String {
         Direction::Down => "behind",
         Direction::Unclear => "not clearly apart",
     };
-    let interval = difference.ci95.map(|[low, high]| format!(", 95 % interval {} to {}", signed(low), signed(high)));
+    let interval = difference
+        .ci95
+        .map(|[low, high]| format!(", 95 % interval {} to {}", signed(low), signed(high)));
     format!("{word} ({}{})", signed(difference.mean), interval.unwrap_or_default())
 }
 
@@ -188,17 +221,24 @@ fn clearly_more(one: Figure, other: Figure) -> bool {
     one.ci95.zip(other.ci95).is_some_and(|([low, _], [_, high])| low > high)
 }
 
-/// One policy beside another, RA-RLHF beside RLHF in a run of the paper: on average, in the tail, and where it gains more.
+/// One policy beside another, RA-RLHF beside RLHF in a run of the paper: on average, in the tail,
+/// and where it gains more.
 fn gained(run: &Run) -> Option<String> {
     let gain = run.results.main_gain()?;
     let mean = gain.reward;
     let [own, other] = labels(run, gain);
-    let mut text = format!("{own} beside {other}, on the same {} prompts: on average it is {}", gain.prompts, verdict(mean));
+    let mut text = format!(
+        "{own} beside {other}, on the same {} prompts: on average it is {}",
+        gain.prompts,
+        verdict(mean)
+    );
     let Some(tail) = gain.tail else { return Some(text + ".") };
     text += &format!("; in the tail it is {}.", verdict(tail));
     // what is anything else says nothing for or against it
     let is_by_aversion = is_risk_aversion(run, &gain.method, &gain.over);
-    let by_aversion = |averse: &'static str, otherwise: &'static str| if is_by_aversion { averse } else { otherwise };
+    let by_aversion = |averse: &'static str, otherwise: &'static str| {
+        if is_by_aversion { averse } else { otherwise }
+    };
     text += match (direction(mean), direction(tail)) {
         (Direction::Up, Direction::Up) if clearly_more(tail, mean) => by_aversion(
             " It gains more in the tail than on average, as risk aversion should.",
@@ -211,7 +251,9 @@ fn gained(run: &Run) -> Option<String> {
             " The tail gains no more than the average, so this is no gain by risk aversion.",
             " The tail gains no more than the average.",
         ),
-        (Direction::Unclear, Direction::Up) => " It gains in the tail, and on average neither clearly gains nor loses.",
+        (Direction::Unclear, Direction::Up) => {
+            " It gains in the tail, and on average neither clearly gains nor loses."
+        }
         (Direction::Down, Direction::Up) => " What it gains in the tail it pays for on average.",
         (_, Direction::Unclear) => " In the tail the two cannot be told apart in this run.",
         (_, Direction::Down) => by_aversion(" In this run risk aversion did not pay.", ""),
@@ -227,15 +269,21 @@ fn labels(run: &Run, compared: &Comparison) -> [String; 2] {
 /// What the reward was bought with.
 fn price(run: &Run) -> Option<String> {
     let compared = run.results.main_gain();
-    let (own, over) = compared.map_or(("ra_rlhf", "rlhf"), |gain| (gain.method.as_str(), gain.over.as_str()));
+    let (own, over) =
+        compared.map_or(("ra_rlhf", "rlhf"), |gain| (gain.method.as_str(), gain.over.as_str()));
     let pair = |key: &str| Some((run.results.figure(own, key)?, run.results.figure(over, key)?));
-    let differences = compared.map(|gain| gain.differences().collect::<Vec<_>>()).unwrap_or_default();
+    let differences =
+        compared.map(|gain| gain.differences().collect::<Vec<_>>()).unwrap_or_default();
     let apart = |key: &str| {
         let found = differences.iter().find(|(known, ..)| *known == key);
-        found.map(|(_, _, digits, figure)| format!(", {}", minus(&gain(*figure, *digits)))).unwrap_or_default()
+        found
+            .map(|(_, _, digits, figure)| format!(", {}", minus(&gain(*figure, *digits))))
+            .unwrap_or_default()
     };
     let mut parts = Vec::new();
-    if let Some((averse, neutral)) = pair("perplexity_human").filter(|(_, neutral)| neutral.mean > 0.0) {
+    if let Some((averse, neutral)) =
+        pair("perplexity_human").filter(|(_, neutral)| neutral.mean > 0.0)
+    {
         let change = 100.0 * (averse.mean / neutral.mean - 1.0);
         let change = if change.abs() < 0.05 {
             "the same".to_owned()
@@ -243,17 +291,26 @@ fn price(run: &Run) -> Option<String> {
             format!("{:.1} % {}", change.abs(), if change > 0.0 { "higher" } else { "lower" })
         };
         let (averse, neutral) = (number(averse.mean, 1), number(neutral.mean, 1));
-        parts.push(format!("perplexity on human texts is {change} ({averse} against {neutral}{})", apart("perplexity_human")));
+        parts.push(format!(
+            "perplexity on human texts is {change} ({averse} against {neutral}{})",
+            apart("perplexity_human")
+        ));
     }
-    let kl = if run.results.is_evaluation { "KL".to_owned() } else { format!("KL to {}", run.results.reference()) };
+    let kl = if run.results.is_evaluation {
+        "KL".to_owned()
+    } else {
+        format!("KL to {}", run.results.reference())
+    };
     for (key, what, digits) in [("distinct_2", "distinct-2", 3), ("kl", kl.as_str(), 2)] {
         if let Some((averse, neutral)) = pair(key) {
-            let (averse, neutral) = (minus(&number(averse.mean, digits)), minus(&number(neutral.mean, digits)));
+            let (averse, neutral) =
+                (minus(&number(averse.mean, digits)), minus(&number(neutral.mean, digits)));
             parts.push(format!("{what} {averse} against {neutral}{}", apart(key)));
         }
     }
     let [own, over] = [own, over].map(|key| run.results.label(key));
-    (!parts.is_empty()).then(|| format!("What it costs, {own} against {over}: {}.", parts.join("; ")))
+    (!parts.is_empty())
+        .then(|| format!("What it costs, {own} against {over}: {}.", parts.join("; ")))
 }
 
 /// What the judge says of the same comparison.
@@ -273,202 +330,44 @@ fn judged(run: &Run) -> Option<String> {
         (Some(one), None) => format!("It prefers {one} on average; in the tail neither is clear."),
         (None, Some(one)) => format!("It prefers {one} in the tail; on average neither is clear."),
     };
-    let judge = if run.results.is_evaluation { "a second scorer" } else { "a second model that no training saw" };
+    let judge = if run.results.is_evaluation {
+        "a second scorer"
+    } else {
+        "a second model that no training saw"
+    };
     let [mean, tail] = [mean, tail].map(|difference| minus(&gain(difference, 2)));
-    Some(format!("The judge, {judge}, gives {own} against {over} {mean} on average and {tail} in the tail. {verdict}"))
+    Some(format!(
+        "The judge, {judge}, gives {own} against {over} {mean} on average and {tail} in the tail. \
+         {verdict}"
+    ))
 }
 
 /// How far the figures go.
 fn reservation(run: &Run) -> String {
     let mut text = match run.results.seeds.len() {
         0 | 1 => {
-            "Intervals are over prompts: they say how the same policies would do on other prompts of this kind, not how another \
-                  training would come out."
+            "Intervals are over prompts: they say how the same policies would do on other prompts \
+             of this kind, not how another training would come out."
                 .to_owned()
         }
         seeds => format!(
-            "Intervals are over prompts and the {seeds} seeds together: they say how another training might come out on other prompts \
-             of this kind, and with few seeds they are wide. No interval says whether data or reward are the right ones."
+            "Intervals are over prompts and the {seeds} seeds together: they say how another \
+             training might come out on other prompts of this kind, and with few seeds they are \
+             wide. No interval says whether data or reward are the right ones."
         ),
     };
     if run.results.preset.ends_with("smoke") {
         text = format!(
-            "This is the preset “smoke”, a run of seconds that shows that everything works: its figures mean nothing. {text}"
+            "This is the preset “smoke”, a run of seconds that shows that everything works: its \
+             figures mean nothing. {text}"
         );
     }
     if run.results.split == "validation" {
-        text += " The prompts are of the validation split, on which settings are chosen; held-out ones may come out lower.";
+        text += " The prompts are of the validation split, on which settings are chosen; held-out \
+            ones may come out lower.";
     }
     text
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixtures::{Kind, files, run};
-
-    fn said(kind: Kind) -> String {
-        section(&run(kind)).unwrap().into_string()
-    }
-
-    /// The same of a run with these gains.
-    fn said_of(kind: Kind, change: impl Fn(&mut serde_json::Value)) -> String {
-        let mut files = files(kind);
-        let mut results = serde_json::from_str(&files.results).unwrap();
-        change(&mut results);
-        files.results = results.to_string();
-        section(&Run::new(files).unwrap()).unwrap().into_string()
-    }
-
-    #[test]
-    fn a_gain_in_the_tail_is_told_with_its_size_and_interval() {
-        let text = said(Kind::Gain);
-        assert!(text.contains("on the same 40 prompts: on average it is ahead (+0.50, 95 % interval +0.40 to +0.60)"));
-        assert!(
-            text.contains("in the tail it is ahead (+1.00") && text.contains("gains more in the tail than on average"),
-            "{text}"
-        );
-        assert!(text.contains("RA-RLHF 1.50, RLHF 1.00, SFT 0.50, GPT-2 0.00"), "{text}");
-        assert!(text.contains("40 held-out prompts of the task “imdb”") && text.contains("the 40 % of the episodes"), "{text}");
-        assert!(text.contains("not how another training would come out") && text.contains("prefers RA-RLHF in both"), "{text}");
-    }
-
-    /// What is said of the arms of the paper where a file of settings has made them anew, with this for each of the last two.
-    fn said_of_arms(kind: Kind, [rlhf, ra_rlhf]: [&str; 2]) -> String {
-        let mut files = files(kind);
-        let arm = |key: &str, more: &str| format!("[[arm]]\nkey = \"{key}\"\n{more}\n");
-        let arms = [
-            arm("gpt2", "recipe = \"base\""),
-            arm("sft", "recipe = \"sft\"\nfrom = \"gpt2\""),
-            arm("rlhf", rlhf),
-            arm("ra_rlhf", ra_rlhf),
-        ];
-        files.config = files.config.map(|config| config + &arms.concat());
-        section(&Run::new(files).unwrap()).unwrap().into_string()
-    }
-
-    const PPO: &str = "recipe = \"ppo\"\nfrom = \"sft\"\n";
-
-    #[test]
-    fn arms_are_described_by_how_they_were_made_and_not_by_their_keys() {
-        let paper = " GPT-2 is the base model, and SFT is GPT-2 fine-tuned on texts of the good class. RLHF trains SFT further by PPO on \
-                     all episodes; RA-RLHF does the same, but its schedule ends with the 40 % of the episodes that have the lowest \
-                     returns.";
-        let averse = |objective: &str| format!("{PPO}objective = {objective}");
-        let as_in_paper = said_of_arms(Kind::Gain, [PPO, &averse("\"keep_lowest\"")]);
-        assert!(as_in_paper.contains(paper) && said(Kind::Gain).contains(paper), "{as_in_paper}");
-        let lower = said_of_arms(Kind::Gain, [PPO, &averse("{ keep_lowest = 0.2 }")]);
-        assert!(lower.contains("its schedule ends with the 20 % of the episodes") && !lower.contains("the 40 %"), "{lower}");
-        let of_base = said_of_arms(Kind::Gain, ["recipe = \"ppo\"\nfrom = \"gpt2\"", &averse("{ mine = 2 }")]);
-        let expected = " RLHF trains GPT-2 further by PPO on all episodes. RA-RLHF was made from SFT. The reward";
-        assert!(of_base.contains(expected) && !of_base.contains("RLHF trains SFT"), "{of_base}");
-    }
-
-    #[test]
-    fn a_title_of_ones_own_stands_in_the_description() {
-        let text = said_of(Kind::Gain, |results| {
-            let arm = |key: &str, title: &str| serde_json::json!({"key": key, "title": title});
-            let arms = [("gpt2", "Small"), ("sft", "Tuned"), ("rlhf", "PPO"), ("ra_rlhf", "Averse")];
-            results["arms"] = arms.into_iter().map(|(key, title)| arm(key, title)).collect();
-        });
-        let expected = "Small is the base model, and Tuned is Small fine-tuned on texts of the good class. PPO trains Tuned further by \
-                        PPO on all episodes; Averse does the same";
-        assert!(text.contains(expected), "{text}");
-    }
-
-    #[test]
-    fn a_verdict_on_risk_aversion_is_of_nothing_else() {
-        for (kind, verdict) in [(Kind::Gain, "as risk aversion should"), (Kind::Loss, "In this run risk aversion did not pay")] {
-            assert!(said(kind).contains(verdict));
-            for arms in [[PPO, PPO], ["recipe = \"best_of\"\nfrom = \"sft\"", PPO]] {
-                let text = said_of_arms(kind, arms);
-                assert!(!text.contains("risk aversion") && text.contains("RA-RLHF beside RLHF"), "{text}");
-            }
-        }
-        let text = said_of_arms(Kind::Gain, [PPO, PPO]);
-        assert!(text.contains("It gains more in the tail than on average."), "{text}");
-        // another pair is what the run compares first
-        let text = said_of(Kind::Gain, |results| {
-            let gain = &mut results["comparisons"][0];
-            (gain["method"], gain["over"]) = ("rlhf".into(), "sft".into());
-        });
-        assert!(text.contains("RLHF beside SFT") && !text.contains("risk aversion"), "{text}");
-    }
-
-    #[test]
-    fn a_larger_gain_in_the_tail_whose_interval_overlaps_is_no_more_than_that() {
-        let text = said_of(Kind::Gain, |results| results["comparisons"][0]["tail"]["ci95"] = serde_json::json!([0.55, 1.45]));
-        assert!(
-            text.contains("the larger one, but the two intervals overlap") && !text.contains("as risk aversion should"),
-            "{text}"
-        );
-        let text = said_of(Kind::Gain, |results| {
-            let tail = &mut results["comparisons"][0]["tail"];
-            (tail["mean"], tail["ci95"]) = (0.5.into(), serde_json::json!([0.3, 0.7]));
-        });
-        assert!(text.contains("The tail gains no more than the average"), "{text}");
-    }
-
-    #[test]
-    fn a_gain_that_other_seeds_may_not_have_is_not_clearly_apart() {
-        let text = said(Kind::Seeds);
-        let verdict = "on average it is not clearly apart (+0.50, 95 % interval −4.00 to +5.00)";
-        assert!(text.contains(verdict) && text.contains("cannot be told apart") && !text.contains("ahead ("), "{text}");
-        assert!(text.contains("over prompts and the 2 seeds together"), "{text}");
-    }
-
-    #[test]
-    fn where_risk_aversion_is_behind_it_says_so() {
-        let text = said(Kind::Loss);
-        assert!(text.contains("on average it is behind (−0.50") && text.contains("in the tail it is behind (−1.00"), "{text}");
-        assert!(text.contains("did not pay") && !text.contains("ahead ("), "{text}");
-        assert!(text.contains("prefers RLHF in both"), "{text}");
-    }
-
-    #[test]
-    fn where_nothing_differs_it_is_neither() {
-        let text = said(Kind::Equal);
-        assert!(text.contains("on average it is not clearly apart (0.00"), "{text}");
-        assert!(!text.contains("ahead (") && !text.contains("behind (") && text.contains("cannot be told apart"), "{text}");
-        assert!(text.contains("By these intervals neither is clear."), "{text}");
-    }
-
-    #[test]
-    fn a_run_without_comparisons_is_not_compared() {
-        let text = said_of(Kind::Gain, |results| results["comparisons"] = serde_json::Value::Null);
-        assert!(!text.contains("beside RLHF") && text.contains("What it costs"), "{text}");
-    }
-
-    #[test]
-    fn kl_is_said_to_be_to_what_it_was_measured_to() {
-        assert!(said(Kind::Gain).contains("KL to SFT 1.50 against 1.00"));
-        let text = said_of(Kind::Gain, |results| results["reference"] = "gpt2".into());
-        assert!(text.contains("KL to GPT-2 1.50 against 1.00") && !text.contains("KL to SFT"), "{text}");
-    }
-
-    #[test]
-    fn a_side_on_which_the_judge_is_unclear_is_not_called() {
-        let text = said_of(Kind::Gain, |results| {
-            results["comparisons"][0]["judge"]["ci95"] = serde_json::json!([-0.1, 1.1]);
-        });
-        assert!(text.contains("It prefers RA-RLHF in the tail; on average neither is clear."), "{text}");
-    }
-
-    #[test]
-    fn an_evaluation_says_neither_task_nor_model_nor_held_out() {
-        let text = said_of(Kind::Gain, |results| {
-            (results["kind"], results["task"], results["split"]) = ("evaluation".into(), "".into(), "".into());
-            results["tail"] = serde_json::json!({"by": "prompt_scores", "threshold": -2.50625, "share": 0.5, "prompts": null});
-        });
-        assert!(text.contains("have continued 40 prompts, with one seed"), "{text}");
-        assert!(text.contains("The reward is the score of the texts") && !text.contains("task"), "{text}");
-        assert!(text.contains("the prompts whose own score is at most −2.506 (the lowest 50 % of all)"), "{text}");
-    }
-
-    #[test]
-    fn other_policies_are_listed_and_not_compared() {
-        let text = said(Kind::Others);
-        assert!(text.contains("best &lt;of&gt; 8") && text.contains("dpo"), "{text}");
-        assert!(!text.contains("RA-RLHF"), "{text}");
-    }
-}
+mod tests;

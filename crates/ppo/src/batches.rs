@@ -4,7 +4,8 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// Where the streams of the run's seed begin. Each use has its own range, so that no two draw the same numbers.
+/// Where the streams of the run's seed begin. Each use has its own range, so that no two draw the
+/// same numbers.
 pub(crate) mod streams {
     /// Order of the minibatches of an update.
     pub(crate) const MINIBATCHES: u64 = 0;
@@ -25,8 +26,9 @@ pub(crate) fn shuffled(len: usize, seed: u64, stream: u64) -> Vec<usize> {
     order
 }
 
-/// Batch number `index` (from 0) of `size` out of `len` items: every pass has its own order, and its last partial batch is
-/// dropped. Depends on its arguments alone, so that a resumed run goes on where it was. `len` is at least `size`.
+/// Batch number `index` (from 0) of `size` out of `len` items: every pass has its own order, and
+/// its last partial batch is dropped. Depends on its arguments alone, so that a resumed run goes on
+/// where it was. `len` is at least `size`.
 pub(crate) fn batch(len: usize, size: usize, index: usize, seed: u64, stream: u64) -> Vec<usize> {
     let per_pass = (len / size.max(1)).max(1);
     let (pass, at) = (index / per_pass, index % per_pass);
@@ -40,10 +42,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_pass_sees_every_item_at_most_once(size in 1usize..10, extra in 0usize..30, pass in 0usize..4, seed: u64) {
+        fn a_pass_sees_every_item_at_most_once(
+            size in 1usize..10,
+            extra in 0usize..30,
+            pass in 0usize..4,
+            seed: u64,
+        ) {
             let len = size + extra;
             let per_pass = len / size;
-            let mut seen: Vec<usize> = (0..per_pass).flat_map(|at| batch(len, size, pass * per_pass + at, seed, 0)).collect();
+            let mut seen: Vec<usize> = (0..per_pass)
+                .flat_map(|at| batch(len, size, pass * per_pass + at, seed, 0))
+                .collect();
             prop_assert_eq!(seen.len(), per_pass * size);
             seen.sort_unstable();
             seen.dedup();

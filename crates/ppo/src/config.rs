@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::PpoError;
 use crate::kl::KlController;
 
-/// Settings of one PPO run (Appendix C.2 and Table 5 of arXiv 2501.06911), shared by RLHF and RA-RLHF. The defaults are the paper's.
+/// Settings of one PPO run (Appendix C.2 and Table 5 of arXiv 2501.06911), shared by RLHF and
+/// RA-RLHF. The defaults are the paper's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PpoConfig {
@@ -16,8 +17,8 @@ pub struct PpoConfig {
     /// B of Algorithm 1: episodes sampled per iteration.
     #[schemars(range(min = 1))]
     pub batch_size: usize,
-    /// Episodes per optimiser step when all are kept; at most `batch_size`. When fewer are kept, the number of steps stays and
-    /// each sees fewer episodes.
+    /// Episodes per optimiser step when all are kept; at most `batch_size`. When fewer are kept,
+    /// the number of steps stays and each sees fewer episodes.
     #[schemars(range(min = 1))]
     pub minibatch_size: usize,
     /// Passes over the kept episodes.
@@ -50,7 +51,8 @@ pub struct PpoConfig {
     /// KL per episode that the controller aims at, in nats (Eq. 4).
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub kl_target: f64,
-    /// The controller's gain is `batch_size / kl_horizon` (`K_beta` of Eq. 4); 0 for a coefficient that stays.
+    /// The controller's gain is `batch_size / kl_horizon` (`K_beta` of Eq. 4); 0 for a coefficient
+    /// that stays.
     #[schemars(range(min = 0.0))]
     pub kl_horizon: f64,
     /// A minibatch whose mean ratio is above this is skipped.
@@ -90,7 +92,8 @@ impl PpoConfig {
     /// [`PpoError::Setting`] names the first that is out of range.
     pub fn validate(&self) -> Result<(), PpoError> {
         tailguard_settings::check(self)?;
-        let refuse = |key, found: &dyn ToString, expected| Err(PpoError::setting(key, found, expected));
+        let refuse =
+            |key, found: &dyn ToString, expected| Err(PpoError::setting(key, found, expected));
         if self.minibatch_size > self.batch_size {
             return refuse("minibatch_size", &self.minibatch_size, "1 to batch_size");
         }
@@ -103,12 +106,16 @@ impl PpoConfig {
     /// What a training with these settings comes to if something is not finite.
     pub(crate) fn diverged(&self, iteration: usize, what: String) -> PpoError {
         let Self { learning_rate, value_learning_rate, .. } = self;
-        let cause = format!("learning_rate = {learning_rate} or value_learning_rate = {value_learning_rate} is too high");
+        let cause = format!(
+            "learning_rate = {learning_rate} or value_learning_rate = {value_learning_rate} is \
+             too high"
+        );
         PpoError::Diverged { unit: "iteration", number: iteration, what, cause }
     }
 }
 
-/// The largest learning rate: a step is about as long, and must stay far from the largest number in single precision.
+/// The largest learning rate: a step is about as long, and must stay far from the largest number in
+/// single precision.
 pub(crate) const LARGEST_RATE: f64 = 1e30;
 
 /// What a learning rate may be.

@@ -51,7 +51,10 @@ pub enum PpoError {
         found: usize,
     },
     /// Fewer texts than asked for.
-    #[error("there are {found} texts of at least two tokens for supervised fine-tuning, expected at least 1")]
+    #[error(
+        "there are {found} texts of at least two tokens for supervised fine-tuning, expected at \
+         least 1"
+    )]
     NoTexts {
         /// Texts that can be used.
         found: usize,
@@ -62,7 +65,8 @@ pub enum PpoError {
         /// NaN or infinity.
         norm: f64,
     },
-    /// Training has left the numbers that there are. No step was taken with what was found: the weights are those before it.
+    /// Training has left the numbers that there are. No step was taken with what was found: the
+    /// weights are those before it.
     #[error("training diverged in {unit} {number}: {what}; likely cause: {cause}")]
     Diverged {
         /// What is counted: `iteration` of PPO or `step` of next-token training.
@@ -74,9 +78,11 @@ pub enum PpoError {
         /// What usually leads there, with the settings to change.
         cause: String,
     },
-    /// A score that training cannot work with: its square times that of a gradient is more than single precision holds.
+    /// A score that training cannot work with: its square times that of a gradient is more than
+    /// single precision holds.
     #[error(
-        "the reward model scored episode {episode} of iteration {iteration} with {score:e}, expected at most {:e} in size: scale its scores",
+        "the reward model scored episode {episode} of iteration {iteration} with {score:e}, \
+         expected at most {:e} in size: scale its scores",
         tailguard_rollout::LARGEST_SCORE
     )]
     Score {
@@ -96,7 +102,10 @@ pub enum PpoError {
         episodes: usize,
     },
     /// A check before the first update failed.
-    #[error("self-check failed: {what} (found {found:.2e}, at most {limit:.0e} expected); results would be wrong")]
+    #[error(
+        "self-check failed: {what} (found {found:.2e}, at most {limit:.0e} expected); results \
+         would be wrong"
+    )]
     SelfCheck {
         /// What is wrong.
         what: &'static str,
@@ -149,7 +158,11 @@ pub(crate) fn finite_setting(key: &'static str, value: f64) -> Result<(), PpoErr
 }
 
 /// Checks that a row has one entry per response token.
-pub(crate) fn same_length(what: &'static str, found: usize, expected: usize) -> Result<(), PpoError> {
+pub(crate) fn same_length(
+    what: &'static str,
+    found: usize,
+    expected: usize,
+) -> Result<(), PpoError> {
     if found == expected { Ok(()) } else { Err(PpoError::Length { what, found, expected }) }
 }
 
@@ -162,7 +175,11 @@ impl From<OutOfRange> for PpoError {
 impl PpoError {
     /// A setting outside its range.
     pub(crate) fn setting(key: &str, found: &dyn ToString, expected: &str) -> Self {
-        Self::Setting { key: key.to_owned(), found: found.to_string(), expected: expected.to_owned() }
+        Self::Setting {
+            key: key.to_owned(),
+            found: found.to_string(),
+            expected: expected.to_owned(),
+        }
     }
 
     /// Whether training has left the numbers that there are, so that no more can come of it.

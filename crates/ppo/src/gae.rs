@@ -17,8 +17,8 @@ pub struct Gae {
 /// `rewards`, `values` and both results have one entry per response token, in units of the reward.
 ///
 /// # Errors
-/// [`PpoError::Length`] for rows of different length, [`PpoError::NotFinite`] for NaN or infinity, [`PpoError::Setting`]
-/// for such a `gamma` or `lambda`.
+/// [`PpoError::Length`] for rows of different length, [`PpoError::NotFinite`] for NaN or infinity,
+/// [`PpoError::Setting`] for such a `gamma` or `lambda`.
 ///
 /// # Example
 /// ```
@@ -53,8 +53,9 @@ pub fn gae(rewards: &[f32], values: &[f32], gamma: f64, lambda: f64) -> Result<G
     Ok(Gae { advantages, returns })
 }
 
-/// Shifts and scales the advantages of all rows together to mean 0 and variance 1: `(A - mean) / sqrt(var + 1e-8)`, with the
-/// variance divided by the count less one. A single token has variance 0 and becomes 0.
+/// Shifts and scales the advantages of all rows together to mean 0 and variance 1:
+/// `(A - mean) / sqrt(var + 1e-8)`, with the variance divided by the count less one. A single token
+/// has variance 0 and becomes 0.
 ///
 /// # Errors
 /// [`PpoError::NotFinite`] for NaN or infinity.
@@ -78,7 +79,8 @@ fn rescale(advantages: &mut [Vec<f32>], keep_mean: bool) -> Result<(), PpoError>
     #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
     let count = all().count() as f64;
     let mean = all().sum::<f64>() / count.max(1.0);
-    let variance = all().map(|advantage| (advantage - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
+    let variance =
+        all().map(|advantage| (advantage - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
     let scale = (variance + 1e-8).sqrt().recip();
     let centre = if keep_mean { mean } else { 0.0 };
     for advantage in advantages.iter_mut().flatten() {
@@ -96,12 +98,17 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_episode() -> impl Strategy<Value = (Vec<f32>, Vec<f32>)> {
-        prop::collection::vec((-3.0f32..3.0, -3.0f32..3.0), 1..30).prop_map(|rows| rows.into_iter().unzip())
+        prop::collection::vec((-3.0f32..3.0, -3.0f32..3.0), 1..30)
+            .prop_map(|rows| rows.into_iter().unzip())
     }
 
     proptest! {
         #[test]
-        fn the_recursion_is_the_discounted_sum_of_temporal_differences((rewards, values) in any_episode(), gamma in 0.0f64..=1.0, lambda in 0.0f64..=1.0) {
+        fn the_recursion_is_the_discounted_sum_of_temporal_differences(
+            (rewards, values) in any_episode(),
+            gamma in 0.0f64..=1.0,
+            lambda in 0.0f64..=1.0,
+        ) {
             let estimate = gae(&rewards, &values, gamma, lambda).unwrap();
             let value = |t: usize| values.get(t).map_or(0.0, |&v| f64::from(v));
             let delta = |t: usize| f64::from(rewards[t]) + gamma * value(t + 1) - value(t);
@@ -112,7 +119,9 @@ mod tests {
                     sum += weight * delta(l);
                     weight *= gamma * lambda;
                 }
-                prop_assert!((f64::from(estimate.advantages[t]) - sum).abs() < 1e-4 * (1.0 + sum.abs()));
+                prop_assert!(
+                    (f64::from(estimate.advantages[t]) - sum).abs() < 1e-4 * (1.0 + sum.abs())
+                );
             }
         }
 
@@ -127,7 +136,9 @@ mod tests {
         }
 
         #[test]
-        fn keeping_the_mean_only_shifts_the_whitened_advantages(rows in prop::collection::vec(prop::collection::vec(-9.0f32..9.0, 1..9), 1..9)) {
+        fn keeping_the_mean_only_shifts_the_whitened_advantages(
+            rows in prop::collection::vec(prop::collection::vec(-9.0f32..9.0, 1..9), 1..9),
+        ) {
             let (mut whitened, mut kept) = (rows.clone(), rows.clone());
             whiten(&mut whitened).unwrap();
             whiten_keep_mean(&mut kept).unwrap();
@@ -139,13 +150,16 @@ mod tests {
         }
 
         #[test]
-        fn whitened_advantages_have_mean_zero_and_variance_one(rows in prop::collection::vec(prop::collection::vec(-9.0f32..9.0, 1..9), 2..9)) {
+        fn whitened_advantages_have_mean_zero_and_variance_one(
+            rows in prop::collection::vec(prop::collection::vec(-9.0f32..9.0, 1..9), 2..9),
+        ) {
             let mut rows = rows;
             rows[0][0] = 10.0; // never all the same
             whiten(&mut rows).unwrap();
             let all: Vec<f64> = rows.concat().into_iter().map(f64::from).collect();
             let mean = all.iter().sum::<f64>() / all.len() as f64;
-            let variance = all.iter().map(|a| (a - mean).powi(2)).sum::<f64>() / (all.len() - 1) as f64;
+            let variance =
+                all.iter().map(|a| (a - mean).powi(2)).sum::<f64>() / (all.len() - 1) as f64;
             prop_assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-4);
         }
     }

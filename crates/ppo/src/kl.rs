@@ -2,8 +2,8 @@
 
 use crate::error::{PpoError, finite, same_length};
 
-/// KL of one episode to the reference, in nats: the sum of `log pi - log pi_ref` over its tokens. An estimate; it may be
-/// negative.
+/// KL of one episode to the reference, in nats: the sum of `log pi - log pi_ref` over its tokens.
+/// An estimate; it may be negative.
 ///
 /// # Errors
 /// As [`KlEstimator::per_token`].
@@ -11,8 +11,9 @@ pub fn episode_kl(log_probs: &[f32], ref_log_probs: &[f32]) -> Result<f64, PpoEr
     Ok(KlEstimator::LogRatio.per_token(log_probs, ref_log_probs)?.into_iter().sum())
 }
 
-/// How the KL to the reference is estimated from one sampled token. Training uses [`KlEstimator::LogRatio`] alone (Eq. 5);
-/// the others are there for reports, since they are never negative.
+/// How the KL to the reference is estimated from one sampled token. Training uses
+/// [`KlEstimator::LogRatio`] alone (Eq. 5); the others are there for reports, since they are never
+/// negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KlEstimator {
@@ -28,7 +29,8 @@ impl KlEstimator {
     /// The estimate at every token of one episode, in nats, before any coefficient.
     ///
     /// # Errors
-    /// [`PpoError::Length`] for rows of different length, [`PpoError::NotFinite`] for NaN or infinity.
+    /// [`PpoError::Length`] for rows of different length, [`PpoError::NotFinite`] for NaN or
+    /// infinity.
     ///
     /// # Example
     /// ```
@@ -41,7 +43,10 @@ impl KlEstimator {
         same_length("reference log-probabilities", ref_log_probs.len(), log_probs.len())?;
         finite("log-probabilities", log_probs)?;
         finite("reference log-probabilities", ref_log_probs)?;
-        let differences = log_probs.iter().zip(ref_log_probs).map(|(&new, &reference)| f64::from(new) - f64::from(reference));
+        let differences = log_probs
+            .iter()
+            .zip(ref_log_probs)
+            .map(|(&new, &reference)| f64::from(new) - f64::from(reference));
         Ok(differences
             .map(|difference| match self {
                 Self::LogRatio => difference,
@@ -52,7 +57,8 @@ impl KlEstimator {
     }
 }
 
-/// Holds the KL near a target: `beta <- beta (1 + gain e)` with `e = clip(KL / target - 1, -0.2, 0.2)`.
+/// Holds the KL near a target: `beta <- beta (1 + gain e)` with
+/// `e = clip(KL / target - 1, -0.2, 0.2)`.
 ///
 /// # Example
 /// ```
@@ -69,22 +75,25 @@ pub struct KlController {
 }
 
 impl KlController {
-    /// Gains are below this: one update moves the coefficient by up to a fifth of the gain, and it must stay positive.
+    /// Gains are below this: one update moves the coefficient by up to a fifth of the gain, and it
+    /// must stay positive.
     pub const GAIN_LIMIT: f64 = 5.0;
 
-    /// The gain of a batch size and a horizon, `batch_size / horizon`; 0 for a horizon of 0, which leaves the coefficient as it is. NaN or
-    /// negative, as [`adaptive`](Self::adaptive) refuses it, for a horizon that is.
+    /// The gain of a batch size and a horizon, `batch_size / horizon`; 0 for a horizon of 0, which
+    /// leaves the coefficient as it is. NaN or negative, as [`adaptive`](Self::adaptive) refuses
+    /// it, for a horizon that is.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "batch sizes are small")]
     pub fn gain(batch_size: usize, horizon: f64) -> f64 {
         if horizon.abs() > 0.0 || horizon.is_nan() { batch_size as f64 / horizon } else { 0.0 }
     }
 
-    /// A controller that starts at `coef`; `gain` is the paper's `K_beta`, batch / horizon in its Table 5.
+    /// A controller that starts at `coef`; `gain` is the paper's `K_beta`, batch / horizon in its
+    /// Table 5.
     ///
     /// # Errors
-    /// [`PpoError::Setting`] unless `coef` and `gain` are at least 0, `target` is positive, all are finite, and `gain` is below
-    /// [`GAIN_LIMIT`](Self::GAIN_LIMIT).
+    /// [`PpoError::Setting`] unless `coef` and `gain` are at least 0, `target` is positive, all are
+    /// finite, and `gain` is below [`GAIN_LIMIT`](Self::GAIN_LIMIT).
     pub fn adaptive(coef: f64, target: f64, gain: f64) -> Result<Self, PpoError> {
         let refuse = |key, found: f64, expected| Err(PpoError::setting(key, &found, expected));
         if !(coef.is_finite() && coef >= 0.0) {
@@ -94,7 +103,11 @@ impl KlController {
             return refuse("kl_target", target, "a positive number");
         }
         if !(0.0..Self::GAIN_LIMIT).contains(&gain) {
-            return refuse("the KL controller's gain, batch_size / kl_horizon,", gain, "0 or more and below 5");
+            return refuse(
+                "the KL controller's gain, batch_size / kl_horizon,",
+                gain,
+                "0 or more and below 5",
+            );
         }
         Ok(Self { coef, target, gain })
     }
@@ -119,7 +132,11 @@ impl KlController {
     /// [`PpoError::NotFinite`] for NaN or infinity; the coefficient is then as it was.
     pub fn update(&mut self, mean_kl: f64) -> Result<(), PpoError> {
         if !mean_kl.is_finite() {
-            return Err(PpoError::NotFinite { what: "the means of the KL", index: 0, value: mean_kl });
+            return Err(PpoError::NotFinite {
+                what: "the means of the KL",
+                index: 0,
+                value: mean_kl,
+            });
         }
         let error = (mean_kl / self.target - 1.0).clamp(-0.2, 0.2);
         self.coef *= 1.0 + self.gain * error;
@@ -142,7 +159,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_coefficient_moves_towards_the_target_by_a_bounded_step(kl in -5.0f64..50.0, coef in 0.01f64..1.0, gain in 0.0f64..0.5) {
+        fn the_coefficient_moves_towards_the_target_by_a_bounded_step(
+            kl in -5.0f64..50.0,
+            coef in 0.01f64..1.0,
+            gain in 0.0f64..0.5,
+        ) {
             let mut controller = KlController::adaptive(coef, 6.0, gain).unwrap();
             controller.update(kl).unwrap();
             let change = controller.coef() / coef - 1.0;
@@ -161,8 +182,14 @@ mod tests {
         assert!(KlController::adaptive(0.1, 6.0, f64::NAN).is_err());
         // 1 - 0.2 * 5 = 0: the penalty would be gone, and beyond it a reward
         assert!(KlController::adaptive(0.1, 6.0, 5.0).is_err());
-        for (horizon, valid) in [(0.0, true), (-0.0, true), (100.0, true), (-100.0, false), (f64::NAN, false)] {
-            assert_eq!(KlController::adaptive(0.1, 6.0, KlController::gain(10, horizon)).is_ok(), valid, "{horizon}");
+        for (horizon, valid) in
+            [(0.0, true), (-0.0, true), (100.0, true), (-100.0, false), (f64::NAN, false)]
+        {
+            assert_eq!(
+                KlController::adaptive(0.1, 6.0, KlController::gain(10, horizon)).is_ok(),
+                valid,
+                "{horizon}"
+            );
         }
     }
 
@@ -174,7 +201,10 @@ mod tests {
         }
         assert!(controller.with_coef(-0.1).is_err());
         assert_eq!(controller, KlController::adaptive(0.3, 6.0, 0.1).unwrap());
-        assert!(matches!(episode_kl(&[-1.0, -2.0], &[-1.0]), Err(PpoError::Length { found: 1, expected: 2, .. })));
+        assert!(matches!(
+            episode_kl(&[-1.0, -2.0], &[-1.0]),
+            Err(PpoError::Length { found: 1, expected: 2, .. })
+        ));
         assert!(matches!(episode_kl(&[-1.0], &[f32::NAN]), Err(PpoError::NotFinite { .. })));
     }
 }

@@ -1,8 +1,9 @@
 #![doc = include_str!("../README.md")]
 //!
 //! ## What is here
-//! The formulas: [`shaped_rewards`], [`gae`], [`whiten`], [`policy_loss`], [`value_loss`], [`KlController`].
-//! [`Trainer`] puts them together; it is given prompts, a rollout and a supervised model. [`supervised`] fine-tunes one.
+//! The formulas: [`shaped_rewards`], [`gae`], [`whiten`], [`policy_loss`], [`value_loss`],
+//! [`KlController`]. [`Trainer`] puts them together; it is given prompts, a rollout and a
+//! supervised model. [`supervised`] fine-tunes one.
 
 mod batches;
 mod config;

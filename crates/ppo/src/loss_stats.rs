@@ -1,4 +1,5 @@
-//! How far an update has moved policy and critic from the ones that sampled: what logs show beside the losses.
+//! How far an update has moved policy and critic from the ones that sampled: what logs show beside
+//! the losses.
 
 use crate::error::{PpoError, finite, same_length};
 
@@ -23,8 +24,8 @@ pub struct PolicyStats {
 /// One entry per response token in each slice; log-probabilities in nats.
 ///
 /// # Errors
-/// [`PpoError::Length`] for rows of different length or none, [`PpoError::NotFinite`] for NaN or infinity, [`PpoError::Setting`] for a
-/// clip below 0.
+/// [`PpoError::Length`] for rows of different length or none, [`PpoError::NotFinite`] for NaN or
+/// infinity, [`PpoError::Setting`] for a clip below 0.
 ///
 /// # Example
 /// ```
@@ -33,7 +34,12 @@ pub struct PolicyStats {
 /// assert_eq!(stats.clip_fraction, 0.5);
 /// # Ok::<(), tailguard_ppo::PpoError>(())
 /// ```
-pub fn policy_stats(log_probs: &[f32], old_log_probs: &[f32], advantages: &[f32], clip: f64) -> Result<PolicyStats, PpoError> {
+pub fn policy_stats(
+    log_probs: &[f32],
+    old_log_probs: &[f32],
+    advantages: &[f32],
+    clip: f64,
+) -> Result<PolicyStats, PpoError> {
     let share = share(log_probs.len(), "log-probabilities")?;
     check_clip(clip)?;
     same_length("old log-probabilities", old_log_probs.len(), log_probs.len())?;
@@ -74,7 +80,12 @@ pub struct ValueStats {
 ///
 /// # Errors
 /// As [`policy_stats`].
-pub fn value_stats(values: &[f32], old_values: &[f32], returns: &[f32], clip: f64) -> Result<ValueStats, PpoError> {
+pub fn value_stats(
+    values: &[f32],
+    old_values: &[f32],
+    returns: &[f32],
+    clip: f64,
+) -> Result<ValueStats, PpoError> {
     let share = share(values.len(), "values")?;
     check_clip(clip)?;
     same_length("old values", old_values.len(), values.len())?;
@@ -116,19 +127,30 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_unchanged_policy_and_critic_have_no_kl_and_clip_nothing(rows in prop::collection::vec((-9.0f32..0.0, -3.0f32..3.0), 1..20)) {
+        fn an_unchanged_policy_and_critic_have_no_kl_and_clip_nothing(
+            rows in prop::collection::vec((-9.0f32..0.0, -3.0f32..3.0), 1..20),
+        ) {
             let (numbers, others): (Vec<f32>, Vec<f32>) = rows.into_iter().unzip();
             let stats = policy_stats(&numbers, &numbers, &others, 0.2).unwrap();
-            prop_assert!(stats.approx_kl == 0.0 && stats.policy_kl == 0.0 && stats.clip_fraction == 0.0 && stats.ratio_gap == 0.0);
+            prop_assert!(
+                stats.approx_kl == 0.0
+                    && stats.policy_kl == 0.0
+                    && stats.clip_fraction == 0.0
+                    && stats.ratio_gap == 0.0
+            );
             prop_assert!((stats.ratio - 1.0).abs() < 1e-12);
-            prop_assert!(value_stats(&numbers, &numbers, &others, 0.2).unwrap().clip_fraction == 0.0);
+            prop_assert!(
+                value_stats(&numbers, &numbers, &others, 0.2).unwrap().clip_fraction == 0.0
+            );
         }
     }
 
     #[test]
     fn the_clip_counts_only_where_it_makes_the_loss_larger() {
-        // a bad action that became likelier and a good one that became less likely are not held back
-        let stats = policy_stats(&[0.5, -0.5, 0.5, -0.5], &[0.0; 4], &[-1.0, 1.0, 1.0, -1.0], 0.2).unwrap();
+        // a bad action that became likelier and a good one that became less likely are not held
+        // back
+        let stats =
+            policy_stats(&[0.5, -0.5, 0.5, -0.5], &[0.0; 4], &[-1.0, 1.0, 1.0, -1.0], 0.2).unwrap();
         assert!((stats.clip_fraction - 0.5).abs() < 1e-12);
         // moved past the clip: towards the return counts, away from it does not
         let stats = value_stats(&[1.5, 0.5], &[1.0, 1.0], &[2.0, 2.0], 0.2).unwrap();
@@ -143,8 +165,14 @@ mod tests {
         assert!(value_stats(&[], &[], &[], 0.2).is_err());
         assert!(value_stats(&[1.0], &[1.0], &[f32::INFINITY], 0.2).is_err());
         for clip in [-0.1, f64::NAN] {
-            assert!(matches!(policy_stats(&[-1.0], &[-1.0], &[1.0], clip), Err(PpoError::Setting { key, .. }) if key == "clip"));
-            assert!(matches!(value_stats(&[1.0], &[1.0], &[1.0], clip), Err(PpoError::Setting { key, .. }) if key == "clip"));
+            assert!(matches!(
+                policy_stats(&[-1.0], &[-1.0], &[1.0], clip),
+                Err(PpoError::Setting { key, .. }) if key == "clip"
+            ));
+            assert!(matches!(
+                value_stats(&[1.0], &[1.0], &[1.0], clip),
+                Err(PpoError::Setting { key, .. }) if key == "clip"
+            ));
         }
     }
 }

@@ -20,14 +20,19 @@ use crate::optimizer::clip_global_norm;
 pub fn next_token_loss<M: CausalLm>(model: &M, rows: &[&[u32]]) -> Result<Tensor<1>, LmError> {
     let batch = Predictions::new(rows, &vec![1; rows.len()], 0, &model.device())?;
     let states = model.predicting(&batch)?;
-    Ok(model.token_stats(states, batch.targets, &TokenDistribution::default()).log_probs.mean().neg())
+    Ok(model
+        .token_stats(states, batch.targets, &TokenDistribution::default())
+        .log_probs
+        .mean()
+        .neg())
 }
 
-/// One optimiser step on the mean loss of `rows`; returns the model and the loss before the step. `step` is its number, from 1, for messages.
+/// One optimiser step on the mean loss of `rows`; returns the model and the loss before the step.
+/// `step` is its number, from 1, for messages.
 ///
 /// # Errors
-/// As [`next_token_loss`]; [`PpoError::Diverged`] for a loss or gradients that are not finite, with which no step is taken;
-/// [`PpoError::Setting`] for a rate or a norm that is none.
+/// As [`next_token_loss`]; [`PpoError::Diverged`] for a loss or gradients that are not finite, with
+/// which no step is taken; [`PpoError::Setting`] for a rate or a norm that is none.
 pub fn next_token_step<M: CausalLm>(
     model: M,
     optimizer: &mut ModuleOptimizer,
@@ -42,7 +47,8 @@ pub fn next_token_step<M: CausalLm>(
     let tokens: usize = rows.iter().map(|row| row.len().saturating_sub(1)).sum();
     let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
     let device = model.device();
-    let shards: Vec<&[&[u32]]> = pieces(&device, rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
+    let shards: Vec<&[&[u32]]> =
+        pieces(&device, rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
     let (mut grads, losses) = sharded_gradients(&device, &model, &shards, |model, rows| {
         let part: usize = rows.iter().map(|row| row.len().saturating_sub(1)).sum();
         #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
@@ -58,18 +64,25 @@ pub fn next_token_step<M: CausalLm>(
         return Err(diverged(format!("the loss is {loss}")));
     }
     // before any step, or NaN would reach the weights
-    clip_global_norm(&model, &mut grads, max_norm.unwrap_or(f64::MAX)).map_err(|error| match error {
-        PpoError::Gradients { .. } => diverged(error.to_string()),
-        other => other,
-    })?;
+    clip_global_norm(&model, &mut grads, max_norm.unwrap_or(f64::MAX)).map_err(
+        |error| match error {
+            PpoError::Gradients { .. } => diverged(error.to_string()),
+            other => other,
+        },
+    )?;
     Ok((optimizer.step(learning_rate, model, grads), loss))
 }
 
-/// Mean negative log-likelihood per token over many rows, without gradients, `batch_size` rows at a time.
+/// Mean negative log-likelihood per token over many rows, without gradients, `batch_size` rows at a
+/// time.
 ///
 /// # Errors
 /// As [`next_token_loss`]; [`LmError::Empty`] without rows.
-pub fn validation_loss<M: CausalLm>(model: &M, rows: &[Vec<u32>], batch_size: usize) -> Result<f64, LmError> {
+pub fn validation_loss<M: CausalLm>(
+    model: &M,
+    rows: &[Vec<u32>],
+    batch_size: usize,
+) -> Result<f64, LmError> {
     if rows.is_empty() {
         return Err(LmError::Empty { row: 0, rows: 0 });
     }

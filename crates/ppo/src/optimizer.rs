@@ -1,7 +1,9 @@
 //! Adam with PyTorch's defaults, and clipping by the norm over all parameters.
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::{AdamState, AdaptiveMomentumState, GradientsParams, LearningRate, ModuleOptimizer, Optimizer};
+use burn::optim::{
+    AdamState, AdaptiveMomentumState, GradientsParams, LearningRate, ModuleOptimizer, Optimizer,
+};
 use burn::tensor::{Device, Tensor};
 use tailguard_kernels::{AdamStep, adam_step, sum_of_squares};
 
@@ -39,7 +41,14 @@ impl Optimizer for Adam {
             Some(state) => (state.time + 1, [state.moment_1, state.moment_2]),
             None => (1, [0, 1].map(|_| Tensor::zeros(parameter.dims(), &parameter.device()))),
         };
-        let step = AdamStep { learning_rate, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, weight_decay: self.weight_decay, time };
+        let step = AdamStep {
+            learning_rate,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: self.weight_decay,
+            time,
+        };
         let (parameter, [moment_1, moment_2]) = adam_step(parameter, grad, moments, &step);
         (parameter, Some(AdamState::new(AdaptiveMomentumState::new(time, moment_1, moment_2))))
     }
@@ -50,8 +59,9 @@ impl Optimizer for Adam {
     }
 }
 
-/// L2 norm of all gradients of a module together; NaN or infinite if one of them is, or if the square of one is more than single precision
-/// holds, which is also more than Adam's second moment holds.
+/// L2 norm of all gradients of a module together; NaN or infinite if one of them is, or if the
+/// square of one is more than single precision holds, which is also more than Adam's second moment
+/// holds.
 #[must_use]
 pub fn global_norm<M: Module>(module: &M, grads: &GradientsParams) -> f64 {
     let mut squares = Squares { grads, sum: None };
@@ -59,14 +69,19 @@ pub fn global_norm<M: Module>(module: &M, grads: &GradientsParams) -> f64 {
     squares.sum.map_or(0.0, |sum| f64::from(sum.into_scalar::<f32>())).sqrt()
 }
 
-/// Scales all gradients so that their common L2 norm is at most `max_norm`; returns the norm before.
+/// Scales all gradients so that their common L2 norm is at most `max_norm`; returns the norm
+/// before.
 ///
 /// Burn's own clipping looks at one tensor at a time, which changes the direction of the step.
 ///
 /// # Errors
-/// [`PpoError::Gradients`] for a norm that is NaN or infinite, to which nothing can be scaled: the gradients are then as they were.
-/// [`PpoError::Setting`] unless `max_norm` is above 0.
-pub fn clip_global_norm<M: Module>(module: &M, grads: &mut GradientsParams, max_norm: f64) -> Result<f64, PpoError> {
+/// [`PpoError::Gradients`] for a norm that is NaN or infinite, to which nothing can be scaled: the
+/// gradients are then as they were. [`PpoError::Setting`] unless `max_norm` is above 0.
+pub fn clip_global_norm<M: Module>(
+    module: &M,
+    grads: &mut GradientsParams,
+    max_norm: f64,
+) -> Result<f64, PpoError> {
     if !(max_norm.is_finite() && max_norm > 0.0) {
         return Err(PpoError::setting("max_norm", &max_norm, "a positive number"));
     }

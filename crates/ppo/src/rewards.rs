@@ -2,14 +2,16 @@
 
 use crate::error::{PpoError, finite, finite_setting, same_length};
 
-/// Per-token rewards of one episode: `-kl_coef (log pi - log pi_ref)`, and the score on the last response token.
+/// Per-token rewards of one episode: `-kl_coef (log pi - log pi_ref)`, and the score on the last
+/// response token.
 ///
 /// # Shapes
-/// `log_probs`, `ref_log_probs` and the result have one entry per response token, in nats and units of the reward.
+/// `log_probs`, `ref_log_probs` and the result have one entry per response token, in nats and units
+/// of the reward.
 ///
 /// # Errors
-/// [`PpoError::Length`] for rows of different length or none, [`PpoError::NotFinite`] for NaN or infinity,
-/// [`PpoError::Setting`] for such a coefficient.
+/// [`PpoError::Length`] for rows of different length or none, [`PpoError::NotFinite`] for NaN or
+/// infinity, [`PpoError::Setting`] for such a coefficient.
 ///
 /// # Example
 /// ```
@@ -17,7 +19,12 @@ use crate::error::{PpoError, finite, finite_setting, same_length};
 /// assert_eq!(rewards, [-0.1, 3.0]);
 /// # Ok::<(), tailguard_ppo::PpoError>(())
 /// ```
-pub fn shaped_rewards(log_probs: &[f32], ref_log_probs: &[f32], score: f32, kl_coef: f64) -> Result<Vec<f32>, PpoError> {
+pub fn shaped_rewards(
+    log_probs: &[f32],
+    ref_log_probs: &[f32],
+    score: f32,
+    kl_coef: f64,
+) -> Result<Vec<f32>, PpoError> {
     same_length("reference log-probabilities", ref_log_probs.len(), log_probs.len())?;
     if log_probs.is_empty() {
         return Err(PpoError::Length { what: "log-probabilities", found: 0, expected: 1 });
@@ -26,8 +33,13 @@ pub fn shaped_rewards(log_probs: &[f32], ref_log_probs: &[f32], score: f32, kl_c
     finite("log-probabilities", log_probs)?;
     finite("reference log-probabilities", ref_log_probs)?;
     finite("scores", &[score])?;
-    #[expect(clippy::cast_possible_truncation, reason = "rewards are single precision, as in the reference")]
-    let penalty = |(&new, &reference): (&f32, &f32)| (-kl_coef * (f64::from(new) - f64::from(reference))) as f32;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "rewards are single precision, as in the reference"
+    )]
+    let penalty = |(&new, &reference): (&f32, &f32)| {
+        (-kl_coef * (f64::from(new) - f64::from(reference))) as f32
+    };
     let mut rewards: Vec<f32> = log_probs.iter().zip(ref_log_probs).map(penalty).collect();
     if let Some(last) = rewards.last_mut() {
         *last += score;

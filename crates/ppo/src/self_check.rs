@@ -1,4 +1,5 @@
-//! Cheap checks before the first update, of what has silently gone wrong in other PPO implementations.
+//! Cheap checks before the first update, of what has silently gone wrong in other PPO
+//! implementations.
 
 use tailguard_kernels::{Precision, precision};
 use tailguard_lm::{CausalLm, Policy};
@@ -9,8 +10,9 @@ use crate::error::PpoError;
 use crate::rewards::shaped_rewards;
 use crate::update::KeptBatch;
 
-/// Largest difference of two log-probabilities that should be the same, in nats: kernels sum in different orders. A GPU that rounds factors to
-/// 7 bits rounds other numbers in sampling than in scoring.
+/// Largest difference of two log-probabilities that should be the same, in nats: kernels sum in
+/// different orders. A GPU that rounds factors to 7 bits rounds other numbers in sampling than in
+/// scoring.
 fn limit() -> f64 {
     match precision() {
         Precision::F32 => 5e-3,
@@ -21,8 +23,9 @@ fn limit() -> f64 {
 /// Checks a first batch, sampled by a policy that still is the reference:
 ///
 /// 1. the KL to the reference is 0,
-/// 2. the log-probabilities noted while sampling are those of a pass over the whole sequence: the ratio will be 1 (what top-k, top-p and
-///    `min_new_tokens` cut is drawn from, not scored: as in TRL, it is not seen here),
+/// 2. the log-probabilities noted while sampling are those of a pass over the whole sequence: the
+///    ratio will be 1 (what top-k, top-p and `min_new_tokens` cut is drawn from, not scored: as in
+///    TRL, it is not seen here),
 /// 3. a row scored alone is a row scored in a padded batch,
 /// 4. the score lands on the last response token,
 /// 5. one kept episode gives finite advantages.
@@ -35,7 +38,9 @@ pub(crate) fn self_check<M: CausalLm>(
     episodes: &[Episode],
     config: &PpoConfig,
 ) -> Result<(), PpoError> {
-    let Some(shortest) = episodes.iter().min_by_key(|episode| episode.prompt.ids.len() + episode.response_ids.len()) else {
+    let Some(shortest) =
+        episodes.iter().min_by_key(|episode| episode.prompt.ids.len() + episode.response_ids.len())
+    else {
         return Ok(());
     };
     for episode in episodes {
@@ -45,25 +50,35 @@ pub(crate) fn self_check<M: CausalLm>(
     let distribution = rollout.sampling.distribution();
     let sample: Vec<&Episode> = episodes.iter().take(8).chain([shortest]).collect();
     let sequences: Vec<_> = sample.iter().map(|episode| episode.sequence()).collect();
-    let together = log_probs_of(&policy.lm, Some(&policy.value_head), &sequences, &distribution, sequences.len())?;
+    let together = log_probs_of(
+        &policy.lm,
+        Some(&policy.value_head),
+        &sequences,
+        &distribution,
+        sequences.len(),
+    )?;
     for (episode, scores) in sample.iter().zip(&together) {
         // one after the other: the larger of a number and NaN is the number
-        for gap in [largest_gap(&episode.log_probs, &scores.log_probs), largest_gap(&episode.values, &scores.values)] {
+        for gap in [
+            largest_gap(&episode.log_probs, &scores.log_probs),
+            largest_gap(&episode.values, &scores.values),
+        ] {
             check("sampling and scoring give different log-probabilities or values", gap, limit())?;
         }
     }
     let alone = log_probs_of(&policy.lm, None, &[shortest.sequence()], &distribution, 1)?;
     let gap = largest_gap(&alone[0].log_probs, &together[sample.len() - 1].log_probs);
     check("a row in a padded batch differs from the row alone", gap, limit())?;
-    let rewards = shaped_rewards(&shortest.log_probs, &shortest.log_probs, shortest.score, config.kl_coef)?;
+    let rewards =
+        shaped_rewards(&shortest.log_probs, &shortest.log_probs, shortest.score, config.kl_coef)?;
     let gap = rewards.last().map_or(f64::NAN, |&last| f64::from(last) - f64::from(shortest.score));
     check("the score does not land on the last response token", gap.abs(), 0.0)?;
     KeptBatch::new(&episodes[..1], &[vec![0.0; episodes[0].log_probs.len()]], &[0], config)?;
     Ok(())
 }
 
-/// Checks that the first minibatch of a run saw the policy that sampled: in the update's own pass, with its padding, shards and
-/// gradients, every ratio is 1.
+/// Checks that the first minibatch of a run saw the policy that sampled: in the update's own pass,
+/// with its padding, shards and gradients, every ratio is 1.
 ///
 /// # Errors
 /// [`PpoError::SelfCheck`] with the distance.
@@ -78,5 +93,9 @@ fn check(what: &'static str, found: f64, limit: f64) -> Result<(), PpoError> {
 
 fn largest_gap(a: &[f32], b: &[f32]) -> f64 {
     let gaps = a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
-    if a.len() == b.len() { gaps.fold(0.0, |most, gap| if gap <= most { most } else { gap }) } else { f64::NAN }
+    if a.len() == b.len() {
+        gaps.fold(0.0, |most, gap| if gap <= most { most } else { gap })
+    } else {
+        f64::NAN
+    }
 }

@@ -12,8 +12,8 @@ use crate::error::PpoError;
 use crate::next_token::next_token_step;
 use crate::optimizer::adam_w;
 
-/// Settings of supervised fine-tuning: next-token cross-entropy, AdamW, a rate that falls to 0 in a line. The defaults are those of the
-/// authors' code.
+/// Settings of supervised fine-tuning: next-token cross-entropy, AdamW, a rate that falls to 0 in a
+/// line. The defaults are those of the authors' code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SftConfig {
@@ -49,11 +49,13 @@ impl SftConfig {
 /// Step (from 1) and its loss in nats per token; breaking ends training there.
 pub type SftObserver<'a> = dyn FnMut(usize, f64) -> ControlFlow<()> + 'a;
 
-/// Trains a model on rows of token ids; the result is the inference copy, or none if the observer broke off. The order of the
-/// rows depends on the seed alone. Rows of fewer than two tokens have nothing to predict and are left out.
+/// Trains a model on rows of token ids; the result is the inference copy, or none if the observer
+/// broke off. The order of the rows depends on the seed alone. Rows of fewer than two tokens have
+/// nothing to predict and are left out.
 ///
 /// # Errors
-/// Settings out of range, no usable row, [`PpoError::Diverged`], or a row that the model cannot read.
+/// Settings out of range, no usable row, [`PpoError::Diverged`], or a row that the model cannot
+/// read.
 #[tracing::instrument(name = "sft", skip_all, fields(texts = texts.len(), steps = config.steps))]
 pub fn supervised<M: CausalLm>(
     model: &M,
@@ -69,16 +71,22 @@ pub fn supervised<M: CausalLm>(
     }
     let size = config.batch_size.min(texts.len());
     let mut model = model.clone().train();
-    #[expect(clippy::cast_possible_truncation, reason = "Burn takes weight decay in single precision")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "Burn takes weight decay in single precision"
+    )]
     let mut optimizer = adam_w(config.weight_decay as f32);
     for step in 0..config.steps {
-        let mut rows: Vec<&[u32]> =
-            batch(texts.len(), size, step, seed, streams::TEXTS).into_iter().map(|row| texts[row]).collect();
+        let mut rows: Vec<&[u32]> = batch(texts.len(), size, step, seed, streams::TEXTS)
+            .into_iter()
+            .map(|row| texts[row])
+            .collect();
         rows.sort_by_key(|row| row.len());
         #[expect(clippy::cast_precision_loss, reason = "step counts are small")]
         let rate = config.learning_rate * (1.0 - step as f64 / config.steps as f64);
         let loss;
-        (model, loss) = next_token_step(model, &mut optimizer, &rows, rate, Some(MAX_NORM), step + 1)?;
+        (model, loss) =
+            next_token_step(model, &mut optimizer, &rows, rate, Some(MAX_NORM), step + 1)?;
         if observe(step + 1, loss).is_break() {
             return Ok(None);
         }

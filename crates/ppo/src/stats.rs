@@ -26,7 +26,8 @@ pub struct IterationStats {
     pub reward_std: f64,
     /// CVaR of the scores at the run's reported level.
     pub reward_tail: f64,
-    /// Mean utility: what the objective makes of the scores; those of RLHF and RA-RLHF leave them as they are.
+    /// Mean utility: what the objective makes of the scores; those of RLHF and RA-RLHF leave them
+    /// as they are.
     pub utility: f64,
     /// Mean return: utility minus KL penalty.
     pub episode_return: f64,
@@ -66,12 +67,18 @@ impl IterationStats {
         update: UpdateStats,
     ) -> Result<Self, PpoError> {
         let scores: Vec<f64> = episodes.iter().map(|episode| f64::from(episode.score)).collect();
-        let kls = episodes.iter().map(|episode| episode_kl(&episode.log_probs, &episode.ref_log_probs));
+        let kls =
+            episodes.iter().map(|episode| episode_kl(&episode.log_probs, &episode.ref_log_probs));
         let kls = kls.collect::<Result<Vec<f64>, _>>()?;
         let kept = |of: &[f64]| mean(keep.iter().map(|&index| of[index]));
-        let first_values: Vec<f64> =
-            episodes.iter().map(|episode| episode.values.first().map_or(0.0, |&v| f64::from(v))).collect();
-        let entropies = episodes.iter().flat_map(|episode| &episode.entropies).map(|&entropy| f64::from(entropy));
+        let first_values: Vec<f64> = episodes
+            .iter()
+            .map(|episode| episode.values.first().map_or(0.0, |&v| f64::from(v)))
+            .collect();
+        let entropies = episodes
+            .iter()
+            .flat_map(|episode| &episode.entropies)
+            .map(|&entropy| f64::from(entropy));
         #[expect(clippy::cast_precision_loss, reason = "responses are short")]
         let lengths = episodes.iter().map(|episode| episode.response_ids.len() as f64);
         Ok(Self {

@@ -1,7 +1,9 @@
-//! What a killed run needs to go on with the same numbers: weights, optimiser moments, KL coefficient, iteration.
+//! What a killed run needs to go on with the same numbers: weights, optimiser moments, KL
+//! coefficient, iteration.
 //!
-//! Burn keys the moments by parameter ids, which a Hugging Face directory does not carry; so Burn's own records are kept, of
-//! policy and optimiser together. Randomness needs no state: it follows from the seed and the iteration.
+//! Burn keys the moments by parameter ids, which a Hugging Face directory does not carry; so Burn's
+//! own records are kept, of policy and optimiser together. Randomness needs no state: it follows
+//! from the seed and the iteration.
 
 use std::fs;
 use std::path::Path;
@@ -30,8 +32,8 @@ struct Progress {
     kl_coef: f64,
 }
 
-/// Writes a model, its optimiser's moments and what else is needed to go on into a directory, whole or not at all; what was
-/// there is replaced.
+/// Writes a model, its optimiser's moments and what else is needed to go on into a directory, whole
+/// or not at all; what was there is replaced.
 ///
 /// # Errors
 /// [`PpoError::State`] or [`PpoError::File`] with the path.
@@ -45,27 +47,40 @@ pub fn save_state<M: Module>(
 }
 
 /// Writes the files of a state into a directory.
-fn write_state<M: Module>(dir: &Path, model: &M, optimizer: &ModuleOptimizer, progress: &impl Serialize) -> Result<(), PpoError> {
+fn write_state<M: Module>(
+    dir: &Path,
+    model: &M,
+    optimizer: &ModuleOptimizer,
+    progress: &impl Serialize,
+) -> Result<(), PpoError> {
     let failed = |reason: String| PpoError::State { action: "write", path: dir.into(), reason };
-    model.clone().into_record().save(dir.join(MODEL)).map_err(|error| failed(format!("{MODEL}: {error}")))?;
+    model
+        .clone()
+        .into_record()
+        .save(dir.join(MODEL))
+        .map_err(|error| failed(format!("{MODEL}: {error}")))?;
     optimizer.save(dir.join(OPTIMIZER)).map_err(|error| failed(format!("{OPTIMIZER}: {error}")))?;
     let text = serde_json::to_vec(progress).map_err(|error| failed(error.to_string()))?;
     write_file(&dir.join(PROGRESS), &text)?;
     Ok(Sums::seal(dir)?)
 }
 
-/// Reads what else than model and moments [`save_state`] wrote: what the state belongs to is found out before its tensors are read.
+/// Reads what else than model and moments [`save_state`] wrote: what the state belongs to is found
+/// out before its tensors are read.
 ///
 /// # Errors
 /// [`PpoError::State`] if a file is missing or not as it was written.
 pub fn load_progress<P: DeserializeOwned>(path: &Path) -> Result<P, PpoError> {
     let failed = |reason: String| PpoError::State { action: "read", path: path.into(), reason };
-    Sums::check(&path.join(SUMS_FILE), &[MODEL, OPTIMIZER, PROGRESS]).map_err(|error| failed(error.to_string()))?;
-    let text = fs::read(path.join(PROGRESS)).map_err(|error| failed(format!("{PROGRESS}: {error}")))?;
+    Sums::check(&path.join(SUMS_FILE), &[MODEL, OPTIMIZER, PROGRESS])
+        .map_err(|error| failed(error.to_string()))?;
+    let text =
+        fs::read(path.join(PROGRESS)).map_err(|error| failed(format!("{PROGRESS}: {error}")))?;
     serde_json::from_slice(&text).map_err(|error| failed(format!("{PROGRESS}: {error}")))
 }
 
-/// Reads what [`save_state`] wrote, into a model of the same shape and an optimiser of the same settings.
+/// Reads what [`save_state`] wrote, into a model of the same shape and an optimiser of the same
+/// settings.
 ///
 /// # Errors
 /// [`PpoError::State`] if a file is missing, not as it was written, or of another model.
@@ -76,10 +91,15 @@ pub fn load_state<M: Module, P: DeserializeOwned>(
 ) -> Result<(M, ModuleOptimizer, P), PpoError> {
     let failed = |reason: String| PpoError::State { action: "read", path: path.into(), reason };
     let progress = load_progress(path)?;
-    let record = ModuleRecord::load(path.join(MODEL)).map_err(|error| failed(format!("{MODEL}: {error}")))?;
-    let model = model.try_load_record(record).map_err(|error| failed(format!("{MODEL}: {error}")))?;
-    let optimizer = optimizer.load(path.join(OPTIMIZER)).map_err(|error| failed(format!("{OPTIMIZER}: {error}")))?;
-    moments::check(&path.join(OPTIMIZER), &model).map_err(|reason| failed(format!("{OPTIMIZER}: {reason}")))?;
+    let record = ModuleRecord::load(path.join(MODEL))
+        .map_err(|error| failed(format!("{MODEL}: {error}")))?;
+    let model =
+        model.try_load_record(record).map_err(|error| failed(format!("{MODEL}: {error}")))?;
+    let optimizer = optimizer
+        .load(path.join(OPTIMIZER))
+        .map_err(|error| failed(format!("{OPTIMIZER}: {error}")))?;
+    moments::check(&path.join(OPTIMIZER), &model)
+        .map_err(|reason| failed(format!("{OPTIMIZER}: {reason}")))?;
     Ok((model, optimizer, progress))
 }
 
@@ -92,7 +112,8 @@ impl<M: CausalLm> TrainingState<M> {
         write_dir(path, |dir| self.write_into(dir))
     }
 
-    /// Writes the files of [`save`](Self::save) into a directory that the caller makes appear as a whole, with files of its own.
+    /// Writes the files of [`save`](Self::save) into a directory that the caller makes appear as a
+    /// whole, with files of its own.
     ///
     /// # Errors
     /// As [`save_state`].
@@ -101,15 +122,20 @@ impl<M: CausalLm> TrainingState<M> {
         write_state(dir, &self.policy, &self.optimizer, &progress)
     }
 
-    /// Reads a state that [`TrainingState::save`] wrote, into a fresh state of the same model and settings.
+    /// Reads a state that [`TrainingState::save`] wrote, into a fresh state of the same model and
+    /// settings.
     ///
     /// # Errors
     /// As [`load_state`].
     pub fn load(self, path: &Path) -> Result<Self, PpoError> {
-        let (policy, optimizer, Progress { iteration, kl_coef }) = load_state(path, self.policy, self.optimizer)?;
+        let (policy, optimizer, Progress { iteration, kl_coef }) =
+            load_state(path, self.policy, self.optimizer)?;
         let kl = self.kl.with_coef(kl_coef);
-        let kl =
-            kl.map_err(|error| PpoError::State { action: "read", path: path.into(), reason: format!("{PROGRESS}: {error}") })?;
+        let kl = kl.map_err(|error| PpoError::State {
+            action: "read",
+            path: path.into(),
+            reason: format!("{PROGRESS}: {error}"),
+        })?;
         Ok(Self { policy, optimizer, kl, iteration })
     }
 }

@@ -34,12 +34,18 @@ struct Row {
 }
 
 impl KeptBatch {
-    /// Advantages and returns of the episodes `keep`, whitened over their tokens alone (Algorithm 1, lines 3 and 4).
+    /// Advantages and returns of the episodes `keep`, whitened over their tokens alone (Algorithm
+    /// 1, lines 3 and 4).
     ///
     /// # Errors
-    /// [`PpoError::Length`] if there are no episodes to keep, not rewards for each, or rows that differ in length;
-    /// [`PpoError::Keep`]; [`PpoError::NotFinite`].
-    pub fn new(episodes: &[Episode], rewards: &[Vec<f32>], keep: &[usize], config: &PpoConfig) -> Result<Self, PpoError> {
+    /// [`PpoError::Length`] if there are no episodes to keep, not rewards for each, or rows that
+    /// differ in length; [`PpoError::Keep`]; [`PpoError::NotFinite`].
+    pub fn new(
+        episodes: &[Episode],
+        rewards: &[Vec<f32>],
+        keep: &[usize],
+        config: &PpoConfig,
+    ) -> Result<Self, PpoError> {
         let mut rows = Vec::with_capacity(keep.len());
         if keep.is_empty() {
             return Err(PpoError::Length { what: "episodes to keep", found: 0, expected: 1 });
@@ -61,7 +67,8 @@ impl KeptBatch {
                 returns: estimate.returns,
             });
         }
-        let mut advantages: Vec<Vec<f32>> = rows.iter_mut().map(|row| std::mem::take(&mut row.advantages)).collect();
+        let mut advantages: Vec<Vec<f32>> =
+            rows.iter_mut().map(|row| std::mem::take(&mut row.advantages)).collect();
         whiten(&mut advantages)?;
         for (row, advantages) in rows.iter_mut().zip(advantages) {
             row.advantages = advantages;
@@ -70,8 +77,8 @@ impl KeptBatch {
     }
 }
 
-/// What happened in one update, as means over its minibatches, the skipped ones among them unless their losses are infinite; NaN if all
-/// are.
+/// What happened in one update, as means over its minibatches, the skipped ones among them unless
+/// their losses are infinite; NaN if all are.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct UpdateStats {
     /// Policy loss before the value loss is added.
@@ -84,10 +91,11 @@ pub struct UpdateStats {
     pub clip_fraction: f64,
     /// Mean ratio of new to old probabilities.
     pub ratio: f64,
-    /// Largest distance of the ratio from 1 in the first minibatch of the update, which sees the policy that sampled.
+    /// Largest distance of the ratio from 1 in the first minibatch of the update, which sees the
+    /// policy that sampled.
     pub first_ratio_gap: f64,
-    /// Minibatches skipped because their mean ratio was above the threshold: no step is taken. (TRL takes one with a loss of 0, in which
-    /// Adam's momentum still moves the weights.)
+    /// Minibatches skipped because their mean ratio was above the threshold: no step is taken. (TRL
+    /// takes one with a loss of 0, in which Adam's momentum still moves the weights.)
     pub skipped: usize,
     /// Optimiser steps taken.
     pub steps: usize,
@@ -102,14 +110,14 @@ pub enum Train {
     ValueHead,
 }
 
-/// `epochs` passes of PPO over the kept episodes in shuffled minibatches (Eqs. 11 and 13). The order depends on `seed` and
-/// `iteration` alone.
+/// `epochs` passes of PPO over the kept episodes in shuffled minibatches (Eqs. 11 and 13). The
+/// order depends on `seed` and `iteration` alone.
 ///
 /// No NaN reaches a weight: losses and gradients are looked at before each step.
 ///
 /// # Errors
-/// Settings out of range; [`PpoError::Diverged`] if log-probabilities, losses or the norm of the gradients are not finite: the policy is then
-/// lost, so nothing is returned.
+/// Settings out of range; [`PpoError::Diverged`] if log-probabilities, losses or the norm of the
+/// gradients are not finite: the policy is then lost, so nothing is returned.
 #[tracing::instrument(name = "update", skip_all, fields(episodes = batch.rows.len()))]
 pub fn update<M: CausalLm>(
     mut policy: Policy<M>,
@@ -121,21 +129,32 @@ pub fn update<M: CausalLm>(
     (seed, iteration): (u64, usize),
 ) -> Result<(Policy<M>, UpdateStats), PpoError> {
     config.validate()?;
-    let diverged = |epoch: usize, what: String| config.diverged(iteration, format!("{what} (epoch {epoch})"));
+    let diverged =
+        |epoch: usize, what: String| config.diverged(iteration, format!("{what} (epoch {epoch})"));
     let mut stats = UpdateStats::default();
     let (mut seen, mut first_ratio_gap) = (0usize, None);
     for epoch in 0..config.epochs {
-        let order = shuffled(batch.rows.len(), seed, streams::MINIBATCHES + (iteration * config.epochs + epoch) as u64);
+        let order = shuffled(
+            batch.rows.len(),
+            seed,
+            streams::MINIBATCHES + (iteration * config.epochs + epoch) as u64,
+        );
         for minibatch in minibatches(&order, (config.batch_size, config.minibatch_size)) {
             // rows of like length share a shard, so that padding is rare
             let mut rows: Vec<&Row> = minibatch.iter().map(|&row| &batch.rows[row]).collect();
             rows.sort_by_key(|row| row.ids.len());
-            let (mut grads, step) = gradients(&policy, &rows, config, distribution, train).map_err(|error| {
-                if let PpoError::NotFinite { .. } = error { diverged(epoch, error.to_string()) } else { error }
-            })?;
+            let (mut grads, step) = gradients(&policy, &rows, config, distribution, train)
+                .map_err(|error| {
+                    if let PpoError::NotFinite { .. } = error {
+                        diverged(epoch, error.to_string())
+                    } else {
+                        error
+                    }
+                })?;
             let losses = [("policy loss", step.policy_loss), ("value loss", step.value_loss)];
             let infinite = losses.into_iter().find(|(_, loss)| !loss.is_finite());
-            // a ratio beyond the threshold may be so large that the loss is infinite; what is skipped does no harm
+            // a ratio beyond the threshold may be so large that the loss is infinite; what is
+            // skipped does no harm
             let skipped = step.policy.ratio > config.ratio_threshold;
             first_ratio_gap.get_or_insert(step.policy.ratio_gap);
             if infinite.is_none() {
@@ -163,9 +182,13 @@ pub fn update<M: CausalLm>(
     Ok((policy, stats))
 }
 
-/// As many minibatches as the whole batch would have, of nearly equal size: however few episodes are kept, RA-RLHF takes as many
-/// optimiser steps as RLHF does. (TRL masks what it drops, and so takes as many too.)
-fn minibatches(order: &[usize], (batch_size, minibatch_size): (usize, usize)) -> impl Iterator<Item = &[usize]> {
+/// As many minibatches as the whole batch would have, of nearly equal size: however few episodes
+/// are kept, RA-RLHF takes as many optimiser steps as RLHF does. (TRL masks what it drops, and so
+/// takes as many too.)
+fn minibatches(
+    order: &[usize],
+    (batch_size, minibatch_size): (usize, usize),
+) -> impl Iterator<Item = &[usize]> {
     let (kept, count) = (order.len(), batch_size.div_ceil(minibatch_size).min(order.len()));
     (0..count).map(move |at| &order[at * kept / count..(at + 1) * kept / count])
 }
@@ -181,7 +204,8 @@ fn step_both<M: CausalLm>(
     policy.value_head.visit(&mut head);
     let head = head.taken;
     let rest = std::mem::take(grads);
-    let policy = if rest.is_empty() { policy } else { optimizer.step(config.learning_rate, policy, rest) };
+    let policy =
+        if rest.is_empty() { policy } else { optimizer.step(config.learning_rate, policy, rest) };
     optimizer.step(config.value_learning_rate, policy, head)
 }
 
@@ -247,21 +271,30 @@ fn gradients<M: CausalLm>(
     let tokens: usize = rows.iter().map(|row| row.advantages.len()).sum();
     let longest = rows.iter().map(|row| row.ids.len()).max().unwrap_or(0);
     let device = policy.lm.device();
-    let parts: Vec<&[&Row]> = pieces(&device, rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
+    let parts: Vec<&[&Row]> =
+        pieces(&device, rows.len(), longest).into_iter().map(|range| &rows[range]).collect();
     let (grads, parts) = sharded_gradients(&device, policy, &parts, |policy, rows| {
         let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
         let first: Vec<usize> = rows.iter().map(|row| row.prompt_len).collect();
         let batch = Predictions::new(&ids, &first, 0, &device)?;
         let flat = |of: fn(&Row) -> &Vec<f32>| flat(rows, of, &device);
         let states = policy.lm.predicting(&batch)?;
-        let log_probs = policy.lm.token_stats(states.clone(), batch.targets, distribution).log_probs;
+        let log_probs =
+            policy.lm.token_stats(states.clone(), batch.targets, distribution).log_probs;
         let states = if train == Train::ValueHead { states.detach() } else { states };
         let values = policy.value_head.forward(states);
         let old_log_probs = flat(|row| &row.old_log_probs);
-        let policy_part = policy_loss(log_probs.clone(), old_log_probs, flat(|row| &row.advantages), config.clip);
-        let value_part = value_loss(values, flat(|row| &row.old_values), flat(|row| &row.returns), config.value_clip);
+        let policy_part =
+            policy_loss(log_probs.clone(), old_log_probs, flat(|row| &row.advantages), config.clip);
+        let value_part = value_loss(
+            values,
+            flat(|row| &row.old_values),
+            flat(|row| &row.returns),
+            config.value_clip,
+        );
         #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
-        let share = rows.iter().map(|row| row.advantages.len()).sum::<usize>() as f64 / tokens as f64;
+        let share =
+            rows.iter().map(|row| row.advantages.len()).sum::<usize>() as f64 / tokens as f64;
         let losses = (policy_part.clone().inner() * share, value_part.clone().inner() * share);
         let value_part = value_part * config.value_coef;
         let loss = if train == Train::ValueHead { value_part } else { policy_part + value_part };
@@ -275,7 +308,9 @@ fn gradients<M: CausalLm>(
         stats.value_loss += f64::from(value_part.into_scalar::<f32>());
         new_log_probs.extend(log_probs);
     }
-    let host = |of: fn(&Row) -> &Vec<f32>| rows.iter().flat_map(|row| of(row)).copied().collect::<Vec<f32>>();
+    let host = |of: fn(&Row) -> &Vec<f32>| {
+        rows.iter().flat_map(|row| of(row)).copied().collect::<Vec<f32>>()
+    };
     let (old, advantages) = (host(|row| &row.old_log_probs), host(|row| &row.advantages));
     stats.policy = policy_stats(&new_log_probs, &old, &advantages, config.clip)?;
     Ok((grads, stats))
@@ -295,7 +330,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn minibatches_hold_every_kept_episode_once(batch in 1usize..200, kept in 1usize..200, minibatch in 1usize..200) {
+        fn minibatches_hold_every_kept_episode_once(
+            batch in 1usize..200,
+            kept in 1usize..200,
+            minibatch in 1usize..200,
+        ) {
             let (kept, minibatch) = (kept.min(batch), minibatch.min(batch));
             let order: Vec<usize> = (0..kept).rev().collect();
             let parts: Vec<&[usize]> = minibatches(&order, (batch, minibatch)).collect();

@@ -8,11 +8,13 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde_json::Value;
 use tailguard_kernels::token_log_probs;
 use tailguard_ppo::{
-    KlController, KlEstimator, episode_kl, episode_return, gae, policy_loss, policy_stats, shaped_rewards, value_loss,
-    value_stats, whiten, whiten_keep_mean,
+    KlController, KlEstimator, episode_kl, episode_return, gae, policy_loss, policy_stats,
+    shaped_rewards, value_loss, value_stats, whiten, whiten_keep_mean,
 };
 use tailguard_risk::{RiskLevel, lowest};
-use tailguard_tests::{cases, close, close_scaled, count, counts, device_name, float, floats, list, name};
+use tailguard_tests::{
+    cases, close, close_scaled, count, counts, device_name, float, floats, list, name,
+};
 
 /// 1e-5 over 1 + the expected size.
 const TOLERANCE: f64 = 1e-5;
@@ -25,7 +27,10 @@ fn device() -> Device {
 type Rows = Vec<Vec<f32>>;
 
 /// A number of the fixtures as the single-precision number it was written from.
-#[expect(clippy::cast_possible_truncation, reason = "the fixtures' decimals read back to the same f32")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the fixtures' decimals read back to the same f32"
+)]
 fn single(number: f64) -> f32 {
     number as f32
 }
@@ -94,27 +99,36 @@ impl<'a> Case<'a> {
     fn rewards(&self) -> Rows {
         let shaped = |index: usize| {
             let score = single(self.scores[index]);
-            shaped_rewards(&self.old_log_probs[index], &self.ref_log_probs[index], score, self.setting("kl_coef")).unwrap()
+            shaped_rewards(
+                &self.old_log_probs[index],
+                &self.ref_log_probs[index],
+                score,
+                self.setting("kl_coef"),
+            )
+            .unwrap()
         };
         (0..self.episodes()).map(shaped).collect()
     }
 
     fn kls(&self) -> Vec<f64> {
-        self.old_log_probs.iter().zip(&self.ref_log_probs).map(|(new, reference)| episode_kl(new, reference).unwrap()).collect()
+        self.old_log_probs
+            .iter()
+            .zip(&self.ref_log_probs)
+            .map(|(new, reference)| episode_kl(new, reference).unwrap())
+            .collect()
     }
 
     /// Raw advantages and returns.
     fn advantages(&self) -> (Rows, Rows) {
         let rewards = self.rewards();
-        let estimates = rewards
-            .iter()
-            .zip(&self.old_values)
-            .map(|(rewards, values)| gae(rewards, values, self.setting("gamma"), self.setting("lam")).unwrap());
+        let estimates = rewards.iter().zip(&self.old_values).map(|(rewards, values)| {
+            gae(rewards, values, self.setting("gamma"), self.setting("lam")).unwrap()
+        });
         estimates.map(|estimate| (estimate.advantages, estimate.returns)).unzip()
     }
 
-    /// Whitens over the episodes `keep` and compares losses, gradients and statistics with `expected`, whose arrays have the
-    /// response tokens of these episodes where `mask` is 1.
+    /// Whitens over the episodes `keep` and compares losses, gradients and statistics with
+    /// `expected`, whose arrays have the response tokens of these episodes where `mask` is 1.
     fn check_losses(&self, keep: &[usize], mask: &Value, whitened: &Value, expected: &Value) {
         let (advantages, returns) = self.advantages();
         let mut advantages = pick(&advantages, keep);
@@ -129,14 +143,18 @@ impl<'a> Case<'a> {
 
         let device = device().autodiff();
         let tensor = |values: &[f32]| Tensor::<1>::from_floats(values, &device);
-        let (leaf, value_leaf) = (tensor(&log_probs).require_grad(), tensor(&values).require_grad());
-        let policy_part = policy_loss(leaf.clone(), tensor(&old_log_probs), tensor(&advantages), clip);
-        let value_part = value_loss(value_leaf.clone(), tensor(&old_values), tensor(&returns), value_clip);
+        let (leaf, value_leaf) =
+            (tensor(&log_probs).require_grad(), tensor(&values).require_grad());
+        let policy_part =
+            policy_loss(leaf.clone(), tensor(&old_log_probs), tensor(&advantages), clip);
+        let value_part =
+            value_loss(value_leaf.clone(), tensor(&old_values), tensor(&returns), value_clip);
         let total = policy_part.clone() + value_part.clone() * self.setting("vf_coef");
         let number = |loss: &Tensor<1>| f64::from(loss.clone().into_scalar::<f32>());
         let losses = [number(&policy_part), number(&value_part), number(&total)];
         let grads = total.backward();
-        let grad = |leaf: &Tensor<1>| leaf.grad(&grads).unwrap().into_data().try_to_vec::<f32>().unwrap();
+        let grad =
+            |leaf: &Tensor<1>| leaf.grad(&grads).unwrap().into_data().try_to_vec::<f32>().unwrap();
         let (grad, value_grad) = (grad(&leaf), grad(&value_leaf));
 
         let policy = policy_stats(&log_probs, &old_log_probs, &advantages, clip).unwrap();
@@ -158,10 +176,16 @@ impl<'a> Case<'a> {
         let moments = |values: &[f32]| {
             let count = values.len() as f64;
             let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
-            (mean, values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / (count - 1.0))
+            (
+                mean,
+                values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>()
+                    / (count - 1.0),
+            )
         };
         found.insert("policy/advantages_mean", moments(&advantages).0);
-        for (mean, variance, values) in [("returns/mean", "returns/var", &returns), ("val/mean", "val/var", &old_values)] {
+        for (mean, variance, values) in
+            [("returns/mean", "returns/var", &returns), ("val/mean", "val/var", &old_values)]
+        {
             found.insert(mean, moments(values).0);
             // of a single token it is undefined
             if values.len() > 1 {
@@ -169,12 +193,27 @@ impl<'a> Case<'a> {
             }
         }
         for (key, found) in found {
-            close_scaled(&[found], &[float(&expected[key])], TOLERANCE, &format!("{}, {key}", name(self.file)));
+            close_scaled(
+                &[found],
+                &[float(&expected[key])],
+                TOLERANCE,
+                &format!("{}, {key}", name(self.file)),
+            );
         }
-        let scaled = |grad: Vec<f32>| grad.into_iter().map(|grad| grad * single(factor)).collect::<Vec<f32>>();
+        let scaled = |grad: Vec<f32>| {
+            grad.into_iter().map(|grad| grad * single(factor)).collect::<Vec<f32>>()
+        };
         let gradient = |key: &str| at_mask(&expected[key], mask);
-        self.near("gradient of log-probabilities", &scaled(grad), &gradient("total_loss_grad_wrt_new_logprobs"));
-        self.near("gradient of values", &scaled(value_grad), &gradient("total_loss_grad_wrt_vpreds"));
+        self.near(
+            "gradient of log-probabilities",
+            &scaled(grad),
+            &gradient("total_loss_grad_wrt_new_logprobs"),
+        );
+        self.near(
+            "gradient of values",
+            &scaled(value_grad),
+            &gradient("total_loss_grad_wrt_vpreds"),
+        );
     }
 }
 
@@ -188,23 +227,36 @@ fn golden_rewards_and_kl() {
     each(|case| {
         let expect = &case.file["expect"];
         let expected = |key: &str| responses(&expect[key], case.mask());
-        let penalties = case.old_log_probs.iter().zip(&case.ref_log_probs).map(|(new, reference)| {
-            // without a score only the penalty is left
-            shaped_rewards(new, reference, 0.0, case.setting("kl_coef")).unwrap()
-        });
-        case.near("KL rewards", &penalties.collect::<Rows>().concat(), &expected("kl_rewards_at_mask").concat());
+        let penalties =
+            case.old_log_probs.iter().zip(&case.ref_log_probs).map(|(new, reference)| {
+                // without a score only the penalty is left
+                shaped_rewards(new, reference, 0.0, case.setting("kl_coef")).unwrap()
+            });
+        case.near(
+            "KL rewards",
+            &penalties.collect::<Rows>().concat(),
+            &expected("kl_rewards_at_mask").concat(),
+        );
         case.near("rewards", &case.rewards().concat(), &expected("rewards_at_mask").concat());
 
         let kls = case.kls();
         close_scaled(&kls, &floats(&expect["kl_per_episode"]), TOLERANCE, name(case.file));
         let mean = kls.iter().sum::<f64>() / kls.len() as f64;
         close_scaled(&[mean], &[float(&expect["kl_mean"])], TOLERANCE, name(case.file));
-        for (estimator, key) in
-            [(KlEstimator::Absolute, "kl_penalty_abs_at_mask"), (KlEstimator::HalfSquare, "kl_penalty_mse_at_mask")]
-        {
+        for (estimator, key) in [
+            (KlEstimator::Absolute, "kl_penalty_abs_at_mask"),
+            (KlEstimator::HalfSquare, "kl_penalty_mse_at_mask"),
+        ] {
             let rows = case.old_log_probs.iter().zip(&case.ref_log_probs);
-            let found: Vec<f64> = rows.flat_map(|(new, reference)| estimator.per_token(new, reference).unwrap()).collect();
-            close_scaled(&found, &expected(key).concat(), TOLERANCE, &format!("{}, {key}", name(case.file)));
+            let found: Vec<f64> = rows
+                .flat_map(|(new, reference)| estimator.per_token(new, reference).unwrap())
+                .collect();
+            close_scaled(
+                &found,
+                &expected(key).concat(),
+                TOLERANCE,
+                &format!("{}, {key}", name(case.file)),
+            );
         }
     });
 }
@@ -220,7 +272,11 @@ fn golden_advantages_returns_and_whitening() {
         whiten(&mut whitened).unwrap();
         whiten_keep_mean(&mut kept).unwrap();
         case.near("whitened", &whitened.concat(), &expected("advantages_whitened_at_mask"));
-        case.near("whitened, mean kept", &kept.concat(), &expected("advantages_whitened_keep_mean_at_mask"));
+        case.near(
+            "whitened, mean kept",
+            &kept.concat(),
+            &expected("advantages_whitened_keep_mean_at_mask"),
+        );
     });
 }
 
@@ -229,7 +285,12 @@ fn golden_losses_gradients_and_statistics() {
     each(|case| {
         let expect = &case.file["expect"];
         let all: Vec<usize> = (0..case.episodes()).collect();
-        case.check_losses(&all, case.mask(), &expect["advantages_whitened_at_mask"], &expect["loss"]);
+        case.check_losses(
+            &all,
+            case.mask(),
+            &expect["advantages_whitened_at_mask"],
+            &expect["loss"],
+        );
     });
 }
 
@@ -237,7 +298,8 @@ fn golden_losses_gradients_and_statistics() {
 fn golden_selection_of_the_riskiest_episodes() {
     each(|case| {
         let risk = &case.file["paper_risk"];
-        let returns: Vec<f64> = case.rewards().iter().map(|rewards| episode_return(rewards)).collect();
+        let returns: Vec<f64> =
+            case.rewards().iter().map(|rewards| episode_return(rewards)).collect();
         close_scaled(&returns, &floats(&risk["episode_returns"]), TOLERANCE, name(case.file));
         for row in list(&risk["masks"]) {
             let keep = keep(case, float(&row["alpha"]));
@@ -253,8 +315,14 @@ fn golden_losses_on_kept_episodes() {
         let risk = &case.file["paper_risk"]["ppo_on_kept_episodes"];
         let keep = keep(case, float(&risk["alpha"]));
         assert_eq!(keep, kept(&risk["keep"]), "{}", name(case.file));
-        // rows of dropped episodes have mask 0 throughout, so they are empty among the expected ones
-        case.check_losses(&keep, &risk["mask"], &risk["whitened_advantages_at_mask"], &risk["loss"]);
+        // rows of dropped episodes have mask 0 throughout, so they are empty among the expected
+        // ones
+        case.check_losses(
+            &keep,
+            &risk["mask"],
+            &risk["whitened_advantages_at_mask"],
+            &risk["loss"],
+        );
         let kls = pick(&case.kls(), &keep);
         let mean = kls.iter().sum::<f64>() / kls.len() as f64;
         close_scaled(&[mean], &[float(&risk["kl_mean_over_kept"])], TOLERANCE, name(case.file));
@@ -294,9 +362,15 @@ fn golden_log_probabilities_and_entropy() {
         let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [n]), &device);
         let found = token_log_probs(hidden, Tensor::eye(vocabulary, &device), targets, 1.0, None);
         let vector = |tensor: Tensor<1>| tensor.into_data().try_to_vec::<f32>().unwrap();
-        close(&vector(found.log_probs), &case.log_probs.concat(), 1e-4, &format!("{}, log-probabilities", name(case.file)));
+        close(
+            &vector(found.log_probs),
+            &case.log_probs.concat(),
+            1e-4,
+            &format!("{}, log-probabilities", name(case.file)),
+        );
         let entropies = vector(found.entropies);
-        let mean = entropies.iter().map(|&entropy| f64::from(entropy)).sum::<f64>() / entropies.len() as f64;
+        let mean = entropies.iter().map(|&entropy| f64::from(entropy)).sum::<f64>()
+            / entropies.len() as f64;
         let expected = float(&case.file["expect"]["loss"]["policy/entropy"]);
         close_scaled(&[mean], &[expected], TOLERANCE, &format!("{}, entropy", name(case.file)));
     });
@@ -308,7 +382,8 @@ fn golden_kl_controller_of_trl_and_of_the_paper() {
     let controller = &file["kl_controller"];
     let setting = |key: &str| float(&controller[key]);
     let mut trl = setting("init");
-    let mut paper = KlController::adaptive(setting("init"), setting("target"), setting("K_beta")).unwrap();
+    let mut paper =
+        KlController::adaptive(setting("init"), setting("target"), setting("K_beta")).unwrap();
     for (index, update) in list(&controller["updates"]).iter().enumerate() {
         // here the number of steps changes from update to update, and with it the gain
         let gain = float(&update["n_steps"]) / setting("horizon");

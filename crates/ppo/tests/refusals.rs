@@ -9,9 +9,13 @@ use std::ops::ControlFlow;
 use burn::module::Module;
 use tailguard_gpt2::Gpt2;
 use tailguard_lm::LmError;
-use tailguard_ppo::{KeptBatch, PpoConfig, PpoError, SftConfig, Trainer, TrainingState, supervised, validation_loss};
+use tailguard_ppo::{
+    KeptBatch, PpoConfig, PpoError, SftConfig, Trainer, TrainingState, supervised, validation_loss,
+};
 use tailguard_reward::{RewardError, RewardModel};
-use tailguard_risk::{Batch, KeepLowest, Mean, Objective, ObjectiveError, RiskLevel, SoftRiskSchedule};
+use tailguard_risk::{
+    Batch, KeepLowest, Mean, Objective, ObjectiveError, RiskLevel, SoftRiskSchedule,
+};
 use tailguard_rollout::{Episode, Prompt, Rollout, SamplingConfig};
 use tokenizers::Tokenizer;
 use tokenizers::models::wordlevel::WordLevel;
@@ -28,10 +32,16 @@ impl RewardModel for Always {
 }
 
 /// What a training of the small model comes to.
-fn trained(config: &PpoConfig, reward: f32, objective: &dyn Objective) -> Result<TrainingState<Gpt2>, PpoError> {
+fn trained(
+    config: &PpoConfig,
+    reward: f32,
+    objective: &dyn Objective,
+) -> Result<TrainingState<Gpt2>, PpoError> {
     let supervised = model();
     let words = (0..11).map(|id: u32| (id.to_string(), id)).collect();
-    let tokenizer = Tokenizer::new(WordLevel::builder().vocab(words).unk_token("0".to_owned()).build().unwrap());
+    let tokenizer = Tokenizer::new(
+        WordLevel::builder().vocab(words).unk_token("0".to_owned()).build().unwrap(),
+    );
     let rollout = Rollout {
         tokenizer: &tokenizer,
         reference: &supervised,
@@ -41,14 +51,24 @@ fn trained(config: &PpoConfig, reward: f32, objective: &dyn Objective) -> Result
     };
     let prompts = vec![Prompt { ids: vec![1, 2], text: String::new() }; 4];
     let reported_level = RiskLevel::new(0.5).unwrap();
-    let trainer = Trainer { config, objective, reported_level, rollout: &rollout, prompts: &prompts, seed: 1 };
+    let trainer = Trainer {
+        config,
+        objective,
+        reported_level,
+        rollout: &rollout,
+        prompts: &prompts,
+        seed: 1,
+    };
     trainer.run(TrainingState::new(&supervised, config)?, &mut |_, _| Ok(ControlFlow::Continue(())))
 }
 
 #[test]
 fn a_schedule_of_another_batch_size_is_refused() {
     let objective = KeepLowest(SoftRiskSchedule::keep_all(3).unwrap());
-    assert_eq!(refused_by(&objective), "the risk schedule is one for 3 episodes, expected batch_size = 4");
+    assert_eq!(
+        refused_by(&objective),
+        "the risk schedule is one for 3 episodes, expected batch_size = 4"
+    );
 }
 
 /// What is wrong with an objective.
@@ -78,10 +98,17 @@ fn an_objective_gives_a_number_for_each_episode_and_places_that_there_are() {
     assert_eq!(few, "it gives 3 utilities, expected one for each of 4 episodes");
     for utility in [f64::NAN, f64::INFINITY, -1e16] {
         let message = refused_by(&Gives(vec![utility; 4], vec![0]));
-        assert_eq!(message, format!("it gives the utility {utility:e}, expected numbers of at most 1e15 in size, as scores are"));
+        assert_eq!(
+            message,
+            format!(
+                "it gives the utility {utility:e}, expected numbers of at most 1e15 in size, as \
+                 scores are"
+            )
+        );
     }
     for counted in [vec![], vec![4], vec![1, 1], vec![2, 1]] {
-        let expected = format!("it counts {counted:?}, expected ascending places of 4 episodes, at least one");
+        let expected =
+            format!("it counts {counted:?}, expected ascending places of 4 episodes, at least one");
         assert_eq!(refused_by(&Gives(vec![0.5; 4], counted)), expected);
     }
 }
@@ -103,8 +130,15 @@ fn scores_that_training_cannot_hold_are_named_and_not_the_learning_rate() {
     assert!(trained(&config(), -1e15, &Mean).is_ok());
     for score in [1e37f32, -1e16] {
         let error = trained(&config(), score, &Mean).err().unwrap();
-        assert!(error.is_divergence() && matches!(error, PpoError::Score { iteration: 1, episode: 0, .. }), "{error}");
-        let expected = format!("scored episode 0 of iteration 1 with {score:e}, expected at most 1e15 in size: scale its scores");
+        assert!(
+            error.is_divergence()
+                && matches!(error, PpoError::Score { iteration: 1, episode: 0, .. }),
+            "{error}"
+        );
+        let expected = format!(
+            "scored episode 0 of iteration 1 with {score:e}, expected at most 1e15 in size: scale \
+             its scores"
+        );
         assert!(error.to_string().contains(&expected), "{error}");
     }
 }
@@ -114,30 +148,56 @@ fn a_training_whose_weights_are_lost_names_the_iteration_and_the_learning_rate()
     let config = PpoConfig { learning_rate: 1e25, value_warmup: 0, ..config() };
     let error = trained(&config, 1.0, &Mean).err().unwrap();
     let message = error.to_string();
-    assert!(error.is_divergence() && message.starts_with("training diverged in iteration "), "{message}");
+    assert!(
+        error.is_divergence() && message.starts_with("training diverged in iteration "),
+        "{message}"
+    );
     assert!(message.contains("learning_rate = 10000000000000000000000000 "), "{message}");
 }
 
 #[test]
 fn a_horizon_that_would_turn_the_coefficient_negative_is_refused() {
-    for (kl_horizon, valid) in [(0.0, true), (0.9, true), (0.8, false), (-1.0, false), (f64::NAN, false)] {
+    for (kl_horizon, valid) in
+        [(0.0, true), (0.9, true), (0.8, false), (-1.0, false), (f64::NAN, false)]
+    {
         let found = PpoConfig { kl_horizon, ..config() }.validate();
         assert_eq!(found.is_ok(), valid, "{kl_horizon}");
-        assert!(valid || matches!(found, Err(PpoError::Setting { key, .. }) if key == "kl_horizon"), "{kl_horizon}");
+        assert!(
+            valid || matches!(found, Err(PpoError::Setting { key, .. }) if key == "kl_horizon"),
+            "{kl_horizon}"
+        );
     }
 }
 
 #[test]
 fn the_loss_of_no_rows_and_of_an_empty_row_is_an_error() {
     assert!(matches!(validation_loss(&model(), &[], 2), Err(LmError::Empty { row: 0, rows: 0 })));
-    assert!(matches!(validation_loss(&model(), &[vec![1, 2], Vec::new()], 2), Err(LmError::Empty { row: 1, rows: 2 })));
+    assert!(matches!(
+        validation_loss(&model(), &[vec![1, 2], Vec::new()], 2),
+        Err(LmError::Empty { row: 1, rows: 2 })
+    ));
 }
 
 #[test]
 fn a_learning_rate_that_single_precision_cannot_hold_is_refused() {
-    for (rate, valid) in [(1e-5, true), (1e30, true), (1e39, false), (0.0, false), (f64::NAN, false), (f64::INFINITY, false)] {
-        assert_eq!(PpoConfig { learning_rate: rate, ..config() }.validate().is_ok(), valid, "{rate}");
-        assert_eq!(PpoConfig { value_learning_rate: rate, ..config() }.validate().is_ok(), valid, "{rate}");
+    for (rate, valid) in [
+        (1e-5, true),
+        (1e30, true),
+        (1e39, false),
+        (0.0, false),
+        (f64::NAN, false),
+        (f64::INFINITY, false),
+    ] {
+        assert_eq!(
+            PpoConfig { learning_rate: rate, ..config() }.validate().is_ok(),
+            valid,
+            "{rate}"
+        );
+        assert_eq!(
+            PpoConfig { value_learning_rate: rate, ..config() }.validate().is_ok(),
+            valid,
+            "{rate}"
+        );
         let sft = SftConfig { steps: 0, batch_size: 1, learning_rate: rate, weight_decay: 0.0 };
         assert_eq!(sft.validate().is_ok(), valid, "{rate}");
     }
@@ -146,12 +206,19 @@ fn a_learning_rate_that_single_precision_cannot_hold_is_refused() {
 #[test]
 fn a_text_beyond_the_context_or_the_vocabulary_is_refused() {
     let sft = SftConfig { steps: 1, batch_size: 1, learning_rate: 1e-3, weight_decay: 0.0 };
-    let refused = |text: Vec<u32>| supervised(&model(), &[text], &sft, 1, &mut |_, _| ControlFlow::Continue(())).err().unwrap();
-    assert!(matches!(refused(vec![1; 13]), PpoError::Lm(LmError::TooLong { found: 13, limit: 12 })));
+    let refused = |text: Vec<u32>| {
+        supervised(&model(), &[text], &sft, 1, &mut |_, _| ControlFlow::Continue(())).err().unwrap()
+    };
+    assert!(matches!(
+        refused(vec![1; 13]),
+        PpoError::Lm(LmError::TooLong { found: 13, limit: 12 })
+    ));
     assert!(matches!(refused(vec![1, 11]), PpoError::Lm(LmError::UnknownToken { id: 11, .. })));
     // no step, no change
     let none = SftConfig { steps: 0, ..sft };
-    let same = supervised(&model(), &[vec![1, 2]], &none, 1, &mut |_, _| ControlFlow::Continue(())).unwrap().unwrap();
+    let same = supervised(&model(), &[vec![1, 2]], &none, 1, &mut |_, _| ControlFlow::Continue(()))
+        .unwrap()
+        .unwrap();
     let mut bits = [Bits::default(), Bits::default()];
     model().visit(&mut bits[0]);
     same.visit(&mut bits[1]);
@@ -160,7 +227,8 @@ fn a_text_beyond_the_context_or_the_vocabulary_is_refused() {
 
 #[test]
 fn episodes_whose_numbers_do_not_fit_together_are_refused() {
-    let rewards: Vec<Vec<f32>> = episodes(2, 1, 3).into_iter().map(|episode| episode.values).collect();
+    let rewards: Vec<Vec<f32>> =
+        episodes(2, 1, 3).into_iter().map(|episode| episode.values).collect();
     let batch = |change: fn(&mut Episode), keep: &[usize]| {
         let mut episodes = episodes(2, 1, 3);
         change(&mut episodes[1]);
@@ -169,11 +237,17 @@ fn episodes_whose_numbers_do_not_fit_together_are_refused() {
     assert!(batch(|_| (), &[0, 1]).is_none());
     assert!(matches!(batch(|_| (), &[]), Some(PpoError::Length { found: 0, .. })));
     assert!(matches!(batch(|_| (), &[0, 2]), Some(PpoError::Keep { index: 2, episodes: 2 })));
-    let longer: [fn(&mut Episode); 3] =
-        [|episode| episode.response_ids.push(1), |episode| episode.values.push(0.0), |episode| episode.log_probs.push(-1.0)];
+    let longer: [fn(&mut Episode); 3] = [
+        |episode| episode.response_ids.push(1),
+        |episode| episode.values.push(0.0),
+        |episode| episode.log_probs.push(-1.0),
+    ];
     for change in longer {
         assert!(matches!(batch(change, &[0, 1]), Some(PpoError::Length { .. })));
         assert!(batch(change, &[0]).is_none(), "what is dropped is not looked at");
     }
-    assert!(matches!(batch(|episode| episode.log_probs[0] = f32::NAN, &[1]), Some(PpoError::NotFinite { .. })));
+    assert!(matches!(
+        batch(|episode| episode.log_probs[0] = f32::NAN, &[1]),
+        Some(PpoError::NotFinite { .. })
+    ));
 }

@@ -27,11 +27,14 @@ fn train(state: TrainingState<Gpt2>, last: usize) -> TrainingState<Gpt2> {
     let TrainingState { mut policy, mut optimizer, mut kl, iteration: done } = state;
     for iteration in done + 1..=last {
         let episodes = episodes(4, iteration, 3);
-        let rewards: Vec<Vec<f32>> = episodes.iter().map(|episode| episode.values.clone()).collect();
+        let rewards: Vec<Vec<f32>> =
+            episodes.iter().map(|episode| episode.values.clone()).collect();
         let batch = KeptBatch::new(&episodes, &rewards, &[0, 1, 2, 3], &config).unwrap();
         let train = if iteration <= config.value_warmup { Train::ValueHead } else { Train::All };
         let distribution = TokenDistribution::default();
-        let (updated, stats) = update(policy, &mut optimizer, &batch, &config, &distribution, train, (7, iteration)).unwrap();
+        let (updated, stats) =
+            update(policy, &mut optimizer, &batch, &config, &distribution, train, (7, iteration))
+                .unwrap();
         assert!(stats.steps > 0, "iteration {iteration} took no step");
         policy = updated;
         kl.update(3.0 + iteration as f64).unwrap();
@@ -91,7 +94,10 @@ fn a_missing_cut_or_garbled_file_is_an_error_that_names_it() {
         let refused = |what: &str| {
             let name = file.file_name().unwrap().to_string_lossy();
             let Err(error) = state().load(&path) else { panic!("{name}, {what}: loaded") };
-            assert!(matches!(error, PpoError::State { action: "read", .. }), "{name}, {what}: {error}");
+            assert!(
+                matches!(error, PpoError::State { action: "read", .. }),
+                "{name}, {what}: {error}"
+            );
             assert!(error.to_string().contains(&*name), "{name}, {what}: {error}");
         };
         fs::remove_file(&file).unwrap();
@@ -116,8 +122,13 @@ fn the_state_of_another_model_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state");
     train(state(), 1).save(&path).unwrap();
-    for other in [Gpt2Config::new(11, 12, 16, 2, 2), Gpt2Config::new(11, 12, 8, 3, 2), Gpt2Config::new(11, 12, 8, 1, 2)] {
-        let fresh = TrainingState::new(&other.init(5, &Device::flex()).unwrap(), &config()).unwrap();
+    for other in [
+        Gpt2Config::new(11, 12, 16, 2, 2),
+        Gpt2Config::new(11, 12, 8, 3, 2),
+        Gpt2Config::new(11, 12, 8, 1, 2),
+    ] {
+        let fresh =
+            TrainingState::new(&other.init(5, &Device::flex()).unwrap(), &config()).unwrap();
         assert!(matches!(fresh.load(&path), Err(PpoError::State { .. })), "{other:?}");
     }
     assert!(matches!(state().load(Path::new("no/such/place")), Err(PpoError::State { .. })));
@@ -142,7 +153,8 @@ fn the_moments_of_another_model_are_refused_with_how_many_match() {
     assert!(matches!(error, PpoError::State { action: "read", .. }), "{error}");
     let parameters = weights(&state()).len();
     let expected = format!(
-        "optimizer.bpk: it is of another model: 0 of its {parameters} parameters are among the {parameters} of the model"
+        "optimizer.bpk: it is of another model: 0 of its {parameters} parameters are among the \
+         {parameters} of the model"
     );
     assert!(error.to_string().contains(&expected), "{error}");
 }
@@ -165,7 +177,10 @@ fn a_coefficient_that_is_none_is_refused() {
     fs::write(path.join("progress.json"), r#"{"iteration": 1, "kl_coef": -0.5}"#).unwrap();
     seal_again(&path);
     let Err(error) = state().load(&path) else { panic!("loaded") };
-    assert!(error.to_string().contains("progress.json: training setting kl_coef is -0.5"), "{error}");
+    assert!(
+        error.to_string().contains("progress.json: training setting kl_coef is -0.5"),
+        "{error}"
+    );
 }
 
 proptest! {

@@ -1,4 +1,5 @@
-//! One update: what it does not do with numbers that are none, and that threads change nothing of it.
+//! One update: what it does not do with numbers that are none, and that threads change nothing of
+//! it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall say where")]
 
@@ -12,8 +13,8 @@ use burn::tensor::{Device, Tensor};
 use tailguard_gpt2::{Gpt2, Gpt2Config};
 use tailguard_lm::{Policy, TokenDistribution};
 use tailguard_ppo::{
-    KeptBatch, PpoConfig, PpoError, SftConfig, Train, TrainingState, UpdateStats, adam, clip_global_norm, global_norm,
-    next_token_loss, next_token_step, supervised, update,
+    KeptBatch, PpoConfig, PpoError, SftConfig, Train, TrainingState, UpdateStats, adam,
+    clip_global_norm, global_norm, next_token_loss, next_token_step, supervised, update,
 };
 use tailguard_rollout::Episode;
 
@@ -57,13 +58,19 @@ impl ModuleMapper for Times {
 
 #[test]
 fn threads_change_no_bit_of_an_update() {
-    // wide and long enough that faer would share out the sums of the value head's gradient: 256 x about 430 tokens, twice
+    // wide and long enough that faer would share out the sums of the value head's gradient: 256 x
+    // about 430 tokens, twice
     let model = Gpt2Config::new(11, 80, 256, 1, 2).init(5, &Device::flex()).unwrap();
-    let (episodes, config) = (episodes(16, 1, 50), PpoConfig { batch_size: 16, minibatch_size: 16, epochs: 1, ..config() });
+    let (episodes, config) = (
+        episodes(16, 1, 50),
+        PpoConfig { batch_size: 16, minibatch_size: 16, epochs: 1, ..config() },
+    );
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let (policy, stats) = updated(policy(&model), &episodes, &values(&episodes), &config, Train::All).unwrap();
+            let (policy, stats) =
+                updated(policy(&model), &episodes, &values(&episodes), &config, Train::All)
+                    .unwrap();
             assert_eq!(stats.steps, 1);
             (bits(&policy), format!("{stats:?}"))
         })
@@ -78,21 +85,33 @@ fn threads_change_no_bit_of_an_update() {
 fn no_step_is_taken_with_gradients_that_are_not_finite() {
     // loss and gradients can still be held, the squares of the gradients cannot
     let (episodes, config) = (episodes(4, 1, 3), PpoConfig { value_coef: 1e6, ..config() });
-    let rewards: Vec<Vec<f32>> = episodes.iter().map(|episode| vec![1e14; episode.values.len()]).collect();
+    let rewards: Vec<Vec<f32>> =
+        episodes.iter().map(|episode| vec![1e14; episode.values.len()]).collect();
     for train in [Train::All, Train::ValueHead] {
         let error = updated(policy(&model()), &episodes, &rewards, &config, train).err().unwrap();
         let message = error.to_string();
-        assert!(matches!(error, PpoError::Diverged { unit: "iteration", number: 3, .. }), "{message}");
+        assert!(
+            matches!(error, PpoError::Diverged { unit: "iteration", number: 3, .. }),
+            "{message}"
+        );
         assert!(message.contains("iteration 3: the norm of the gradients is inf"), "{message}");
-        assert!(message.contains("learning_rate = 0.01") && message.contains("value_learning_rate = 0.03"), "{message}");
+        assert!(
+            message.contains("learning_rate = 0.01")
+                && message.contains("value_learning_rate = 0.03"),
+            "{message}"
+        );
     }
 }
 
 #[test]
 fn a_loss_that_is_not_finite_is_named() {
     let episodes = episodes(4, 1, 3);
-    let rewards: Vec<Vec<f32>> = episodes.iter().map(|episode| vec![1e25; episode.values.len()]).collect();
-    let error = updated(policy(&model()), &episodes, &rewards, &config(), Train::All).err().unwrap().to_string();
+    let rewards: Vec<Vec<f32>> =
+        episodes.iter().map(|episode| vec![1e25; episode.values.len()]).collect();
+    let error = updated(policy(&model()), &episodes, &rewards, &config(), Train::All)
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("iteration 3: the value loss is inf (epoch 0)"), "{error}");
 }
 
@@ -100,7 +119,10 @@ fn a_loss_that_is_not_finite_is_named() {
 fn weights_that_are_lost_are_found_out_by_the_log_probabilities() {
     let lost = policy(&model()).map(&mut Times(f32::NAN));
     let episodes = episodes(4, 1, 3);
-    let error = updated(lost, &episodes, &values(&episodes), &config(), Train::All).err().unwrap().to_string();
+    let error = updated(lost, &episodes, &values(&episodes), &config(), Train::All)
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("iteration 3: log-probabilities hold NaN at entry 0"), "{error}");
 }
 
@@ -109,13 +131,21 @@ fn a_minibatch_whose_ratio_is_too_large_is_skipped_however_large_it_is() {
     for gap in [5.0, 1_000.0] {
         let mut episodes = episodes(4, 1, 3);
         // e^1000 is more than a double holds, and so is the loss
-        episodes.iter_mut().flat_map(|episode| &mut episode.log_probs).for_each(|log_prob| *log_prob = -2.4 - gap);
+        episodes
+            .iter_mut()
+            .flat_map(|episode| &mut episode.log_probs)
+            .for_each(|log_prob| *log_prob = -2.4 - gap);
         let before = policy(&model());
         let weights = bits(&before);
-        let (after, stats) = updated(before, &episodes, &values(&episodes), &config(), Train::All).unwrap();
+        let (after, stats) =
+            updated(before, &episodes, &values(&episodes), &config(), Train::All).unwrap();
         assert_eq!((stats.steps, stats.skipped), (0, 4));
         assert_eq!(bits(&after), weights, "nothing moved");
-        assert_eq!(stats.ratio.is_nan(), gap > 100.0, "what nothing is known of is no number: {stats:?}");
+        assert_eq!(
+            stats.ratio.is_nan(),
+            gap > 100.0,
+            "what nothing is known of is no number: {stats:?}"
+        );
     }
 }
 
@@ -126,7 +156,10 @@ fn supervised_training_takes_no_step_beyond_the_numbers_there_are() {
     let error = next_token_step(lost, &mut adam(), &rows, 1e-3, Some(1.0), 12).err().unwrap();
     let message = error.to_string();
     assert!(matches!(error, PpoError::Diverged { unit: "step", number: 12, .. }), "{message}");
-    assert!(message.contains("step 12: the loss is NaN") && message.contains("learning_rate = 0.001"), "{message}");
+    assert!(
+        message.contains("step 12: the loss is NaN") && message.contains("learning_rate = 0.001"),
+        "{message}"
+    );
 
     let texts: Vec<Vec<u32>> = rows.map(<[u32]>::to_vec).to_vec();
     let wild = SftConfig { steps: 50, batch_size: 2, learning_rate: 1e30, weight_decay: 0.0 };
@@ -156,7 +189,10 @@ fn clipping_scales_to_the_norm_and_refuses_what_has_none() {
     assert!((global_norm(&model, &grads) - 0.5).abs() < 1e-5);
     for (factor, found) in [(f32::NAN, "NaN"), (f32::MAX, "inf")] {
         let error = clip_global_norm(&model, &mut gradients(factor), 0.5).unwrap_err().to_string();
-        assert_eq!(error, format!("the norm of the gradients is {found}, expected a finite number"));
+        assert_eq!(
+            error,
+            format!("the norm of the gradients is {found}, expected a finite number")
+        );
     }
     for max_norm in [0.0, -1.0, f64::NAN] {
         assert!(matches!(

@@ -14,7 +14,10 @@ use tailguard_checkpoint::{ModelDir, TOKENIZER_FILE, WeightType, read_tokenizer}
 use tailguard_data::Record;
 use tailguard_files::{create_dirs, recover, write_file};
 use tailguard_ppo::{global_norm, load_state, save_state};
-use tailguard_reward::{Activation, BertConfig, Classifier, DistilBertConfig, ScoreSettings, SequenceClassifier, TruncationSide};
+use tailguard_reward::{
+    Activation, BertConfig, Classifier, DistilBertConfig, ScoreSettings, SequenceClassifier,
+    TruncationSide,
+};
 use tokenizers::Tokenizer;
 
 use crate::error::{NotFinite, PretrainError, at_least_one};
@@ -29,7 +32,8 @@ const LAYERS: usize = 2;
 const HEADS: usize = 4;
 const WIDTH: usize = 128;
 const BATCH: usize = 64;
-/// Rates of Adam at the top of the schedule. Most of what a review says is in its words, so their embeddings learn fast.
+/// Rates of Adam at the top of the schedule. Most of what a review says is in its words, so their
+/// embeddings learn fast.
 const EMBEDDING_RATE: f64 = 3e-3;
 const RATE: f64 = 5e-4;
 const WEIGHT_DECAY: f32 = 0.01;
@@ -39,9 +43,10 @@ const WARM_UP: f64 = 0.05;
 const STARTS: f64 = 0.5;
 /// Share of the tokens that are left out of a training window, so that no single word decides.
 const DROPPED: f64 = 0.1;
-/// Tokens per window: the length is the same for a batch, within one of these ranges, drawn with these weights. The windows are
-/// long, as the paper's reward model was trained on whole reviews: on short texts it is then sure of itself, and its logit levels
-/// off on both sides. A reward that never levels off rewards every prompt alike, and leaves a risk-averse method nothing to win.
+/// Tokens per window: the length is the same for a batch, within one of these ranges, drawn with
+/// these weights. The windows are long, as the paper's reward model was trained on whole reviews:
+/// on short texts it is then sure of itself, and its logit levels off on both sides. A reward that
+/// never levels off rewards every prompt alike, and leaves a risk-averse method nothing to win.
 const LENGTHS: [(f64, usize, usize); 2] = [(0.5, 96, 256), (0.5, 256, POSITIONS - 2)];
 
 /// Shapes of a classifier that can be trained.
@@ -77,7 +82,8 @@ pub struct ClassifierOptions {
     pub labels: BTreeMap<usize, String>,
     /// The Hugging Face directory to be written.
     pub out: PathBuf,
-    /// Where to keep what is needed to go on after an interruption; the same directory goes on with the same training.
+    /// Where to keep what is needed to go on after an interruption; the same directory goes on with
+    /// the same training.
     pub checkpoint: PathBuf,
     /// Passes over the training texts, one window of each per pass.
     pub epochs: usize,
@@ -87,19 +93,26 @@ pub struct ClassifierOptions {
     pub device: Device,
 }
 
-/// Trains a classifier, or goes on training it, and writes it with its tokenizer. Gives the share of the texts to measure on that it
-/// gets right from as many of their tokens as it reads.
+/// Trains a classifier, or goes on training it, and writes it with its tokenizer. Gives the share
+/// of the texts to measure on that it gets right from as many of their tokens as it reads.
 ///
 /// # Errors
-/// Options that no model can be made of; a checkpoint of another training; files that cannot be read or written;
-/// [`PretrainError::Diverged`].
-pub fn train_classifier(options: &ClassifierOptions, tell: &mut dyn FnMut(&Event)) -> Result<f64, PretrainError> {
+/// Options that no model can be made of; a checkpoint of another training; files that cannot be
+/// read or written; [`PretrainError::Diverged`].
+pub fn train_classifier(
+    options: &ClassifierOptions,
+    tell: &mut dyn FnMut(&Event),
+) -> Result<f64, PretrainError> {
     at_least_one("epochs", options.epochs as u64)?;
     create_dirs(&options.checkpoint)?;
     let tokenizer = tokenizer(options)?;
     let reviews = encode(&tokenizer, &options.train)?;
     let tokens: usize = reviews.iter().map(|review| review.ids.len()).sum();
-    tell(&Event::ClassifierTexts { texts: reviews.len(), tokens, vocabulary: tokenizer.get_vocab_size(true) });
+    tell(&Event::ClassifierTexts {
+        texts: reviews.len(),
+        tokens,
+        vocabulary: tokenizer.get_vocab_size(true),
+    });
 
     let mut training = Training::start(options, &tokenizer, tell)?;
     while training.state.epoch < options.epochs {
@@ -108,7 +121,13 @@ pub fn train_classifier(options: &ClassifierOptions, tell: &mut dyn FnMut(&Event
         write(&training.model.valid(), &tokenizer, &options.out)?;
         let tokens = 64;
         let accuracy = accuracy(&options.out, &options.test, tokens, &options.device)?;
-        tell(&Event::Epoch { epoch: training.state.epoch, epochs: options.epochs, loss, accuracy, tokens });
+        tell(&Event::Epoch {
+            epoch: training.state.epoch,
+            epochs: options.epochs,
+            loss,
+            accuracy,
+            tokens,
+        });
     }
     write(&training.model.valid(), &tokenizer, &options.out)?;
     let mut whole = f64::NAN;
@@ -124,7 +143,8 @@ fn last_epoch(options: &ClassifierOptions) -> PathBuf {
     options.checkpoint.join("last")
 }
 
-/// The tokenizer kept with a model that goes on; a new one where none does, as one that is there may have learned from other texts.
+/// The tokenizer kept with a model that goes on; a new one where none does, as one that is there
+/// may have learned from other texts.
 fn tokenizer(options: &ClassifierOptions) -> Result<Tokenizer, PretrainError> {
     let (path, last) = (options.checkpoint.join(TOKENIZER_FILE), last_epoch(options));
     recover(&last)?;
@@ -146,7 +166,9 @@ fn encode(tokenizer: &Tokenizer, texts: &[Record]) -> Result<Vec<Review>, Pretra
         .encode_batch_fast(texts.iter().map(|record| record.text.as_str()).collect(), false)
         .map_err(PretrainError::tokenizer("cut the texts into tokens"))?;
     let reviews = encodings.iter().zip(texts);
-    Ok(reviews.map(|(encoding, record)| Review { ids: encoding.get_ids().to_vec(), label: record.label }).collect())
+    Ok(reviews
+        .map(|(encoding, record)| Review { ids: encoding.get_ids().to_vec(), label: record.label })
+        .collect())
 }
 
 /// What is known about a training besides its tensors; it goes on only if all but `epoch` agrees.
@@ -171,7 +193,9 @@ struct State {
 impl State {
     /// Of a training that has done nothing yet.
     fn begin(options: &ClassifierOptions) -> Result<Self, PretrainError> {
-        let of_texts = |records: &[Record]| going_on::digest(records.iter().map(|record| (&record.text, record.label)));
+        let of_texts = |records: &[Record]| {
+            going_on::digest(records.iter().map(|record| (&record.text, record.label)))
+        };
         Ok(Self {
             epoch: 0,
             epochs: options.epochs,
@@ -205,13 +229,21 @@ struct Special {
 
 impl Training {
     /// A new training, or the one that the checkpoint holds.
-    fn start(options: &ClassifierOptions, tokenizer: &Tokenizer, tell: &mut dyn FnMut(&Event)) -> Result<Self, PretrainError> {
+    fn start(
+        options: &ClassifierOptions,
+        tokenizer: &Tokenizer,
+        tell: &mut dyn FnMut(&Event),
+    ) -> Result<Self, PretrainError> {
         let id = |token: &str| {
-            tokenizer.token_to_id(token).ok_or_else(|| PretrainError::failed(format!("the tokenizer has no {token}")))
+            tokenizer
+                .token_to_id(token)
+                .ok_or_else(|| PretrainError::failed(format!("the tokenizer has no {token}")))
         };
         let special = Special { cls: id(CLS)?, sep: id(SEP)?, pad: id(PAD)? };
-        let mut model = new_model(options, tokenizer.get_vocab_size(true), special.pad)?.start_with_means();
-        let mut optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(WEIGHT_DECAY).init();
+        let mut model =
+            new_model(options, tokenizer.get_vocab_size(true), special.pad)?.start_with_means();
+        let mut optimizer =
+            AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(WEIGHT_DECAY).init();
         let (mut state, last) = (State::begin(options)?, last_epoch(options));
         if let Some(saved) = going_on::saved(&last, &state, "epoch")? {
             (model, optimizer, state) = load_state(&last, model, optimizer)?;
@@ -222,7 +254,8 @@ impl Training {
         Ok(Self { model, optimizer, ids, state, special })
     }
 
-    /// One pass over the reviews; gives the mean loss. It depends on the seed and the epoch, not on what was drawn before.
+    /// One pass over the reviews; gives the mean loss. It depends on the seed and the epoch, not on
+    /// what was drawn before.
     fn epoch(
         &mut self,
         reviews: &[Review],
@@ -250,9 +283,16 @@ impl Training {
     }
 
     /// One step; none with a loss or gradients that are not finite.
-    fn step(&mut self, batch: &[&Review], factor: f64, rng: &mut ChaCha8Rng, device: &Device) -> Result<f64, NotFinite> {
+    fn step(
+        &mut self,
+        batch: &[&Review],
+        factor: f64,
+        rng: &mut ChaCha8Rng,
+        device: &Device,
+    ) -> Result<f64, NotFinite> {
         let length = window_length(rng);
-        let rows: Vec<Vec<u32>> = batch.iter().map(|review| window(&review.ids, length, self.special, rng)).collect();
+        let rows: Vec<Vec<u32>> =
+            batch.iter().map(|review| window(&review.ids, length, self.special, rng)).collect();
         let labels: Vec<i64> = batch.iter().map(|review| i64::from(review.label)).collect();
         let (input_ids, padding) = tensors(&rows, self.special.pad, device);
         let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [rows.len(), 1]), device);
@@ -278,7 +318,11 @@ impl Training {
 }
 
 /// A small model of the shape asked for, with random weights.
-fn new_model(options: &ClassifierOptions, vocab_size: usize, pad_token_id: u32) -> Result<SequenceClassifier, PretrainError> {
+fn new_model(
+    options: &ClassifierOptions,
+    vocab_size: usize,
+    pad_token_id: u32,
+) -> Result<SequenceClassifier, PretrainError> {
     let (device, id2label) = (options.device.clone().autodiff(), options.labels.clone());
     Ok(match options.architecture {
         Architecture::Distilbert => DistilBertConfig {
@@ -353,26 +397,39 @@ fn window(ids: &[u32], length: usize, special: Special, rng: &mut ChaCha8Rng) ->
     let last = ids.len().saturating_sub(length);
     let begin = if last == 0 || rng.random_bool(STARTS) { 0 } else { rng.random_range(0..=last) };
     let mut row = vec![special.cls];
-    row.extend(ids[begin..ids.len().min(begin + length)].iter().filter(|_| !rng.random_bool(DROPPED)));
+    row.extend(
+        ids[begin..ids.len().min(begin + length)].iter().filter(|_| !rng.random_bool(DROPPED)),
+    );
     row.push(special.sep);
     row
 }
 
 /// Rows padded on the right to the longest, `[batch, seq]`, and where the padding is.
-fn tensors(rows: &[Vec<u32>], pad: u32, device: &Device) -> (Tensor<2, Int>, Option<Tensor<2, Bool>>) {
+fn tensors(
+    rows: &[Vec<u32>],
+    pad: u32,
+    device: &Device,
+) -> (Tensor<2, Int>, Option<Tensor<2, Bool>>) {
     let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
     let shape = [rows.len(), longest];
     let at = |row: &[u32], column: usize| i64::from(row.get(column).copied().unwrap_or(pad));
-    let ids: Vec<i64> = rows.iter().flat_map(|row| (0..longest).map(|column| at(row, column))).collect();
-    let padding: Vec<bool> = rows.iter().flat_map(|row| (0..longest).map(|column| column >= row.len())).collect();
+    let ids: Vec<i64> =
+        rows.iter().flat_map(|row| (0..longest).map(|column| at(row, column))).collect();
+    let padding: Vec<bool> =
+        rows.iter().flat_map(|row| (0..longest).map(|column| column >= row.len())).collect();
     let any = padding.contains(&true);
     let padding = any.then(|| Tensor::from_data(TensorData::new(padding, shape), device));
     (Tensor::from_data(TensorData::new(ids, shape), device), padding)
 }
 
 /// Writes the Hugging Face directory, in half precision.
-fn write(model: &SequenceClassifier, tokenizer: &Tokenizer, out: &Path) -> Result<(), PretrainError> {
-    let json = tokenizer.to_string(false).map_err(PretrainError::tokenizer("write the tokenizer"))?;
+fn write(
+    model: &SequenceClassifier,
+    tokenizer: &Tokenizer,
+    out: &Path,
+) -> Result<(), PretrainError> {
+    let json =
+        tokenizer.to_string(false).map_err(PretrainError::tokenizer("write the tokenizer"))?;
     // What stands beside the model's files, such as a README.md, stays.
     create_dirs(out)?;
     write_file(&out.join(TOKENIZER_FILE), json.as_bytes())?;
@@ -380,11 +437,24 @@ fn write(model: &SequenceClassifier, tokenizer: &Tokenizer, out: &Path) -> Resul
 }
 
 /// Share of the texts that the written classifier gets right from their first `length` tokens.
-fn accuracy(dir: &Path, records: &[Record], length: usize, device: &Device) -> Result<f64, PretrainError> {
-    let settings = ScoreSettings { max_length: length, truncation_side: TruncationSide::Right, ..Default::default() };
+fn accuracy(
+    dir: &Path,
+    records: &[Record],
+    length: usize,
+    device: &Device,
+) -> Result<f64, PretrainError> {
+    let settings = ScoreSettings {
+        max_length: length,
+        truncation_side: TruncationSide::Right,
+        ..Default::default()
+    };
     let classifier = Classifier::load(&ModelDir::open(dir)?, settings, device)?;
     let texts: Vec<String> = records.iter().map(|record| record.text.clone()).collect();
     let logits = classifier.logits(&texts)?;
-    let right = logits.iter().zip(records).filter(|(row, record)| (row[1] > row[0]) == (record.label == 1)).count();
+    let right = logits
+        .iter()
+        .zip(records)
+        .filter(|(row, record)| (row[1] > row[0]) == (record.label == 1))
+        .count();
     Ok(right as f64 / records.len() as f64)
 }

@@ -13,11 +13,13 @@ use tailguard_rollout::RolloutError;
 
 /// Errors of pretraining.
 ///
-/// Messages name options as the command line has them: `--save-every` is [`LmOptions::save_every`](crate::LmOptions::save_every).
+/// Messages name options as the command line has them: `--save-every` is
+/// [`LmOptions::save_every`](crate::LmOptions::save_every).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PretrainError {
-    /// Options or texts that nothing can be trained with: whoever asked has to ask for something else.
+    /// Options or texts that nothing can be trained with: whoever asked has to ask for something
+    /// else.
     #[error("{message}")]
     Refused {
         /// What is wrong.
@@ -126,5 +128,8 @@ pub(crate) fn at_least_one(option: &str, count: u64) -> Result<(), PretrainError
     if count > 0 {
         return Ok(());
     }
-    Err(PretrainError::Refused { message: format!("--{option} is 0, expected at least 1"), hint: None })
+    Err(PretrainError::Refused {
+        message: format!("--{option} is 0, expected at least 1"),
+        hint: None,
+    })
 }

@@ -148,30 +148,54 @@ pub enum Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::LmTexts { tokens, windows } => write!(f, "{tokens} training tokens, {windows} held-out windows"),
+            Self::LmTexts { tokens, windows } => {
+                write!(f, "{tokens} training tokens, {windows} held-out windows")
+            }
             Self::ClassifierTexts { texts, tokens, vocabulary } => {
                 write!(f, "{texts} training texts, {tokens} tokens, vocabulary of {vocabulary}")
             }
-            Self::JudgeTexts { texts, ones } => write!(f, "{texts} training texts, {ones} of label 1"),
+            Self::JudgeTexts { texts, ones } => {
+                write!(f, "{texts} training texts, {ones} of label 1")
+            }
             Self::GoingOnAfterStep { step } => write!(f, "going on after step {step}"),
-            Self::GoingOnAfterEpoch { epoch, epochs } => write!(f, "going on after epoch {epoch} of {epochs}"),
+            Self::GoingOnAfterEpoch { epoch, epochs } => {
+                write!(f, "going on after epoch {epoch} of {epochs}")
+            }
             Self::LmStep { step, steps, loss, rate, tokens_per_s } => {
-                write!(f, "step {step}/{steps}  loss {loss:.3}  rate {rate:.2e}  {tokens_per_s:.0} tokens/s")
+                write!(
+                    f,
+                    "step {step}/{steps}  loss {loss:.3}  rate {rate:.2e}  {tokens_per_s:.0} \
+                     tokens/s"
+                )
             }
             Self::ClassifierStep { epoch, step, steps, loss, seconds } => {
                 write!(f, "epoch {epoch}  step {step}/{steps}  loss {loss:.4}  {seconds:.0} s")
             }
             Self::LmMeasured { step, perplexity, context } => {
-                write!(f, "step {step}: held-out perplexity {perplexity:.2} on the first {context} tokens")
+                write!(
+                    f,
+                    "step {step}: held-out perplexity {perplexity:.2} on the first {context} tokens"
+                )
             }
             Self::Epoch { epoch, epochs, loss, accuracy, tokens } => {
-                write!(f, "epoch {epoch}/{epochs}  loss {loss:.4}  accuracy on the first {tokens} tokens {accuracy:.4}")
+                write!(
+                    f,
+                    "epoch {epoch}/{epochs}  loss {loss:.4}  accuracy on the first {tokens} \
+                     tokens {accuracy:.4}"
+                )
             }
-            Self::LmPerplexity { perplexity, windows } => write!(f, "held-out perplexity {perplexity:.3} on {windows} windows"),
+            Self::LmPerplexity { perplexity, windows } => {
+                write!(f, "held-out perplexity {perplexity:.3} on {windows} windows")
+            }
             Self::ClassifierAccuracy { tokens, texts, accuracy } => {
-                write!(f, "accuracy on the first {tokens} tokens of {texts} held-out texts: {accuracy:.4}")
+                write!(
+                    f,
+                    "accuracy on the first {tokens} tokens of {texts} held-out texts: {accuracy:.4}"
+                )
             }
-            Self::JudgeOfTrained { accuracy, auc } => write!(f, "on the training texts: accuracy {accuracy:.4}, AUC {auc:.4}"),
+            Self::JudgeOfTrained { accuracy, auc } => {
+                write!(f, "on the training texts: accuracy {accuracy:.4}, AUC {auc:.4}")
+            }
             Self::JudgeOfTest { accuracy, auc, characters, texts } => {
                 write!(f, "accuracy {accuracy:.4}, AUC {auc:.4}")?;
                 if let Some(characters) = characters {
@@ -179,7 +203,9 @@ impl fmt::Display for Event {
                 }
                 write!(f, " of {texts} test texts")
             }
-            Self::Added { fit, texts, filled } => write!(f, "{fit} of {texts} added texts are fit; {filled}"),
+            Self::Added { fit, texts, filled } => {
+                write!(f, "{fit} of {texts} added texts are fit; {filled}")
+            }
             Self::Drawn { texts, fit, round, filled } => {
                 write!(f, "{texts} texts drawn, {fit} of the last {round} are fit; {filled}")
             }

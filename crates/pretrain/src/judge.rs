@@ -1,4 +1,5 @@
-//! Training of a held-out judge: a linear model over hashed n-grams, of another kind than the reward models it checks.
+//! Training of a held-out judge: a linear model over hashed n-grams, of another kind than the
+//! reward models it checks.
 
 use std::path::PathBuf;
 
@@ -29,13 +30,19 @@ pub struct JudgeOptions {
     pub training: TrainSettings,
 }
 
-/// Trains and writes the judge, and measures the one that was written. Gives how good it is on all of the texts to measure on.
+/// Trains and writes the judge, and measures the one that was written. Gives how good it is on all
+/// of the texts to measure on.
 ///
 /// # Errors
-/// Options or texts that nothing can be learned with, before anything is written; a directory that cannot be written.
-pub fn train_judge(options: &JudgeOptions, tell: &mut dyn FnMut(&Event)) -> Result<Quality, PretrainError> {
+/// Options or texts that nothing can be learned with, before anything is written; a directory that
+/// cannot be written.
+pub fn train_judge(
+    options: &JudgeOptions,
+    tell: &mut dyn FnMut(&Event),
+) -> Result<Quality, PretrainError> {
     at_least_one("epochs", options.training.epochs as u64)?;
-    let (texts, labels): (Vec<String>, Vec<u8>) = options.train.iter().map(|record| (record.text.clone(), record.label)).unzip();
+    let (texts, labels): (Vec<String>, Vec<u8>) =
+        options.train.iter().map(|record| (record.text.clone(), record.label)).unzip();
     let ones = labels.iter().filter(|&&label| label == 1).count();
     tell(&Event::JudgeTexts { texts: texts.len(), ones });
     let model = options.config.train(&texts, &labels, options.training)?;
@@ -69,11 +76,16 @@ pub struct Quality {
 }
 
 impl Quality {
-    fn measure(model: &dyn RewardModel, records: &[Record], chars: Option<usize>) -> Result<Self, PretrainError> {
+    fn measure(
+        model: &dyn RewardModel,
+        records: &[Record],
+        chars: Option<usize>,
+    ) -> Result<Self, PretrainError> {
         let cut = |record: &Record| record.text.chars().take(chars.unwrap_or(usize::MAX)).collect();
         let scores = model.score(&records.iter().map(cut).collect::<Vec<String>>())?;
         let is_one: Vec<bool> = records.iter().map(|record| record.label == 1).collect();
-        let right = scores.iter().zip(&is_one).filter(|&(&score, &is_one)| (score > 0.0) == is_one).count();
+        let right =
+            scores.iter().zip(&is_one).filter(|&(&score, &is_one)| (score > 0.0) == is_one).count();
         let auc = auc(&scores.iter().copied().map(f64::from).collect::<Vec<_>>(), &is_one)?;
         Ok(Self { accuracy: right as f64 / records.len() as f64, auc })
     }
@@ -86,9 +98,11 @@ mod tests {
     use super::*;
 
     fn options(out: PathBuf) -> JudgeOptions {
-        let record = |text: &str, label| Record { text: text.to_owned(), label, ..Record::default() };
-        let both =
-            ["film", "cast", "story"].map(|thing| [record(&format!("a fine {thing}"), 1), record(&format!("a dull {thing}"), 0)]);
+        let record =
+            |text: &str, label| Record { text: text.to_owned(), label, ..Record::default() };
+        let both = ["film", "cast", "story"].map(|thing| {
+            [record(&format!("a fine {thing}"), 1), record(&format!("a dull {thing}"), 0)]
+        });
         JudgeOptions {
             train: both.concat(),
             test: vec![record("fine music, dull film", 1), record("dull music, fine film", 0)],
@@ -106,7 +120,9 @@ mod tests {
         let options = options(home.path().to_owned());
         let whole = train_judge(&options, &mut |_| {}).unwrap();
         assert_eq!(fs::read_to_string(home.path().join("README.md")).unwrap(), "kept");
-        let judge = load(&ModelDir::open(home.path()).unwrap(), ScoreSettings::default(), &Device::flex()).unwrap();
+        let judge =
+            load(&ModelDir::open(home.path()).unwrap(), ScoreSettings::default(), &Device::flex())
+                .unwrap();
         assert_eq!(Quality::measure(&*judge, &options.test, None).unwrap(), whole);
         let begins = Quality::measure(&*judge, &options.test, Some(10)).unwrap();
         assert_eq!((begins.accuracy, begins.auc), (1.0, 1.0), "the first words decide");
@@ -117,9 +133,16 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let mut options = options(home.path().join("judge"));
         options.train.retain(|record| record.label == 1);
-        assert!(train_judge(&options, &mut |_| {}).unwrap_err().to_string().contains("none of the 3 texts has label 0"));
+        assert!(
+            train_judge(&options, &mut |_| {})
+                .unwrap_err()
+                .to_string()
+                .contains("none of the 3 texts has label 0")
+        );
         options.training.epochs = 0;
-        assert!(train_judge(&options, &mut |_| {}).unwrap_err().to_string().contains("--epochs is 0"));
+        assert!(
+            train_judge(&options, &mut |_| {}).unwrap_err().to_string().contains("--epochs is 0")
+        );
         assert!(!options.out.exists());
     }
 }

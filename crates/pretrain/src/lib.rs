@@ -1,10 +1,11 @@
 #![doc = include_str!("../README.md")]
 //!
 //! ## What is here
-//! [`train_lm`] makes a small GPT-2 and, where there is none, its tokenizer, [`train_classifier`] a small DistilBERT or BERT with
-//! another kind of tokenizer, [`train_judge`] a linear model over hashed n-grams, and [`draw_prompts`] tables of texts that a language
-//! model has written. Each takes its options and something that is told every [`Event`]. The first two leave a checkpoint, and a call
-//! with the same options goes on from it.
+//! [`train_lm`] makes a small GPT-2 and, where there is none, its tokenizer, [`train_classifier`] a
+//! small DistilBERT or BERT with another kind of tokenizer, [`train_judge`] a linear model over
+//! hashed n-grams, and [`draw_prompts`] tables of texts that a language model has written. Each
+//! takes its options and something that is told every [`Event`]. The first two leave a checkpoint,
+//! and a call with the same options goes on from it.
 
 mod classifier;
 mod error;

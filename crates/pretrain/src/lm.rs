@@ -29,7 +29,8 @@ pub struct LmOptions {
     pub held_out: Vec<String>,
     /// The Hugging Face directory to be written, and its folder `checkpoint` to go on from.
     pub out: PathBuf,
-    /// A model to start from; its sizes are then those of the model, and its tokenizer must be in `out`.
+    /// A model to start from; its sizes are then those of the model, and its tokenizer must be in
+    /// `out`.
     pub from: Option<PathBuf>,
     /// Entries of the tokenizer; none takes one of the usual size, or what is there.
     pub vocab_size: Option<usize>,
@@ -110,11 +111,12 @@ const WEIGHT_DECAY: f32 = 0.01;
 /// Entries of a vocabulary of which nothing else is said.
 const VOCABULARY: usize = 4096;
 
-/// Trains a language model, or goes on training it, and writes it. Gives its perplexity on the texts to measure on.
+/// Trains a language model, or goes on training it, and writes it. Gives its perplexity on the
+/// texts to measure on.
 ///
 /// # Errors
-/// Options or texts that no model can be made of; a checkpoint of another training; files that cannot be read or written; a loss that is
-/// not finite.
+/// Options or texts that no model can be made of; a checkpoint of another training; files that
+/// cannot be read or written; a loss that is not finite.
 pub fn train_lm(options: &LmOptions, tell: &mut dyn FnMut(&Event)) -> Result<f64, PretrainError> {
     at_least_one("batch-size", options.batch_size as u64)?;
     at_least_one("save-every", options.save_every)?;
@@ -126,8 +128,13 @@ pub fn train_lm(options: &LmOptions, tell: &mut dyn FnMut(&Event)) -> Result<f64
     check_lengths(options.context, corpus.ids.len(), validation.len())?;
     tell(&Event::LmTexts { tokens: corpus.ids.len(), windows: validation.len() });
 
-    let mut config =
-        Gpt2Config::new(tokenizer.get_vocab_size(true), options.context, options.width, options.layers, options.heads);
+    let mut config = Gpt2Config::new(
+        tokenizer.get_vocab_size(true),
+        options.context,
+        options.width,
+        options.layers,
+        options.heads,
+    );
     config.eos_token_id = tokenizer.token_to_id(END_OF_TEXT);
     config.bos_token_id = config.eos_token_id;
     let device = options.device.clone().autodiff();
@@ -149,17 +156,34 @@ pub fn train_lm(options: &LmOptions, tell: &mut dyn FnMut(&Event)) -> Result<f64
         let views: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let rate = learning_rate(options, step);
         let loss;
-        (model, loss) =
-            next_token_step(model, &mut optimizer, &views, rate, Some(1.0), usize::try_from(step + 1).unwrap_or(usize::MAX))?;
+        (model, loss) = next_token_step(
+            model,
+            &mut optimizer,
+            &views,
+            rate,
+            Some(1.0),
+            usize::try_from(step + 1).unwrap_or(usize::MAX),
+        )?;
         mean_loss += (loss - mean_loss) / ((step - done + 1).min(50) as f64);
         if (step + 1) % 50 == 0 {
             let tokens = (step + 1 - done) * (options.batch_size * options.context) as u64;
             let tokens_per_s = tokens as f64 / begun.elapsed().as_secs_f64();
-            tell(&Event::LmStep { step: step + 1, steps: options.steps, loss: mean_loss, rate, tokens_per_s });
+            tell(&Event::LmStep {
+                step: step + 1,
+                steps: options.steps,
+                loss: mean_loss,
+                rate,
+                tokens_per_s,
+            });
         }
         if (step + 1) % options.save_every == 0 || step + 1 == options.steps {
-            let loss = validation_loss(&model.valid(), &validation[..validation.len().min(500)], 32)?;
-            tell(&Event::LmMeasured { step: step + 1, perplexity: loss.exp(), context: options.context });
+            let loss =
+                validation_loss(&model.valid(), &validation[..validation.len().min(500)], 32)?;
+            tell(&Event::LmMeasured {
+                step: step + 1,
+                perplexity: loss.exp(),
+                context: options.context,
+            });
             state.step = step + 1;
             save_state(&checkpoint, &model, &optimizer, &state)?;
         }
@@ -172,14 +196,23 @@ pub fn train_lm(options: &LmOptions, tell: &mut dyn FnMut(&Event)) -> Result<f64
 
 /// Refuses texts of which no window can be cut.
 fn check_lengths(context: usize, tokens: usize, windows: usize) -> Result<(), PretrainError> {
-    let refused = |what: &str, to_do: &str| Err(PretrainError::refused(format!("--context {context}: {what}"), to_do));
+    let refused = |what: &str, to_do: &str| {
+        Err(PretrainError::refused(format!("--context {context}: {what}"), to_do))
+    };
     if tokens < context {
-        let what = format!("the texts to learn from have {tokens} tokens in all, and each window has as many as --context says");
+        let what = format!(
+            "the texts to learn from have {tokens} tokens in all, and each window has as many as \
+             --context says"
+        );
         return refused(&what, "take a smaller --context, or more texts");
     }
     if windows == 0 {
-        let what = "no text to measure on has two tokens within it, and with fewer there is nothing to predict";
-        return refused(what, "take a --context of at least 2, and texts to measure on that are longer");
+        let what = "no text to measure on has two tokens within it, and with fewer there is \
+            nothing to predict";
+        return refused(
+            what,
+            "take a --context of at least 2, and texts to measure on that are longer",
+        );
     }
     Ok(())
 }
@@ -189,16 +222,27 @@ fn tokenizer(options: &LmOptions) -> Result<Tokenizer, PretrainError> {
     let path = options.out.join(TOKENIZER_FILE);
     if !path.is_file() {
         if let Some(from) = &options.from {
-            let message = format!("--from {}: its tokenizer.json is not in {}", from.display(), options.out.display());
-            return Err(PretrainError::refused(message, "copy it there: the model reads the tokens that it has learned"));
+            let message = format!(
+                "--from {}: its tokenizer.json is not in {}",
+                from.display(),
+                options.out.display()
+            );
+            return Err(PretrainError::refused(
+                message,
+                "copy it there: the model reads the tokens that it has learned",
+            ));
         }
         return train_tokenizer(&options.train, options.vocab_size.unwrap_or(VOCABULARY), &path);
     }
     let tokenizer = read_tokenizer(&path)?;
     let found = tokenizer.get_vocab_size(true);
     if let Some(asked) = options.vocab_size.filter(|asked| *asked != found) {
-        let message = format!("--vocab-size {asked}: {} is there and has {found} entries", path.display());
-        return Err(PretrainError::refused(message, "leave --vocab-size out, or write into another directory"));
+        let message =
+            format!("--vocab-size {asked}: {} is there and has {found} entries", path.display());
+        return Err(PretrainError::refused(
+            message,
+            "leave --vocab-size out, or write into another directory",
+        ));
     }
     Ok(tokenizer)
 }
@@ -245,7 +289,8 @@ impl Corpus {
             .filter(|row| row.len() > 1)
     }
 
-    /// The training windows of one step, of no more tokens than there are; they depend on the seed and the step alone.
+    /// The training windows of one step, of no more tokens than there are; they depend on the seed
+    /// and the step alone.
     fn windows(&self, count: usize, length: usize, seed: u64, step: u64) -> Vec<Vec<u32>> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(step);
@@ -256,7 +301,8 @@ impl Corpus {
             } else {
                 rng.random_range(0..=last)
             };
-            let begin = (begin + usize::from(rng.random_bool(0.5))).min(last); // with and without the end token in front
+            // with and without the end token in front
+            let begin = (begin + usize::from(rng.random_bool(0.5))).min(last);
             self.ids[begin..begin + length].to_vec()
         };
         (0..count).map(|_| window()).collect()

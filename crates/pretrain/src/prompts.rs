@@ -11,7 +11,9 @@ use tailguard_data::text_hash;
 use tailguard_files::{create_dirs, write_file};
 use tailguard_gpt2::Gpt2;
 use tailguard_reward::{RewardModel, ScoredText};
-use tailguard_rollout::{DrawSeed, EndOfText, Prompt, SamplingConfig, generate, responses, score_texts};
+use tailguard_rollout::{
+    DrawSeed, EndOfText, Prompt, SamplingConfig, generate, responses, score_texts,
+};
 use tokenizers::Tokenizer;
 
 use crate::error::PretrainError;
@@ -73,13 +75,17 @@ pub struct Columns {
 impl Columns {
     /// Refuses columns that would overwrite each other.
     fn check(&self) -> Result<(), PretrainError> {
-        let names: Vec<&String> = [&self.text, &self.label].into_iter().chain(&self.continuation).collect();
+        let names: Vec<&String> =
+            [&self.text, &self.label].into_iter().chain(&self.continuation).collect();
         for (at, name) in names.iter().enumerate() {
             for (_, other) in names.iter().enumerate().filter(|(place, _)| *place != at) {
-                let is_inside = other.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+                let is_inside = other
+                    .strip_prefix(name.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
                 if is_inside {
                     return Err(PretrainError::failed(format!(
-                        "columns {name:?} and {other:?} are to be written, expected none that is another or in another"
+                        "columns {name:?} and {other:?} are to be written, expected none that is \
+                         another or in another"
                     )));
                 }
             }
@@ -88,19 +94,24 @@ impl Columns {
     }
 }
 
-/// Takes the added texts, draws until both classes of both splits are full, and writes the two tables.
+/// Takes the added texts, draws until both classes of both splits are full, and writes the two
+/// tables.
 ///
 /// # Errors
-/// Columns that overwrite each other; a model or a tokenizer that does not serve; a model that does not fill a class; files that cannot
-/// be written.
-pub fn draw_prompts(options: &PromptOptions, tell: &mut dyn FnMut(&Event)) -> Result<(), PretrainError> {
+/// Columns that overwrite each other; a model or a tokenizer that does not serve; a model that does
+/// not fill a class; files that cannot be written.
+pub fn draw_prompts(
+    options: &PromptOptions,
+    tell: &mut dyn FnMut(&Event),
+) -> Result<(), PretrainError> {
     options.columns.check()?;
     create_dirs(&options.out)?;
     let dir = ModelDir::open(&options.policy)?;
     let model = Gpt2::load(&dir, &options.device)?;
     let tokenizer = dir.tokenizer(model.config().vocab_size)?;
     let end = model.config().eos_token_id;
-    let end = end.ok_or_else(|| PretrainError::failed("the model's config.json has no eos_token_id"))?;
+    let end =
+        end.ok_or_else(|| PretrainError::failed("the model's config.json has no eos_token_id"))?;
     let start = Prompt { ids: vec![end], text: String::new() };
     let sampling = SamplingConfig {
         temperature: 1.0,
@@ -120,14 +131,22 @@ pub fn draw_prompts(options: &PromptOptions, tell: &mut dyn FnMut(&Event)) -> Re
     while !(tables.train.is_full() && tables.test.is_full()) {
         if round == MOST_ROUNDS {
             let filled = tables.filled();
-            return Err(PretrainError::failed(format!("{MOST_ROUNDS} rounds gave {filled}: ask for fewer texts")));
+            return Err(PretrainError::failed(format!(
+                "{MOST_ROUNDS} rounds gave {filled}: ask for fewer texts"
+            )));
         }
         let draws = DrawSeed { seed: options.seed, stream: (round * BATCH) as u64 };
-        let drawn = generate(&model, None, &vec![start.clone(); BATCH], &sampling, draws, SIDE_BY_SIDE)?;
+        let drawn =
+            generate(&model, None, &vec![start.clone(); BATCH], &sampling, draws, SIDE_BY_SIDE)?;
         let fit = filter.keep(&tokenizer, &responses(&tokenizer, &drawn)?, options.min_tokens)?;
         tables.offer(&*options.reward, &fit)?;
         round += 1;
-        tell(&Event::Drawn { texts: round * BATCH, fit: fit.len(), round: BATCH, filled: tables.filled() });
+        tell(&Event::Drawn {
+            texts: round * BATCH,
+            fit: fit.len(),
+            round: BATCH,
+            filled: tables.filled(),
+        });
     }
     tables.train.write(&options.out.join("train.jsonl"), &tokenizer, &options.columns)?;
     tables.test.write(&options.out.join("test.jsonl"), &tokenizer, &options.columns)
@@ -146,7 +165,9 @@ impl Filter {
     fn new(tokenizer: &Tokenizer, options: &PromptOptions) -> Result<Self, PretrainError> {
         if options.min_tokens < RUN {
             let found = options.min_tokens;
-            return Err(PretrainError::failed(format!("--min-tokens is {found}, expected at least {RUN}")));
+            return Err(PretrainError::failed(format!(
+                "--min-tokens is {found}, expected at least {RUN}"
+            )));
         }
         let forbidden = encode(tokenizer, &options.forbidden)?;
         let forbidden = forbidden.par_iter().flat_map_iter(|ids| runs(ids)).collect();
@@ -154,20 +175,32 @@ impl Filter {
     }
 
     /// The texts that are fit, in their order.
-    fn keep(&mut self, tokenizer: &Tokenizer, texts: &[String], min_tokens: usize) -> Result<Vec<String>, PretrainError> {
-        // a word at the beginning is another token than the same word after a space: it must not repeat in either form
+    fn keep(
+        &mut self,
+        tokenizer: &Tokenizer,
+        texts: &[String],
+        min_tokens: usize,
+    ) -> Result<Vec<String>, PretrainError> {
+        // a word at the beginning is another token than the same word after a space: it must not
+        // repeat in either form
         let spaced: Vec<String> = texts.iter().map(|text| format!(" {text}")).collect();
         let (ids, spaced) = (encode(tokenizer, texts)?, encode(tokenizer, &spaced)?);
         let is_new = |ids: &[u32]| !runs(ids).any(|run| self.forbidden.contains(&run));
-        let new: Vec<bool> = ids.iter().zip(&spaced).map(|(ids, spaced)| is_new(ids) && is_new(spaced)).collect();
-        let rows = texts.iter().zip(&ids).zip(new).filter(|((text, ids), new)| *new && self.is_fit(text, ids, min_tokens));
+        let new: Vec<bool> =
+            ids.iter().zip(&spaced).map(|(ids, spaced)| is_new(ids) && is_new(spaced)).collect();
+        let rows = texts
+            .iter()
+            .zip(&ids)
+            .zip(new)
+            .filter(|((text, ids), new)| *new && self.is_fit(text, ids, min_tokens));
         let rows = rows.map(|(row, _)| row);
         Ok(rows.map(|(text, _)| text.clone()).collect())
     }
 
     /// Whether a text is long enough, whole characters throughout, and new in its first tokens.
     fn is_fit(&mut self, text: &str, ids: &[u32], min_tokens: usize) -> bool {
-        let is_long = ids.len() >= min_tokens && text.chars().take(self.min_chars).count() == self.min_chars;
+        let is_long =
+            ids.len() >= min_tokens && text.chars().take(self.min_chars).count() == self.min_chars;
         let is_whole = !text.contains(['\u{FFFD}', '\0']) && text.trim() == text;
         is_long && is_whole && self.begun.insert(ids[..RUN.min(ids.len())].to_vec())
     }
@@ -182,8 +215,11 @@ fn encode(tokenizer: &Tokenizer, texts: &[String]) -> Result<Vec<Vec<u32>>, Pret
 
 /// A hash of each run of [`RUN`] tokens.
 fn runs(ids: &[u32]) -> impl Iterator<Item = u64> {
-    ids.windows(RUN)
-        .map(|run| run.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, &id| (hash ^ u64::from(id)).wrapping_mul(0x0100_0000_01b3)))
+    ids.windows(RUN).map(|run| {
+        run.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, &id| {
+            (hash ^ u64::from(id)).wrapping_mul(0x0100_0000_01b3)
+        })
+    })
 }
 
 /// Both splits on their way.
@@ -238,7 +274,12 @@ impl Table {
         format!("{}/{good} good and {}/{bad} bad", self.count(true), self.count(false))
     }
 
-    fn write(&self, path: &Path, tokenizer: &Tokenizer, columns: &Columns) -> Result<(), PretrainError> {
+    fn write(
+        &self,
+        path: &Path,
+        tokenizer: &Tokenizer,
+        columns: &Columns,
+    ) -> Result<(), PretrainError> {
         let mut lines = String::new();
         for (text, good) in &self.rows {
             let mut row = json!({});
@@ -258,13 +299,23 @@ impl Table {
 }
 
 /// The first `tokens` tokens of a text, and what follows them.
-fn cut<'a>(tokenizer: &Tokenizer, text: &'a str, tokens: usize) -> Result<(&'a str, &'a str), PretrainError> {
-    let refused = |error| PretrainError::Tokenizer { doing: format!("cut {text:?} into tokens"), error };
+fn cut<'a>(
+    tokenizer: &Tokenizer,
+    text: &'a str,
+    tokens: usize,
+) -> Result<(&'a str, &'a str), PretrainError> {
+    let refused =
+        |error| PretrainError::Tokenizer { doing: format!("cut {text:?} into tokens"), error };
     let encoding = tokenizer.encode(text, false).map_err(refused)?;
-    // the end of the last token: the next one begins with a space, which belongs to the continuation
+    // the end of the last token: the next one begins with a space, which belongs to the
+    // continuation
     let last = tokens.checked_sub(1).and_then(|last| encoding.get_offsets().get(last));
     let at = if tokens < encoding.len() { last.map_or(0, |&(_, end)| end) } else { text.len() };
-    let within = || PretrainError::failed(format!("{text:?} cannot be cut after {tokens} tokens: byte {at} is in a character"));
+    let within = || {
+        PretrainError::failed(format!(
+            "{text:?} cannot be cut after {tokens} tokens: byte {at} is in a character"
+        ))
+    };
     text.split_at_checked(at).ok_or_else(within)
 }
 
@@ -284,13 +335,20 @@ mod tests {
         for (text, good) in [("a", true), ("b", true), ("c", true), ("d", false), ("e", false)] {
             table.offer(text, good);
         }
-        assert_eq!(table.rows.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>(), ["a", "b", "d"]);
+        assert_eq!(
+            table.rows.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>(),
+            ["a", "b", "d"]
+        );
         assert!(table.is_full());
     }
 
     /// The tokenizer of the embedded models.
     fn tokenizer() -> Tokenizer {
-        Tokenizer::from_file(concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets/gpt2-comments/tokenizer.json")).unwrap()
+        Tokenizer::from_file(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../datasets/gpt2-comments/tokenizer.json"
+        ))
+        .unwrap()
     }
 
     #[test]
@@ -298,7 +356,11 @@ mod tests {
         let tokenizer = tokenizer();
         let comment = "one two three four five six seven eight nine ten eleven twelve".to_owned();
         let forbidden = encode(&tokenizer, &[comment]).unwrap();
-        let mut filter = Filter { forbidden: runs(&forbidden[0]).collect(), begun: HashSet::new(), min_chars: 20 };
+        let mut filter = Filter {
+            forbidden: runs(&forbidden[0]).collect(),
+            begun: HashSet::new(),
+            min_chars: 20,
+        };
         let texts = [
             "A new text that has enough tokens to be kept here.",
             "A new text that has enough tokens but begins as the first.",
@@ -324,7 +386,8 @@ mod tests {
     #[test]
     fn columns_that_overwrite_each_other_are_refused() {
         let check = |text: &str, continuation: Option<&str>, label: &str| {
-            let (text, label, continuation) = (text.to_owned(), label.to_owned(), continuation.map(str::to_owned));
+            let (text, label, continuation) =
+                (text.to_owned(), label.to_owned(), continuation.map(str::to_owned));
             Columns { text, continuation, prompt_tokens: 8, label }.check()
         };
         assert!(check("text", None, "label").is_ok());

@@ -13,11 +13,16 @@ use crate::error::{PretrainError, at_least_one};
 /// The token that ends a text, and separates texts in training.
 pub const END_OF_TEXT: &str = "<|endoftext|>";
 
-/// Trains a tokenizer of at most `vocab_size` entries, the last of which is [`END_OF_TEXT`], and writes its `tokenizer.json`.
+/// Trains a tokenizer of at most `vocab_size` entries, the last of which is [`END_OF_TEXT`], and
+/// writes its `tokenizer.json`.
 ///
 /// # Errors
 /// No entries, texts that no tokenizer can be trained on, a file that cannot be written.
-pub fn train_tokenizer(texts: &[String], vocab_size: usize, path: &Path) -> Result<Tokenizer, PretrainError> {
+pub fn train_tokenizer(
+    texts: &[String],
+    vocab_size: usize,
+    path: &Path,
+) -> Result<Tokenizer, PretrainError> {
     at_least_one("vocab-size", vocab_size as u64)?;
     let failed = PretrainError::tokenizer("train the tokenizer");
     let byte_level = ByteLevel::new(false, true, true);

@@ -19,7 +19,10 @@ pub(crate) const SEP: &str = "[SEP]";
 /// Trains a tokenizer of at most `vocab_size` entries; gives its `tokenizer.json`.
 ///
 /// Line breaks are written as `<br />` in the reviews: they become spaces.
-pub(crate) fn train<'a>(texts: impl Iterator<Item = &'a str> + Send, vocab_size: usize) -> Result<String, PretrainError> {
+pub(crate) fn train<'a>(
+    texts: impl Iterator<Item = &'a str> + Send,
+    vocab_size: usize,
+) -> Result<String, PretrainError> {
     let failed = PretrainError::tokenizer("train the tokenizer");
     let line_break = Replace::new("<br />", " ").map_err(&failed)?;
     let special = [PAD, UNK, CLS, SEP].map(|token| AddedToken::from(token, true));
@@ -29,18 +32,28 @@ pub(crate) fn train<'a>(texts: impl Iterator<Item = &'a str> + Send, vocab_size:
         .show_progress(false)
         .special_tokens(special.to_vec())
         .build();
-    let mut tokenizer = TokenizerBuilder::<WordPiece, NormalizerWrapper, _, PostProcessorWrapper, DecoderWrapper>::default()
-        .with_model(WordPiece::default())
-        .with_normalizer(Some(Sequence::new(vec![line_break.into(), BertNormalizer::default().into()]).into()))
-        .with_pre_tokenizer(Some(BertPreTokenizer))
-        .with_post_processor(None)
-        .with_decoder(Some(tokenizers::decoders::wordpiece::WordPiece::default().into()))
-        .build()
-        .map_err(&failed)?;
+    let mut tokenizer = TokenizerBuilder::<
+        WordPiece,
+        NormalizerWrapper,
+        _,
+        PostProcessorWrapper,
+        DecoderWrapper,
+    >::default()
+    .with_model(WordPiece::default())
+    .with_normalizer(Some(
+        Sequence::new(vec![line_break.into(), BertNormalizer::default().into()]).into(),
+    ))
+    .with_pre_tokenizer(Some(BertPreTokenizer))
+    .with_post_processor(None)
+    .with_decoder(Some(tokenizers::decoders::wordpiece::WordPiece::default().into()))
+    .build()
+    .map_err(&failed)?;
     tokenizer.train(&mut trainer, texts).map_err(&failed)?;
     let id = |token: &str| {
         let id = tokenizer.token_to_id(token);
-        let id = id.ok_or_else(|| PretrainError::failed(format!("the trained tokenizer has no {token}")))?;
+        let id = id.ok_or_else(|| {
+            PretrainError::failed(format!("the trained tokenizer has no {token}"))
+        })?;
         Ok::<_, PretrainError>((token.to_owned(), id))
     };
     let around = BertProcessing::new(id(SEP)?, id(CLS)?);

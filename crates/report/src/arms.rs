@@ -16,7 +16,8 @@ pub struct Arm {
 }
 
 impl Arm {
-    /// The arms of the paper's tables, in their order: what a run compares whose results name no arms.
+    /// The arms of the paper's tables, in their order: what a run compares whose results name no
+    /// arms.
     #[must_use]
     pub fn of_paper() -> Vec<Self> {
         let arm = |key: &str, title: &str, from: Option<&str>| Self {

@@ -91,7 +91,8 @@ pub(crate) fn evaluated_columns() -> impl Iterator<Item = Column<EvaluatedMethod
 }
 
 impl MethodResults {
-    /// The figures with their keys, in the order of the tables; not those of [`other_tails`](Self::other_tails).
+    /// The figures with their keys, in the order of the tables; not those of
+    /// [`other_tails`](Self::other_tails).
     pub fn figures(&self) -> impl Iterator<Item = (&'static str, Figure)> {
         columns().filter_map(|column| Some((column.key, (column.get)(self)?)))
     }
@@ -111,7 +112,9 @@ pub(crate) fn numbers<'a>(
     other_tails: &'a [OtherTail],
 ) -> impl Iterator<Item = (String, f64)> + 'a {
     let rewards = other_tails.iter().filter_map(|tail| Some(("other_tails", tail.reward?)));
-    let of_figures = figures.chain(rewards).flat_map(|(key, figure)| figure.numbers().map(move |number| (key, number)));
+    let of_figures = figures
+        .chain(rewards)
+        .flat_map(|(key, figure)| figure.numbers().map(move |number| (key, number)));
     let thresholds = other_tails.iter().map(|tail| ("other_tails", tail.threshold));
     of_figures.chain(thresholds).map(move |(key, number)| (format!("{method}: {key}"), number))
 }
@@ -127,12 +130,15 @@ pub struct TableColumn {
     pub digits: usize,
 }
 
-/// The columns of the two tables: how good the texts are, and what they look like. They are those of an evaluation; a run has
-/// all of them but `cvar`.
+/// The columns of the two tables: how good the texts are, and what they look like. They are those
+/// of an evaluation; a run has all of them but `cvar`.
 #[must_use]
 pub fn table_columns() -> [Vec<TableColumn>; 2] {
     let columns = |columns: &[Column<EvaluatedMethod>]| {
-        columns.iter().map(|&Column { key, head, digits, .. }| TableColumn { key, head, digits }).collect()
+        columns
+            .iter()
+            .map(|&Column { key, head, digits, .. }| TableColumn { key, head, digits })
+            .collect()
     };
     [columns(&EVALUATED_QUALITY), columns(&EVALUATED_TEXT)]
 }

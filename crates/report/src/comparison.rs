@@ -1,12 +1,14 @@
-//! What one method gains over another on the same prompts, as `results.json` and the lines beneath the tables have it.
+//! What one method gains over another on the same prompts, as `results.json` and the lines beneath
+//! the tables have it.
 
 use serde::{Deserialize, Serialize};
 use tailguard_metrics::{ByPrompt, MetricsError, Pairs};
 
 use crate::figure::{Figure, number, percent};
 
-/// What was measured of a method text by text: for each seed the values with the numbers of their prompts, which are the same for all
-/// methods. A quantity that was not measured has no seed, or no value in one.
+/// What was measured of a method text by text: for each seed the values with the numbers of their
+/// prompts, which are the same for all methods. A quantity that was not measured has no seed, or no
+/// value in one.
 #[derive(Clone, Debug, Default)]
 pub struct Values {
     /// Rewards.
@@ -21,8 +23,9 @@ pub struct Values {
     pub kl: Vec<Vec<ByPrompt>>,
 }
 
-/// What one method gains over another on the prompts that both have: mean differences, prompt by prompt. Those other than of the reward
-/// are `null` where they were not measured, or have fewer than two prompts; older files have but those of the reward.
+/// What one method gains over another on the prompts that both have: mean differences, prompt by
+/// prompt. Those other than of the reward are `null` where they were not measured, or have fewer
+/// than two prompts; older files have but those of the reward.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Comparison {
@@ -59,8 +62,8 @@ pub struct Comparison {
     pub kl: Option<Figure>,
 }
 
-/// What a method that rewards have formed gains over the one that it was made from, where no [`Comparison`] has the two. Nothing is told
-/// of it but whether its reward rises alone.
+/// What a method that rewards have formed gains over the one that it was made from, where no
+/// [`Comparison`] has the two. Nothing is told of it but whether its reward rises alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Watched {
@@ -90,9 +93,9 @@ type InTail<'a> = &'a dyn Fn(usize) -> bool;
 type Share<'a> = (f64, &'a dyn Fn(usize) -> usize);
 
 impl Comparison {
-    /// Compares two methods, whose values are of the same seeds in the same order; None where they have rewards for fewer than two
-    /// prompts in common. `in_tail` is there if the tail is by prompts, and `cvar` says of which share `CVaR` is, and how many of so
-    /// many that is.
+    /// Compares two methods, whose values are of the same seeds in the same order; None where they
+    /// have rewards for fewer than two prompts in common. `in_tail` is there if the tail is by
+    /// prompts, and `cvar` says of which share `CVaR` is, and how many of so many that is.
     ///
     /// # Errors
     /// [`MetricsError`] for values that do not belong together, or that are no finite numbers.
@@ -102,13 +105,19 @@ impl Comparison {
         in_tail: Option<InTail<'_>>,
         cvar: Option<Share<'_>>,
     ) -> Result<Option<Self>, MetricsError> {
-        let difference = |pairs: Pairs<'_>| Ok::<_, MetricsError>(pairs.mean_difference()?.map(Figure::from));
+        let difference =
+            |pairs: Pairs<'_>| Ok::<_, MetricsError>(pairs.mean_difference()?.map(Figure::from));
         let of = |get: fn(&Values) -> &Vec<Vec<ByPrompt>>| {
             let (own, others) = (get(own), get(others));
             // one of the two was not measured
-            if own.is_empty() || others.is_empty() { Pairs::new(&[], &[]) } else { Pairs::new(own, others) }
+            if own.is_empty() || others.is_empty() {
+                Pairs::new(&[], &[])
+            } else {
+                Pairs::new(own, others)
+            }
         };
-        let tail_of = |pairs: Pairs<'_>| in_tail.map_or(Ok(None), |in_tail| difference(pairs.among(in_tail)));
+        let tail_of =
+            |pairs: Pairs<'_>| in_tail.map_or(Ok(None), |in_tail| difference(pairs.among(in_tail)));
         let rewards = of(|values| &values.reward)?;
         let Some(reward) = difference(rewards.clone())? else { return Ok(None) };
         let lowest = cvar.map(|(_, count)| rewards.difference_of_lowest(count)).transpose()?;
@@ -128,9 +137,12 @@ impl Comparison {
         }))
     }
 
-    /// The differences that there are, with their keys in `results.json`, what to call them, and the digits to show.
+    /// The differences that there are, with their keys in `results.json`, what to call them, and
+    /// the digits to show.
     pub fn differences(&self) -> impl Iterator<Item = (&'static str, String, usize, Figure)> {
-        let cvar = self.cvar_share.map_or_else(|| "CVaR".to_owned(), |share| format!("CVaR {}", percent(share)));
+        let cvar = self
+            .cvar_share
+            .map_or_else(|| "CVaR".to_owned(), |share| format!("CVaR {}", percent(share)));
         let all = [
             ("reward", "reward".to_owned(), 2, Some(self.reward)),
             ("tail", "reward in the tail".to_owned(), 2, self.tail),
@@ -147,22 +159,31 @@ impl Comparison {
     /// Every number of it, with what to call it.
     pub(crate) fn numbers(&self) -> Vec<(String, f64)> {
         let what = format!("{} less {}", self.method, self.over);
-        let numbers = self.differences().flat_map(|(.., figure)| figure.numbers()).chain(self.cvar_share);
+        let numbers =
+            self.differences().flat_map(|(.., figure)| figure.numbers()).chain(self.cvar_share);
         numbers.map(|number| (what.clone(), number)).collect()
     }
 
-    /// What stands beneath the tables, with the methods called by these names: a line for the rewards, and if there is more to say,
-    /// one for the other scores and one for what they cost.
+    /// What stands beneath the tables, with the methods called by these names: a line for the
+    /// rewards, and if there is more to say, one for the other scores and one for what they cost.
     #[must_use]
     pub fn line(&self, method: &str, over: &str) -> String {
-        let mut line = format!("{method} - {over}, on {} prompts: reward {}", self.prompts, gain(self.reward, 2));
+        let mut line = format!(
+            "{method} - {over}, on {} prompts: reward {}",
+            self.prompts,
+            gain(self.reward, 2)
+        );
         if let Some(tail) = self.tail {
             line += &format!(", in the tail {}", gain(tail, 2));
         }
-        for keys in [&["cvar", "judge", "judge_tail"][..], &["perplexity_human", "perplexity_generated", "kl"]] {
+        for keys in [
+            &["cvar", "judge", "judge_tail"][..],
+            &["perplexity_human", "perplexity_generated", "kl"],
+        ] {
             let others = self.differences().filter(|(key, ..)| keys.contains(key));
-            let others: Vec<String> =
-                others.map(|(_, name, digits, figure)| format!("{name} {}", gain(figure, digits))).collect();
+            let others: Vec<String> = others
+                .map(|(_, name, digits, figure)| format!("{name} {}", gain(figure, digits)))
+                .collect();
             if !others.is_empty() {
                 line += &format!("\n  {}", others.join(", "));
             }
@@ -176,7 +197,9 @@ impl Comparison {
 pub fn gain(difference: Figure, digits: usize) -> String {
     let mean = number(difference.mean, digits);
     let sign = if mean.starts_with('-') { "" } else { "+" };
-    let interval = difference.ci95.map(|[low, high]| format!(" [{}, {}]", number(low, digits), number(high, digits)));
+    let interval = difference
+        .ci95
+        .map(|[low, high]| format!(" [{}, {}]", number(low, digits), number(high, digits)));
     format!("{sign}{mean}{}", interval.unwrap_or_default())
 }
 
@@ -211,10 +234,12 @@ pub(crate) mod tests {
         let line = comparison.line("RA-RLHF", "RLHF");
         assert_eq!(
             line,
-            "RA-RLHF - RLHF, on 2000 prompts: reward +0.25 [0.20, 0.30], in the tail +0.62 [0.57, 0.67]\n  \
-             CVaR 40 % +0.50 [0.45, 0.55], judge +0.12 [0.07, 0.17]\n  KL -0.50 [-0.55, -0.45]"
+            "RA-RLHF - RLHF, on 2000 prompts: reward +0.25 [0.20, 0.30], in the tail +0.62 [0.57, \
+             0.67]\n  CVaR 40 % +0.50 [0.45, 0.55], judge +0.12 [0.07, 0.17]\n  KL -0.50 [-0.55, \
+             -0.45]"
         );
-        (comparison.tail, comparison.cvar, comparison.judge, comparison.kl) = (None, None, None, None);
+        (comparison.tail, comparison.cvar, comparison.judge, comparison.kl) =
+            (None, None, None, None);
         comparison.reward.ci95 = None;
         assert_eq!(comparison.line("A", "B"), "A - B, on 2000 prompts: reward +0.25");
     }
@@ -229,14 +254,27 @@ pub(crate) mod tests {
         better.kl = vec![vec![(0, 1.0), (1, 2.0), (2, 3.0)]];
         let found = |better: &Values, worse: &Values, tail: &[usize]| {
             let in_tail = |prompt: usize| tail.contains(&prompt);
-            Comparison::of(("a", better), ("b", worse), Some(&in_tail), Some((0.4, &|count| count.min(1)))).unwrap()
+            Comparison::of(
+                ("a", better),
+                ("b", worse),
+                Some(&in_tail),
+                Some((0.4, &|count| count.min(1))),
+            )
+            .unwrap()
         };
         let one = found(&better, &worse, &[1]).unwrap();
-        assert_eq!((one.prompts, one.tail, one.kl, one.judge), (3, None, None, None), "a tail of one prompt has no gain");
+        assert_eq!(
+            (one.prompts, one.tail, one.kl, one.judge),
+            (3, None, None, None),
+            "a tail of one prompt has no gain"
+        );
         assert!((one.cvar.unwrap().mean - 0.5).abs() < 1e-12 && one.cvar_share == Some(0.4));
         worse.kl = vec![vec![(1, 1.0), (2, 1.0)]];
         let two = found(&better, &worse, &[1, 2]).unwrap();
-        assert!((two.tail.unwrap().mean - 2.0).abs() < 1e-12 && (two.kl.unwrap().mean - 1.5).abs() < 1e-12);
+        assert!(
+            (two.tail.unwrap().mean - 2.0).abs() < 1e-12
+                && (two.kl.unwrap().mean - 1.5).abs() < 1e-12
+        );
         assert_eq!(found(&values(&[1.0]), &worse, &[]), None);
     }
 

@@ -65,7 +65,10 @@ pub enum ReportError {
         detail: String,
     },
     /// A log that lacks an iteration before the one that a run goes on after.
-    #[error("{}: no row of iteration {iteration}, but the training goes on after iteration {done}", path.display())]
+    #[error(
+        "{}: no row of iteration {iteration}, but the training goes on after iteration {done}",
+        path.display()
+    )]
     MissingIteration {
         /// The log.
         path: PathBuf,
@@ -101,7 +104,8 @@ impl From<FileError> for ReportError {
 }
 
 impl ReportError {
-    /// Whether the caller named the wrong directory, rather than something going wrong with the right one.
+    /// Whether the caller named the wrong directory, rather than something going wrong with the
+    /// right one.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::HoldsARun { .. } | Self::NotEmpty { .. } | Self::NoRun { .. })

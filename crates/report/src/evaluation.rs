@@ -53,8 +53,9 @@ pub enum LengthUnit {
     Tokens,
 }
 
-/// What an evaluation found: its `results.json`, which is that of a run ([`Results`](crate::Results)) as far as the two have the same
-/// things to say. Methods are called as the user calls them, and a figure that could not be computed is `null`.
+/// What an evaluation found: its `results.json`, which is that of a run
+/// ([`Results`](crate::Results)) as far as the two have the same things to say. Methods are called
+/// as the user calls them, and a figure that could not be computed is `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluation {
@@ -99,13 +100,22 @@ impl Evaluation {
 impl ResultsFile for Evaluation {
     fn numbers(&self) -> Vec<(String, f64)> {
         let mut all = vec![("the share of CVaR".to_owned(), self.cvar_share)];
-        if let Some(EvaluatedTail::PromptScores { threshold, .. } | EvaluatedTail::OwnScores { threshold }) = self.tail {
+        if let Some(
+            EvaluatedTail::PromptScores { threshold, .. } | EvaluatedTail::OwnScores { threshold },
+        ) = self.tail
+        {
             all.push(("the threshold of the tail".to_owned(), threshold));
         }
         for (method, results) in &self.methods {
             all.extend(numbers(method, results.figures(), &results.other_tails));
-            let buckets = results.buckets.iter().flat_map(|bucket| [bucket.prompt_score, bucket.reward]);
-            let others = results.curve.iter().filter_map(|point| point.reward).chain(buckets).chain(results.reward_spread);
+            let buckets =
+                results.buckets.iter().flat_map(|bucket| [bucket.prompt_score, bucket.reward]);
+            let others = results
+                .curve
+                .iter()
+                .filter_map(|point| point.reward)
+                .chain(buckets)
+                .chain(results.reward_spread);
             all.extend(others.map(|number| (format!("{method}: curve"), number)));
         }
         all.extend(self.comparisons.iter().flat_map(Comparison::numbers));
@@ -123,14 +133,25 @@ pub(crate) mod tests {
         Figure { mean, se: Some(0.25), ci95: Some([mean - 0.5, mean + 0.5]), seeds_std: None }
     }
 
-    /// Two methods: one of which all is known, and one of which nothing is but the length of its texts.
+    /// Two methods: one of which all is known, and one of which nothing is but the length of its
+    /// texts.
     pub(crate) fn evaluation() -> Evaluation {
-        let mut all = serde_json::to_value(EvaluatedMethod { seeds: 1, rows: 20, ..EvaluatedMethod::default() }).unwrap();
+        let mut all = serde_json::to_value(EvaluatedMethod {
+            seeds: 1,
+            rows: 20,
+            ..EvaluatedMethod::default()
+        })
+        .unwrap();
         for (column, mean) in evaluated_columns().zip(0_u32..) {
             all[column.key] = serde_json::to_value(figure(f64::from(mean))).unwrap();
         }
         let all = serde_json::from_value(all).unwrap();
-        let little = EvaluatedMethod { seeds: 1, rows: 3, length: Some(figure(7.0)), ..EvaluatedMethod::default() };
+        let little = EvaluatedMethod {
+            seeds: 1,
+            rows: 3,
+            length: Some(figure(7.0)),
+            ..EvaluatedMethod::default()
+        };
         Evaluation {
             kind: Kind::Evaluation,
             task: None,
@@ -140,7 +161,11 @@ pub(crate) mod tests {
             notice: None,
             seeds: vec![],
             device: "flex".to_owned(),
-            tail: Some(EvaluatedTail::PromptScores { threshold: -2.5, share: Some(0.1), prompts: Some(2) }),
+            tail: Some(EvaluatedTail::PromptScores {
+                threshold: -2.5,
+                share: Some(0.1),
+                prompts: Some(2),
+            }),
             cvar_share: 0.1,
             length_unit: LengthUnit::Words,
             methods: [("mine".to_owned(), all), ("theirs".to_owned(), little)].into(),
@@ -154,24 +179,38 @@ pub(crate) mod tests {
         let path = folder.path().join("results.json");
         evaluation().write(&path).unwrap();
         assert_eq!(Evaluation::read(&path).unwrap(), evaluation());
-        let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         assert_eq!(json["kind"], "evaluation");
-        assert!(json["methods"]["theirs"]["reward"].is_null() && json["methods"]["mine"]["reward"]["mean"] == 0.0, "{json}");
+        assert!(
+            json["methods"]["theirs"]["reward"].is_null()
+                && json["methods"]["mine"]["reward"]["mean"] == 0.0,
+            "{json}"
+        );
         assert!(crate::Results::read(&path).is_err(), "it is not the file of a run");
     }
 
     #[test]
     fn every_field_has_its_column() {
         let json = serde_json::to_value(&evaluation().methods["mine"]).unwrap();
-        let unset: Vec<_> = json.as_object().unwrap().iter().filter(|(_, value)| value.is_null()).collect();
+        let unset: Vec<_> =
+            json.as_object().unwrap().iter().filter(|(_, value)| value.is_null()).collect();
         assert!(unset.is_empty(), "{unset:?}");
-        assert!(evaluation().methods["mine"].figures().all(|(key, figure)| json[key]["mean"] == figure.mean), "{json}");
+        assert!(
+            evaluation().methods["mine"]
+                .figures()
+                .all(|(key, figure)| json[key]["mean"] == figure.mean),
+            "{json}"
+        );
     }
 
     #[test]
     fn a_figure_that_is_not_finite_is_named() {
         let mut broken = evaluation();
         broken.methods.get_mut("mine").unwrap().cvar = Some(figure(f64::NAN));
-        assert_eq!(broken.to_json().unwrap_err().to_string(), "mine: cvar is NaN, expected a finite number");
+        assert_eq!(
+            broken.to_json().unwrap_err().to_string(),
+            "mine: cvar is NaN, expected a finite number"
+        );
     }
 }

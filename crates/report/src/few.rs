@@ -1,12 +1,13 @@
 //! What must be said of intervals that rest on a single prompt.
 
-/// Says that intervals are over the texts of one prompt: of all, on so many different prompts, or of the tail, where the tail is by
-/// prompts.
+/// Says that intervals are over the texts of one prompt: of all, on so many different prompts, or
+/// of the tail, where the tail is by prompts.
 ///
 /// ```
 /// # use tailguard_report::few_prompts;
 /// assert_eq!(few_prompts(200, Some(20)), None);
-/// assert!(few_prompts(200, Some(1)).is_some_and(|said| said.starts_with("the tail is a single prompt")));
+/// let said = few_prompts(200, Some(1));
+/// assert!(said.is_some_and(|said| said.starts_with("the tail is a single prompt")));
 /// ```
 #[must_use]
 pub fn few_prompts(prompts: usize, tail: Option<usize>) -> Option<String> {
@@ -26,11 +27,17 @@ mod tests {
     fn a_single_prompt_is_told_of_all_or_of_the_tail() {
         let said = |prompts, tail| few_prompts(prompts, tail).unwrap_or_default();
         assert!(
-            said(1, Some(1)).starts_with("there is a single prompt") && said(10, Some(1)).starts_with("the tail is a single")
+            said(1, Some(1)).starts_with("there is a single prompt")
+                && said(10, Some(1)).starts_with("the tail is a single")
         );
         // two have an interval that is wide enough, and an empty tail has none
         assert_eq!(
-            [few_prompts(2, Some(2)), few_prompts(10, None), few_prompts(10, Some(0)), few_prompts(0, None)],
+            [
+                few_prompts(2, Some(2)),
+                few_prompts(10, None),
+                few_prompts(10, Some(0)),
+                few_prompts(0, None)
+            ],
             [const { None }; 4]
         );
     }

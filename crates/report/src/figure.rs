@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 use tailguard_metrics::Estimate;
 
-/// One figure, or the difference of two, and how far it can be trusted: see [`estimate`](tailguard_metrics::estimate).
+/// One figure, or the difference of two, and how far it can be trusted: see
+/// [`estimate`](tailguard_metrics::estimate).
 ///
-/// The interval is over prompts (or texts) and seeds together; with one seed it is over prompts, given the policy that this seed has
-/// trained.
+/// The interval is over prompts (or texts) and seeds together; with one seed it is over prompts,
+/// given the policy that this seed has trained.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
@@ -48,15 +49,18 @@ impl From<Estimate> for Figure {
     }
 }
 
-/// A figure as the tables show it: `mean [low, high]`, or the mean alone where there is no interval.
+/// A figure as the tables show it: `mean [low, high]`, or the mean alone where there is no
+/// interval.
 #[must_use]
 pub fn cell(figure: Figure, digits: usize) -> String {
     let mean = number(figure.mean, digits);
-    figure.ci95.map_or(mean.clone(), |[low, high]| format!("{mean} [{}, {}]", number(low, digits), number(high, digits)))
+    figure.ci95.map_or(mean.clone(), |[low, high]| {
+        format!("{mean} [{}, {}]", number(low, digits), number(high, digits))
+    })
 }
 
-/// A number with so many digits after the point, fewer where it is large, and three in all from a million on. One that is too
-/// small for so many digits is 0.
+/// A number with so many digits after the point, fewer where it is large, and three in all from a
+/// million on. One that is too small for so many digits is 0.
 #[must_use]
 pub fn number(value: f64, digits: usize) -> String {
     let text = match value.abs() {

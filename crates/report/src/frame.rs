@@ -6,7 +6,8 @@ use std::path::Path;
 use std::thread;
 
 use polars::prelude::{
-    BooleanChunked, DataFrame, DataType, Float64Chunked, ParquetReader, PolarsError, SerReader, UInt64Chunked,
+    BooleanChunked, DataFrame, DataType, Float64Chunked, ParquetReader, PolarsError, SerReader,
+    UInt64Chunked,
 };
 
 use crate::error::ReportError;
@@ -16,7 +17,8 @@ const READER: &str = "parquet";
 
 /// Reads a file, and makes of it what is wanted.
 ///
-/// polars panics over some damaged files. So they are read on a thread of their own, named `parquet`, whose panic is an error like any other.
+/// polars panics over some damaged files. So they are read on a thread of their own, named
+/// `parquet`, whose panic is an error like any other.
 ///
 /// # Errors
 /// When the file cannot be read, or is not what is wanted.
@@ -27,8 +29,13 @@ pub(crate) fn read<T: Send>(
     let file = File::open(path).map_err(ReportError::io(path, "read"))?;
     let read = || rows(&ParquetReader::new(file).finish()?);
     let outcome = thread::scope(|scope| {
-        let reader = thread::Builder::new().name(READER.to_owned()).spawn_scoped(scope, read).map_err(PolarsError::from)?;
-        reader.join().unwrap_or_else(|panic| Err(PolarsError::ComputeError(format!("it is damaged: {}", said(&*panic)).into())))
+        let reader = thread::Builder::new()
+            .name(READER.to_owned())
+            .spawn_scoped(scope, read)
+            .map_err(PolarsError::from)?;
+        reader.join().unwrap_or_else(|panic| {
+            Err(PolarsError::ComputeError(format!("it is damaged: {}", said(&*panic)).into()))
+        })
     });
     outcome.map_err(ReportError::parquet(path, "read"))
 }
@@ -64,7 +71,12 @@ mod tests {
     fn a_panic_over_a_file_is_an_error_that_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.parquet");
-        let row = LogRow { method: "rlhf".into(), seed: 1, iteration: 1, values: [("kl".to_owned(), 0.5)].into() };
+        let row = LogRow {
+            method: "rlhf".into(),
+            seed: 1,
+            iteration: 1,
+            values: [("kl".to_owned(), 0.5)].into(),
+        };
         write_metrics(&path, &[row]).unwrap();
         assert_eq!(read(&path, |frame| Ok(frame.height())).unwrap(), 1);
         let error = read(&path, |_| -> Result<(), _> { panic!("offset {} of 3", 4) }).unwrap_err();

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use polars::prelude::{DataFrame, IntoColumn, NamedFrom, ParquetCompression, ParquetWriter, PolarsError, Series};
+use polars::prelude::{
+    DataFrame, IntoColumn, NamedFrom, ParquetCompression, ParquetWriter, PolarsError, Series,
+};
 use tailguard_files::stream_file;
 
 use crate::error::ReportError;
@@ -15,7 +17,8 @@ pub struct Generation {
     pub prompt: String,
     /// Score of the prompt alone; it decides whether the prompt is in the tail.
     pub prompt_score: f32,
-    /// Whether the text that the prompt begins is of the good class; nothing where that is not known.
+    /// Whether the text that the prompt begins is of the good class; nothing where that is not
+    /// known.
     pub good: Option<bool>,
     /// Text of the response, without the prompt.
     pub response: String,
@@ -35,8 +38,8 @@ pub struct Generation {
     pub seed: u64,
 }
 
-/// A row of `generations.parquet` with the fields of [`Generation`], of which anything but the method may be unknown: texts of any
-/// tool.
+/// A row of `generations.parquet` with the fields of [`Generation`], of which anything but the
+/// method may be unknown: texts of any tool.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct GenerationRow<'a> {
     /// Text of the prompt.
@@ -92,11 +95,15 @@ pub fn write_generations(path: &Path, rows: &[Generation]) -> Result<(), ReportE
     write_generation_rows(path, rows.iter().map(GenerationRow::from))
 }
 
-/// [`write_generations`] of rows that may lack something, which is then null. Few of them are in memory together.
+/// [`write_generations`] of rows that may lack something, which is then null. Few of them are in
+/// memory together.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_generation_rows<'a>(path: &Path, rows: impl Iterator<Item = GenerationRow<'a>>) -> Result<(), ReportError> {
+pub fn write_generation_rows<'a>(
+    path: &Path,
+    rows: impl Iterator<Item = GenerationRow<'a>>,
+) -> Result<(), ReportError> {
     let wrong = ReportError::parquet;
     stream_file(path, |file| {
         let nothing = frame(&[]).map_err(wrong(path, "write"))?;
@@ -105,7 +112,9 @@ pub fn write_generation_rows<'a>(path: &Path, rows: impl Iterator<Item = Generat
         let mut rows = rows.peekable();
         while rows.peek().is_some() {
             let group: Vec<_> = rows.by_ref().take(GROUP).collect();
-            frame(&group).and_then(|frame| writer.write_batch(&frame)).map_err(wrong(path, "write"))?;
+            frame(&group)
+                .and_then(|frame| writer.write_batch(&frame))
+                .map_err(wrong(path, "write"))?;
         }
         writer.finish().map(|_| ()).map_err(wrong(path, "write"))
     })
@@ -113,17 +122,30 @@ pub fn write_generation_rows<'a>(path: &Path, rows: impl Iterator<Item = Generat
 
 fn frame(rows: &[GenerationRow<'_>]) -> Result<DataFrame, PolarsError> {
     let columns = vec![
-        Series::new("prompt".into(), rows.iter().map(|row| row.prompt).collect::<Vec<_>>()).into_column(),
-        Series::new("prompt_score".into(), rows.iter().map(|row| row.prompt_score).collect::<Vec<_>>()).into_column(),
-        Series::new("good".into(), rows.iter().map(|row| row.good).collect::<Vec<_>>()).into_column(),
-        Series::new("response".into(), rows.iter().map(|row| row.response).collect::<Vec<_>>()).into_column(),
-        Series::new("reward".into(), rows.iter().map(|row| row.reward).collect::<Vec<_>>()).into_column(),
-        Series::new("judge".into(), rows.iter().map(|row| row.judge).collect::<Vec<_>>()).into_column(),
-        Series::new("perplexity".into(), rows.iter().map(|row| row.perplexity).collect::<Vec<_>>()).into_column(),
+        Series::new("prompt".into(), rows.iter().map(|row| row.prompt).collect::<Vec<_>>())
+            .into_column(),
+        Series::new(
+            "prompt_score".into(),
+            rows.iter().map(|row| row.prompt_score).collect::<Vec<_>>(),
+        )
+        .into_column(),
+        Series::new("good".into(), rows.iter().map(|row| row.good).collect::<Vec<_>>())
+            .into_column(),
+        Series::new("response".into(), rows.iter().map(|row| row.response).collect::<Vec<_>>())
+            .into_column(),
+        Series::new("reward".into(), rows.iter().map(|row| row.reward).collect::<Vec<_>>())
+            .into_column(),
+        Series::new("judge".into(), rows.iter().map(|row| row.judge).collect::<Vec<_>>())
+            .into_column(),
+        Series::new("perplexity".into(), rows.iter().map(|row| row.perplexity).collect::<Vec<_>>())
+            .into_column(),
         Series::new("kl".into(), rows.iter().map(|row| row.kl).collect::<Vec<_>>()).into_column(),
-        Series::new("tokens".into(), rows.iter().map(|row| row.tokens).collect::<Vec<_>>()).into_column(),
-        Series::new("method".into(), rows.iter().map(|row| row.method).collect::<Vec<_>>()).into_column(),
-        Series::new("seed".into(), rows.iter().map(|row| row.seed).collect::<Vec<_>>()).into_column(),
+        Series::new("tokens".into(), rows.iter().map(|row| row.tokens).collect::<Vec<_>>())
+            .into_column(),
+        Series::new("method".into(), rows.iter().map(|row| row.method).collect::<Vec<_>>())
+            .into_column(),
+        Series::new("seed".into(), rows.iter().map(|row| row.seed).collect::<Vec<_>>())
+            .into_column(),
     ];
     DataFrame::new(rows.len(), columns)
 }
@@ -131,15 +153,16 @@ fn frame(rows: &[GenerationRow<'_>]) -> Result<DataFrame, PolarsError> {
 /// Reads what [`write_generations`] wrote.
 ///
 /// # Errors
-/// When the file cannot be read, or lacks a value or a column other than `good`, `perplexity`, `kl` and `tokens`, which older runs have
-/// not.
+/// When the file cannot be read, or lacks a value or a column other than `good`, `perplexity`, `kl`
+/// and `tokens`, which older runs have not.
 pub fn read_generations(path: &Path) -> Result<Vec<Generation>, ReportError> {
     frame::read(path, rows)
 }
 
 fn rows(frame: &DataFrame) -> Result<Vec<Generation>, PolarsError> {
     let (prompts, responses) = (frame.column("prompt")?.str()?, frame.column("response")?.str()?);
-    let (prompt_scores, rewards) = (frame.column("prompt_score")?.f32()?, frame.column("reward")?.f32()?);
+    let (prompt_scores, rewards) =
+        (frame.column("prompt_score")?.f32()?, frame.column("reward")?.f32()?);
     let judge = frame.column("judge")?.f32()?;
     let good = frame.column("good").ok().map(|column| column.bool()).transpose()?;
     let numbers = |name: &str| frame.column(name).ok().map(|column| column.f64()).transpose();
@@ -201,12 +224,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("generations.parquet");
         let rows = GROUP + 3;
-        let row = |place| GenerationRow { response: (place != 1).then_some("a"), method: "mine", ..GenerationRow::default() };
+        let row = |place| GenerationRow {
+            response: (place != 1).then_some("a"),
+            method: "mine",
+            ..GenerationRow::default()
+        };
         write_generation_rows(&path, (0..rows).map(row)).unwrap();
         let frame = ParquetReader::new(File::open(&path).unwrap()).finish().unwrap();
         assert_eq!(frame.height(), rows);
         let nulls = |name: &str| frame.column(name).unwrap().null_count();
-        assert_eq!(["response", "method", "prompt", "reward", "seed"].map(nulls), [1, 0, rows, rows, rows]);
+        assert_eq!(
+            ["response", "method", "prompt", "reward", "seed"].map(nulls),
+            [1, 0, rows, rows, rows]
+        );
     }
 
     #[test]

@@ -1,9 +1,10 @@
 #![doc = include_str!("../README.md")]
 //!
 //! ## What is here
-//! A [`RunDir`] is made once, locked while a process works in it, and holds everything that resuming and reporting need. The
-//! figures are [`Results`], one [`MethodResults`] per [`Arm`]; [`table()`] prints them as the paper does, and [`warnings()`] says
-//! where a reward rose and the held-out judge saw nothing of it. What was judged without a run is an [`Evaluation`].
+//! A [`RunDir`] is made once, locked while a process works in it, and holds everything that
+//! resuming and reporting need. The figures are [`Results`], one [`MethodResults`] per [`Arm`];
+//! [`table()`] prints them as the paper does, and [`warnings()`] says where a reward rose and the
+//! held-out judge saw nothing of it. What was judged without a run is an [`Evaluation`].
 
 mod arms;
 mod columns;
@@ -38,9 +39,13 @@ pub use error::ReportError;
 pub use evaluation::{EvaluatedTail, Evaluation, Kind, LengthUnit};
 pub use few::few_prompts;
 pub use figure::{Figure, cell, number, percent};
-pub use generations::{Generation, GenerationRow, read_generations, write_generation_rows, write_generations};
+pub use generations::{
+    Generation, GenerationRow, read_generations, write_generation_rows, write_generations,
+};
 pub use log::{LogRow, Resumed, TrainingLog, read_log};
-pub use methods::{EvaluatedMethod, LeftOut, MethodResults, OtherTail, PromptBucket, QuantilePoint};
+pub use methods::{
+    EvaluatedMethod, LeftOut, MethodResults, OtherTail, PromptBucket, QuantilePoint,
+};
 pub use metrics::{read_metrics, write_metrics};
 pub use older::upgrade;
 pub use order::by_name;

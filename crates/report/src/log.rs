@@ -24,8 +24,9 @@ pub struct LogRow {
     pub values: BTreeMap<String, f64>,
 }
 
-/// The log of one training, a file of JSON lines. Every row is in the file when [`append`](Self::append) returns, so a killed
-/// process loses none; after [`sync`](Self::sync) no power cut takes it.
+/// The log of one training, a file of JSON lines. Every row is in the file when
+/// [`append`](Self::append) returns, so a killed process loses none; after [`sync`](Self::sync) no
+/// power cut takes it.
 #[derive(Debug)]
 pub struct TrainingLog {
     path: PathBuf,
@@ -35,20 +36,22 @@ pub struct TrainingLog {
 /// How a log was brought to the state that a training goes on from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Resumed {
-    /// Lines that were cut off: rows of later iterations, which come again, and what a power cut made of the end.
+    /// Lines that were cut off: rows of later iterations, which come again, and what a power cut
+    /// made of the end.
     pub cut: usize,
     /// Rows that the log had lost and that came from the state's copy.
     pub restored: usize,
 }
 
 impl TrainingLog {
-    /// Opens a log to go on after iteration `done` (0 begins anew). What comes after that row is cut off: rows that a killed process
-    /// wrote after its last state, a line that it did not finish, and whatever a power cut left there. Rows that the log lacks are
-    /// taken from `copy`, which was [made](Self::copy) with the state.
+    /// Opens a log to go on after iteration `done` (0 begins anew). What comes after that row is
+    /// cut off: rows that a killed process wrote after its last state, a line that it did not
+    /// finish, and whatever a power cut left there. Rows that the log lacks are taken from `copy`,
+    /// which was [made](Self::copy) with the state.
     ///
     /// # Errors
-    /// When a file cannot be read or written; [`ReportError::MissingIteration`] unless the log or its copy has each of the iterations
-    /// up to `done` in turn, and then nothing has changed.
+    /// When a file cannot be read or written; [`ReportError::MissingIteration`] unless the log or
+    /// its copy has each of the iterations up to `done` in turn, and then nothing has changed.
     pub fn resume(path: &Path, done: u64, copy: &Path) -> Result<(Self, Resumed), ReportError> {
         let (mut rows, cut) = first_rows(path, done)?;
         let found = rows.len();
@@ -71,7 +74,8 @@ impl TrainingLog {
         Ok(self.file.append(line(row).as_bytes())?)
     }
 
-    /// Returns when all rows would survive a power cut: to be called before a state is written that demands them.
+    /// Returns when all rows would survive a power cut: to be called before a state is written that
+    /// demands them.
     ///
     /// # Errors
     /// When the system cannot say so.
@@ -88,8 +92,8 @@ impl TrainingLog {
     }
 }
 
-/// The lines of iterations 1, 2, ... that a file begins with, `done` of them at most, and the number of lines that come after them. No file
-/// has none.
+/// The lines of iterations 1, 2, ... that a file begins with, `done` of them at most, and the
+/// number of lines that come after them. No file has none.
 fn first_rows(path: &Path, done: u64) -> Result<(Vec<Vec<u8>>, usize), ReportError> {
     let bytes = match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -100,8 +104,10 @@ fn first_rows(path: &Path, done: u64) -> Result<(Vec<Vec<u8>>, usize), ReportErr
         row(text).ok().map(|row| row.iteration)
     };
     let lines = bytes.split_inclusive(|&byte| byte == b'\n');
-    let is_next = |&(expected, line): &(u64, &[u8])| expected <= done && iteration(line) == Some(expected);
-    let rows: Vec<_> = (1..).zip(lines.clone()).take_while(is_next).map(|(_, line)| line.to_vec()).collect();
+    let is_next =
+        |&(expected, line): &(u64, &[u8])| expected <= done && iteration(line) == Some(expected);
+    let rows: Vec<_> =
+        (1..).zip(lines.clone()).take_while(is_next).map(|(_, line)| line.to_vec()).collect();
     let rest = lines.count() - rows.len();
     Ok((rows, rest))
 }
@@ -109,7 +115,8 @@ fn first_rows(path: &Path, done: u64) -> Result<(Vec<Vec<u8>>, usize), ReportErr
 /// Reads a log. A last line without its end is left out: the process was killed while it wrote.
 ///
 /// # Errors
-/// When the file cannot be read, or a whole line is not what [`TrainingLog::append`] writes; the line is named.
+/// When the file cannot be read, or a whole line is not what [`TrainingLog::append`] writes; the
+/// line is named.
 pub fn read_log(path: &Path) -> Result<Vec<LogRow>, ReportError> {
     parse(path, &files::read(path)?)
 }
@@ -127,18 +134,27 @@ fn line(row: &LogRow) -> String {
 fn parse(path: &Path, text: &str) -> Result<Vec<LogRow>, ReportError> {
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let named = |(index, text): (usize, &str)| {
-        row(text).map_err(|detail| ReportError::Json { path: path.to_owned(), line: index + 1, detail })
+        row(text).map_err(|detail| ReportError::Json {
+            path: path.to_owned(),
+            line: index + 1,
+            detail,
+        })
     };
     whole.lines().enumerate().map(named).collect()
 }
 
 /// Reads a line; the error says what is wrong with it.
 fn row(text: &str) -> Result<LogRow, String> {
-    let object: Map<String, Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let count = |key: &str| object.get(key).and_then(Value::as_u64).ok_or_else(|| format!("no count `{key}`"));
+    let object: Map<String, Value> =
+        serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let count = |key: &str| {
+        object.get(key).and_then(Value::as_u64).ok_or_else(|| format!("no count `{key}`"))
+    };
     let method = object.get("method").and_then(Value::as_str).ok_or("no `method`")?.to_owned();
-    let numbers = object.iter().filter(|(key, _)| !["method", "seed", "iteration"].contains(&key.as_str()));
-    let values = numbers.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect();
+    let numbers =
+        object.iter().filter(|(key, _)| !["method", "seed", "iteration"].contains(&key.as_str()));
+    let values =
+        numbers.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect();
     Ok(LogRow { method, seed: count("seed")?, iteration: count("iteration")?, values })
 }
 
@@ -170,8 +186,11 @@ mod tests {
         let (path, copy) = log_of(folder.path(), 1..=3);
         let (whole, rows) = (fs::read(&path).unwrap(), read_log(&path).unwrap());
         assert_eq!(rows, [1, 2, 3].map(noted));
-        // after a state at iteration 2: a row more and half of one, zeros where data had not arrived, bytes that are no text
-        for (end, cut) in [(&b""[..], 1), (b"{\"method\":\"rl", 2), (&[0; 40], 2), (b"\xff\n\xfe\n\0", 4)] {
+        // after a state at iteration 2: a row more and half of one, zeros where data had not
+        // arrived, bytes that are no text
+        for (end, cut) in
+            [(&b""[..], 1), (b"{\"method\":\"rl", 2), (&[0; 40], 2), (b"\xff\n\xfe\n\0", 4)]
+        {
             fs::write(&path, [&whole, end].concat()).unwrap();
             let (mut log, resumed) = TrainingLog::resume(&path, 2, &copy).unwrap();
             assert_eq!(resumed, Resumed { cut, restored: 0 });
@@ -199,7 +218,9 @@ mod tests {
         TrainingLog::resume(&path, 4, &copy).unwrap().0.copy(&copy).unwrap();
         let second = whole.iter().position(|&byte| byte == b'\n').unwrap() + 1;
         let damaged = [&whole[..second], &[0; 50], &whole[second + 50..]].concat();
-        for (left, rows) in [(&whole[..whole.len() - 9], 3), (&whole[..second], 1), (&damaged, 1), (b"", 0)] {
+        for (left, rows) in
+            [(&whole[..whole.len() - 9], 3), (&whole[..second], 1), (&damaged, 1), (b"", 0)]
+        {
             fs::write(&path, left).unwrap();
             let (_, resumed) = TrainingLog::resume(&path, 4, &copy).unwrap();
             assert_eq!((resumed.restored, fs::read(&path).unwrap() == whole), (4 - rows, true));
@@ -211,7 +232,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, copy) = (folder.path().join("log.jsonl"), folder.path().join("copy.jsonl"));
         let message = |done| TrainingLog::resume(&path, done, &copy).unwrap_err().to_string();
-        assert!(message(2).ends_with("no row of iteration 1, but the training goes on after iteration 2"));
+        assert!(
+            message(2)
+                .ends_with("no row of iteration 1, but the training goes on after iteration 2")
+        );
         log_of(folder.path(), [1, 3]);
         assert!(message(3).contains("no row of iteration 2"));
         assert_eq!(read_log(&path).unwrap().len(), 2, "the file is as it was");

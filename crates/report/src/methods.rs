@@ -12,7 +12,8 @@ pub struct MethodResults {
     pub reward: Figure,
     /// Mean reward over the prompts whose own score is at most the threshold.
     pub tail: Figure,
-    /// Perplexity of the policy on human texts of the good class; `null` for what answers prompts and is no language model.
+    /// Perplexity of the policy on human texts of the good class; `null` for what answers prompts
+    /// and is no language model.
     pub perplexity_human: Option<Figure>,
     /// Perplexity of the policy's texts under the base model.
     pub perplexity_generated: Figure,
@@ -26,7 +27,8 @@ pub struct MethodResults {
     pub length: Figure,
     /// KL estimate to the reference policy, nats per response; `null` likewise.
     pub kl: Option<Figure>,
-    /// Mean score by the judge, a model that no policy was trained on, over all prompts; `null` without a judge.
+    /// Mean score by the judge, a model that no policy was trained on, over all prompts; `null`
+    /// without a judge.
     pub judge: Option<Figure>,
     /// Mean score by the judge over the prompts of the tail.
     pub judge_tail: Option<Figure>,
@@ -52,12 +54,13 @@ pub struct OtherTail {
     pub reward: Option<Figure>,
 }
 
-/// The figures of one method of an [`Evaluation`](crate::Evaluation); `None` where one could not be computed. Figures of the same
-/// name are those of [`MethodResults`].
+/// The figures of one method of an [`Evaluation`](crate::Evaluation); `None` where one could not be
+/// computed. Figures of the same name are those of [`MethodResults`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluatedMethod {
-    /// How many seeds the figures are over; 1 where the texts name none, and 0 in older files, which do not say it.
+    /// How many seeds the figures are over; 1 where the texts name none, and 0 in older files,
+    /// which do not say it.
     #[serde(default)]
     pub seeds: usize,
     /// Rows.
@@ -74,7 +77,8 @@ pub struct EvaluatedMethod {
     pub reward: Option<Figure>,
     /// Mean reward in the tail: see [`Evaluation::tail`](crate::Evaluation::tail).
     pub tail: Option<Figure>,
-    /// Mean of the lowest rewards, of the share [`Evaluation::cvar_share`](crate::Evaluation::cvar_share).
+    /// Mean of the lowest rewards, of the share
+    /// [`Evaluation::cvar_share`](crate::Evaluation::cvar_share).
     pub cvar: Option<Figure>,
     /// Mean score by a second scorer.
     pub judge: Option<Figure>,
@@ -92,7 +96,8 @@ pub struct EvaluatedMethod {
     pub distinct_2: Option<Figure>,
     /// Different 3-grams as a share of all 3-grams.
     pub distinct_3: Option<Figure>,
-    /// Words or tokens of a response: see [`Evaluation::length_unit`](crate::Evaluation::length_unit).
+    /// Words or tokens of a response: see
+    /// [`Evaluation::length_unit`](crate::Evaluation::length_unit).
     pub length: Option<Figure>,
     /// Share of responses in which some run of four words occurs twice.
     pub repeated_4gram: Option<Figure>,
@@ -128,7 +133,10 @@ impl LeftOut {
     #[must_use]
     pub fn of(values: &[Option<f64>]) -> Self {
         let missing = values.iter().filter(|value| value.is_none()).count();
-        Self { missing, not_finite: values.iter().flatten().filter(|value| !value.is_finite()).count() }
+        Self {
+            missing,
+            not_finite: values.iter().flatten().filter(|value| !value.is_finite()).count(),
+        }
     }
 }
 

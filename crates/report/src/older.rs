@@ -2,17 +2,19 @@
 
 use serde_json::Value;
 
-/// Makes a `results.json` of an older version one of today, as far as it says what is wanted, and says whether some of its intervals
-/// are not what they would be today.
+/// Makes a `results.json` of an older version one of today, as far as it says what is wanted, and
+/// says whether some of its intervals are not what they would be today.
 ///
-/// Its figures have one `std`: with one seed the standard error, `se`; with several the deviation of the seeds, `seeds_std`, beside a
-/// `ci95` over seeds that forgets the prompts, and no standard error. Its differences have two intervals where there are several
-/// seeds, over prompts and over seeds; both together are taken.
+/// Its figures have one `std`: with one seed the standard error, `se`; with several the deviation
+/// of the seeds, `seeds_std`, beside a `ci95` over seeds that forgets the prompts, and no standard
+/// error. Its differences have two intervals where there are several seeds, over prompts and over
+/// seeds; both together are taken.
 ///
 /// ```
 /// # use serde_json::json;
 /// # use tailguard_report::upgrade;
-/// let mut results = json!({"seeds": [1, 2], "methods": {"dpo": {"reward": {"mean": 1.0, "std": 0.5, "ci95": [0.5, 1.5]}}}});
+/// let reward = json!({"mean": 1.0, "std": 0.5, "ci95": [0.5, 1.5]});
+/// let mut results = json!({"seeds": [1, 2], "methods": {"dpo": {"reward": reward}}});
 /// assert!(upgrade(&mut results));
 /// let reward = json!({"mean": 1.0, "se": null, "ci95": [0.5, 1.5], "seeds_std": 0.5});
 /// assert_eq!(results["methods"]["dpo"]["reward"], reward);
@@ -20,7 +22,12 @@ use serde_json::Value;
 pub fn upgrade(results: &mut Value) -> bool {
     let seeds = results["seeds"].as_array().map_or(0, Vec::len);
     let mut differ = false;
-    for method in results.get_mut("methods").and_then(Value::as_object_mut).into_iter().flat_map(|methods| methods.values_mut()) {
+    for method in results
+        .get_mut("methods")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flat_map(|methods| methods.values_mut())
+    {
         let own = method["seeds"].as_u64().filter(|seeds| *seeds > 0);
         let has_several = own.map_or(seeds > 1, |seeds| seeds > 1);
         for_each_figure(method, &mut |figure| differ |= upgrade_figure(figure, has_several));
@@ -47,10 +54,17 @@ pub(crate) fn upgraded(text: String) -> String {
 }
 
 /// Every object that has a `mean` and a `std`, however deep.
-fn for_each_figure(value: &mut Value, change: &mut impl FnMut(&mut serde_json::Map<String, Value>)) {
+fn for_each_figure(
+    value: &mut Value,
+    change: &mut impl FnMut(&mut serde_json::Map<String, Value>),
+) {
     match value {
-        Value::Object(object) if object.contains_key("mean") && object.contains_key("std") => change(object),
-        Value::Object(object) => object.values_mut().for_each(|value| for_each_figure(value, change)),
+        Value::Object(object) if object.contains_key("mean") && object.contains_key("std") => {
+            change(object)
+        }
+        Value::Object(object) => {
+            object.values_mut().for_each(|value| for_each_figure(value, change))
+        }
         Value::Array(list) => list.iter_mut().for_each(|value| for_each_figure(value, change)),
         _ => {}
     }
@@ -84,15 +98,26 @@ mod tests {
     /// The file of an older run.
     fn older(seeds: &[u64], seeds_ci95: &Value) -> Value {
         let mut file = serde_json::to_value(results(seeds)).unwrap();
-        let figures = file["methods"].as_object_mut().unwrap().values_mut().flat_map(|method| method.as_object_mut().unwrap());
+        let figures = file["methods"]
+            .as_object_mut()
+            .unwrap()
+            .values_mut()
+            .flat_map(|method| method.as_object_mut().unwrap());
         for (key, figure) in figures {
             let figure = if key == "other_tails" { &mut figure[0]["reward"] } else { figure };
             let figure = figure.as_object_mut().unwrap();
             let std = figure.remove("se").unwrap();
             figure.insert("std".to_owned(), std);
         }
-        let difference = json!({"mean": 0.25, "std": 0.02, "ci95": [0.2, 0.3], "seeds_ci95": seeds_ci95});
-        file["comparisons"] = json!([{"method": "ra_rlhf", "over": "rlhf", "prompts": 9, "reward": difference, "tail": null}]);
+        let difference =
+            json!({"mean": 0.25, "std": 0.02, "ci95": [0.2, 0.3], "seeds_ci95": seeds_ci95});
+        file["comparisons"] = json!([{
+            "method": "ra_rlhf",
+            "over": "rlhf",
+            "prompts": 9,
+            "reward": difference,
+            "tail": null,
+        }]);
         file
     }
 
@@ -109,7 +134,10 @@ mod tests {
         let Results { methods, comparisons, .. } = read(&file);
         assert_eq!(methods, results(&[1]).methods);
         let gain = Figure { mean: 0.25, se: Some(0.02), ci95: Some([0.2, 0.3]), seeds_std: None };
-        assert!(matches!(comparisons[..], [Comparison { reward, tail: None, judge: None, .. }] if reward == gain));
+        assert!(matches!(
+            comparisons[..],
+            [Comparison { reward, tail: None, judge: None, .. }] if reward == gain
+        ));
         assert!(!upgrade(&mut file.clone()), "its intervals are over prompts, as today");
     }
 
@@ -120,15 +148,23 @@ mod tests {
         let reward = Figure { mean: 0.0, se: None, ci95: Some([-0.5, 0.5]), seeds_std: Some(0.25) };
         assert_eq!(methods["gpt2"].reward, reward);
         assert_eq!(methods["gpt2"].other_tails[0].reward.unwrap().seeds_std, Some(0.25));
-        assert_eq!((comparisons[0].reward.ci95, comparisons[0].reward.se), (Some([0.1, 0.3]), None));
+        assert_eq!(
+            (comparisons[0].reward.ci95, comparisons[0].reward.se),
+            (Some([0.1, 0.3]), None)
+        );
         assert!(upgrade(&mut file.clone()));
     }
 
     #[test]
     fn a_method_of_one_seed_among_others_of_several_has_a_standard_error() {
         let figure = || json!({"mean": 1.0, "std": 0.5, "ci95": [0.5, 1.5]});
-        let mut file =
-            json!({"seeds": [1, 2], "methods": {"a": {"seeds": 1, "reward": figure()}, "b": {"seeds": 2, "reward": figure()}}});
+        let mut file = json!({
+            "seeds": [1, 2],
+            "methods": {
+                "a": {"seeds": 1, "reward": figure()},
+                "b": {"seeds": 2, "reward": figure()},
+            },
+        });
         assert!(upgrade(&mut file));
         assert_eq!(
             (&file["methods"]["a"]["reward"]["se"], &file["methods"]["b"]["reward"]["seeds_std"]),

@@ -2,8 +2,9 @@
 
 use std::cmp::Ordering;
 
-/// Compares two names as people sort them: `step 5` comes before `step 10`, and 0.25 before 0.5. Names that differ in how a number is
-/// written alone (1 and 1.0) are compared as texts, so that different names are never equal.
+/// Compares two names as people sort them: `step 5` comes before `step 10`, and 0.25 before 0.5.
+/// Names that differ in how a number is written alone (1 and 1.0) are compared as texts, so that
+/// different names are never equal.
 ///
 /// ```
 /// # use tailguard_report::by_name;
@@ -63,7 +64,8 @@ fn parts(name: &str) -> impl Iterator<Item = Part<'_>> {
             None => {
                 // up to where the next number may begin
                 let next = rest.char_indices().skip(1).find(|(at, next)| {
-                    next.is_ascii_digit() || rest[..*at].ends_with(char::is_whitespace) && matches!(next, '-' | '+')
+                    next.is_ascii_digit()
+                        || rest[..*at].ends_with(char::is_whitespace) && matches!(next, '-' | '+')
                 });
                 let (text, others) = rest.split_at(next.map_or(rest.len(), |(at, _)| at));
                 rest = others;
@@ -78,7 +80,8 @@ fn parts(name: &str) -> impl Iterator<Item = Part<'_>> {
     })
 }
 
-/// The number that a text begins with, and its length in bytes. A sign belongs to it where a word begins: in `a-1` it is a hyphen.
+/// The number that a text begins with, and its length in bytes. A sign belongs to it where a word
+/// begins: in `a-1` it is a hyphen.
 fn number(text: &str, at_word: bool) -> Option<(f64, usize)> {
     let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
     let sign = usize::from(at_word && text.starts_with(['-', '+']));
@@ -111,27 +114,41 @@ mod tests {
     #[test]
     fn numbers_are_sorted_by_size_wherever_they_stand() {
         assert_eq!(sorted(["100", "20", "5", "10"]), ["5", "10", "20", "100"]);
-        assert_eq!(sorted(["0.5", "0.25", "-1", "1e-5", "3e-6"]), ["-1", "3e-6", "1e-5", "0.25", "0.5"]);
+        assert_eq!(
+            sorted(["0.5", "0.25", "-1", "1e-5", "3e-6"]),
+            ["-1", "3e-6", "1e-5", "0.25", "0.5"]
+        );
         assert_eq!(
             sorted(["ra, step 10", "ra, step 5", "base", "ra, step -1"]),
             ["base", "ra, step -1", "ra, step 5", "ra, step 10"]
         );
-        assert_eq!(sorted(["seed-10-rlhf", "seed-2-rlhf", "seed-2"]), ["seed-2", "seed-2-rlhf", "seed-10-rlhf"]);
-        assert_eq!(sorted(["ü2", "ü10", "", "日本 3", "日本 20"]), ["", "ü2", "ü10", "日本 3", "日本 20"]);
+        assert_eq!(
+            sorted(["seed-10-rlhf", "seed-2-rlhf", "seed-2"]),
+            ["seed-2", "seed-2-rlhf", "seed-10-rlhf"]
+        );
+        assert_eq!(
+            sorted(["ü2", "ü10", "", "日本 3", "日本 20"]),
+            ["", "ü2", "ü10", "日本 3", "日本 20"]
+        );
     }
 
     #[test]
     fn it_is_an_order_and_only_a_name_equals_itself() {
         let letters = ["-", "+", ".", "e", "0", "1", "2", " ", "a"];
         let pairs = letters.iter().flat_map(|a| letters.map(|b| format!("{a}{b}")));
-        let names: Vec<String> =
-            pairs.chain(["", "1.0", "1e0", "01", "a -1", "a-1", "a 1", "1e", "1.", "-.5"].map(str::to_owned)).collect();
+        let names: Vec<String> = pairs
+            .chain(
+                ["", "1.0", "1e0", "01", "a -1", "a-1", "a 1", "1e", "1.", "-.5"]
+                    .map(str::to_owned),
+            )
+            .collect();
         for a in &names {
             for b in &names {
                 assert_eq!(by_name(a, b), by_name(b, a).reverse(), "{a:?} {b:?}");
                 assert_eq!(by_name(a, b) == Ordering::Equal, a == b, "{a:?} {b:?}");
                 for c in &names {
-                    let holds = by_name(a, b).is_gt() || by_name(b, c).is_gt() || by_name(a, c).is_le();
+                    let holds =
+                        by_name(a, b).is_gt() || by_name(b, c).is_gt() || by_name(a, c).is_le();
                     assert!(holds, "{a:?} {b:?} {c:?}");
                 }
             }

@@ -1,4 +1,5 @@
-//! How long a run took and what memory it needed, process by process: a run that was resumed had several.
+//! How long a run took and what memory it needed, process by process: a run that was resumed had
+//! several.
 
 use std::path::Path;
 
@@ -24,14 +25,20 @@ pub struct Process {
 }
 
 /// Puts a process in its place of the list, or at the end of it, and gives the place.
-pub(crate) fn note(path: &Path, nth: Option<usize>, process: &Process) -> Result<usize, ReportError> {
+pub(crate) fn note(
+    path: &Path,
+    nth: Option<usize>,
+    process: &Process,
+) -> Result<usize, ReportError> {
     let mut all = match files::read_if_there(path)? {
         None => Vec::new(),
-        Some(text) => serde_json::from_str::<Vec<Process>>(&text).map_err(|error| ReportError::Json {
-            path: path.to_owned(),
-            line: error.line(),
-            detail: error.to_string(),
-        })?,
+        Some(text) => {
+            serde_json::from_str::<Vec<Process>>(&text).map_err(|error| ReportError::Json {
+                path: path.to_owned(),
+                line: error.line(),
+                detail: error.to_string(),
+            })?
+        }
     };
     let place = nth.filter(|&nth| nth < all.len()).unwrap_or(all.len());
     match all.get_mut(place) {

@@ -42,8 +42,9 @@ impl Diverged {
 
 /// What a run found: the content of `results.json`.
 ///
-/// The file holds no time, path or host, so two runs with the same settings and seeds write the same bytes. Keys have a
-/// fixed order, numbers are the shortest decimals that read back to the same 64-bit float.
+/// The file holds no time, path or host, so two runs with the same settings and seeds write the
+/// same bytes. Keys have a fixed order, numbers are the shortest decimals that read back to the
+/// same 64-bit float.
 ///
 /// ```json
 /// {
@@ -55,7 +56,11 @@ impl Diverged {
 ///   "seeds": [1, 2],
 ///   "device": "flex",
 ///   "tail": { "threshold": -2.6, "prompts": 190 },
-///   "arms": [{ "key": "gpt2", "title": "GPT-2" }, { "key": "sft", "title": "SFT", "from": "gpt2" }, ...],
+///   "arms": [
+///     { "key": "gpt2", "title": "GPT-2" },
+///     { "key": "sft", "title": "SFT", "from": "gpt2" },
+///     ...
+///   ],
 ///   "reference": "sft",
 ///   "methods": {
 ///     "gpt2": {
@@ -83,11 +88,13 @@ pub struct Results {
     pub task: String,
     /// Name of the preset.
     pub preset: String,
-    /// The kind of place that the evaluation prompts came from: `data-dir`, `env`, `cache` or `embedded`.
+    /// The kind of place that the evaluation prompts came from: `data-dir`, `env`, `cache` or
+    /// `embedded`.
     pub data: String,
     /// Which prompts they are: `test`, held out, or `validation`, to choose settings on.
     pub split: String,
-    /// What must be said wherever the figures are shown, such as that the prompts are synthetic; `null` if nothing.
+    /// What must be said wherever the figures are shown, such as that the prompts are synthetic;
+    /// `null` if nothing.
     pub notice: Option<String>,
     /// The seeds, in order.
     pub seeds: Vec<u64>,
@@ -95,14 +102,16 @@ pub struct Results {
     pub device: String,
     /// The prompts that the figures `tail` and `judge_tail` are about.
     pub tail: Tail,
-    /// What was compared, in the order of the tables; those of the paper in older files, which do not say.
+    /// What was compared, in the order of the tables; those of the paper in older files, which do
+    /// not say.
     #[serde(default = "Arm::of_paper")]
     pub arms: Vec<Arm>,
-    /// The key of the arm that `kl` is measured to; that of the paper in older files, which do not say.
+    /// The key of the arm that `kl` is measured to; that of the paper in older files, which do not
+    /// say.
     #[serde(default = "Arm::reference_of_paper")]
     pub reference: String,
-    /// The figures of each arm by its key, in the order of the arms; none of one that diverged with any seed, for those of the other
-    /// seeds would flatter it.
+    /// The figures of each arm by its key, in the order of the arms; none of one that diverged with
+    /// any seed, for those of the other seeds would flatter it.
     pub methods: IndexMap<String, MethodResults>,
     /// What diverged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -110,7 +119,8 @@ pub struct Results {
     /// What methods gain over another; older files have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub comparisons: Vec<Comparison>,
-    /// What arms gain over those that they were made from where that is not told: for the warning of a reward that rises alone.
+    /// What arms gain over those that they were made from where that is not told: for the warning
+    /// of a reward that rises alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watched: Vec<Watched>,
 }
@@ -170,8 +180,12 @@ pub(crate) mod tests {
 
     pub(crate) fn results(seeds: &[u64]) -> Results {
         let arms = Arm::of_paper();
-        let methods = arms.iter().zip([0.0, 10.0, 20.0, 30.0]).map(|(arm, base)| (arm.key.clone(), method_results(base)));
-        let [task, preset, data, split, device] = ["imdb", "smoke", "embedded", "test", "flex"].map(str::to_owned);
+        let methods = arms
+            .iter()
+            .zip([0.0, 10.0, 20.0, 30.0])
+            .map(|(arm, base)| (arm.key.clone(), method_results(base)));
+        let [task, preset, data, split, device] =
+            ["imdb", "smoke", "embedded", "test", "flex"].map(str::to_owned);
         let tail = Tail { threshold: -2.5, prompts: 19 };
         Results {
             task,
@@ -199,25 +213,31 @@ pub(crate) mod tests {
         let figure = |indent: usize, mean: usize| {
             let (inner, outer) = (" ".repeat(indent + 2), " ".repeat(indent));
             format!(
-                "{{\n{inner}\"mean\": {mean}.0,\n{inner}\"se\": 0.25,\n{inner}\"ci95\": [\n{inner}  {}.5,\n{inner}  {mean}.5\n\
-                 {inner}]\n{outer}}}",
+                "{{\n{inner}\"mean\": {mean}.0,\n{inner}\"se\": 0.25,\n{inner}\"ci95\": \
+                 [\n{inner}  {}.5,\n{inner}  {mean}.5\n{inner}]\n{outer}}}",
                 mean - 1
             )
         };
-        let keys = "reward tail perplexity_human perplexity_generated distinct_1 distinct_2 distinct_3 length kl \
-                    judge judge_tail repeated_4gram empty duplicate";
-        let figures: String =
-            keys.split(' ').zip(30..).map(|(key, mean)| format!("      \"{key}\": {},\n", figure(6, mean))).collect();
+        let keys = "reward tail perplexity_human perplexity_generated distinct_1 distinct_2 \
+            distinct_3 length kl judge judge_tail repeated_4gram empty duplicate";
+        let figures: String = keys
+            .split(' ')
+            .zip(30..)
+            .map(|(key, mean)| format!("      \"{key}\": {},\n", figure(6, mean)))
+            .collect();
         let other_tails = format!(
-            "      \"other_tails\": [\n        {{\n          \"threshold\": 5.0,\n          \"prompts\": 60,\n          \
-             \"reward\": {}\n        }},\n        {{\n          \"threshold\": -9.5,\n          \"prompts\": 0,\n          \
-             \"reward\": null\n        }}\n      ]\n",
+            "      \"other_tails\": [\n        {{\n          \"threshold\": 5.0,\n          \
+             \"prompts\": 60,\n          \"reward\": {}\n        }},\n        {{\n          \
+             \"threshold\": -9.5,\n          \"prompts\": 0,\n          \"reward\": null\n        \
+             }}\n      ]\n",
             figure(10, 44)
         );
         let expected = format!(
-            "{{\n  \"task\": \"imdb\",\n  \"preset\": \"smoke\",\n  \"data\": \"embedded\",\n  \"split\": \"test\",\n  \"notice\": null,\n  \"seeds\": [\n    1,\n    2\n  ],\n  \"device\": \"flex\",\n  \
-             \"tail\": {{\n    \"threshold\": -2.5,\n    \"prompts\": 19\n  }},\n  \
-             \"arms\": [\n    {{\n      \"key\": \"ra_rlhf\",\n      \"title\": \"RA-RLHF\",\n      \"from\": \"sft\"\n    }}\n  ],\n  \"reference\": \"sft\",\n  \
+            "{{\n  \"task\": \"imdb\",\n  \"preset\": \"smoke\",\n  \"data\": \"embedded\",\n  \
+             \"split\": \"test\",\n  \"notice\": null,\n  \"seeds\": [\n    1,\n    2\n  ],\n  \
+             \"device\": \"flex\",\n  \"tail\": {{\n    \"threshold\": -2.5,\n    \"prompts\": \
+             19\n  }},\n  \"arms\": [\n    {{\n      \"key\": \"ra_rlhf\",\n      \"title\": \
+             \"RA-RLHF\",\n      \"from\": \"sft\"\n    }}\n  ],\n  \"reference\": \"sft\",\n  \
              \"methods\": {{\n    \"ra_rlhf\": {{\n{figures}{other_tails}    }}\n  }}\n}}\n"
         );
         assert_eq!(small.to_json().unwrap(), expected);
@@ -227,14 +247,20 @@ pub(crate) mod tests {
     fn methods_come_in_the_order_of_the_arms() {
         let results = results(&[1]);
         let json = results.to_json().unwrap();
-        let places: Vec<_> = results.arms.iter().map(|arm| json.find(&format!("\"{}\": {{", arm.key)).unwrap()).collect();
+        let places: Vec<_> = results
+            .arms
+            .iter()
+            .map(|arm| json.find(&format!("\"{}\": {{", arm.key)).unwrap())
+            .collect();
         assert!(places.is_sorted(), "{json}");
     }
 
     #[test]
     fn a_file_that_names_no_arms_has_those_of_the_paper() {
         let mut file = serde_json::to_value(results(&[1])).unwrap();
-        file.as_object_mut().unwrap().retain(|key, _| !["arms", "reference"].contains(&key.as_str()));
+        file.as_object_mut()
+            .unwrap()
+            .retain(|key, _| !["arms", "reference"].contains(&key.as_str()));
         let read = serde_json::from_value::<Results>(file).unwrap();
         assert_eq!(read, results(&[1]));
         // in the order of the paper, whatever that of the file
@@ -249,8 +275,17 @@ pub(crate) mod tests {
         let mut results = results(&[7]);
         results.methods.get_mut("sft").unwrap().length.mean = 0.1 + 0.2;
         results.comparisons.push(crate::comparison::tests::comparison());
-        results.watched.push(Watched { method: "rlhf".into(), over: "sft".into(), reward: None, judge: None });
-        results.diverged.push(Diverged { method: "rlhf".into(), seed: 7, reason: "the loss is NaN".into() });
+        results.watched.push(Watched {
+            method: "rlhf".into(),
+            over: "sft".into(),
+            reward: None,
+            judge: None,
+        });
+        results.diverged.push(Diverged {
+            method: "rlhf".into(),
+            seed: 7,
+            reason: "the loss is NaN".into(),
+        });
         results.write(&path).unwrap();
         assert_eq!(Results::read(&path).unwrap(), results);
     }
@@ -258,7 +293,10 @@ pub(crate) mod tests {
     #[test]
     fn a_file_without_comparisons_and_divergence_is_read_and_written_as_it_was() {
         let json = results(&[1]).to_json().unwrap();
-        assert!(["comparisons", "watched", "diverged"].iter().all(|key| !json.contains(key)), "{json}");
+        assert!(
+            ["comparisons", "watched", "diverged"].iter().all(|key| !json.contains(key)),
+            "{json}"
+        );
         let read: Results = serde_json::from_str(&json).unwrap();
         assert_eq!(read, results(&[1]));
     }
@@ -267,7 +305,10 @@ pub(crate) mod tests {
     fn a_figure_that_is_not_finite_is_named() {
         let mut results = results(&[1]);
         results.methods.get_mut("rlhf").unwrap().tail.mean = f64::NAN;
-        assert_eq!(results.to_json().unwrap_err().to_string(), "RLHF: tail is NaN, expected a finite number");
+        assert_eq!(
+            results.to_json().unwrap_err().to_string(),
+            "RLHF: tail is NaN, expected a finite number"
+        );
     }
 
     #[test]
@@ -283,10 +324,20 @@ pub(crate) mod tests {
     #[test]
     fn what_is_not_known_is_null_and_seeds_have_a_deviation() {
         let single = Figure { mean: 1.5, se: None, ci95: None, seeds_std: None };
-        assert_eq!(serde_json::to_string(&single).unwrap(), r#"{"mean":1.5,"se":null,"ci95":null}"#);
-        let several = Figure { mean: 1.5, se: Some(0.5), ci95: Some([0.5, 2.5]), seeds_std: Some(0.25) };
-        assert_eq!(serde_json::to_string(&several).unwrap(), r#"{"mean":1.5,"se":0.5,"ci95":[0.5,2.5],"seeds_std":0.25}"#);
-        assert_eq!((several.is_above_zero(), several.is_below_zero(), single.is_above_zero()), (true, false, false));
+        assert_eq!(
+            serde_json::to_string(&single).unwrap(),
+            r#"{"mean":1.5,"se":null,"ci95":null}"#
+        );
+        let several =
+            Figure { mean: 1.5, se: Some(0.5), ci95: Some([0.5, 2.5]), seeds_std: Some(0.25) };
+        assert_eq!(
+            serde_json::to_string(&several).unwrap(),
+            r#"{"mean":1.5,"se":0.5,"ci95":[0.5,2.5],"seeds_std":0.25}"#
+        );
+        assert_eq!(
+            (several.is_above_zero(), several.is_below_zero(), single.is_above_zero()),
+            (true, false, false)
+        );
     }
 
     #[test]

@@ -9,7 +9,8 @@ use tailguard_files::write_file;
 use crate::error::ReportError;
 use crate::{files, older};
 
-/// The content of a `results.json`: of a run ([`Results`](crate::Results)) or of an evaluation ([`Evaluation`](crate::Evaluation)).
+/// The content of a `results.json`: of a run ([`Results`](crate::Results)) or of an evaluation
+/// ([`Evaluation`](crate::Evaluation)).
 pub trait ResultsFile: Serialize + DeserializeOwned {
     /// Every number of the file that could be none, with what to call it.
     fn numbers(&self) -> Vec<(String, f64)>;
@@ -19,7 +20,9 @@ pub trait ResultsFile: Serialize + DeserializeOwned {
     /// # Errors
     /// [`ReportError::NotFinite`]: JSON has no infinity and no NaN.
     fn to_json(&self) -> Result<String, ReportError> {
-        if let Some((what, found)) = self.numbers().into_iter().find(|(_, number)| !number.is_finite()) {
+        if let Some((what, found)) =
+            self.numbers().into_iter().find(|(_, number)| !number.is_finite())
+        {
             return Err(ReportError::NotFinite { what, found });
         }
         // strings, finite numbers and string keys always serialise
@@ -60,7 +63,9 @@ mod tests {
             Value::Object(object) => {
                 let own = |(key, value): (&String, &Value)| {
                     let inner = match value {
-                        Value::Object(methods) if key == "methods" => methods.values().flat_map(keys).collect(),
+                        Value::Object(methods) if key == "methods" => {
+                            methods.values().flat_map(keys).collect()
+                        }
                         value => keys(value),
                     };
                     [vec![key.clone()], inner].concat()
@@ -76,7 +81,8 @@ mod tests {
     fn every_key_is_documented() {
         let (mut run, mut evaluation) = (results(&[1]), evaluation());
         run.comparisons = vec![comparison()];
-        run.watched = vec![Watched { method: "rlhf".into(), over: "sft".into(), reward: None, judge: None }];
+        run.watched =
+            vec![Watched { method: "rlhf".into(), over: "sft".into(), reward: None, judge: None }];
         run.diverged = vec![Diverged { method: "rlhf".into(), seed: 1, reason: String::new() }];
         let method = evaluation.methods.get_mut("mine").unwrap();
         method.curve = vec![QuantilePoint { percent: 1, count: 0, reward: None }];
@@ -84,8 +90,11 @@ mod tests {
         method.reward_spread = Some(1.0);
         // between backticks: any key is also a word
         let pieces = DOCUMENTATION.split('`').skip(1).step_by(2);
-        let words: Vec<&str> =
-            pieces.flat_map(|piece| piece.split(|sign: char| !sign.is_ascii_alphanumeric() && sign != '_')).collect();
+        let words: Vec<&str> = pieces
+            .flat_map(|piece| {
+                piece.split(|sign: char| !sign.is_ascii_alphanumeric() && sign != '_')
+            })
+            .collect();
         let all = [serde_json::to_value(run).unwrap(), serde_json::to_value(evaluation).unwrap()];
         for key in all.iter().flat_map(keys) {
             assert!(words.contains(&key.as_str()), "docs/results.md lacks {key}");

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use tailguard_files::{FileError, create_dirs, discard, is_temporary, probe, recover_all, write_file};
+use tailguard_files::{
+    FileError, create_dirs, discard, is_temporary, probe, recover_all, write_file,
+};
 
 use crate::error::ReportError;
 use crate::files;
@@ -33,12 +35,14 @@ pub struct About {
     pub device: String,
     /// The seeds.
     pub seeds: Vec<u64>,
-    /// What was typed to call the program, before these words; nothing where that is not known, as in older runs.
+    /// What was typed to call the program, before these words; nothing where that is not known, as
+    /// in older runs.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub program: String,
     /// The words of the command.
     pub command: Vec<String>,
-    /// What the run read, with a digest of each: models and texts that a resumed run must find as they were.
+    /// What the run read, with a digest of each: models and texts that a resumed run must find as
+    /// they were.
     pub inputs: BTreeMap<String, String>,
     /// What the scores of each scorer are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -46,7 +50,8 @@ pub struct About {
     /// Where these were, as the command names them, if no `config.toml` says it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub places: BTreeMap<String, String>,
-    /// Columns and models of whose scores the negative was taken, as lower is better there, if no `config.toml` says it.
+    /// Columns and models of whose scores the negative was taken, as lower is better there, if no
+    /// `config.toml` says it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub negated: Vec<String>,
 }
@@ -69,9 +74,11 @@ impl fmt::Display for ScoreAbout {
     }
 }
 
-/// A directory that is reserved for a run and has no configuration yet. Dropped, it leaves nothing behind.
+/// A directory that is reserved for a run and has no configuration yet. Dropped, it leaves nothing
+/// behind.
 ///
-/// It is taken before models and data are read, so that a directory that cannot be written, or is taken, is found out first.
+/// It is taken before models and data are read, so that a directory that cannot be written, or is
+/// taken, is found out first.
 #[derive(Debug)]
 pub struct NewRunDir {
     path: PathBuf,
@@ -90,17 +97,20 @@ impl NewRunDir {
     /// Makes and locks the directory of a new run.
     ///
     /// # Errors
-    /// [`ReportError::HoldsARun`] or [`ReportError::NotEmpty`] if something is there, and then nothing is changed;
-    /// [`ReportError::InUse`]; [`ReportError::Unwritable`] if the directory cannot be made or written.
+    /// [`ReportError::HoldsARun`] or [`ReportError::NotEmpty`] if something is there, and then
+    /// nothing is changed; [`ReportError::InUse`]; [`ReportError::Unwritable`] if the directory
+    /// cannot be made or written.
     pub fn reserve(path: &Path) -> Result<Self, ReportError> {
         refuse_contents(path)?;
-        let mut made: Vec<_> = path.ancestors().take_while(|path| !path.exists()).map(Path::to_owned).collect();
+        let mut made: Vec<_> =
+            path.ancestors().take_while(|path| !path.exists()).map(Path::to_owned).collect();
         made.reverse();
         create_dirs(path).map_err(refused(path))?;
         Self::take(path.to_owned(), made)
     }
 
-    /// [`reserve`](Self::reserve) the first `parent/name-1`, `parent/name-2`, ... that does not exist.
+    /// [`reserve`](Self::reserve) the first `parent/name-1`, `parent/name-2`, ... that does not
+    /// exist.
     ///
     /// # Errors
     /// [`ReportError::Unwritable`] if the directory cannot be made or written.
@@ -112,7 +122,8 @@ impl NewRunDir {
             let path = parent.join(format!("{name}-{number}"));
             match fs::create_dir(&path) {
                 Ok(()) => {
-                    let made = parent_is_new.then(|| parent.to_owned()).into_iter().chain([path.clone()]);
+                    let made =
+                        parent_is_new.then(|| parent.to_owned()).into_iter().chain([path.clone()]);
                     return Self::take(path, made.collect());
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
@@ -146,8 +157,8 @@ impl NewRunDir {
         Ok(write_file(&self.file(ABOUT), json(about).as_bytes())?)
     }
 
-    /// The path of a file that is about to be written into a directory that is to hold results without a run. Unless it is [kept](Self::keep),
-    /// it leaves with the directory.
+    /// The path of a file that is about to be written into a directory that is to hold results
+    /// without a run. Unless it is [kept](Self::keep), it leaves with the directory.
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
         let path = self.path.join(name);
@@ -160,10 +171,15 @@ impl NewRunDir {
         self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// What the directory leaves behind as long as it holds nothing whole, for whoever ends the process without dropping this.
+    /// What the directory leaves behind as long as it holds nothing whole, for whoever ends the
+    /// process without dropping this.
     #[must_use]
     pub fn traces(&self) -> Traces {
-        Traces { path: self.path.clone(), made: self.made.clone(), unfinished: Arc::clone(&self.unfinished) }
+        Traces {
+            path: self.path.clone(),
+            made: self.made.clone(),
+            unfinished: Arc::clone(&self.unfinished),
+        }
     }
 
     /// Begins the run: from here on the directory stays.
@@ -178,7 +194,11 @@ impl NewRunDir {
         write_file(&self.path.join(ABOUT), json(about).as_bytes())?;
         // last: a directory with a configuration is a run
         write_file(&self.path.join(CONFIG), config.as_bytes())?;
-        Ok(RunDir { path: std::mem::take(&mut self.path), recovered: Vec::new(), _lock: self.lock.take() })
+        Ok(RunDir {
+            path: std::mem::take(&mut self.path),
+            recovered: Vec::new(),
+            _lock: self.lock.take(),
+        })
     }
 }
 
@@ -192,7 +212,8 @@ impl Drop for NewRunDir {
     }
 }
 
-/// The lock, the unfinished files and the empty folders of a directory that was reserved and is not to be used.
+/// The lock, the unfinished files and the empty folders of a directory that was reserved and is not
+/// to be used.
 #[derive(Debug)]
 pub struct Traces {
     path: PathBuf,
@@ -201,8 +222,8 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Removes them, while the directory is reserved. What holds another file stays, and so does what cannot be removed: whatever led here
-    /// is the thing to tell.
+    /// Removes them, while the directory is reserved. What holds another file stays, and so does
+    /// what cannot be removed: whatever led here is the thing to tell.
     pub fn remove(&self) {
         for path in self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             discard(&path);
@@ -221,7 +242,7 @@ impl Traces {
 /// |---|---|
 /// | `config.toml` | every setting; reads back to the same configuration |
 /// | `run.json` | [`About`] |
-/// | `logs/seed-1-rlhf.jsonl` | one row per iteration ([`TrainingLog`](crate::TrainingLog)), written as it happens |
+/// | `logs/seed-1-rlhf.jsonl` | one row per iteration ([`TrainingLog`]), written as it happens |
 /// | `tensorboard/rlhf-seed1/` | the same rows as events ([`EventLog`](crate::EventLog)) |
 /// | `metrics.parquet` | all logs in one table |
 /// | `metrics.jsonl` | the same rows by the names of TRL |
@@ -233,6 +254,8 @@ impl Traces {
 /// | `processes.json` | a [`Process`] for each that worked on the run: how long, how much memory |
 /// | `report.html` | all of this as a page, by whoever makes one |
 /// | `lock` | held while a process works here |
+///
+/// [`TrainingLog`]: crate::TrainingLog
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
@@ -243,7 +266,8 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Takes the directory of a run that an earlier process has begun, and puts right what it left unfinished if it was killed.
+    /// Takes the directory of a run that an earlier process has begun, and puts right what it left
+    /// unfinished if it was killed.
     ///
     /// # Errors
     /// [`ReportError::NoRun`], [`ReportError::InUse`], or [`ReportError::Unwritable`].
@@ -257,7 +281,8 @@ impl RunDir {
         Ok(Self { path: path.to_owned(), recovered, _lock: Some(lock) })
     }
 
-    /// What an earlier process was writing when it was killed. None of it is there any more: what it was to replace is.
+    /// What an earlier process was writing when it was killed. None of it is there any more: what
+    /// it was to replace is.
     #[must_use]
     pub fn recovered(&self) -> &[PathBuf] {
         &self.recovered
@@ -290,7 +315,11 @@ impl RunDir {
     pub fn about(&self) -> Result<About, ReportError> {
         let path = self.path.join(ABOUT);
         let text = files::read(&path)?;
-        serde_json::from_str(&text).map_err(|error| ReportError::Json { path, line: error.line(), detail: error.to_string() })
+        serde_json::from_str(&text).map_err(|error| ReportError::Json {
+            path,
+            line: error.line(),
+            detail: error.to_string(),
+        })
     }
 
     /// `results.json`.
@@ -299,12 +328,17 @@ impl RunDir {
         self.path.join("results.json")
     }
 
-    /// Notes what is known about this process, the last of those that work on the run: `nth` is its place among them, as an
-    /// earlier call gave it, or nothing for a process that is not noted yet. Gives its place.
+    /// Notes what is known about this process, the last of those that work on the run: `nth` is its
+    /// place among them, as an earlier call gave it, or nothing for a process that is not noted
+    /// yet. Gives its place.
     ///
     /// # Errors
     /// When `processes.json` cannot be read or written, or is not what was written.
-    pub fn note_process(&self, nth: Option<usize>, process: &Process) -> Result<usize, ReportError> {
+    pub fn note_process(
+        &self,
+        nth: Option<usize>,
+        process: &Process,
+    ) -> Result<usize, ReportError> {
         processes::note(&self.path.join("processes.json"), nth, process)
     }
 
@@ -346,7 +380,8 @@ impl RunDir {
         let folder = self.path.join("logs");
         let read = |error| ReportError::io(&folder, "read")(error);
         let entries: Result<Vec<_>, _> = fs::read_dir(&folder).map_err(read)?.collect();
-        let mut paths: Vec<_> = entries.map_err(read)?.into_iter().map(|entry| entry.path()).collect();
+        let mut paths: Vec<_> =
+            entries.map_err(read)?.into_iter().map(|entry| entry.path()).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
         paths.sort();
         Ok(paths)
@@ -391,7 +426,8 @@ fn stem(arm: &str, seed: u64) -> String {
     format!("seed-{seed}-{}", arm.replace('_', "-"))
 }
 
-/// A new run wants a directory that is not there, or holds nothing but what a process left that died before its run began.
+/// A new run wants a directory that is not there, or holds nothing but what a process left that
+/// died before its run began.
 fn refuse_contents(path: &Path) -> Result<(), ReportError> {
     if path.join(CONFIG).exists() {
         return Err(ReportError::HoldsARun { path: path.to_owned() });
@@ -411,13 +447,14 @@ fn refuse_contents(path: &Path) -> Result<(), ReportError> {
     Ok(())
 }
 
-/// Whether something is what [`NewRunDir`] makes before a run has begun. What has something else in it is somebody's, whatever it is
-/// called.
+/// Whether something is what [`NewRunDir`] makes before a run has begun. What has something else in
+/// it is somebody's, whatever it is called.
 fn is_unbegun(entry: &DirEntry) -> bool {
     let (name, path) = (entry.file_name(), entry.path());
     let is_empty_file = || entry.metadata().is_ok_and(|found| found.is_file() && found.len() == 0);
     let is_empty_folder = || fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_none());
-    let is_about = || fs::read_to_string(&path).is_ok_and(|text| serde_json::from_str::<About>(&text).is_ok());
+    let is_about =
+        || fs::read_to_string(&path).is_ok_and(|text| serde_json::from_str::<About>(&text).is_ok());
     is_temporary(&name)
         || name == LOCK && is_empty_file()
         || FOLDERS.iter().any(|folder| name == OsStr::new(folder)) && is_empty_folder()
@@ -426,7 +463,11 @@ fn is_unbegun(entry: &DirEntry) -> bool {
 
 /// Takes the lock, without waiting.
 fn lock(path: &Path) -> Result<File, ReportError> {
-    let file = File::options().create(true).append(true).open(path.join(LOCK)).map_err(unwritable(path))?;
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(path.join(LOCK))
+        .map_err(unwritable(path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(ReportError::InUse { path: path.to_owned() }),

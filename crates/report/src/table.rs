@@ -20,8 +20,9 @@ pub enum Style {
     Markdown,
 }
 
-/// The tables, with an empty line between them: how good the texts are, what they look like, the tails by other thresholds if there
-/// are any, what methods gain over another, and what diverged. A row per method, a column per figure.
+/// The tables, with an empty line between them: how good the texts are, what they look like, the
+/// tails by other thresholds if there are any, what methods gain over another, and what diverged. A
+/// row per method, a column per figure.
 ///
 /// A cell is `mean [low, high]`, the 95 % interval: see [`Figure`].
 #[must_use]
@@ -33,7 +34,8 @@ pub fn table(results: &Results, style: Style) -> String {
         "tail" => tail_head(results.tail.threshold, Some(results.tail.prompts)),
         _ => column.head.to_owned(),
     };
-    let mut tables = vec![of_columns(&rows, style, &QUALITY, head), of_columns(&rows, style, &TEXT, head)];
+    let mut tables =
+        vec![of_columns(&rows, style, &QUALITY, head), of_columns(&rows, style, &TEXT, head)];
     tables.extend(of_other_tails(&rows, style, |figures| &figures.other_tails));
     tables.extend(gains(&results.comparisons, named));
     tables.extend(diverged(&results.diverged, &results.arms, style));
@@ -45,11 +47,16 @@ fn diverged(list: &[Diverged], arms: &[Arm], style: Style) -> Option<String> {
     // a list needs a blank line before it
     let item = if style == Style::Markdown { "\n- " } else { "  " };
     let line = |diverged: &Diverged| format!("{item}{}\n", one_line(&diverged.told(arms)));
-    (!list.is_empty()).then(|| format!("Without figures, as a training diverged:\n{}", list.iter().map(line).collect::<String>()))
+    (!list.is_empty()).then(|| {
+        format!(
+            "Without figures, as a training diverged:\n{}",
+            list.iter().map(line).collect::<String>()
+        )
+    })
 }
 
-/// [`table`] of an evaluation; a figure that could not be computed is a dash, and one that no method has is left out, but for a tail whose
-/// threshold was asked for.
+/// [`table`] of an evaluation; a figure that could not be computed is a dash, and one that no
+/// method has is left out, but for a tail whose threshold was asked for.
 #[must_use]
 pub fn evaluation_table(evaluation: &Evaluation, style: Style) -> String {
     let row = |(name, figures): (&String, _)| Row { name: one_line(name), figures };
@@ -67,23 +74,33 @@ pub fn evaluation_table(evaluation: &Evaluation, style: Style) -> String {
     let is_told = |column: &Column<EvaluatedMethod>| {
         column.key != "cvar" || !matches!(evaluation.tail, Some(EvaluatedTail::LowestScores { .. }))
     };
-    let is_there = |column: &Column<EvaluatedMethod>| rows.iter().any(|row| (column.get)(row.figures).is_some());
+    let is_there = |column: &Column<EvaluatedMethod>| {
+        rows.iter().any(|row| (column.get)(row.figures).is_some())
+    };
     // that it is empty is the answer
     let is_asked = |column: &Column<EvaluatedMethod>| match (column.key, evaluation.tail) {
-        ("tail", Some(EvaluatedTail::PromptScores { share: None, .. } | EvaluatedTail::OwnScores { .. })) => {
-            rows.iter().any(|row| row.figures.reward.is_some())
-        }
+        (
+            "tail",
+            Some(EvaluatedTail::PromptScores { share: None, .. } | EvaluatedTail::OwnScores { .. }),
+        ) => rows.iter().any(|row| row.figures.reward.is_some()),
         ("judge_tail", Some(EvaluatedTail::PromptScores { share: None, .. })) => {
             rows.iter().any(|row| row.figures.judge.is_some())
         }
         _ => false,
     };
     let there = |columns: &[Column<EvaluatedMethod>]| -> Vec<Column<EvaluatedMethod>> {
-        columns.iter().copied().filter(|column| is_told(column) && (is_there(column) || is_asked(column))).collect()
+        columns
+            .iter()
+            .copied()
+            .filter(|column| is_told(column) && (is_there(column) || is_asked(column)))
+            .collect()
     };
     let columns = [there(&EVALUATED_QUALITY), there(&EVALUATED_TEXT)];
-    let mut tables: Vec<String> =
-        columns.iter().filter(|columns| !columns.is_empty()).map(|columns| of_columns(&rows, style, columns, head)).collect();
+    let mut tables: Vec<String> = columns
+        .iter()
+        .filter(|columns| !columns.is_empty())
+        .map(|columns| of_columns(&rows, style, columns, head))
+        .collect();
     tables.extend(of_other_tails(&rows, style, |figures| &figures.other_tails));
     tables.extend(gains(&evaluation.comparisons, one_line));
     tables.join("\n")
@@ -96,7 +113,11 @@ impl EvaluatedTail {
         match *self {
             Self::PromptScores { threshold, prompts, share: None } => tail_head(threshold, prompts),
             Self::PromptScores { threshold, prompts, share: Some(share) } => {
-                format!("{}: lowest {} of prompts", tail_head(shown(threshold), prompts), percent(share))
+                format!(
+                    "{}: lowest {} of prompts",
+                    tail_head(shown(threshold), prompts),
+                    percent(share)
+                )
             }
             Self::OwnScores { threshold } => format!("tail: rewards ≤ {threshold}"),
             Self::LowestScores { share } => format!("tail: CVaR {} of the rewards", percent(share)),
@@ -120,22 +141,41 @@ fn cell_or_dash(figure: Option<Figure>, digits: usize) -> String {
     figure.map_or("-".to_owned(), |figure| cell(figure, digits))
 }
 
-fn of_columns<T>(rows: &[Row<'_, T>], style: Style, columns: &[Column<T>], head: impl Fn(&Column<T>) -> String) -> String {
-    let cells = |row: &Row<'_, T>| columns.iter().map(|column| cell_or_dash((column.get)(row.figures), column.digits)).collect();
+fn of_columns<T>(
+    rows: &[Row<'_, T>],
+    style: Style,
+    columns: &[Column<T>],
+    head: impl Fn(&Column<T>) -> String,
+) -> String {
+    let cells = |row: &Row<'_, T>| {
+        columns
+            .iter()
+            .map(|column| cell_or_dash((column.get)(row.figures), column.digits))
+            .collect()
+    };
     grid(style, columns.iter().map(head).collect(), rows, cells)
 }
 
 /// The table of the other tails, if there are any.
-fn of_other_tails<T>(rows: &[Row<'_, T>], style: Style, tails: impl Fn(&T) -> &[OtherTail]) -> Option<String> {
+fn of_other_tails<T>(
+    rows: &[Row<'_, T>],
+    style: Style,
+    tails: impl Fn(&T) -> &[OtherTail],
+) -> Option<String> {
     let first = tails(rows.first()?.figures);
-    let heads: Vec<String> = first.iter().map(|tail| tail_head(tail.threshold, Some(tail.prompts))).collect();
-    let cells = |row: &Row<'_, T>| tails(row.figures).iter().map(|tail| cell_or_dash(tail.reward, 2)).collect();
+    let heads: Vec<String> =
+        first.iter().map(|tail| tail_head(tail.threshold, Some(tail.prompts))).collect();
+    let cells = |row: &Row<'_, T>| {
+        tails(row.figures).iter().map(|tail| cell_or_dash(tail.reward, 2)).collect()
+    };
     (!heads.is_empty()).then(|| grid(style, heads, rows, cells))
 }
 
 /// A line for each comparison, if there is one.
 fn gains(comparisons: &[Comparison], name: impl Fn(&str) -> String) -> Option<String> {
-    let line = |comparison: &Comparison| comparison.line(&name(&comparison.method), &name(&comparison.over)) + "\n";
+    let line = |comparison: &Comparison| {
+        comparison.line(&name(&comparison.method), &name(&comparison.over)) + "\n"
+    };
     (!comparisons.is_empty()).then(|| comparisons.iter().map(line).collect())
 }
 
@@ -148,14 +188,26 @@ fn tail_head(threshold: f64, prompts: Option<usize>) -> String {
 }
 
 /// A table with a row per method.
-fn grid<T>(style: Style, heads: Vec<String>, rows: &[Row<'_, T>], cells: impl Fn(&Row<'_, T>) -> Vec<String>) -> String {
+fn grid<T>(
+    style: Style,
+    heads: Vec<String>,
+    rows: &[Row<'_, T>],
+    cells: impl Fn(&Row<'_, T>) -> Vec<String>,
+) -> String {
     let mut table = Table::new();
-    table.load_style(if style == Style::Plain { presets::NOTHING } else { presets::ASCII_MARKDOWN });
+    table.load_style(if style == Style::Plain {
+        presets::NOTHING
+    } else {
+        presets::ASCII_MARKDOWN
+    });
     let to_the_right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
     table.set_header(std::iter::once(Cell::new("")).chain(heads.into_iter().map(to_the_right)));
     for row in rows {
-        let name = if style == Style::Markdown { row.name.replace('|', "\\|") } else { row.name.clone() };
-        table.add_row(std::iter::once(Cell::new(name)).chain(cells(row).into_iter().map(to_the_right)));
+        let name =
+            if style == Style::Markdown { row.name.replace('|', "\\|") } else { row.name.clone() };
+        table.add_row(
+            std::iter::once(Cell::new(name)).chain(cells(row).into_iter().map(to_the_right)),
+        );
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n") + "\n"
@@ -178,15 +230,25 @@ mod tests {
             let text = table(&results(seeds), Style::Plain);
             let tables = tables(&text);
             assert_eq!(tables.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5, 5], "{text}");
-            assert!(tables[0][0].contains("judge tail") && tables[1][0].contains("repeated 4-gram"), "{text}");
-            assert!(tables[0][4].trim_start().starts_with("RA-RLHF") && tables[0][4].contains("30.00 [29.50, 30.50]"), "{text}");
+            assert!(
+                tables[0][0].contains("judge tail") && tables[1][0].contains("repeated 4-gram"),
+                "{text}"
+            );
+            assert!(
+                tables[0][4].trim_start().starts_with("RA-RLHF")
+                    && tables[0][4].contains("30.00 [29.50, 30.50]"),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_figure_without_an_interval_is_its_mean() {
         let mut results = results(&[1]);
-        results.methods.values_mut().for_each(|method| (method.tail.se, method.tail.ci95) = (None, None));
+        results
+            .methods
+            .values_mut()
+            .for_each(|method| (method.tail.se, method.tail.ci95) = (None, None));
         let text = table(&results, Style::Plain);
         assert!(text.contains("  31.00  "), "{text}");
     }
@@ -196,8 +258,15 @@ mod tests {
         let text = table(&results(&[1]), Style::Plain);
         let tables = tables(&text);
         assert!(tables[0][0].contains("tail ≤ -2.5 (19 prompts)"), "{text}");
-        assert!(tables[2][0].contains("tail ≤ 5 (60 prompts)") && tables[2][0].contains("tail ≤ -9.5 (0 prompts)"), "{text}");
-        assert!(tables[2][4].contains("44.00 [43.50, 44.50]") && tables[2][4].ends_with(" -"), "{text}");
+        assert!(
+            tables[2][0].contains("tail ≤ 5 (60 prompts)")
+                && tables[2][0].contains("tail ≤ -9.5 (0 prompts)"),
+            "{text}"
+        );
+        assert!(
+            tables[2][4].contains("44.00 [43.50, 44.50]") && tables[2][4].ends_with(" -"),
+            "{text}"
+        );
         let mut none = results(&[1]);
         none.methods.values_mut().for_each(|method| method.other_tails.clear());
         assert_eq!(table(&none, Style::Plain).split("\n\n").count(), 2);
@@ -208,7 +277,8 @@ mod tests {
         let mut results = results(&[1]);
         results.comparisons = vec![crate::comparison::tests::comparison()];
         let text = table(&results, Style::Plain);
-        let gain = "\n\nRA-RLHF - RLHF, on 2000 prompts: reward +0.25 [0.20, 0.30], in the tail +0.62 [0.57, 0.67]\n";
+        let gain = "\n\nRA-RLHF - RLHF, on 2000 prompts: reward +0.25 [0.20, 0.30], in the tail \
+            +0.62 [0.57, 0.67]\n";
         assert!(text.contains(gain) && text.ends_with("\n  KL -0.50 [-0.55, -0.45]\n"), "{text}");
     }
 
@@ -216,7 +286,8 @@ mod tests {
     fn what_diverged_stands_beneath_the_tables() {
         let mut results = results(&[1]);
         results.methods.shift_remove("rlhf");
-        results.diverged = vec![Diverged { method: "rlhf".into(), seed: 1, reason: "the loss is NaN".into() }];
+        results.diverged =
+            vec![Diverged { method: "rlhf".into(), seed: 1, reason: "the loss is NaN".into() }];
         let told = "\n\nWithout figures, as a training diverged:\n";
         let text = table(&results, Style::Plain);
         assert!(text.ends_with(&format!("{told}  RLHF, seed 1: the loss is NaN\n")), "{text}");
@@ -230,22 +301,34 @@ mod tests {
         let text = evaluation_table(&evaluation, Style::Plain);
         let tables = tables(&text);
         assert!(
-            tables[0][0].contains("tail ≤ -2.5 (2 prompts): lowest 10 % of prompts") && tables[0][0].contains("CVaR 10 %"),
+            tables[0][0].contains("tail ≤ -2.5 (2 prompts): lowest 10 % of prompts")
+                && tables[0][0].contains("CVaR 10 %"),
             "{text}"
         );
         assert!(tables[1][0].contains("length (words)"), "{text}");
-        assert_eq!(tables[0][2].split_whitespace().collect::<Vec<_>>(), ["theirs", "-", "-", "-", "-", "-", "-", "-", "-"]);
-        assert_eq!(tables[1][2].split_whitespace().filter(|word| *word == "-").count(), 6, "{text}");
+        assert_eq!(
+            tables[0][2].split_whitespace().collect::<Vec<_>>(),
+            ["theirs", "-", "-", "-", "-", "-", "-", "-", "-"]
+        );
+        assert_eq!(
+            tables[1][2].split_whitespace().filter(|word| *word == "-").count(),
+            6,
+            "{text}"
+        );
         evaluation.tail = Some(EvaluatedTail::LowestScores { share: 0.125 });
         let text = evaluation_table(&evaluation, Style::Plain);
-        assert!(text.contains("tail: CVaR 12.5 % of the rewards") && !text.contains("CVaR 10 %"), "{text}");
+        assert!(
+            text.contains("tail: CVaR 12.5 % of the rewards") && !text.contains("CVaR 10 %"),
+            "{text}"
+        );
     }
 
     #[test]
     fn methods_are_listed_by_the_numbers_in_their_names() {
         let mut evaluation = evaluation();
         let method = evaluation.methods.remove("theirs").unwrap();
-        evaluation.methods = ["100", "20", "5", "10"].map(|name| (name.to_owned(), method.clone())).into();
+        evaluation.methods =
+            ["100", "20", "5", "10"].map(|name| (name.to_owned(), method.clone())).into();
         let text = evaluation_table(&evaluation, Style::Plain);
         let names = text.lines().skip(1).map(|line| line.split_whitespace().next().unwrap());
         assert_eq!(names.collect::<Vec<_>>(), ["5", "10", "20", "100"]);
@@ -256,15 +339,22 @@ mod tests {
         let mut evaluation = evaluation();
         evaluation.methods.remove("mine");
         let text = evaluation_table(&evaluation, Style::Plain);
-        assert_eq!(text.split_whitespace().collect::<Vec<_>>(), ["length", "(words)", "theirs", "7.0", "[6.5,", "7.5]"]);
+        assert_eq!(
+            text.split_whitespace().collect::<Vec<_>>(),
+            ["length", "(words)", "theirs", "7.0", "[6.5,", "7.5]"]
+        );
     }
 
     #[test]
     fn an_empty_tail_that_was_asked_for_is_shown() {
         let mut evaluation = evaluation();
-        evaluation.methods.values_mut().for_each(|method| (method.tail, method.judge_tail) = (None, None));
+        evaluation
+            .methods
+            .values_mut()
+            .for_each(|method| (method.tail, method.judge_tail) = (None, None));
         assert!(!evaluation_table(&evaluation, Style::Plain).contains("tail"));
-        evaluation.tail = Some(EvaluatedTail::PromptScores { threshold: -100.0, share: None, prompts: Some(0) });
+        evaluation.tail =
+            Some(EvaluatedTail::PromptScores { threshold: -100.0, share: None, prompts: Some(0) });
         let text = evaluation_table(&evaluation, Style::Plain);
         assert!(text.contains("tail ≤ -100 (0 prompts)"), "{text}");
     }
@@ -274,7 +364,11 @@ mod tests {
         let mut evaluation = evaluation();
         let method = evaluation.methods["theirs"].clone();
         evaluation.methods.insert("a\u{1b}[2J|b\nc".to_owned(), method);
-        evaluation.tail = Some(EvaluatedTail::PromptScores { threshold: -0.0002, share: Some(0.1), prompts: Some(2) });
+        evaluation.tail = Some(EvaluatedTail::PromptScores {
+            threshold: -0.0002,
+            share: Some(0.1),
+            prompts: Some(2),
+        });
         let text = evaluation_table(&evaluation, Style::Plain);
         assert!(text.contains("a [2J|b c") && text.contains("tail ≤ 0 (2 prompts)"), "{text}");
         assert!(evaluation_table(&evaluation, Style::Markdown).contains("| a [2J\\|b c "));
@@ -288,7 +382,8 @@ mod tests {
         for lines in tables {
             assert_eq!(lines.len(), 6, "{text}");
             assert!(
-                lines[1].starts_with("|--") && lines.iter().all(|line| line.starts_with('|') && line.ends_with('|')),
+                lines[1].starts_with("|--")
+                    && lines.iter().all(|line| line.starts_with('|') && line.ends_with('|')),
                 "{text}"
             );
         }

@@ -1,8 +1,9 @@
 //! Training logs as TensorBoard reads them: event files of scalars.
 //!
-//! An event file is a row of records (`TFRecord`): 8 bytes of length, 4 bytes of checksum of these, the data, 4 bytes of checksum of the data,
-//! all little-endian. The checksum is CRC-32C, rotated right by 15 bits, plus a constant. The data are a message `Event` of
-//! protocol buffers, of which no more than four fields are needed here, so it is encoded by hand:
+//! An event file is a row of records (`TFRecord`): 8 bytes of length, 4 bytes of checksum of these,
+//! the data, 4 bytes of checksum of the data, all little-endian. The checksum is CRC-32C, rotated
+//! right by 15 bits, plus a constant. The data are a message `Event` of protocol buffers, of which
+//! no more than four fields are needed here, so it is encoded by hand:
 //!
 //! ```text
 //! Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5; }
@@ -24,16 +25,17 @@ const FILE: &str = "events.out.tfevents.tailguard";
 /// What the first event says.
 const VERSION: &str = "brain.Event:2";
 
-/// The event file of one training. Every row is in the file when [`append`](Self::append) returns, so that TensorBoard shows a training
-/// that goes on.
+/// The event file of one training. Every row is in the file when [`append`](Self::append) returns,
+/// so that TensorBoard shows a training that goes on.
 #[derive(Debug)]
 pub struct EventLog {
     file: AppendFile,
 }
 
 impl EventLog {
-    /// Begins the event file of a folder, which is made if it is not there, with the rows of an interrupted training: a file that is there
-    /// is replaced, in its place: TensorBoard may be reading it.
+    /// Begins the event file of a folder, which is made if it is not there, with the rows of an
+    /// interrupted training: a file that is there is replaced, in its place: TensorBoard may be
+    /// reading it.
     ///
     /// The clock times of these rows are counted back from now, by the seconds that they took.
     ///
@@ -70,7 +72,11 @@ impl EventLog {
 
 /// What an iteration took, as far as it is known.
 fn seconds(row: &LogRow) -> f64 {
-    ["rollout_s", "update_s"].iter().filter_map(|name| row.values.get(*name)).filter(|value| value.is_finite()).sum()
+    ["rollout_s", "update_s"]
+        .iter()
+        .filter_map(|name| row.values.get(*name))
+        .filter(|value| value.is_finite())
+        .sum()
 }
 
 /// Seconds since 1970.
@@ -83,7 +89,8 @@ fn record(data: &[u8]) -> Vec<u8> {
     [&length[..], &masked(&length).to_le_bytes(), data, &masked(data).to_le_bytes()].concat()
 }
 
-/// CRC-32C as `TFRecord` has it: a checksum over data that hold checksums is no good unless these look different.
+/// CRC-32C as `TFRecord` has it: a checksum over data that hold checksums is no good unless these
+/// look different.
 fn masked(data: &[u8]) -> u32 {
     crc32c::crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -108,7 +115,8 @@ fn scalars(row: &LogRow, wall_time: f64) -> Vec<u8> {
     event
 }
 
-/// A field's number and the kind of what follows: 0 a varint, 1 eight bytes, 2 a length and as many bytes, 5 four bytes.
+/// A field's number and the kind of what follows: 0 a varint, 1 eight bytes, 2 a length and as many
+/// bytes, 5 four bytes.
 fn key(field: u64, kind: u64) -> Vec<u8> {
     varint(field << 3 | kind)
 }
@@ -223,9 +231,13 @@ mod tests {
                 2 => step = u64::from_le_bytes(data.try_into().unwrap()),
                 5 => {
                     for (_, value) in Reader(&data).fields() {
-                        let fields: BTreeMap<u64, Vec<u8>> = Reader(&value).fields().into_iter().collect();
+                        let fields: BTreeMap<u64, Vec<u8>> =
+                            Reader(&value).fields().into_iter().collect();
                         let tag = String::from_utf8(fields[&1].clone()).unwrap();
-                        scalars.insert(tag, f64::from(f32::from_le_bytes(fields[&2].clone().try_into().unwrap())));
+                        scalars.insert(
+                            tag,
+                            f64::from(f32::from_le_bytes(fields[&2].clone().try_into().unwrap())),
+                        );
                     }
                 }
                 other => panic!("field {other}"),
@@ -265,10 +277,14 @@ mod tests {
         }
         EventLog::begin(folder.path(), &rows).unwrap().append(&row(4)).unwrap();
         let read = fs::read(folder.path().join(FILE)).unwrap();
-        let events: Vec<_> = Reader(&read).records()[1..].iter().map(|record| event(record)).collect();
+        let events: Vec<_> =
+            Reader(&read).records()[1..].iter().map(|record| event(record)).collect();
         assert_eq!(events.iter().map(|(step, _, _)| *step).collect::<Vec<_>>(), [1, 2, 3, 4]);
         let times: Vec<f64> = events.windows(2).map(|pair| pair[1].1 - pair[0].1).collect();
-        assert!((times[0] - 100.0).abs() < 1e-3 && (times[1] - 100.0).abs() < 1e-3 && times[2] < 60.0, "{times:?}");
+        assert!(
+            (times[0] - 100.0).abs() < 1e-3 && (times[1] - 100.0).abs() < 1e-3 && times[2] < 60.0,
+            "{times:?}"
+        );
     }
 
     #[test]

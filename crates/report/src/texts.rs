@@ -1,4 +1,5 @@
-//! The evaluated texts as they are read back to be shown: policies go by their names, whoever made them.
+//! The evaluated texts as they are read back to be shown: policies go by their names, whoever made
+//! them.
 
 use std::path::Path;
 
@@ -32,11 +33,12 @@ pub struct TextRow {
     pub seed: u64,
 }
 
-/// Reads `generations.parquet`. Scores, classes and seeds may be missing; rows without a prompt or a response are left out,
-/// for there is nothing to show.
+/// Reads `generations.parquet`. Scores, classes and seeds may be missing; rows without a prompt or
+/// a response are left out, for there is nothing to show.
 ///
 /// # Errors
-/// When the file cannot be read, lacks a column, or a row lacks its method or has a reward that is no finite number.
+/// When the file cannot be read, lacks a column, or a row lacks its method or has a reward that is
+/// no finite number.
 pub fn read_texts(path: &Path) -> Result<Vec<TextRow>, ReportError> {
     read(path, texts)
 }
@@ -46,7 +48,8 @@ fn texts(frame: &DataFrame) -> Result<Vec<TextRow>, PolarsError> {
     let (rewards, methods) = (floats(frame, "reward")?, frame.column("method")?.str()?);
     let has = |name: &str| frame.column(name).is_ok();
     let prompt_scores = has("prompt_score").then(|| floats(frame, "prompt_score")).transpose()?;
-    let [judge, perplexity, kl] = ["judge", "perplexity", "kl"].map(|name| has(name).then(|| floats(frame, name)).transpose());
+    let [judge, perplexity, kl] = ["judge", "perplexity", "kl"]
+        .map(|name| has(name).then(|| floats(frame, name)).transpose());
     let (judge, perplexity, kl) = (judge?, perplexity?, kl?);
     let good = has("good").then(|| flags(frame, "good")).transpose()?;
     let seeds = has("seed").then(|| counts(frame, "seed")).transpose()?;
@@ -54,7 +57,9 @@ fn texts(frame: &DataFrame) -> Result<Vec<TextRow>, PolarsError> {
     let mut rows = Vec::new();
     for index in 0..frame.height() {
         let method = methods.get(index).ok_or_else(|| wrong(index, "no method"))?;
-        let (Some(prompt), Some(response)) = (prompts.get(index), responses.get(index)) else { continue };
+        let (Some(prompt), Some(response)) = (prompts.get(index), responses.get(index)) else {
+            continue;
+        };
         let reward = rewards.get(index);
         if let Some(reward) = reward.filter(|reward| !reward.is_finite()) {
             return Err(wrong(index, &format!("the reward is {reward}, expected a finite number")));
@@ -111,10 +116,17 @@ mod tests {
             method: method.to_owned(),
             seed: 3,
         };
-        write_generations(&path, &[row("ra_rlhf", Some(true), None), row("sft", None, Some(0.25))]).unwrap();
+        write_generations(&path, &[row("ra_rlhf", Some(true), None), row("sft", None, Some(0.25))])
+            .unwrap();
         let rows = read_texts(&path).unwrap();
-        assert_eq!((rows[0].method.as_str(), rows[0].good, rows[0].judge, rows[0].seed), ("ra_rlhf", Some(true), None, 3));
-        assert_eq!((rows[1].method.as_str(), rows[1].good, rows[1].judge), ("sft", None, Some(0.25)));
+        assert_eq!(
+            (rows[0].method.as_str(), rows[0].good, rows[0].judge, rows[0].seed),
+            ("ra_rlhf", Some(true), None, 3)
+        );
+        assert_eq!(
+            (rows[1].method.as_str(), rows[1].good, rows[1].judge),
+            ("sft", None, Some(0.25))
+        );
         assert_eq!((rows[1].perplexity, rows[1].kl), (Some(12.5), None));
         assert_eq!(rows[1].response, " good");
     }
@@ -126,17 +138,28 @@ mod tests {
         let columns = |responses, rewards: [Option<f64>; 2]| {
             let methods = strings("method", [Some("dpo"), Some("best of 8")]);
             let rewards = Series::new("reward".into(), rewards.as_slice()).into_column();
-            vec![strings("prompt", [Some("a"), Some("b")]), strings("response", responses), methods, rewards]
+            vec![
+                strings("prompt", [Some("a"), Some("b")]),
+                strings("response", responses),
+                methods,
+                rewards,
+            ]
         };
         write(&path, columns([Some("c"), Some("d")], [None, Some(1.0)]));
         let rows = read_texts(&path).unwrap();
-        assert_eq!((rows[1].method.as_str(), rows[1].seed, rows[1].good, rows[1].judge), ("best of 8", 1, None, None));
+        assert_eq!(
+            (rows[1].method.as_str(), rows[1].seed, rows[1].good, rows[1].judge),
+            ("best of 8", 1, None, None)
+        );
         assert_eq!((rows[1].prompt_score, rows[0].reward, rows[1].reward), (None, None, Some(1.0)));
         write(&path, columns([None, Some("d")], [Some(0.0), Some(1.0)]));
         assert_eq!(read_texts(&path).unwrap(), rows[1..]);
         write(&path, columns([Some("c"), Some("d")], [Some(0.0), Some(f64::NAN)]));
         let error = read_texts(&path).unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert!(error.to_string().contains("generations.parquet") && cause.contains("row 1"), "{error}: {cause}");
+        assert!(
+            error.to_string().contains("generations.parquet") && cause.contains("row 1"),
+            "{error}: {cause}"
+        );
     }
 }

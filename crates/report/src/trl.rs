@@ -1,4 +1,5 @@
-//! The rows of a training log by the names that TRL gives them, for the eyes and the scripts of those who know these.
+//! The rows of a training log by the names that TRL gives them, for the eyes and the scripts of
+//! those who know these.
 //!
 //! `docs/logs.md` has the whole table and says where a figure is not quite TRL's.
 
@@ -10,8 +11,8 @@ use tailguard_files::write_file;
 use crate::error::ReportError;
 use crate::log::LogRow;
 
-/// Our name in `metrics.parquet`, TRL's name (`PPOTrainer` of TRL 0.4 to 0.11). What TRL does not have begins with `risk/`, and times of
-/// our own with `time/tailguard/`.
+/// Our name in `metrics.parquet`, TRL's name (`PPOTrainer` of TRL 0.4 to 0.11). What TRL does not
+/// have begins with `risk/`, and times of our own with `time/tailguard/`.
 pub(crate) const NAMES: &[(&str, &str)] = &[
     ("reward", "ppo/mean_scores"),
     ("reward_std", "ppo/std_scores"),
@@ -40,23 +41,28 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("reference_s", "time/tailguard/reference"),
 ];
 
-/// Mean reward per token without what stands for the score, which is the KL penalty: computed from three others.
+/// Mean reward per token without what stands for the score, which is the KL penalty: computed from
+/// three others.
 const NON_SCORE: &str = "ppo/mean_non_score_reward";
 
-/// The finite numbers of a row by TRL's names, in a fixed order; a name of which TRL knows nothing is left as it is.
+/// The finite numbers of a row by TRL's names, in a fixed order; a name of which TRL knows nothing
+/// is left as it is.
 #[must_use]
 pub fn trl_scalars(row: &LogRow) -> Vec<(String, f64)> {
-    let known = NAMES.iter().filter_map(|(ours, theirs)| Some(((*theirs).to_owned(), *row.values.get(*ours)?)));
+    let known = NAMES
+        .iter()
+        .filter_map(|(ours, theirs)| Some(((*theirs).to_owned(), *row.values.get(*ours)?)));
     let others = row.values.iter().filter(|(name, _)| NAMES.iter().all(|(ours, _)| ours != name));
     let others = others.map(|(name, value)| (name.clone(), *value));
     let non_score = non_score(row).map(|value| (NON_SCORE.to_owned(), value));
     known.chain(non_score).chain(others).filter(|(_, value)| value.is_finite()).collect()
 }
 
-/// The return of an episode is its utility and what its tokens add to it; all means are over all episodes. A row of an older version has no
-/// utility: it was the score.
+/// The return of an episode is its utility and what its tokens add to it; all means are over all
+/// episodes. A row of an older version has no utility: it was the score.
 fn non_score(row: &LogRow) -> Option<f64> {
-    let [total, utility, score, length] = ["return", "utility", "reward", "length"].map(|name| row.values.get(name).copied());
+    let [total, utility, score, length] =
+        ["return", "utility", "reward", "length"].map(|name| row.values.get(name).copied());
     Some((total? - utility.or(score)?) / length?)
 }
 
@@ -81,7 +87,13 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn row(iteration: u64) -> LogRow {
-        let values = [("reward", 1.5), ("return", 0.5), ("length", 8.0), ("kl", 2.0 * iteration as f64), ("mine", -1.0)];
+        let values = [
+            ("reward", 1.5),
+            ("return", 0.5),
+            ("length", 8.0),
+            ("kl", 2.0 * iteration as f64),
+            ("mine", -1.0),
+        ];
         let values = values.map(|(name, value)| (name.to_owned(), value)).into();
         LogRow { method: "ra_rlhf".into(), seed: 3, iteration, values }
     }
@@ -107,7 +119,8 @@ pub(crate) mod tests {
         let mut row = row(1);
         row.values.insert("utility".to_owned(), 0.75);
         let scalars = trl_scalars(&row);
-        let found = |name: &str| scalars.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
+        let found =
+            |name: &str| scalars.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
         assert_eq!((found("risk/utility"), found(NON_SCORE)), (Some(0.75), Some(-0.031_25)));
     }
 
@@ -117,9 +130,13 @@ pub(crate) mod tests {
         let path = folder.path().join("metrics.jsonl");
         write_trl_metrics(&path, &[row(1), row(2)]).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lines: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 2);
-        assert!(lines[1]["method"] == "ra_rlhf" && lines[1]["seed"] == 3 && lines[1]["step"] == 2, "{text}");
+        assert!(
+            lines[1]["method"] == "ra_rlhf" && lines[1]["seed"] == 3 && lines[1]["step"] == 2,
+            "{text}"
+        );
         assert!(lines[1]["objective/kl"] == 4.0, "{text}");
     }
 

@@ -1,5 +1,5 @@
-//! What must be said beneath the tables: above all reward hacking, where the reward rises, and a judge that the policy was not
-//! trained on sees nothing of it.
+//! What must be said beneath the tables: above all reward hacking, where the reward rises, and a
+//! judge that the policy was not trained on sees nothing of it.
 
 use crate::arms::title;
 use crate::comparison::{Comparison, Watched, gain};
@@ -7,22 +7,31 @@ use crate::few::few_prompts;
 use crate::figure::Figure;
 use crate::results::Results;
 
-/// One sentence for each arm whose reward has risen over that of the arm it was made from, while the judge's score has not, or of which
-/// that is not known; and one where there is a single prompt, or one in the tail.
+/// One sentence for each arm whose reward has risen over that of the arm it was made from, while
+/// the judge's score has not, or of which that is not known; and one where there is a single
+/// prompt, or one in the tail.
 #[must_use]
 pub fn warnings(results: &Results) -> Vec<String> {
     let prompts = results.comparisons.first().map_or(usize::MAX, |comparison| comparison.prompts);
-    let single = few_prompts(prompts, Some(results.tail.prompts)).map(|said| format!("{said}; raise evaluation.tail_threshold"));
+    let single = few_prompts(prompts, Some(results.tail.prompts))
+        .map(|said| format!("{said}; raise evaluation.tail_threshold"));
     let named = |key: &str| title(&results.arms, key).to_owned();
     let begins = |comparison: &Comparison| {
-        results.arms.iter().any(|arm| arm.key == comparison.method && arm.from.as_ref() == Some(&comparison.over))
+        results
+            .arms
+            .iter()
+            .any(|arm| arm.key == comparison.method && arm.from.as_ref() == Some(&comparison.over))
     };
-    single.into_iter().chain(rises_alone(&results.comparisons, &results.watched, named, begins)).collect()
+    single
+        .into_iter()
+        .chain(rises_alone(&results.comparisons, &results.watched, named, begins))
+        .collect()
 }
 
-/// The sentences of methods whose reward has risen over that of the one from which they began, while the judge sees no rise: by their
-/// paired differences, of which one lies above 0 with all of its interval, and the other does not. Of the comparisons those count of which
-/// `begins` says that it is one with such a beginning; `named` says what a method is called.
+/// The sentences of methods whose reward has risen over that of the one from which they began,
+/// while the judge sees no rise: by their paired differences, of which one lies above 0 with all of
+/// its interval, and the other does not. Of the comparisons those count of which `begins` says that
+/// it is one with such a beginning; `named` says what a method is called.
 #[must_use]
 pub fn rises_alone(
     comparisons: &[Comparison],
@@ -31,26 +40,32 @@ pub fn rises_alone(
     begins: impl Fn(&Comparison) -> bool,
 ) -> Vec<String> {
     let of_comparison = |compared: &Comparison| {
-        hacking(&named(&compared.method), &named(&compared.over), compared.reward, compared.judge).filter(|_| begins(compared))
+        hacking(&named(&compared.method), &named(&compared.over), compared.reward, compared.judge)
+            .filter(|_| begins(compared))
     };
     let of_watched = |watched: &Watched| {
         let (method, over) = (named(&watched.method), named(&watched.over));
         match watched.reward {
             Some(reward) => hacking(&method, &over, reward, watched.judge),
             None => Some(format!(
-                "whether {method} may please the reward model alone was not checked: {over}, from which it was made, has no figures in \
-                 this run (run.arms)"
+                "whether {method} may please the reward model alone was not checked: {over}, from \
+                 which it was made, has no figures in this run (run.arms)"
             )),
         }
     };
-    comparisons.iter().filter_map(of_comparison).chain(watched.iter().filter_map(of_watched)).collect()
+    comparisons
+        .iter()
+        .filter_map(of_comparison)
+        .chain(watched.iter().filter_map(of_watched))
+        .collect()
 }
 
 fn hacking(method: &str, over: &str, reward: Figure, judge: Option<Figure>) -> Option<String> {
     let judge = judge.filter(|judge| !judge.is_above_zero())?;
     reward.is_above_zero().then(|| {
         format!(
-            "{method} may please the reward model alone: over {over} its reward gains {}, but the held-out judge sees no clear gain: {}",
+            "{method} may please the reward model alone: over {over} its reward gains {}, but the \
+             held-out judge sees no clear gain: {}",
             gain(reward, 2),
             gain(judge, 2)
         )
@@ -63,12 +78,20 @@ mod tests {
     use crate::comparison::tests::comparison;
     use crate::results::tests::results;
 
-    /// Results in which RLHF gains so much over SFT in reward and judge, each with an interval of half a unit to both sides.
+    /// Results in which RLHF gains so much over SFT in reward and judge, each with an interval of
+    /// half a unit to both sides.
     fn with(reward: f64, judge: f64) -> Results {
-        let figure = |mean| Figure { mean, se: Some(0.25), ci95: Some([mean - 0.5, mean + 0.5]), seeds_std: None };
+        let figure = |mean| Figure {
+            mean,
+            se: Some(0.25),
+            ci95: Some([mean - 0.5, mean + 0.5]),
+            seeds_std: None,
+        };
         let over_sft = Comparison { method: "rlhf".into(), over: "sft".into(), ..comparison() };
-        let over_sft = Comparison { reward: figure(reward), judge: Some(figure(judge)), ..over_sft };
-        // SFT's judge has an interval that reaches above RLHF's, which says nothing of prompts that both have
+        let over_sft =
+            Comparison { reward: figure(reward), judge: Some(figure(judge)), ..over_sft };
+        // SFT's judge has an interval that reaches above RLHF's, which says nothing of prompts that
+        // both have
         Results { comparisons: vec![comparison(), over_sft], ..results(&[1]) }
     }
 
@@ -76,10 +99,8 @@ mod tests {
     fn a_reward_that_rises_alone_is_told_with_its_numbers() {
         assert_eq!(
             warnings(&with(2.5, 0.25)),
-            [
-                "RLHF may please the reward model alone: over SFT its reward gains +2.50 [2.00, 3.00], but the held-out judge sees no \
-              clear gain: +0.25 [-0.25, 0.75]"
-            ]
+            ["RLHF may please the reward model alone: over SFT its reward gains +2.50 [2.00, \
+                 3.00], but the held-out judge sees no clear gain: +0.25 [-0.25, 0.75]"]
         );
     }
 
@@ -112,18 +133,23 @@ mod tests {
     #[test]
     fn an_arm_that_is_compared_with_others_alone_is_watched_all_the_same() {
         let mut results = with(2.5, 0.25);
-        let Some(Comparison { method, over, reward, judge, .. }) = results.comparisons.pop() else { unreachable!() };
-        let told = |watched: Watched| warnings(&Results { watched: vec![watched], ..results.clone() });
+        let Some(Comparison { method, over, reward, judge, .. }) = results.comparisons.pop() else {
+            unreachable!()
+        };
+        let told =
+            |watched: Watched| warnings(&Results { watched: vec![watched], ..results.clone() });
         let watched = Watched { method, over, reward: Some(reward), judge };
-        assert!(told(watched.clone())[0].contains("RLHF may please the reward model alone: over SFT its reward gains +2.50"));
+        assert!(
+            told(watched.clone())[0].contains(
+                "RLHF may please the reward model alone: over SFT its reward gains +2.50"
+            )
+        );
         let agrees = judge.map(|judge| Figure { ci95: Some([0.1, 0.4]), ..judge });
         assert!(told(Watched { judge: agrees, ..watched.clone() }).is_empty());
         assert_eq!(
             told(Watched { reward: None, judge: None, ..watched }),
-            [
-                "whether RLHF may please the reward model alone was not checked: SFT, from which it was made, has no figures in this run \
-              (run.arms)"
-            ]
+            ["whether RLHF may please the reward model alone was not checked: SFT, from which \
+                 it was made, has no figures in this run (run.arms)"]
         );
     }
 

@@ -1,5 +1,5 @@
-//! Time of a DistilBERT of the published size with random weights: read from a directory, and a pass over 32 rows of 64 tokens, with
-//! the weights as they were made and as they were read.
+//! Time of a DistilBERT of the published size with random weights: read from a directory, and a
+//! pass over 32 rows of 64 tokens, with the weights as they were made and as they were read.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot begin says so by panicking")]
 
@@ -21,9 +21,15 @@ fn passes(criterion: &mut Criterion) {
     let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [32, 64]), &device);
     let mut group = criterion.benchmark_group("DistilBERT");
     group.sample_size(10).measurement_time(Duration::from_secs(15));
-    group.bench_function("pass over 32 x 64, weights as made", |bencher| bencher.iter(|| made.forward(ids.clone(), None)));
-    group.bench_function("pass over 32 x 64, weights as read", |bencher| bencher.iter(|| read.forward(ids.clone(), None)));
-    group.bench_function("reading", |bencher| bencher.iter(|| SequenceClassifier::load(&dir, &device).unwrap()));
+    group.bench_function("pass over 32 x 64, weights as made", |bencher| {
+        bencher.iter(|| made.forward(ids.clone(), None))
+    });
+    group.bench_function("pass over 32 x 64, weights as read", |bencher| {
+        bencher.iter(|| read.forward(ids.clone(), None))
+    });
+    group.bench_function("reading", |bencher| {
+        bencher.iter(|| SequenceClassifier::load(&dir, &device).unwrap())
+    });
     group.finish();
 }
 

@@ -32,7 +32,8 @@ pub(crate) struct Architecture {
     pub(crate) labels: BTreeMap<usize, String>,
     /// The non-linearity between the two layers of the head.
     pub(crate) head: fn(Tensor<2>) -> Tensor<2>,
-    /// From the paths in [`SequenceClassifier`](crate::SequenceClassifier) to the names in the checkpoint.
+    /// From the paths in [`SequenceClassifier`](crate::SequenceClassifier) to the names in the
+    /// checkpoint.
     pub(crate) names: Vec<Rename>,
     /// Beginnings of the names that a checkpoint may hold beside them.
     pub(crate) ignored: &'static [&'static str],
@@ -65,7 +66,11 @@ impl Architecture {
             return refused(key, found, "at least 1".to_owned());
         }
         if !sizes.width.is_multiple_of(sizes.heads) {
-            return refused(keys.width, sizes.width, format!("a multiple of {} {}", keys.heads, sizes.heads));
+            return refused(
+                keys.width,
+                sizes.width,
+                format!("a multiple of {} {}", keys.heads, sizes.heads),
+            );
         }
         if sizes.longest_text() == 0 {
             let expected = format!("at least {}", sizes.numbering.first() + 1);
@@ -79,8 +84,8 @@ impl Architecture {
     }
 }
 
-/// The names of the labels by index, as transformers finds them: `id2label`, or else `num_labels` without names of their own,
-/// or else two.
+/// The names of the labels by index, as transformers finds them: `id2label`, or else `num_labels`
+/// without names of their own, or else two.
 pub(crate) fn labels(dir: &ModelDir) -> Result<BTreeMap<usize, String>, RewardError> {
     #[derive(Deserialize)]
     struct View {
@@ -91,7 +96,11 @@ pub(crate) fn labels(dir: &ModelDir) -> Result<BTreeMap<usize, String>, RewardEr
     match (id2label, num_labels.unwrap_or(2)) {
         (Some(names), _) => Ok(names),
         (None, count) if count <= MOST_LABELS => Ok(numbered_labels(count)),
-        (None, found) => Err(RewardError::Config { key: "num_labels", found, expected: format!("at most {MOST_LABELS}") }),
+        (None, found) => Err(RewardError::Config {
+            key: "num_labels",
+            found,
+            expected: format!("at most {MOST_LABELS}"),
+        }),
     }
 }
 

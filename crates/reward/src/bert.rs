@@ -1,4 +1,5 @@
-//! BERT for sequence classification (Devlin et al. 2018, arXiv 1810.04805), in Hugging Face's layout.
+//! BERT for sequence classification (Devlin et al. 2018, arXiv 1810.04805), in Hugging Face's
+//! layout.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +40,8 @@ const NAMES: &[Rename] = &[
 pub struct BertConfig {
     /// Number of token embeddings.
     pub vocab_size: usize,
-    /// Number of position embeddings, which is the longest text in tokens (not so in [`RobertaConfig`](crate::RobertaConfig)).
+    /// Number of position embeddings, which is the longest text in tokens (not so in
+    /// [`RobertaConfig`](crate::RobertaConfig)).
     pub max_position_embeddings: usize,
     /// Number of token types, of which only the first is used.
     pub type_vocab_size: usize,
@@ -80,7 +82,8 @@ impl Default for BertConfig {
 }
 
 impl BertConfig {
-    /// A model with random weights, the same for the same seed: normal with standard deviation 0.02, biases 0.
+    /// A model with random weights, the same for the same seed: normal with standard deviation
+    /// 0.02, biases 0.
     ///
     /// # Errors
     /// Settings that fit no model.
@@ -115,7 +118,8 @@ impl BertConfig {
             labels: self.id2label.clone(),
             head: Tensor::tanh,
             names: NAMES.to_vec(),
-            // Older versions of transformers stored the position numbers; the head of pre-training may still be there.
+            // Older versions of transformers stored the position numbers; the head of pre-training
+            // may still be there.
             ignored: &["bert.embeddings.position_ids", "cls."],
         }
     }

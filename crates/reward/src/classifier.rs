@@ -30,9 +30,16 @@ pub struct ScoreSettings {
 }
 
 impl Default for ScoreSettings {
-    /// The label that the model's own names speak for; 512 tokens, cut on the left; 4,096 tokens a batch.
+    /// The label that the model's own names speak for; 512 tokens, cut on the left; 4,096 tokens a
+    /// batch.
     fn default() -> Self {
-        Self { label: Label::Unnamed, negate: false, max_length: 512, truncation_side: TruncationSide::Left, batch_tokens: 4096 }
+        Self {
+            label: Label::Unnamed,
+            negate: false,
+            max_length: 512,
+            truncation_side: TruncationSide::Left,
+            batch_tokens: 4096,
+        }
     }
 }
 
@@ -46,12 +53,17 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Reads a Hugging Face directory: `config.json`, whose `model_type` picks the architecture, `model.safetensors` and
-    /// `tokenizer.json`.
+    /// Reads a Hugging Face directory: `config.json`, whose `model_type` picks the architecture,
+    /// `model.safetensors` and `tokenizer.json`.
     ///
     /// # Errors
-    /// An unknown architecture, a file or tensor that is missing or damaged, or settings that do not suit the model.
-    pub fn load(dir: &ModelDir, settings: ScoreSettings, device: &Device) -> Result<Self, RewardError> {
+    /// An unknown architecture, a file or tensor that is missing or damaged, or settings that do
+    /// not suit the model.
+    pub fn load(
+        dir: &ModelDir,
+        settings: ScoreSettings,
+        device: &Device,
+    ) -> Result<Self, RewardError> {
         let Architecture { sizes, labels, .. } = architecture(dir)?;
         let positions = sizes.longest_text();
         let label = choose(dir.path(), &labels, &settings.label)?;
@@ -64,7 +76,12 @@ impl Classifier {
         if settings.batch_tokens == 0 {
             return setting("batch_tokens", 0, "at least 1".to_owned());
         }
-        let text = TextEncoder::load(dir, settings.max_length, settings.truncation_side, sizes.vocabulary)?;
+        let text = TextEncoder::load(
+            dir,
+            settings.max_length,
+            settings.truncation_side,
+            sizes.vocabulary,
+        )?;
         // last, as it takes longest
         let model = SequenceClassifier::load(dir, device)?;
         Ok(Self { model, text, label, settings, device: device.clone() })
@@ -113,9 +130,11 @@ impl Classifier {
             let rows: Vec<&[u32]> = order[batch.clone()].iter().map(|&index| ids[index]).collect();
             self.forward(&rows)
         };
-        let scored: Vec<Vec<f32>> = side_by_side(&self.device, &batches, score).into_iter().collect::<Result<_, _>>()?;
+        let scored: Vec<Vec<f32>> =
+            side_by_side(&self.device, &batches, score).into_iter().collect::<Result<_, _>>()?;
         let mut logits = vec![Vec::new(); ids.len()];
-        let rows = scored.iter().flat_map(|values| values.chunks(self.model.architecture().labels.len()));
+        let rows =
+            scored.iter().flat_map(|values| values.chunks(self.model.architecture().labels.len()));
         for (&index, row) in order.iter().zip(rows) {
             if let Some(&found) = row.iter().find(|value| !value.is_finite()) {
                 return Err(RewardError::NotFinite { index, found });
@@ -132,16 +151,25 @@ impl Classifier {
         let pad = self.model.architecture().pad;
         let padded = |row: &[u32]| {
             let missing = longest - row.len();
-            row.iter().copied().chain(std::iter::repeat_n(pad, missing)).map(i64::from).collect::<Vec<_>>()
+            row.iter()
+                .copied()
+                .chain(std::iter::repeat_n(pad, missing))
+                .map(i64::from)
+                .collect::<Vec<_>>()
         };
         let ids: Vec<i64> = rows.iter().flat_map(|row| padded(row)).collect();
         let input_ids = Tensor::from_data(TensorData::new(ids, shape), &self.device);
         let padding = rows.iter().any(|row| row.len() < longest).then(|| {
-            let mask: Vec<bool> = rows.iter().flat_map(|row| (0..longest).map(|column| column >= row.len())).collect();
+            let mask: Vec<bool> = rows
+                .iter()
+                .flat_map(|row| (0..longest).map(|column| column >= row.len()))
+                .collect();
             Tensor::from_data(TensorData::new(mask, shape), &self.device)
         });
         let logits = self.model.forward(input_ids, padding).into_data();
-        logits.try_to_vec::<f32>().map_err(|error| RewardError::Device { reason: format!("{error:?}") })
+        logits
+            .try_to_vec::<f32>()
+            .map_err(|error| RewardError::Device { reason: format!("{error:?}") })
     }
 
     fn scores_of(&self, texts: &[Tokens]) -> Result<Vec<f32>, RewardError> {
@@ -157,11 +185,15 @@ impl RewardModel for Classifier {
 
     fn score_responses(&self, texts: &[ScoredText]) -> Result<Scored, RewardError> {
         let tokens = self.text.encode_responses(texts)?;
-        Ok(Scored { scores: self.scores_of(&tokens)?, cut: tokens.iter().map(|tokens| tokens.cut).collect() })
+        Ok(Scored {
+            scores: self.scores_of(&tokens)?,
+            cut: tokens.iter().map(|tokens| tokens.cut).collect(),
+        })
     }
 }
 
-/// Cuts ascending lengths into runs of at most `tokens` tokens when padded to the longest of the run; at least one each.
+/// Cuts ascending lengths into runs of at most `tokens` tokens when padded to the longest of the
+/// run; at least one each.
 fn batches(lengths: &[usize], tokens: usize) -> Vec<Range<usize>> {
     let mut batches = Vec::new();
     let mut begin = 0;
@@ -191,7 +223,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn batches_cover_all_texts_within_the_limit(mut lengths in prop::collection::vec(1_usize..50, 0..60), tokens in 1_usize..200) {
+        fn batches_cover_all_texts_within_the_limit(
+            mut lengths in prop::collection::vec(1_usize..50, 0..60),
+            tokens in 1_usize..200,
+        ) {
             lengths.sort_unstable();
             let mut covered = 0;
             for batch in batches(&lengths, tokens) {

@@ -10,12 +10,16 @@ use crate::label::{ChosenLabel, Label, choose};
 use crate::load::{architecture, model_type};
 use crate::ngram::{MODEL_TYPE, NgramConfig, NgramModel};
 
-/// Reads any scorer's directory: an [`NgramModel`] where `config.json` has the `model_type` "tailguard-ngram", a [`Classifier`]
-/// otherwise.
+/// Reads any scorer's directory: an [`NgramModel`] where `config.json` has the `model_type`
+/// "tailguard-ngram", a [`Classifier`] otherwise.
 ///
 /// # Errors
 /// As [`NgramModel::load`] and [`Classifier::load`].
-pub fn load(dir: &ModelDir, settings: ScoreSettings, device: &Device) -> Result<Box<dyn RewardModel>, RewardError> {
+pub fn load(
+    dir: &ModelDir,
+    settings: ScoreSettings,
+    device: &Device,
+) -> Result<Box<dyn RewardModel>, RewardError> {
     if model_type(dir)? == MODEL_TYPE {
         Ok(Box::new(NgramModel::load(dir, &settings)?))
     } else {
@@ -23,8 +27,8 @@ pub fn load(dir: &ModelDir, settings: ScoreSettings, device: &Device) -> Result<
     }
 }
 
-/// The most tokens of a text, special ones included, that the scorer of a directory reads: what `max_length` may be. `None` for an
-/// [`NgramModel`], which reads all of a text.
+/// The most tokens of a text, special ones included, that the scorer of a directory reads: what
+/// `max_length` may be. `None` for an [`NgramModel`], which reads all of a text.
 ///
 /// # Errors
 /// A `config.json` that cannot be read, or is of an unknown architecture.
@@ -38,8 +42,13 @@ pub fn longest_text(dir: &ModelDir) -> Result<Option<usize>, RewardError> {
 /// The label whose logit is the score of a directory's scorer.
 ///
 /// # Errors
-/// A `config.json` that cannot be read, or is of an unknown architecture; a label that is not there, or that must be named.
+/// A `config.json` that cannot be read, or is of an unknown architecture; a label that is not
+/// there, or that must be named.
 pub fn chosen_label(dir: &ModelDir, label: &Label) -> Result<ChosenLabel, RewardError> {
-    let labels = if model_type(dir)? == MODEL_TYPE { dir.config::<NgramConfig>()?.id2label } else { architecture(dir)?.labels };
+    let labels = if model_type(dir)? == MODEL_TYPE {
+        dir.config::<NgramConfig>()?.id2label
+    } else {
+        architecture(dir)?.labels
+    };
     choose(dir.path(), &labels, label)
 }

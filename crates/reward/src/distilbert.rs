@@ -1,4 +1,5 @@
-//! `DistilBERT` for sequence classification (Sanh et al. 2019, arXiv 1910.01108), in Hugging Face's layout.
+//! `DistilBERT` for sequence classification (Sanh et al. 2019, arXiv 1910.01108), in Hugging Face's
+//! layout.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +77,8 @@ impl Default for DistilBertConfig {
 }
 
 impl DistilBertConfig {
-    /// A model with random weights, the same for the same seed: normal with standard deviation 0.02, biases 0.
+    /// A model with random weights, the same for the same seed: normal with standard deviation
+    /// 0.02, biases 0.
     ///
     /// # Errors
     /// Settings that fit no model.
@@ -108,8 +110,14 @@ impl DistilBertConfig {
             labels: self.id2label.clone(),
             head: activation::relu,
             names: NAMES.to_vec(),
-            // Some versions of transformers stored the position numbers; the head of pre-training may still be there.
-            ignored: &["distilbert.embeddings.position_ids", "vocab_transform.", "vocab_layer_norm.", "vocab_projector."],
+            // Some versions of transformers stored the position numbers; the head of pre-training
+            // may still be there.
+            ignored: &[
+                "distilbert.embeddings.position_ids",
+                "vocab_transform.",
+                "vocab_layer_norm.",
+                "vocab_projector.",
+            ],
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The Transformer encoder that DistilBERT, BERT and RoBERTa share: post-layer-norm blocks over learned positions.
+//! The Transformer encoder that DistilBERT, BERT and RoBERTa share: post-layer-norm blocks over
+//! learned positions.
 //!
-//! A classifier looks at the first token only. So the last block computes its output there and nowhere else, which for
-//! two blocks saves almost half of the work.
+//! A classifier looks at the first token only. So the last block computes its output there and
+//! nowhere else, which for two blocks saves almost half of the work.
 
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, EmbeddingConfig};
@@ -40,7 +41,8 @@ impl Activation {
 pub(crate) enum Numbering {
     /// 0, 1, 2, ...
     FromZero,
-    /// From the number behind this token's id on. The token itself has its id as number and is not counted, wherever it stands.
+    /// From the number behind this token's id on. The token itself has its id as number and is not
+    /// counted, wherever it stands.
     AfterPadding(u32),
 }
 
@@ -111,7 +113,9 @@ impl Encoder {
         Self {
             word_embeddings: embedding(sizes.vocabulary, sizes.width, device),
             position_embeddings: embedding(sizes.positions, sizes.width, device),
-            token_type_embeddings: sizes.token_types.map(|types| embedding(types, sizes.width, device)),
+            token_type_embeddings: sizes
+                .token_types
+                .map(|types| embedding(types, sizes.width, device)),
             embedding_norm: LayerNorm::zeros(sizes, device),
             layers: (0..sizes.layers).map(block).collect(),
             numbering: sizes.numbering,
@@ -124,12 +128,20 @@ impl Encoder {
     /// - `input_ids`: `[batch, seq]`, `seq` at most [`Sizes::longest_text`]
     /// - `padding`: `[batch, seq]`, true where there is no token; never the first column
     /// - result: `[batch, width]`
-    pub(crate) fn first(&self, input_ids: Tensor<2, Int>, padding: Option<Tensor<2, Bool>>) -> Tensor<2> {
+    pub(crate) fn first(
+        &self,
+        input_ids: Tensor<2, Int>,
+        padding: Option<Tensor<2, Bool>>,
+    ) -> Tensor<2> {
         let [batch, seq] = input_ids.dims();
         let mut x = self.embed(input_ids);
         let padding = padding.map(|padding| padding.reshape([batch, 1, 1, seq]));
         for (index, layer) in self.layers.iter().enumerate() {
-            let queries = if index + 1 == self.layers.len() { x.clone().slice(s![.., 0..1, ..]) } else { x.clone() };
+            let queries = if index + 1 == self.layers.len() {
+                x.clone().slice(s![.., 0..1, ..])
+            } else {
+                x.clone()
+            };
             x = layer.forward(queries, x, padding.clone());
         }
         let width = x.dims()[2];
@@ -139,7 +151,12 @@ impl Encoder {
     /// The sum of a token's embeddings, normalised: `[batch, seq, width]`.
     fn embed(&self, input_ids: Tensor<2, Int>) -> Tensor<3> {
         let positions = match self.numbering {
-            Numbering::FromZero => self.position_embeddings.weight.val().slice(s![0..input_ids.dims()[1], ..]).unsqueeze(),
+            Numbering::FromZero => self
+                .position_embeddings
+                .weight
+                .val()
+                .slice(s![0..input_ids.dims()[1], ..])
+                .unsqueeze(),
             Numbering::AfterPadding(pad) => {
                 let pad = i64::from(pad);
                 let counted = input_ids.clone().not_equal_elem(pad).int();
@@ -155,7 +172,8 @@ impl Encoder {
 
     /// Makes attention begin as a plain mean: queries and keys of 0, value and output the identity.
     ///
-    /// A small model trained from nothing starts as a bag of words then, and learns from there what to attend to.
+    /// A small model trained from nothing starts as a bag of words then, and learns from there what
+    /// to attend to.
     pub(crate) fn start_with_means(mut self) -> Self {
         for layer in &mut self.layers {
             let attention = &mut layer.attention;
@@ -179,8 +197,14 @@ struct Block {
 }
 
 impl Block {
-    /// The block's output at the rows of `queries`, `[batch, queries, width]`, which are all of `x` or some of it.
-    fn forward(&self, queries: Tensor<3>, x: Tensor<3>, padding: Option<Tensor<4, Bool>>) -> Tensor<3> {
+    /// The block's output at the rows of `queries`, `[batch, queries, width]`, which are all of `x`
+    /// or some of it.
+    fn forward(
+        &self,
+        queries: Tensor<3>,
+        x: Tensor<3>,
+        padding: Option<Tensor<4, Bool>>,
+    ) -> Tensor<3> {
         let attended = self.attention.heads(queries.clone(), x, padding);
         let x = self.attention_norm.forward(self.attention.output.forward_add(queries, attended));
         self.output_norm.forward(self.feed_forward.forward_add(x))
@@ -199,7 +223,12 @@ struct Attention {
 
 impl Attention {
     /// What the heads of each query bring together, `[batch, rows, width]`.
-    fn heads(&self, queries: Tensor<3>, x: Tensor<3>, padding: Option<Tensor<4, Bool>>) -> Tensor<3> {
+    fn heads(
+        &self,
+        queries: Tensor<3>,
+        x: Tensor<3>,
+        padding: Option<Tensor<4, Bool>>,
+    ) -> Tensor<3> {
         let [batch, rows, width] = queries.dims();
         let q = self.split(self.query.forward(queries)); // [batch, heads, rows, width / heads]
         let k = self.split(self.key.forward(x.clone())); // [batch, heads, seq, width / heads]
@@ -218,13 +247,20 @@ impl Attention {
     }
 }
 
-/// Attention of a single row: on CPUs several times faster step by step than by the fused operation.
-fn attend_once(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, padding: Option<Tensor<4, Bool>>) -> Tensor<4> {
+/// Attention of a single row: on CPUs several times faster step by step than by the fused
+/// operation.
+fn attend_once(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    padding: Option<Tensor<4, Bool>>,
+) -> Tensor<4> {
     #[expect(clippy::cast_precision_loss, reason = "the width of a head is small")]
     let scale = (q.dims()[3] as f64).powf(-0.5);
     let mut scores = q.matmul(k.swap_dims(2, 3)) * scale; // [batch, heads, 1, seq]
     if let Some(padding) = padding {
-        // Not -inf: with a mask over every token the softmax would be NaN, and its gradient even without.
+        // Not -inf: with a mask over every token the softmax would be NaN, and its gradient even
+        // without.
         scores = scores.mask_fill(padding, -1e9);
     }
     activation::softmax(scores, 3).matmul(v)

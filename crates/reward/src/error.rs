@@ -15,7 +15,10 @@ pub enum RewardError {
     #[error(transparent)]
     Other(Box<dyn std::error::Error + Send + Sync>),
     /// A model of another architecture than those here.
-    #[error("{}: config.json has model_type {found:?}, expected one of {expected:?}", path.display())]
+    #[error(
+        "{}: config.json has model_type {found:?}, expected one of {expected:?}",
+        path.display()
+    )]
     Architecture {
         /// The model directory.
         path: PathBuf,
@@ -55,7 +58,8 @@ pub enum RewardError {
         labels: String,
     },
     /// A model with several labels, none of which was named.
-    #[error("{}: which label is the score must be said, by number or name, expected one of {labels}", path.display())]
+    #[error("{}: which label is the score must be said, by number or name, expected one of \
+        {labels}", path.display())]
     UnnamedLabel {
         /// The model directory.
         path: PathBuf,
@@ -64,8 +68,9 @@ pub enum RewardError {
     },
     /// A prompt so long that the scorer would read nothing of the response.
     #[error(
-        "text {index}: the prompt alone fills max_length = {max_length} tokens, so that nothing of the response is left; raise max_length, \
-         shorten prompts, or cut the beginning: truncation_side = \"left\""
+        "text {index}: the prompt alone fills max_length = {max_length} tokens, so that nothing \
+         of the response is left; raise max_length, shorten prompts, or cut the beginning: \
+         truncation_side = \"left\""
     )]
     NothingOfResponse {
         /// Index of the text.
@@ -103,8 +108,9 @@ pub enum RewardError {
     },
     /// The reward model gave NaN, infinity, or a score too large to compute with.
     #[error(
-        "the reward model scored text {index} with {score:?}, expected a finite number between -1e15 and 1e15: larger ones overflow in \
-         training, whatever the learning rate; scale its last layer"
+        "the reward model scored text {index} with {score:?}, expected a finite number between \
+         -1e15 and 1e15: larger ones overflow in training, whatever the learning rate; scale its \
+         last layer"
     )]
     Score {
         /// Index of the text.

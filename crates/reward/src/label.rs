@@ -11,8 +11,9 @@ use crate::error::RewardError;
 /// The label whose logit is the score, as it is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Label {
-    /// The only one of a model with one label. Of two, the one that the other's name is the opposite of, as in `POSITIVE` and `NEGATIVE`
-    /// or `toxic` and `non-toxic`, and label 1 where the names do not say. With more labels there is none.
+    /// The only one of a model with one label. Of two, the one that the other's name is the
+    /// opposite of, as in `POSITIVE` and `NEGATIVE` or `toxic` and `non-toxic`, and label 1 where
+    /// the names do not say. With more labels there is none.
     #[default]
     Unnamed,
     /// By its number.
@@ -58,9 +59,15 @@ impl fmt::Display for ChosenLabel {
 /// Finds the label that is asked for among those of a model.
 ///
 /// # Errors
-/// A number or name that no label has, a name that several have, or no choice where there are more than two: with what there is.
-pub(crate) fn choose(dir: &Path, labels: &BTreeMap<usize, String>, asked: &Label) -> Result<ChosenLabel, RewardError> {
-    let chosen = |number: usize| labels.get(&number).map(|name| ChosenLabel { number, name: name.clone() });
+/// A number or name that no label has, a name that several have, or no choice where there are more
+/// than two: with what there is.
+pub(crate) fn choose(
+    dir: &Path,
+    labels: &BTreeMap<usize, String>,
+    asked: &Label,
+) -> Result<ChosenLabel, RewardError> {
+    let chosen =
+        |number: usize| labels.get(&number).map(|name| ChosenLabel { number, name: name.clone() });
     let found = match asked {
         Label::Number(number) => chosen(*number),
         Label::Name(name) => named(labels, name).and_then(chosen),
@@ -70,7 +77,12 @@ pub(crate) fn choose(dir: &Path, labels: &BTreeMap<usize, String>, asked: &Label
                 let affirmed = labels.keys().nth(if affirms(first, second) { 0 } else { 1 });
                 affirmed.copied().and_then(chosen)
             }
-            _ => return Err(RewardError::UnnamedLabel { path: dir.to_owned(), labels: listed(labels) }),
+            _ => {
+                return Err(RewardError::UnnamedLabel {
+                    path: dir.to_owned(),
+                    labels: listed(labels),
+                });
+            }
         },
     };
     found.ok_or_else(|| {
@@ -89,7 +101,8 @@ fn named(labels: &BTreeMap<usize, String>, name: &str) -> Option<usize> {
         let mut found = labels.iter().filter(|(_, label)| fits(label)).map(|(number, _)| *number);
         found.next().filter(|_| found.next().is_none())
     };
-    only(&|label| label == name).or_else(|| only(&|label| label.to_lowercase() == name.to_lowercase()))
+    only(&|label| label == name)
+        .or_else(|| only(&|label| label.to_lowercase() == name.to_lowercase()))
 }
 
 /// Names that are the opposite of others.
@@ -100,7 +113,8 @@ const NEGATIONS: &[&str] = &["non", "not", "no"];
 /// Whether the second name is the opposite of the first.
 fn affirms(first: &str, second: &str) -> bool {
     let words = |name: &str| -> Vec<String> {
-        let words = name.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+        let words =
+            name.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
         words.map(str::to_lowercase).collect()
     };
     let (first, second) = (words(first), words(second));
@@ -118,7 +132,8 @@ fn affirms(first: &str, second: &str) -> bool {
 /// `0 (toxicity), 1 (threat)`; the first ones where there are many.
 fn listed(labels: &BTreeMap<usize, String>) -> String {
     const SHOWN: usize = 20;
-    let shown: Vec<String> = labels.iter().take(SHOWN).map(|(number, name)| format!("{number} ({name})")).collect();
+    let shown: Vec<String> =
+        labels.iter().take(SHOWN).map(|(number, name)| format!("{number} ({name})")).collect();
     match labels.len().saturating_sub(SHOWN) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
@@ -132,7 +147,9 @@ mod tests {
     fn chosen(names: &[&str], asked: &str) -> Result<usize, String> {
         let labels = names.iter().map(|name| (*name).to_owned()).enumerate().collect();
         let Ok(label) = asked.parse();
-        choose(Path::new("m"), &labels, &label).map(|label| label.number).map_err(|error| error.to_string())
+        choose(Path::new("m"), &labels, &label)
+            .map(|label| label.number)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -163,7 +180,11 @@ mod tests {
     fn of_more_than_two_labels_one_must_be_named() {
         let names = ["toxicity", "threat", "Threat", "insult"];
         let message = chosen(&names, "").unwrap_err();
-        assert!(message.contains("m: ") && message.contains("0 (toxicity), 1 (threat), 2 (Threat), 3 (insult)"), "{message}");
+        assert!(
+            message.contains("m: ")
+                && message.contains("0 (toxicity), 1 (threat), 2 (Threat), 3 (insult)"),
+            "{message}"
+        );
         assert_eq!(chosen(&names, "insult"), Ok(3));
         assert_eq!(chosen(&names, "INSULT"), Ok(3));
         assert_eq!(chosen(&names, "Threat"), Ok(2), "exactly");

@@ -1,36 +1,51 @@
 #![doc = include_str!("../README.md")]
 //!
 //! ## What is here
-//! The rest of tailguard sees rewards only through the trait [`RewardModel`]. The one that comes with it is [`Classifier`]: a
-//! sequence classifier from a Hugging Face directory, of which one label's raw logit is the score, without softmax. It may be a
-//! DistilBERT, a BERT or a RoBERTa; another architecture is one file like `distilbert.rs` (what `config.json` says, and a table of
+//! The rest of tailguard sees rewards only through the trait [`RewardModel`]. The one that comes
+//! with it is [`Classifier`]: a sequence classifier from a Hugging Face directory, of which one
+//! label's raw logit is the score, without softmax. It may be a DistilBERT, a BERT or a RoBERTa;
+//! another architecture is one file like `distilbert.rs` (what `config.json` says, and a table of
 //! names, for the shared encoder and head) and one line in `load.rs`.
 //!
-//! Which label, by number or name, is [`Label`]'s business. Texts are cut into tokens by the model's own `tokenizer.json`, sorted by
-//! length and scored in batches with little padding; the order of the scores is that of the texts, and a score does not depend on
-//! the other texts of its batch. A text longer than the model reads loses its beginning, or its end where [`TruncationSide`] says
-//! so; which texts these were is told by [`RewardModel::score_responses`].
+//! Which label, by number or name, is [`Label`]'s business. Texts are cut into tokens by the
+//! model's own `tokenizer.json`, sorted by length and scored in batches with little padding; the
+//! order of the scores is that of the texts, and a score does not depend on the other texts of its
+//! batch. A text longer than the model reads loses its beginning, or its end where
+//! [`TruncationSide`] says so; which texts these were is told by [`RewardModel::score_responses`].
 //!
-//! [`NgramModel`] is a scorer of another kind: a linear model over hashed n-grams, to judge what a classifier has rewarded.
-//! [`load`] reads either.
+//! [`NgramModel`] is a scorer of another kind: a linear model over hashed n-grams, to judge what a
+//! classifier has rewarded. [`load`] reads either.
 //!
 //! ```
 //! use burn::tensor::Device;
 //! use tailguard_checkpoint::{ModelDir, WeightType};
 //! use tailguard_reward::{Classifier, DistilBertConfig, Label, RewardModel, ScoreSettings};
-//! # use tokenizers::{Tokenizer, models::wordlevel::WordLevel, pre_tokenizers::whitespace::Whitespace};
+//! # use tokenizers::{
+//! #     Tokenizer, models::wordlevel::WordLevel, pre_tokenizers::whitespace::Whitespace,
+//! # };
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! # let home = tempfile::tempdir()?;
 //! # let path = home.path();
 //! # let words = [("[UNK]", 0), ("good", 1), ("film", 2)].map(|(word, id)| (word.to_owned(), id));
-//! # let words = WordLevel::builder().vocab(words.into_iter().collect()).unk_token("[UNK]".to_owned()).build()?;
+//! # let words = WordLevel::builder()
+//! #     .vocab(words.into_iter().collect())
+//! #     .unk_token("[UNK]".to_owned())
+//! #     .build()?;
 //! # let mut tokenizer = Tokenizer::new(words);
 //! # tokenizer.with_pre_tokenizer(Some(Whitespace {}));
 //! # tokenizer.save(path.join("tokenizer.json"), false)?;
 //! let device = Device::flex();
-//! // A model that has learned nothing yet, written as a Hugging Face directory (beside a tokenizer.json) ...
-//! let config = DistilBertConfig { vocab_size: 3, dim: 8, hidden_dim: 16, n_heads: 2, n_layers: 1, ..Default::default() };
+//! // A model that has learned nothing yet, written as a Hugging Face directory (beside a
+//! // tokenizer.json) ...
+//! let config = DistilBertConfig {
+//!     vocab_size: 3,
+//!     dim: 8,
+//!     hidden_dim: 16,
+//!     n_heads: 2,
+//!     n_layers: 1,
+//!     ..Default::default()
+//! };
 //! config.init(42, &device)?.save(path, WeightType::F32)?;
 //!
 //! // ... and read back as a reward: the logit of label 1.
@@ -80,8 +95,8 @@ pub trait RewardModel: Send + Sync {
     /// If the texts cannot be scored.
     fn score(&self, texts: &[String]) -> Result<Vec<f32>, RewardError>;
 
-    /// Scores prompts and their responses, and says which of them it could not read whole. Who reads texts of any length need not write
-    /// this.
+    /// Scores prompts and their responses, and says which of them it could not read whole. Who
+    /// reads texts of any length need not write this.
     ///
     /// # Errors
     /// If the texts cannot be scored, or nothing of a response would be read.
@@ -91,8 +106,8 @@ pub trait RewardModel: Send + Sync {
     }
 }
 
-/// A reward model that is a function of prompt and response. A text without a prompt, such as a prompt that is scored alone, has an
-/// empty one.
+/// A reward model that is a function of prompt and response. A text without a prompt, such as a
+/// prompt that is scored alone, has an empty one.
 ///
 /// # Example
 /// ```
@@ -118,7 +133,9 @@ where
         }
 
         fn score_responses(&self, texts: &[ScoredText]) -> Result<Scored, RewardError> {
-            let scores = texts.iter().map(|text| (self.0)(text.prompt(), text.response()).map_err(RewardError::Other));
+            let scores = texts
+                .iter()
+                .map(|text| (self.0)(text.prompt(), text.response()).map_err(RewardError::Other));
             Ok(Scored { scores: scores.collect::<Result<_, _>>()?, cut: vec![false; texts.len()] })
         }
     }
@@ -135,14 +152,15 @@ pub struct Scored {
     pub cut: Vec<bool>,
 }
 
-/// Scores larger than this, whatever their sign, are refused: sums of their squares are infinite in single precision.
+/// Scores larger than this, whatever their sign, are refused: sums of their squares are infinite in
+/// single precision.
 pub const LARGEST_SCORE: f32 = 1e15;
 
 /// Scores of texts by any model, one finite number each, and which texts were cut.
 ///
 /// # Errors
-/// Those of the model; [`RewardError::ScoreCount`] if it gives more or fewer scores than it got texts, [`RewardError::Score`] for NaN,
-/// infinity and what is larger than [`LARGEST_SCORE`].
+/// Those of the model; [`RewardError::ScoreCount`] if it gives more or fewer scores than it got
+/// texts, [`RewardError::Score`] for NaN, infinity and what is larger than [`LARGEST_SCORE`].
 pub fn score_texts(model: &dyn RewardModel, texts: &[ScoredText]) -> Result<Scored, RewardError> {
     let scored = model.score_responses(texts)?;
     for found in [scored.scores.len(), scored.cut.len()] {
@@ -174,14 +192,23 @@ mod tests {
     #[test]
     fn scores_of_wrong_number_or_without_a_value_are_refused() {
         let texts = ["a", "b"].map(ScoredText::whole);
-        let refused = |fake: fn(&[String]) -> Vec<f32>| score_texts(&Fake(fake), &texts).unwrap_err().to_string();
+        let refused = |fake: fn(&[String]) -> Vec<f32>| {
+            score_texts(&Fake(fake), &texts).unwrap_err().to_string()
+        };
         assert_eq!(refused(|_| vec![1.0]), "the reward model gave 1 scores for 2 texts");
-        let message = "the reward model scored text 1 with NaN, expected a finite number between -1e15 and 1e15";
+        let message = "the reward model scored text 1 with NaN, expected a finite number between \
+            -1e15 and 1e15";
         assert!(refused(|_| vec![1.0, f32::NAN]).starts_with(message));
         assert!(refused(|_| vec![f32::NEG_INFINITY, 0.0]).contains("text 0 with -inf"));
         let message = refused(|_| vec![0.0, -3.2e37]);
-        assert!(message.contains("text 1 with -3.2e37") && message.contains("scale its last layer"), "{message}");
-        assert_eq!(score_texts(&Fake(|_| vec![1e15, -1e15]), &texts).unwrap().scores, [1e15, -1e15]);
+        assert!(
+            message.contains("text 1 with -3.2e37") && message.contains("scale its last layer"),
+            "{message}"
+        );
+        assert_eq!(
+            score_texts(&Fake(|_| vec![1e15, -1e15]), &texts).unwrap().scores,
+            [1e15, -1e15]
+        );
         assert_eq!(score_texts(&Fake(|_| vec![]), &[]).unwrap(), Scored::default());
     }
 }

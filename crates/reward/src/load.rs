@@ -1,4 +1,5 @@
-//! Reading a classifier: the list of architectures, and weights held against what `config.json` says.
+//! Reading a classifier: the list of architectures, and weights held against what `config.json`
+//! says.
 
 use burn::tensor::Device;
 use serde::Deserialize;
@@ -42,17 +43,20 @@ pub(crate) fn model_type(dir: &ModelDir) -> Result<String, RewardError> {
 }
 
 impl SequenceClassifier {
-    /// Reads `config.json`, whose `model_type` picks the architecture, and `model.safetensors` of a Hugging Face directory.
+    /// Reads `config.json`, whose `model_type` picks the architecture, and `model.safetensors` of a
+    /// Hugging Face directory.
     ///
     /// # Errors
-    /// An unknown architecture; settings that fit no model; missing, misshapen, unknown or non-finite tensors, by name.
+    /// An unknown architecture; settings that fit no model; missing, misshapen, unknown or
+    /// non-finite tensors, by name.
     pub fn load(dir: &ModelDir, device: &Device) -> Result<Self, RewardError> {
         let architecture = architecture(dir)?;
         let (names, ignored) = (architecture.names.clone(), architecture.ignored);
         let mut weights = dir.weights()?;
         weights.strip_wrappers();
         check_sizes(&architecture, &weights)?;
-        let model = parameters::load(Self::zeros(architecture, device)?, &mut weights, &names, device)?;
+        let model =
+            parameters::load(Self::zeros(architecture, device)?, &mut weights, &names, device)?;
         weights.finish(|name| ignored.iter().any(|beginning| name.starts_with(beginning)))?;
         Ok(model)
     }
@@ -70,7 +74,12 @@ fn check_sizes(architecture: &Architecture, weights: &Weights) -> Result<(), Rew
         parameters::expect_shape(weights, &architecture.names, path, &shape)?;
     }
     if let Some(types) = architecture.sizes.token_types {
-        parameters::expect_shape(weights, &architecture.names, "encoder.token_type_embeddings.weight", &[types, width])?;
+        parameters::expect_shape(
+            weights,
+            &architecture.names,
+            "encoder.token_type_embeddings.weight",
+            &[types, width],
+        )?;
     }
     // each has several tensors
     let most = weights.names().count();

@@ -1,4 +1,5 @@
-//! A sequence classifier without its tokenizer: an encoder, and two linear layers on its first token.
+//! A sequence classifier without its tokenizer: an encoder, and two linear layers on its first
+//! token.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,8 +17,9 @@ use crate::parameters;
 
 /// A DistilBERT, BERT or RoBERTa with a classification head; token ids in, logits out.
 ///
-/// It is made by `init` of [`DistilBertConfig`](crate::DistilBertConfig), [`BertConfig`](crate::BertConfig) or
-/// [`RobertaConfig`](crate::RobertaConfig), or read from a directory.
+/// It is made by `init` of [`DistilBertConfig`](crate::DistilBertConfig),
+/// [`BertConfig`](crate::BertConfig) or [`RobertaConfig`](crate::RobertaConfig), or read from a
+/// directory.
 #[derive(Module, Debug)]
 pub struct SequenceClassifier {
     encoder: Encoder,
@@ -39,8 +41,13 @@ impl SequenceClassifier {
         })
     }
 
-    /// A model with random weights, the same for the same seed: normal with standard deviation 0.02, biases 0.
-    pub(crate) fn random(architecture: Architecture, seed: u64, device: &Device) -> Result<Self, RewardError> {
+    /// A model with random weights, the same for the same seed: normal with standard deviation
+    /// 0.02, biases 0.
+    pub(crate) fn random(
+        architecture: Architecture,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, RewardError> {
         Ok(parameters::randomize(Self::zeros(architecture, device)?, seed, device))
     }
 
@@ -50,7 +57,8 @@ impl SequenceClassifier {
     /// The file that cannot be written, or the weight that is not finite.
     pub fn save(&self, dir: &Path, weight_type: WeightType) -> Result<(), RewardError> {
         let Architecture { model_type, class, labels, names, .. } = &self.architecture;
-        let label2id: BTreeMap<&str, usize> = labels.iter().map(|(&id, label)| (label.as_str(), id)).collect();
+        let label2id: BTreeMap<&str, usize> =
+            labels.iter().map(|(&id, label)| (label.as_str(), id)).collect();
         let mut config = self.architecture.config.clone();
         config["architectures"] = json!([class]);
         config["label2id"] = json!(label2id);
@@ -69,15 +77,22 @@ impl SequenceClassifier {
     /// Raw logits, no softmax or sigmoid.
     ///
     /// # Shapes
-    /// - `input_ids`: `[batch, seq]`, `seq` at most the number of positions, less those that RoBERTa does not use
-    /// - `padding`: `[batch, seq]`, true where there is no token, on the right; none if all rows are full
+    /// - `input_ids`: `[batch, seq]`, `seq` at most the number of positions, less those that
+    ///   RoBERTa does not use
+    /// - `padding`: `[batch, seq]`, true where there is no token, on the right; none if all rows
+    ///   are full
     /// - result: `[batch, labels]`
-    pub fn forward(&self, input_ids: Tensor<2, Int>, padding: Option<Tensor<2, Bool>>) -> Tensor<2> {
+    pub fn forward(
+        &self,
+        input_ids: Tensor<2, Int>,
+        padding: Option<Tensor<2, Bool>>,
+    ) -> Tensor<2> {
         let first = self.encoder.first(input_ids, padding); // [batch, width]
         self.classifier.forward((self.architecture.head)(self.pooler.forward(first)))
     }
 
-    /// Makes attention begin as a plain mean over the text: a start from which a small model learns much faster.
+    /// Makes attention begin as a plain mean over the text: a start from which a small model learns
+    /// much faster.
     #[must_use]
     pub fn start_with_means(mut self) -> Self {
         self.encoder = self.encoder.start_with_means();

@@ -1,10 +1,12 @@
-//! A linear model over hashed n-grams: a scorer of another kind than the transformers, to judge what they have rewarded.
+//! A linear model over hashed n-grams: a scorer of another kind than the transformers, to judge
+//! what they have rewarded.
 //!
-//! A text is lower-cased and cut into pieces: either its words (runs of letters, digits and inner apostrophes), or the
-//! characters of the text with one space for every run of white space and one at either end. Each run of `min_n..=max_n`
-//! pieces, words joined by a space, is hashed: 64-bit FNV-1a over its UTF-8, `h`, gives the bucket `(h ^ h >> k) mod 2^k` of
-//! `2^k`. A bucket counts once, however often it is hit, and the vector has length 1: with `n` buckets hit the logit is the
-//! bias plus the sum of their weights over the root of `n`.
+//! A text is lower-cased and cut into pieces: either its words (runs of letters, digits and inner
+//! apostrophes), or the characters of the text with one space for every run of white space and one
+//! at either end. Each run of `min_n..=max_n` pieces, words joined by a space, is hashed: 64-bit
+//! FNV-1a over its UTF-8, `h`, gives the bucket `(h ^ h >> k) mod 2^k` of `2^k`. A bucket counts
+//! once, however often it is hit, and the vector has length 1: with `n` buckets hit the logit is
+//! the bias plus the sum of their weights over the root of `n`.
 
 use std::collections::BTreeMap;
 use std::hash::Hasher;
@@ -63,7 +65,8 @@ impl Default for NgramConfig {
 
 impl NgramConfig {
     pub(crate) fn validate(&self) -> Result<(), RewardError> {
-        let config = |key, found, expected: String| Err(RewardError::Config { key, found, expected });
+        let config =
+            |key, found, expected: String| Err(RewardError::Config { key, found, expected });
         if self.min_n == 0 {
             return config("min_n", 0, "at least 1".to_owned());
         }
@@ -71,10 +74,18 @@ impl NgramConfig {
             return config("max_n", self.max_n, format!("{} to {MOST_PIECES}", self.min_n));
         }
         if !self.buckets.is_power_of_two() || self.buckets > MOST_BUCKETS {
-            return config("buckets", self.buckets, format!("a power of two, at most {MOST_BUCKETS}"));
+            return config(
+                "buckets",
+                self.buckets,
+                format!("a power of two, at most {MOST_BUCKETS}"),
+            );
         }
         if !self.id2label.keys().eq([&0, &1]) {
-            return config("number of labels", self.id2label.len(), "2, with the numbers 0 and 1".to_owned());
+            return config(
+                "number of labels",
+                self.id2label.len(),
+                "2, with the numbers 0 and 1".to_owned(),
+            );
         }
         Ok(())
     }
@@ -86,12 +97,14 @@ impl NgramConfig {
             NgramUnit::Word => {
                 let text = text.replace('’', "'");
                 let is_inside = |letter: char| letter.is_alphanumeric() || letter == '\'';
-                let words = text.split(|letter| !is_inside(letter)).map(|word| word.trim_matches('\''));
+                let words =
+                    text.split(|letter| !is_inside(letter)).map(|word| word.trim_matches('\''));
                 self.hit(&words.filter(|word| !word.is_empty()).collect::<Vec<_>>(), b" ")
             }
             NgramUnit::Character => {
                 let words: Vec<&str> = text.split_whitespace().collect();
-                let text = if words.is_empty() { String::new() } else { format!(" {} ", words.join(" ")) };
+                let text =
+                    if words.is_empty() { String::new() } else { format!(" {} ", words.join(" ")) };
                 self.hit(&text.split_inclusive(|_| true).collect::<Vec<_>>(), b"")
             }
         };
@@ -117,7 +130,10 @@ impl NgramConfig {
     }
 
     /// FNV's authors fold the hash so: its low bits alone depend on the low bits of the text alone.
-    #[expect(clippy::cast_possible_truncation, reason = "all but the low bits are masked away, and they number at most 30")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "all but the low bits are masked away, and they number at most 30"
+    )]
     fn bucket(&self, hash: u64) -> usize {
         let folded = hash ^ (hash >> self.buckets.trailing_zeros());
         folded as usize & (self.buckets - 1)
@@ -159,23 +175,29 @@ pub struct NgramModel {
 }
 
 impl NgramModel {
-    /// Reads `config.json` and `model.safetensors`. The score is the logit of `settings.label`, and minus that with
-    /// `settings.negate`; texts are read whole, as the other settings are about tokens.
+    /// Reads `config.json` and `model.safetensors`. The score is the logit of `settings.label`, and
+    /// minus that with `settings.negate`; texts are read whole, as the other settings are about
+    /// tokens.
     ///
     /// # Errors
-    /// Another `model_type`, settings that fit no model, a label that is neither 0 nor 1; missing, misshapen, unknown or non-finite
-    /// tensors, by name.
+    /// Another `model_type`, settings that fit no model, a label that is neither 0 nor 1; missing,
+    /// misshapen, unknown or non-finite tensors, by name.
     pub fn load(dir: &ModelDir, settings: &ScoreSettings) -> Result<Self, RewardError> {
         let found = model_type(dir)?;
         if found != MODEL_TYPE {
-            return Err(RewardError::Architecture { path: dir.path().to_owned(), found, expected: vec![MODEL_TYPE] });
+            return Err(RewardError::Architecture {
+                path: dir.path().to_owned(),
+                found,
+                expected: vec![MODEL_TYPE],
+            });
         }
         let config: NgramConfig = dir.config()?;
         config.validate()?;
         let label = choose(dir.path(), &config.id2label, &settings.label)?;
         let mut weights = dir.weights()?;
         let mut read = |name, len| {
-            let values = weights.tensor(name, [len], &Device::flex())?.into_data().try_to_vec::<f32>();
+            let values =
+                weights.tensor(name, [len], &Device::flex())?.into_data().try_to_vec::<f32>();
             values.map_err(|error| RewardError::Device { reason: format!("{error:?}") })
         };
         let (weight, bias) = (read("weight", config.buckets)?, read("bias", 1)?[0]);
@@ -217,9 +239,13 @@ impl NgramModel {
         &self.config
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "scores are f32; one that does not fit is found to be infinite")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "scores are f32; one that does not fit is found to be infinite"
+    )]
     fn score_one(&self, text: &str) -> f32 {
-        let logit = f64::from(self.bias) + self.config.features(text).dot(|bucket| f64::from(self.weight[bucket]));
+        let logit = f64::from(self.bias)
+            + self.config.features(text).dot(|bucket| f64::from(self.weight[bucket]));
         (self.sign * logit) as f32
     }
 }
@@ -284,24 +310,40 @@ mod tests {
     #[test]
     fn a_text_without_pieces_gets_the_bias() {
         for unit in [NgramUnit::Word, NgramUnit::Character] {
-            assert_eq!(model(config(unit, 1, 3)).score(&owned(&["", " \n"])).unwrap(), [0.25, 0.25]);
+            assert_eq!(
+                model(config(unit, 1, 3)).score(&owned(&["", " \n"])).unwrap(),
+                [0.25, 0.25]
+            );
             assert!(model(config(unit, 1, 3)).score(&[]).unwrap().is_empty());
         }
-        assert_eq!(model(config(NgramUnit::Word, 2, 2)).score(&owned(&["film", "?!"])).unwrap(), [0.25, 0.25]);
+        assert_eq!(
+            model(config(NgramUnit::Word, 2, 2)).score(&owned(&["film", "?!"])).unwrap(),
+            [0.25, 0.25]
+        );
     }
 
     #[test]
     fn settings_that_fit_no_model_are_refused() {
         let refused = |config: NgramConfig| config.validate().unwrap_err().to_string();
         let good = NgramConfig::default();
-        assert!(refused(NgramConfig { min_n: 0, ..good.clone() }).contains("min_n 0, expected at least 1"));
-        assert!(refused(NgramConfig { min_n: 3, ..good.clone() }).contains("max_n 2, expected 3 to 16"));
-        assert!(refused(NgramConfig { max_n: 1 << 40, ..good.clone() }).contains("expected 1 to 16"));
+        assert!(
+            refused(NgramConfig { min_n: 0, ..good.clone() })
+                .contains("min_n 0, expected at least 1")
+        );
+        assert!(
+            refused(NgramConfig { min_n: 3, ..good.clone() }).contains("max_n 2, expected 3 to 16")
+        );
+        assert!(
+            refused(NgramConfig { max_n: 1 << 40, ..good.clone() }).contains("expected 1 to 16")
+        );
         for buckets in [0, 1000, 1 << 31] {
             assert!(refused(NgramConfig { buckets, ..good.clone() }).contains("a power of two"));
         }
         let id2label = [(1, "GOOD".to_owned()), (2, "BAD".to_owned())].into();
-        assert!(refused(NgramConfig { id2label, ..good }).contains("number of labels 2, expected 2, with the numbers 0 and 1"));
+        assert!(
+            refused(NgramConfig { id2label, ..good })
+                .contains("number of labels 2, expected 2, with the numbers 0 and 1")
+        );
     }
 
     #[test]
@@ -318,7 +360,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn features_have_norm_one_and_no_bucket_twice(unit in any_unit(), min_n in 1_usize..4, more in 0_usize..3, text in ".{0,80}") {
+        fn features_have_norm_one_and_no_bucket_twice(
+            unit in any_unit(),
+            min_n in 1_usize..4,
+            more in 0_usize..3,
+            text in ".{0,80}",
+        ) {
             let config = config(unit, min_n, min_n + more);
             let features = config.features(&text);
             prop_assert!(features.buckets.is_sorted_by(|one, next| one < next));
@@ -334,7 +381,11 @@ mod tests {
         }
 
         #[test]
-        fn a_score_depends_on_its_text_alone(unit in any_unit(), texts in prop::collection::vec(".{0,40}", 1..12), threads in 1_usize..5) {
+        fn a_score_depends_on_its_text_alone(
+            unit in any_unit(),
+            texts in prop::collection::vec(".{0,40}", 1..12),
+            threads in 1_usize..5,
+        ) {
             let model = model(config(unit, 1, 3));
             let alone: Vec<f32> = texts.iter().map(|text| model.score_one(text)).collect();
             let mut reversed = texts.clone();

@@ -1,4 +1,5 @@
-//! Training of the linear model over n-grams: logistic regression by `AdaGrad`, the same on every machine.
+//! Training of the linear model over n-grams: logistic regression by `AdaGrad`, the same on every
+//! machine.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -22,12 +23,18 @@ pub struct TrainSettings {
 }
 
 impl NgramConfig {
-    /// Learns to tell texts of label 1 from texts of label 0: `AdaGrad` takes down the log loss of one text after the other
-    /// (Duchi et al. 2011), in a new order in every pass.
+    /// Learns to tell texts of label 1 from texts of label 0: `AdaGrad` takes down the log loss of
+    /// one text after the other (Duchi et al. 2011), in a new order in every pass.
     ///
     /// # Errors
-    /// Settings out of range; labels that are not 0 or 1, or not one per text; texts of one class alone.
-    pub fn train(&self, texts: &[String], labels: &[u8], settings: TrainSettings) -> Result<NgramModel, RewardError> {
+    /// Settings out of range; labels that are not 0 or 1, or not one per text; texts of one class
+    /// alone.
+    pub fn train(
+        &self,
+        texts: &[String],
+        labels: &[u8],
+        settings: TrainSettings,
+    ) -> Result<NgramModel, RewardError> {
         self.validate()?;
         settings.validate()?;
         check(texts, labels)?;
@@ -44,7 +51,10 @@ impl NgramConfig {
                 let error = 1.0 / (1.0 + (-logit).exp()) - f64::from(labels[index]);
                 for &bucket in &text.buckets {
                     let weight = &mut weights[bucket];
-                    weight.step(error * text.value + settings.l2 * weight.value, settings.learning_rate);
+                    weight.step(
+                        error * text.value + settings.l2 * weight.value,
+                        settings.learning_rate,
+                    );
                 }
                 bias.step(error, settings.learning_rate);
             }
@@ -105,14 +115,19 @@ mod tests {
     use super::*;
     use crate::{NgramUnit, RewardModel};
 
-    const SETTINGS: TrainSettings = TrainSettings { epochs: 5, learning_rate: 0.2, l2: 1e-4, seed: 1 };
+    const SETTINGS: TrainSettings =
+        TrainSettings { epochs: 5, learning_rate: 0.2, l2: 1e-4, seed: 1 };
 
-    /// Forty short texts and their labels: what is praised and what is not, with words that say nothing between.
+    /// Forty short texts and their labels: what is praised and what is not, with words that say
+    /// nothing between.
     fn toy() -> (Vec<String>, Vec<u8>) {
-        let (good, bad) = (["good", "fine", "moving", "lovely"], ["bad", "dull", "awful", "boring"]);
+        let (good, bad) =
+            (["good", "fine", "moving", "lovely"], ["bad", "dull", "awful", "boring"]);
         let things = ["film", "cast", "story", "plot", "music"];
         let text = |word: &str, thing: &str| format!("A {word} {thing}, I thought.");
-        let both = things.iter().flat_map(|thing| (0..4).flat_map(|at| [(text(good[at], thing), 1), (text(bad[at], thing), 0)]));
+        let both = things.iter().flat_map(|thing| {
+            (0..4).flat_map(|at| [(text(good[at], thing), 1), (text(bad[at], thing), 0)])
+        });
         both.unzip()
     }
 
@@ -126,8 +141,13 @@ mod tests {
         for unit in [NgramUnit::Word, NgramUnit::Character] {
             let model = config(unit).train(&texts, &labels, SETTINGS).unwrap();
             let scores = model.score(&texts).unwrap();
-            assert!(scores.iter().zip(&labels).all(|(&score, &label)| (score > 0.0) == (label == 1)), "{unit:?}: {scores:?}");
-            let unseen = model.score(&["lovely and good".to_owned(), "dull, even awful".to_owned()]).unwrap();
+            assert!(
+                scores.iter().zip(&labels).all(|(&score, &label)| (score > 0.0) == (label == 1)),
+                "{unit:?}: {scores:?}"
+            );
+            let unseen = model
+                .score(&["lovely and good".to_owned(), "dull, even awful".to_owned()])
+                .unwrap();
             assert!(unseen[0] > 0.0 && unseen[1] < 0.0, "{unit:?}: {unseen:?}");
         }
     }
@@ -137,7 +157,11 @@ mod tests {
         let (texts, labels) = toy();
         let trained = |threads, seed| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| config(NgramUnit::Word).train(&texts, &labels, TrainSettings { seed, ..SETTINGS }).unwrap())
+            pool.install(|| {
+                config(NgramUnit::Word)
+                    .train(&texts, &labels, TrainSettings { seed, ..SETTINGS })
+                    .unwrap()
+            })
         };
         assert_eq!(trained(1, 1), trained(4, 1));
         assert_ne!(trained(1, 1), trained(1, 2));
@@ -147,7 +171,9 @@ mod tests {
     fn more_l2_gives_smaller_weights() {
         let (texts, labels) = toy();
         let size = |l2| {
-            let model = config(NgramUnit::Word).train(&texts, &labels, TrainSettings { l2, epochs: 50, ..SETTINGS }).unwrap();
+            let model = config(NgramUnit::Word)
+                .train(&texts, &labels, TrainSettings { l2, epochs: 50, ..SETTINGS })
+                .unwrap();
             model.weight.iter().map(|weight| weight * weight).sum::<f32>()
         };
         assert!(size(0.1) < size(0.01) && size(0.01) < size(0.0));
@@ -156,7 +182,9 @@ mod tests {
     #[test]
     fn without_a_pass_the_model_knows_nothing() {
         let (texts, labels) = toy();
-        let model = config(NgramUnit::Word).train(&texts, &labels, TrainSettings { epochs: 0, ..SETTINGS }).unwrap();
+        let model = config(NgramUnit::Word)
+            .train(&texts, &labels, TrainSettings { epochs: 0, ..SETTINGS })
+            .unwrap();
         assert!(model.score(&texts).unwrap().iter().all(|&score| score == 0.0));
     }
 
@@ -166,16 +194,28 @@ mod tests {
         let refused = |texts: &[String], labels: &[u8], settings| {
             config(NgramUnit::Word).train(texts, labels, settings).unwrap_err().to_string()
         };
-        assert_eq!(refused(&texts, &labels[1..], SETTINGS), "40 texts but 39 labels, expected one label per text");
+        assert_eq!(
+            refused(&texts, &labels[1..], SETTINGS),
+            "40 texts but 39 labels, expected one label per text"
+        );
         assert_eq!(refused(&texts[..2], &[1, 2], SETTINGS), "text 1 has label 2, expected 0 or 1");
-        assert_eq!(refused(&texts[..1], &[0], SETTINGS), "none of the 1 texts has label 1, expected texts of both labels");
-        assert_eq!(refused(&[], &[], SETTINGS), "none of the 0 texts has label 0, expected texts of both labels");
+        assert_eq!(
+            refused(&texts[..1], &[0], SETTINGS),
+            "none of the 1 texts has label 1, expected texts of both labels"
+        );
+        assert_eq!(
+            refused(&[], &[], SETTINGS),
+            "none of the 0 texts has label 0, expected texts of both labels"
+        );
         for learning_rate in [0.0, -1.0, f64::NAN, 11.0] {
             let settings = TrainSettings { learning_rate, ..SETTINGS };
             assert!(refused(&texts, &labels, settings).contains("expected above 0, at most 10"));
         }
         for l2 in [-1.0, f64::NAN, 2.0] {
-            assert!(refused(&texts, &labels, TrainSettings { l2, ..SETTINGS }).contains("expected 0 to 1"));
+            assert!(
+                refused(&texts, &labels, TrainSettings { l2, ..SETTINGS })
+                    .contains("expected 0 to 1")
+            );
         }
     }
 }

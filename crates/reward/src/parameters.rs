@@ -1,8 +1,8 @@
 //! Parameters by name: read from a checkpoint, written to one, or drawn at random.
 //!
-//! A model is built once, with zeros, and then filled by walking over its parameters. The path of a parameter
-//! (`layers.0.attention.query.weight`) becomes the checkpoint's name through a table of the architecture, so that the
-//! same encoder serves several of them.
+//! A model is built once, with zeros, and then filled by walking over its parameters. The path of a
+//! parameter (`layers.0.attention.query.weight`) becomes the checkpoint's name through a table of
+//! the architecture, so that the same encoder serves several of them.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -14,8 +14,10 @@ use tailguard_checkpoint::{CheckpointError, Weights, WeightsWriter};
 /// A piece of a path, and what a checkpoint's name has in its place.
 pub(crate) type Rename = (&'static str, &'static str);
 
-/// The layer norms' names in checkpoints that were made from TensorFlow's, as the first ones of BERT were.
-const OLD: &[Rename] = &[(".LayerNorm.weight", ".LayerNorm.gamma"), (".LayerNorm.bias", ".LayerNorm.beta")];
+/// The layer norms' names in checkpoints that were made from TensorFlow's, as the first ones of
+/// BERT were.
+const OLD: &[Rename] =
+    &[(".LayerNorm.weight", ".LayerNorm.gamma"), (".LayerNorm.bias", ".LayerNorm.beta")];
 
 /// Our `Linear` is `[in, out]`, PyTorch's `[out, in]`: its weight is transposed on the way.
 const TRANSPOSED: &str = "Struct:Linear";
@@ -62,13 +64,24 @@ fn stored_name(place: &Place, names: &[Rename], weights: &Weights) -> String {
     if weights.contains(&old) { old } else { name }
 }
 
-/// Holds the shape of a parameter that is to be made against the one in the checkpoint, where that has it.
-pub(crate) fn expect_shape(weights: &Weights, names: &[Rename], path: &str, shape: &[usize]) -> Result<(), CheckpointError> {
+/// Holds the shape of a parameter that is to be made against the one in the checkpoint, where that
+/// has it.
+pub(crate) fn expect_shape(
+    weights: &Weights,
+    names: &[Rename],
+    path: &str,
+    shape: &[usize],
+) -> Result<(), CheckpointError> {
     weights.expect_shape(&rename(path.to_owned(), names), shape)
 }
 
 /// Replaces every parameter by the checkpoint's tensor of its name.
-pub(crate) fn load<M: Module>(model: M, weights: &mut Weights, names: &[Rename], device: &Device) -> Result<M, CheckpointError> {
+pub(crate) fn load<M: Module>(
+    model: M,
+    weights: &mut Weights,
+    names: &[Rename],
+    device: &Device,
+) -> Result<M, CheckpointError> {
     let mut lister = Lister { place: Place::default(), names, weights, found: Vec::new() };
     model.visit(&mut lister);
     let wanted = lister.found;
@@ -130,9 +143,10 @@ impl ModuleMapper for Loader<'_> {
         let name = stored_name(&self.place, self.names, self.weights);
         let read = match (self.place.is_transposed(D), shape.as_slice()) {
             // a view would be copied by every pass
-            (true, &[rows, width]) => {
-                self.weights.transposed(&name, [rows, width], self.device).map(|matrix| matrix.reshape(shape))
-            }
+            (true, &[rows, width]) => self
+                .weights
+                .transposed(&name, [rows, width], self.device)
+                .map(|matrix| matrix.reshape(shape)),
             _ => self.weights.tensor(&name, shape, self.device),
         };
         match read {
@@ -172,7 +186,8 @@ impl ModuleVisitor for Storer<'_> {
     }
 }
 
-/// Draws matrices from a normal distribution, as BERT does; biases become 0 and the scales of layer norms 1.
+/// Draws matrices from a normal distribution, as BERT does; biases become 0 and the scales of layer
+/// norms 1.
 pub(crate) fn randomize<M: Module>(model: M, seed: u64, device: &Device) -> M {
     model.map(&mut Random { place: Place::default(), rng: ChaCha8Rng::seed_from_u64(seed), device })
 }
@@ -194,15 +209,18 @@ impl ModuleMapper for Random<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let shape = param.val().dims();
-        let is_scale = self.place.containers.last().is_some_and(|container| container == "Struct:LayerNorm")
-            && self.place.path.last().is_some_and(|name| name == "weight");
+        let is_scale =
+            self.place.containers.last().is_some_and(|container| container == "Struct:LayerNorm")
+                && self.place.path.last().is_some_and(|name| name == "weight");
         let tensor = match D {
             1 if is_scale => Tensor::ones(shape, self.device),
             1 => Tensor::zeros(shape, self.device),
             _ => {
                 #[expect(clippy::cast_possible_truncation, reason = "weights are single precision")]
                 let draw = |normal: f64| (INITIAL_STD * normal) as f32;
-                let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw(StandardNormal.sample(&mut self.rng))).collect();
+                let values: Vec<f32> = (0..shape.iter().product())
+                    .map(|_| draw(StandardNormal.sample(&mut self.rng)))
+                    .collect();
                 Tensor::from_data(TensorData::new(values, shape), self.device)
             }
         };

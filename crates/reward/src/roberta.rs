@@ -1,5 +1,6 @@
-//! RoBERTa for sequence classification (Liu et al. 2019, arXiv 1907.11692), in Hugging Face's layout: BERT with positions that
-//! begin behind the padding token's id, and a head of its own in place of the pooler.
+//! RoBERTa for sequence classification (Liu et al. 2019, arXiv 1907.11692), in Hugging Face's
+//! layout: BERT with positions that begin behind the padding token's id, and a head of its own in
+//! place of the pooler.
 
 use burn::tensor::Device;
 use serde::Deserialize;
@@ -16,9 +17,14 @@ use crate::parameters::Rename;
 pub(crate) const MODEL_TYPE: &str = "roberta";
 
 /// From BERT's names to RoBERTa's.
-const NAMES: &[Rename] = &[("classifier.", "classifier.out_proj."), ("bert.pooler.", "classifier."), ("bert.", "roberta.")];
+const NAMES: &[Rename] = &[
+    ("classifier.", "classifier.out_proj."),
+    ("bert.pooler.", "classifier."),
+    ("bert.", "roberta."),
+];
 
-/// What `config.json` says: BERT's settings. What it leaves out is as in transformers' `RobertaConfig`.
+/// What `config.json` says: BERT's settings. What it leaves out is as in transformers'
+/// `RobertaConfig`.
 ///
 /// Texts have at most `max_position_embeddings - pad_token_id - 1` tokens: 512 of the usual 514.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +52,8 @@ impl Default for RobertaConfig {
 }
 
 impl RobertaConfig {
-    /// A model with random weights, the same for the same seed: normal with standard deviation 0.02, biases 0.
+    /// A model with random weights, the same for the same seed: normal with standard deviation
+    /// 0.02, biases 0.
     ///
     /// # Errors
     /// Settings that fit no model.
@@ -61,8 +68,8 @@ impl RobertaConfig {
             class: "RobertaForSequenceClassification",
             sizes: Sizes { numbering: Numbering::AfterPadding(self.0.pad_token_id), ..bert.sizes },
             names: [&bert.names, NAMES].concat(),
-            // Older versions of transformers stored the position numbers, and a pooler that nothing uses; the head of pre-training may
-            // still be there.
+            // Older versions of transformers stored the position numbers, and a pooler that nothing
+            // uses; the head of pre-training may still be there.
             ignored: &["roberta.embeddings.position_ids", "roberta.pooler.", "lm_head."],
             ..bert
         }

@@ -51,7 +51,8 @@ pub enum TruncationSide {
     /// The beginning is cut off, so that the end of a response is always read.
     #[default]
     Left,
-    /// The end is cut off, as by default in transformers and TRL: of a response behind a long prompt nothing may be left.
+    /// The end is cut off, as by default in transformers and TRL: of a response behind a long
+    /// prompt nothing may be left.
     Right,
 }
 
@@ -76,10 +77,17 @@ pub(crate) struct TextEncoder {
 }
 
 impl TextEncoder {
-    /// Reads `tokenizer.json`; texts are cut to `max_length` tokens, of which the special ones are never cut off.
-    pub(crate) fn load(dir: &ModelDir, max_length: usize, side: TruncationSide, vocab_size: usize) -> Result<Self, RewardError> {
+    /// Reads `tokenizer.json`; texts are cut to `max_length` tokens, of which the special ones are
+    /// never cut off.
+    pub(crate) fn load(
+        dir: &ModelDir,
+        max_length: usize,
+        side: TruncationSide,
+        vocab_size: usize,
+    ) -> Result<Self, RewardError> {
         let mut tokenizer = dir.tokenizer(vocab_size)?;
-        let special = tokenizer.encode("", true).map_err(|source| RewardError::Encode { source })?.len();
+        let special =
+            tokenizer.encode("", true).map_err(|source| RewardError::Encode { source })?.len();
         if max_length <= special {
             let expected = format!("more than the {special} special tokens around a text");
             return Err(RewardError::Setting { key: "max_length", found: max_length, expected });
@@ -89,13 +97,18 @@ impl TextEncoder {
             TruncationSide::Right => TruncationDirection::Right,
         };
         let truncation = TruncationParams { max_length, direction, ..Default::default() };
-        tokenizer.with_truncation(Some(truncation)).map_err(|source| RewardError::Encode { source })?;
+        tokenizer
+            .with_truncation(Some(truncation))
+            .map_err(|source| RewardError::Encode { source })?;
         Ok(Self { tokenizer, max_length, side })
     }
 
     /// The tokens of each text, with the special ones that the tokenizer adds.
     pub(crate) fn encode(&self, texts: Vec<&str>) -> Result<Vec<Tokens>, RewardError> {
-        let encodings = self.tokenizer.encode_batch_fast(texts, true).map_err(|source| RewardError::Encode { source })?;
+        let encodings = self
+            .tokenizer
+            .encode_batch_fast(texts, true)
+            .map_err(|source| RewardError::Encode { source })?;
         Ok(encodings.into_iter().map(Tokens::from).collect())
     }
 
@@ -103,12 +116,20 @@ impl TextEncoder {
     ///
     /// # Errors
     /// A response of which nothing is left.
-    pub(crate) fn encode_responses(&self, texts: &[ScoredText]) -> Result<Vec<Tokens>, RewardError> {
+    pub(crate) fn encode_responses(
+        &self,
+        texts: &[ScoredText],
+    ) -> Result<Vec<Tokens>, RewardError> {
         let tokens = self.encode(texts.iter().map(ScoredText::as_str).collect())?;
         if self.side == TruncationSide::Right {
-            for (index, (text, _)) in texts.iter().zip(&tokens).enumerate().filter(|(_, (_, tokens))| tokens.cut) {
+            for (index, (text, _)) in
+                texts.iter().zip(&tokens).enumerate().filter(|(_, (_, tokens))| tokens.cut)
+            {
                 if !text.response().trim().is_empty() && self.end(text.as_str())? <= text.prompt {
-                    return Err(RewardError::NothingOfResponse { index, max_length: self.max_length });
+                    return Err(RewardError::NothingOfResponse {
+                        index,
+                        max_length: self.max_length,
+                    });
                 }
             }
         }
@@ -117,7 +138,8 @@ impl TextEncoder {
 
     /// The byte behind the last token that is left of a text.
     fn end(&self, text: &str) -> Result<usize, RewardError> {
-        let encoding = self.tokenizer.encode(text, true).map_err(|source| RewardError::Encode { source })?;
+        let encoding =
+            self.tokenizer.encode(text, true).map_err(|source| RewardError::Encode { source })?;
         Ok(encoding.get_offsets().iter().map(|(_, end)| *end).max().unwrap_or(0))
     }
 }

@@ -5,7 +5,9 @@
 use burn::tensor::Device;
 use serde_json::Value;
 use tailguard_checkpoint::{ModelDir, WeightType};
-use tailguard_reward::{Classifier, Label, RewardModel, ScoreSettings, SequenceClassifier, TruncationSide};
+use tailguard_reward::{
+    Classifier, Label, RewardModel, ScoreSettings, SequenceClassifier, TruncationSide,
+};
 use tailguard_tests::{cases, close, count, counts, device_name, floats, golden, list, texts};
 
 /// Tolerance of the fixtures for logits.
@@ -22,7 +24,11 @@ fn dir(model: &str) -> ModelDir {
 fn longest(model: &str) -> usize {
     let config: Value = dir(model).config().unwrap();
     let positions = count(&config["max_position_embeddings"]);
-    if config["model_type"] == "roberta" { positions - count(&config["pad_token_id"]) - 1 } else { positions }
+    if config["model_type"] == "roberta" {
+        positions - count(&config["pad_token_id"]) - 1
+    } else {
+        positions
+    }
 }
 
 fn batches(model: &str) -> Vec<Value> {
@@ -46,26 +52,42 @@ fn settings(max_length: usize) -> ScoreSettings {
 
 fn tokens_and_logits(model: &str) {
     for (index, case) in batches(model).iter().enumerate() {
-        let max_length = if case["truncate_to"].is_null() { longest(model) } else { count(&case["truncate_to"]) };
+        let max_length = if case["truncate_to"].is_null() {
+            longest(model)
+        } else {
+            count(&case["truncate_to"])
+        };
         let classifier = classifier(model, settings(max_length));
         let texts = texts(&case["texts"]);
 
         let encoded = classifier.encode(&texts).unwrap();
         let rows = list(&case["input_ids"]).iter().zip(list(&case["attention_mask"]));
-        let expected: Vec<Vec<usize>> = rows.map(|(ids, mask)| counts(ids)[..counts(mask).iter().sum()].to_vec()).collect();
-        let found: Vec<Vec<usize>> =
-            encoded.iter().map(|ids| ids.iter().map(|&id| usize::try_from(id).unwrap()).collect()).collect();
+        let expected: Vec<Vec<usize>> =
+            rows.map(|(ids, mask)| counts(ids)[..counts(mask).iter().sum()].to_vec()).collect();
+        let found: Vec<Vec<usize>> = encoded
+            .iter()
+            .map(|ids| ids.iter().map(|&id| usize::try_from(id).unwrap()).collect())
+            .collect();
         assert_eq!(found, expected, "{model}, batch {index}: token ids");
 
         let logits = classifier.logits(&texts).unwrap();
-        close(&logits.concat(), &floats(&case["logits"]), TOLERANCE, &format!("{model}, batch {index}: logits"));
+        close(
+            &logits.concat(),
+            &floats(&case["logits"]),
+            TOLERANCE,
+            &format!("{model}, batch {index}: logits"),
+        );
     }
 }
 
 #[test]
 fn golden_longest_texts() {
     for model in MODELS {
-        assert_eq!(tailguard_reward::longest_text(&dir(model)).unwrap(), Some(longest(model)), "{model}");
+        assert_eq!(
+            tailguard_reward::longest_text(&dir(model)).unwrap(),
+            Some(longest(model)),
+            "{model}"
+        );
     }
 }
 
@@ -92,9 +114,16 @@ fn golden_labels_and_signs() {
         let rows: Vec<Vec<f64>> = list(&case["logits"]).iter().map(floats).collect();
         for label in 0..rows[0].len() {
             for negate in [false, true] {
-                let classifier =
-                    classifier(model, ScoreSettings { label: Label::Number(label), negate, ..settings(longest(model)) });
-                let expected: Vec<f64> = rows.iter().map(|row| if negate { -row[label] } else { row[label] }).collect();
+                let classifier = classifier(
+                    model,
+                    ScoreSettings {
+                        label: Label::Number(label),
+                        negate,
+                        ..settings(longest(model))
+                    },
+                );
+                let expected: Vec<f64> =
+                    rows.iter().map(|row| if negate { -row[label] } else { row[label] }).collect();
                 let what = format!("{model}, label {label}, negate {negate}");
                 close(&classifier.score(&texts).unwrap(), &expected, TOLERANCE, &what);
             }
@@ -105,12 +134,21 @@ fn golden_labels_and_signs() {
 #[test]
 fn golden_scores_do_not_depend_on_the_batch() {
     for model in MODELS {
-        let all: Vec<String> = batches(model).iter().flat_map(|case| texts(&case["texts"])).collect();
-        let scores =
-            |batch_tokens| classifier(model, ScoreSettings { batch_tokens, ..settings(longest(model)) }).score(&all).unwrap();
+        let all: Vec<String> =
+            batches(model).iter().flat_map(|case| texts(&case["texts"])).collect();
+        let scores = |batch_tokens| {
+            classifier(model, ScoreSettings { batch_tokens, ..settings(longest(model)) })
+                .score(&all)
+                .unwrap()
+        };
         let alone = scores(1);
         for batch_tokens in [40, 100, 100_000] {
-            close(&scores(batch_tokens), &alone, 1e-5, &format!("{model}, {batch_tokens} tokens a batch"));
+            close(
+                &scores(batch_tokens),
+                &alone,
+                1e-5,
+                &format!("{model}, {batch_tokens} tokens a batch"),
+            );
         }
     }
 }
@@ -119,14 +157,18 @@ fn golden_scores_do_not_depend_on_the_batch() {
 fn golden_models_are_saved_under_the_names_they_came_with() {
     for model in MODELS {
         let home = tempfile::tempdir().unwrap();
-        SequenceClassifier::load(&dir(model), &device()).unwrap().save(home.path(), WeightType::F32).unwrap();
+        SequenceClassifier::load(&dir(model), &device())
+            .unwrap()
+            .save(home.path(), WeightType::F32)
+            .unwrap();
         let saved = ModelDir::open(home.path()).unwrap();
         let (weights, expected) = (saved.weights().unwrap(), dir(model).weights().unwrap());
         assert_eq!(weights.names().collect::<Vec<_>>(), expected.names().collect::<Vec<_>>());
         for name in expected.names() {
             assert_eq!(weights.shape(name), expected.shape(name), "{name}");
         }
-        let (saved, expected): (Value, Value) = (saved.config().unwrap(), dir(model).config().unwrap());
+        let (saved, expected): (Value, Value) =
+            (saved.config().unwrap(), dir(model).config().unwrap());
         for (key, value) in saved.as_object().unwrap() {
             assert_eq!(value, &expected[key], "{model}: {key}");
         }

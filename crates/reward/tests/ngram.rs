@@ -10,11 +10,14 @@ use burn::tensor::{Device, Tensor};
 use serde_json::{Value, json};
 use tailguard_checkpoint::{ModelDir, WeightType, WeightsWriter};
 use tailguard_reward::{
-    Label, NgramConfig, NgramModel, RewardError, RewardModel, ScoreSettings, TrainSettings, chosen_label, load,
+    Label, NgramConfig, NgramModel, RewardError, RewardModel, ScoreSettings, TrainSettings,
+    chosen_label, load,
 };
 
 fn texts() -> Vec<String> {
-    ["a fine film", "a dull film", "fine, fine music", "dull and awful", ""].map(str::to_owned).to_vec()
+    ["a fine film", "a dull film", "fine, fine music", "dull and awful", ""]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 fn trained() -> NgramModel {
@@ -71,7 +74,8 @@ fn what_is_saved_is_loaded() {
     let (_home, dir) = saved(WeightType::F32);
     assert_eq!(NgramModel::load(&dir, &ScoreSettings::default()).unwrap(), trained());
     let (_home, dir) = saved(WeightType::F16);
-    let halved = NgramModel::load(&dir, &ScoreSettings::default()).unwrap().score(&texts()).unwrap();
+    let halved =
+        NgramModel::load(&dir, &ScoreSettings::default()).unwrap().score(&texts()).unwrap();
     for (half, whole) in halved.iter().zip(trained().score(&texts()).unwrap()) {
         assert!((half - whole).abs() < 2e-3, "{half}, {whole}");
     }
@@ -81,14 +85,25 @@ fn what_is_saved_is_loaded() {
 fn the_label_and_the_sign_are_honoured_by_load() {
     let (_home, dir) = saved(WeightType::F32);
     let logits = trained().score(&texts()).unwrap();
-    for (label, negate, sign) in [(1, false, 1.0), (1, true, -1.0), (0, false, -1.0), (0, true, 1.0)] {
+    for (label, negate, sign) in
+        [(1, false, 1.0), (1, true, -1.0), (0, false, -1.0), (0, true, 1.0)]
+    {
         let settings = ScoreSettings { label: Label::Number(label), negate, ..Default::default() };
         let scores = load(&dir, settings, &Device::flex()).unwrap().score(&texts()).unwrap();
-        assert_eq!(scores, logits.iter().map(|logit| sign * logit).collect::<Vec<_>>(), "{label}, {negate}");
+        assert_eq!(
+            scores,
+            logits.iter().map(|logit| sign * logit).collect::<Vec<_>>(),
+            "{label}, {negate}"
+        );
     }
     let third = ScoreSettings { label: Label::Number(2), ..Default::default() };
     let error = load(&dir, third, &Device::flex()).map(|_| ()).unwrap_err();
-    assert!(error.to_string().ends_with("there is no label 2, expected one of 0 (LABEL_0), 1 (LABEL_1)"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("there is no label 2, expected one of 0 (LABEL_0), 1 (LABEL_1)"),
+        "{error}"
+    );
     assert_eq!(chosen_label(&dir, &Label::Unnamed).unwrap().number, 1);
 }
 
@@ -97,8 +112,13 @@ fn another_model_type_is_left_to_the_classifier() {
     let (home, dir) = saved(WeightType::F32);
     configure(home.path(), "model_type", json!("resnet"));
     let error = load(&dir, ScoreSettings::default(), &Device::flex()).map(|_| ()).unwrap_err();
-    assert!(matches!(&error, RewardError::Architecture { found, .. } if found == "resnet"), "{error}");
-    assert!(refused(&dir).ends_with("model_type \"resnet\", expected one of [\"tailguard-ngram\"]"));
+    assert!(
+        matches!(&error, RewardError::Architecture { found, .. } if found == "resnet"),
+        "{error}"
+    );
+    assert!(
+        refused(&dir).ends_with("model_type \"resnet\", expected one of [\"tailguard-ngram\"]")
+    );
 }
 
 #[test]
@@ -129,7 +149,10 @@ fn damaged_weights_are_named() {
         (&[("bias", &[0.0])], "weight is missing"),
         (&[("weight", &weight[1..]), ("bias", &[0.0])], "weight has shape [63], expected [64]"),
         (&[("weight", &weight), ("bias", &[0.0, 0.0])], "bias has shape [2], expected [1]"),
-        (&[("weight", &weight), ("bias", &[0.0]), ("extra", &[0.0])], "a tensor that the model does not have: extra"),
+        (
+            &[("weight", &weight), ("bias", &[0.0]), ("extra", &[0.0])],
+            "a tensor that the model does not have: extra",
+        ),
     ] {
         write_weights(home.path(), tensors);
         let message = refused(&dir);

@@ -1,4 +1,5 @@
-//! How a batch of returns looks at several risk levels, and which episodes a risk-averse learner would keep.
+//! How a batch of returns looks at several risk levels, and which episodes a risk-averse learner
+//! would keep.
 //!
 //! Run with `cargo run --release -p tailguard-risk --example cvar`.
 #![expect(clippy::print_stdout, reason = "an example prints its result")]
@@ -8,7 +9,10 @@ use tailguard_risk::{Measure, RiskAversion, RiskError, RiskLevel, RiskMeasure, l
 fn main() -> Result<(), RiskError> {
     let returns = [0.8, -0.2, 1.4, -3.1, 0.5, 0.9, -1.0, 2.2, 0.1, -0.6];
     println!("mean              {:6.3}", Measure::Mean.value(&returns)?);
-    println!("entropic, 1       {:6.3}", Measure::Entropic(RiskAversion::new(1.0)?).value(&returns)?);
+    println!(
+        "entropic, 1       {:6.3}",
+        Measure::Entropic(RiskAversion::new(1.0)?).value(&returns)?
+    );
     println!("\nalpha  quantile    CVaR  episodes kept");
     for alpha in [0.1, 0.2, 0.4, 1.0] {
         let level = RiskLevel::new(alpha)?;

@@ -1,7 +1,8 @@
 //! Fractions in (0, 1] as the decimals that were written, so that counts round up exactly.
 //!
-//! In doubles 0.07 * 100 is a hair above 7, and its ceiling is 8. The shortest decimal that reads back to a double is
-//! what a person wrote; whole numbers over a power of ten then give exact products and ceilings.
+//! In doubles 0.07 * 100 is a hair above 7, and its ceiling is 8. The shortest decimal that reads
+//! back to a double is what a person wrote; whole numbers over a power of ten then give exact
+//! products and ceilings.
 
 /// Decimals after this place are not read; 10^19 times 2^64 still fits `u128`.
 const PLACES: usize = 19;
@@ -22,10 +23,10 @@ impl Decimal {
         let written = fraction.to_string(); // shortest, without an exponent
         let (whole, places) = written.split_once('.').unwrap_or((&written, ""));
         let start = Self { digits: u128::from(whole == "1"), scale: 1 };
-        let read = places
-            .bytes()
-            .take(PLACES)
-            .fold(start, |read, byte| Self { digits: 10 * read.digits + u128::from(byte - b'0'), scale: 10 * read.scale });
+        let read = places.bytes().take(PLACES).fold(start, |read, byte| Self {
+            digits: 10 * read.digits + u128::from(byte - b'0'),
+            scale: 10 * read.scale,
+        });
         Some(Self { digits: read.digits.max(1), ..read })
     }
 
@@ -64,13 +65,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn percentages_round_up_as_whole_numbers_do(percent in 1_u32..=100, count in 0_usize..100_000) {
+        fn percentages_round_up_as_whole_numbers_do(
+            percent in 1_u32..=100,
+            count in 0_usize..100_000,
+        ) {
             let decimal = Decimal::read(f64::from(percent) / 100.0).unwrap();
             prop_assert_eq!(decimal.of(count), (percent as usize * count).div_ceil(100));
         }
 
         #[test]
-        fn any_fraction_gives_a_count_in_range(fraction in f64::MIN_POSITIVE..=1.0, count in 1_usize..) {
+        fn any_fraction_gives_a_count_in_range(
+            fraction in f64::MIN_POSITIVE..=1.0,
+            count in 1_usize..,
+        ) {
             let kept = Decimal::read(fraction).unwrap().of(count);
             prop_assert!((1..=count).contains(&kept));
         }

@@ -37,7 +37,10 @@ pub enum RiskError {
         expected: usize,
     },
     /// A weight of a measure is NaN, infinite or negative.
-    #[error("the measure's weight of return {rank}, counted from the lowest, is {value}, expected a number of at least 0")]
+    #[error(
+        "the measure's weight of return {rank}, counted from the lowest, is {value}, expected a \
+         number of at least 0"
+    )]
     Weight {
         /// Place of its return among the sorted ones, from 0.
         rank: usize,

@@ -1,4 +1,5 @@
-//! The two dials of risk: the share of the worst episodes, and the aversion of the entropic measure.
+//! The two dials of risk: the share of the worst episodes, and the aversion of the entropic
+//! measure.
 
 use crate::{RiskError, decimal::Decimal};
 
@@ -15,7 +16,8 @@ impl RiskLevel {
     /// # Errors
     /// [`RiskError::Fraction`] if `alpha` is NaN or outside (0, 1].
     pub fn new(alpha: f64) -> Result<Self, RiskError> {
-        let decimal = Decimal::read(alpha).ok_or(RiskError::Fraction { name: "alpha", value: alpha })?;
+        let decimal =
+            Decimal::read(alpha).ok_or(RiskError::Fraction { name: "alpha", value: alpha })?;
         Ok(Self { alpha, decimal })
     }
 
@@ -24,7 +26,8 @@ impl RiskLevel {
         self.alpha
     }
 
-    /// How many of `len` episodes the level covers: `ceil(alpha * len)`, so at least one unless `len` is 0.
+    /// How many of `len` episodes the level covers: `ceil(alpha * len)`, so at least one unless
+    /// `len` is 0.
     ///
     /// Alpha counts as the decimal that was written and the ceiling is exact.
     ///
@@ -44,7 +47,8 @@ impl RiskLevel {
     }
 }
 
-/// The aversion lambda > 0 of the entropic measure: towards 0 it is the mean, towards infinity the worst return.
+/// The aversion lambda > 0 of the entropic measure: towards 0 it is the mean, towards infinity the
+/// worst return.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RiskAversion(f64);
 
@@ -54,7 +58,11 @@ impl RiskAversion {
     /// # Errors
     /// [`RiskError::Aversion`] if `lambda` is not a normal, finite number above 0.
     pub fn new(lambda: f64) -> Result<Self, RiskError> {
-        if lambda.is_normal() && lambda > 0.0 { Ok(Self(lambda)) } else { Err(RiskError::Aversion(lambda)) }
+        if lambda.is_normal() && lambda > 0.0 {
+            Ok(Self(lambda))
+        } else {
+            Err(RiskError::Aversion(lambda))
+        }
     }
 
     /// The aversion, as it was given.

@@ -1,11 +1,14 @@
-//! Risk measures: one number for how good a batch of returns is, with more or less attention to the worst of them.
+//! Risk measures: one number for how good a batch of returns is, with more or less attention to the
+//! worst of them.
 
 use crate::{RiskAversion, RiskError, RiskLevel, error::check};
 
-/// A risk measure of returns (higher is better) as weights over the returns sorted from the lowest to the highest.
+/// A risk measure of returns (higher is better) as weights over the returns sorted from the lowest
+/// to the highest.
 ///
-/// Implement [`RiskMeasure::weights`] to add a measure of your own; its value then is the weighted mean. Weights are not
-/// negative and sum to 1, or there is no value; those of a coherent measure never rise along the sorted returns.
+/// Implement [`RiskMeasure::weights`] to add a measure of your own; its value then is the weighted
+/// mean. Weights are not negative and sum to 1, or there is no value; those of a coherent measure
+/// never rise along the sorted returns.
 ///
 /// # Example
 /// A measure that looks only at the median and below, with the lowest return counted twice:
@@ -17,7 +20,12 @@ use crate::{RiskAversion, RiskError, RiskLevel, error::check};
 ///     fn weights(&self, sorted: &[f64]) -> Vec<f64> {
 ///         let half = sorted.len().div_ceil(2);
 ///         let unit = 1.0 / (half as f64 + 1.0);
-///         (0..sorted.len()).map(|rank| if rank == 0 { 2.0 * unit } else if rank < half { unit } else { 0.0 }).collect()
+///         let weight = |rank: usize| match rank {
+///             0 => 2.0 * unit,
+///             _ if rank < half => unit,
+///             _ => 0.0,
+///         };
+///         (0..sorted.len()).map(weight).collect()
 ///     }
 /// }
 /// assert_eq!(LowerHalf.value(&[4.0, 1.0, -2.0, 9.0])?, -1.0); // (2 * -2 + 1) / 3
@@ -27,20 +35,22 @@ pub trait RiskMeasure {
     /// One weight per return; `sorted` ascends and is not empty.
     fn weights(&self, sorted: &[f64]) -> Vec<f64>;
 
-    /// The measure of the returns, in their unit: the weighted mean unless the measure says otherwise.
+    /// The measure of the returns, in their unit: the weighted mean unless the measure says
+    /// otherwise.
     ///
     /// It does not depend on the order of the returns, to the last bit.
     ///
     /// # Errors
-    /// [`RiskError::Empty`], [`RiskError::NotFinite`]; [`RiskError::WeightCount`], [`RiskError::Weight`], [`RiskError::WeightSum`] for
-    /// weights that are none.
+    /// [`RiskError::Empty`], [`RiskError::NotFinite`]; [`RiskError::WeightCount`],
+    /// [`RiskError::Weight`], [`RiskError::WeightSum`] for weights that are none.
     fn value(&self, returns: &[f64]) -> Result<f64, RiskError> {
         check(returns)?;
         let sorted = sorted(returns);
         Ok(weighted_mean(&sorted, &checked(self.weights(&sorted), sorted.len())?))
     }
 
-    /// The weights in the order of the returns as given; among equal returns the earlier one has the earlier weight.
+    /// The weights in the order of the returns as given; among equal returns the earlier one has
+    /// the earlier weight.
     ///
     /// # Errors
     /// As [`value`](Self::value).
@@ -70,7 +80,8 @@ pub enum Measure {
     CvarConditionalMean(RiskLevel),
     /// [`cvar_rockafellar_uryasev`]: exactly a share alpha of the mass, one return counted in part.
     CvarRockafellarUryasev(RiskLevel),
-    /// [`entropic`]: soft attention to the worst returns. Its weights are the gradient of the value by each return.
+    /// [`entropic`]: soft attention to the worst returns. Its weights are the gradient of the value
+    /// by each return.
     Entropic(RiskAversion),
 }
 
@@ -100,9 +111,11 @@ impl RiskMeasure for Measure {
         check(returns)?;
         let sorted = sorted(returns);
         match *self {
-            // Its weights depend on the returns, and the weighted mean lacks the penalty for leaving the uniform ones.
+            // Its weights depend on the returns, and the weighted mean lacks the penalty for
+            // leaving the uniform ones.
             Self::Entropic(aversion) => {
-                let mean = discounts(&sorted, sorted[0], aversion).iter().sum::<f64>() / sorted.len() as f64;
+                let mean = discounts(&sorted, sorted[0], aversion).iter().sum::<f64>()
+                    / sorted.len() as f64;
                 let value = sorted[0] - mean.ln() / aversion.lambda();
                 Ok(value.clamp(sorted[0], sorted[sorted.len() - 1]))
             }
@@ -119,7 +132,8 @@ pub fn mean(returns: &[f64]) -> Result<f64, RiskError> {
     Measure::Mean.value(returns)
 }
 
-/// `CVaR`: the mean of the `count` lowest returns, `count = ceil(alpha n)` (Eq. 6 of arXiv 2501.06911, without ties).
+/// `CVaR`: the mean of the `count` lowest returns, `count = ceil(alpha n)` (Eq. 6 of arXiv
+/// 2501.06911, without ties).
 ///
 /// # Errors
 /// [`RiskError::Empty`], [`RiskError::NotFinite`].
@@ -134,14 +148,16 @@ pub fn cvar(returns: &[f64], level: RiskLevel) -> Result<f64, RiskError> {
     check(returns)?;
     let count = level.count(returns.len());
     let mut values = returns.to_vec();
-    // Only the lowest need an order, and they need one so that the sum does not depend on the order of the returns.
+    // Only the lowest need an order, and they need one so that the sum does not depend on the order
+    // of the returns.
     values.select_nth_unstable_by(count - 1, f64::total_cmp);
     values.truncate(count);
     values.sort_unstable_by(f64::total_cmp);
     Ok(weighted_mean(&values, &head(count, count)))
 }
 
-/// `CVaR` as the paper writes it, `E[R | R <= q]`: the mean of all returns at or below the quantile (Eq. 6).
+/// `CVaR` as the paper writes it, `E[R | R <= q]`: the mean of all returns at or below the quantile
+/// (Eq. 6).
 ///
 /// Never below [`cvar`]; it differs only where further returns tie with the quantile.
 ///
@@ -151,10 +167,12 @@ pub fn cvar_conditional_mean(returns: &[f64], level: RiskLevel) -> Result<f64, R
     Measure::CvarConditionalMean(level).value(returns)
 }
 
-/// `CVaR` as the optimum `max over z of z - mean(max(z - R, 0)) / alpha`, which is reached at the quantile.
+/// `CVaR` as the optimum `max over z of z - mean(max(z - R, 0)) / alpha`, which is reached at the
+/// quantile.
 ///
-/// Never above [`cvar`], and equal to it where alpha n is whole: here the `count`-th return counts only with what is
-/// left of the mass alpha. (Rockafellar and Uryasev, Optimization of conditional value-at-risk, 2000.)
+/// Never above [`cvar`], and equal to it where alpha n is whole: here the `count`-th return counts
+/// only with what is left of the mass alpha. (Rockafellar and Uryasev, Optimization of conditional
+/// value-at-risk, 2000.)
 ///
 /// # Errors
 /// [`RiskError::Empty`], [`RiskError::NotFinite`].
@@ -162,10 +180,11 @@ pub fn cvar_rockafellar_uryasev(returns: &[f64], level: RiskLevel) -> Result<f64
     Measure::CvarRockafellarUryasev(level).value(returns)
 }
 
-/// The entropic measure `-(1 / lambda) log(mean(exp(-lambda R)))`, at most the mean and at least the lowest return.
+/// The entropic measure `-(1 / lambda) log(mean(exp(-lambda R)))`, at most the mean and at least
+/// the lowest return.
 ///
-/// Computed from the lowest return upwards, so it never overflows; its error is about 1e-16 over lambda. Returns that
-/// all lie closer together than that come out as the lowest of them.
+/// Computed from the lowest return upwards, so it never overflows; its error is about 1e-16 over
+/// lambda. Returns that all lie closer together than that come out as the lowest of them.
 ///
 /// # Errors
 /// [`RiskError::Empty`], [`RiskError::NotFinite`].
@@ -178,7 +197,8 @@ fn head(len: usize, count: usize) -> Vec<f64> {
     (0..len).map(|rank| if rank < count { 1.0 / count as f64 } else { 0.0 }).collect()
 }
 
-/// Weights `1 / (alpha n)` until the mass alpha is used up; the last return within it gets what is left.
+/// Weights `1 / (alpha n)` until the mass alpha is used up; the last return within it gets what is
+/// left.
 fn fractional_head(len: usize, level: RiskLevel) -> Vec<f64> {
     let alpha = level.decimal();
     // In units of 1 / scale a return has mass `scale`, and the level covers `digits * len`.
@@ -205,7 +225,8 @@ fn sorted(returns: &[f64]) -> Vec<f64> {
 /// Rounding of the sum of the weights of some hundred million returns.
 const SUM_ROUNDING: f64 = 1e-8;
 
-/// Weights of so many returns, if they are a distribution: of others the weighted mean is no measure of risk.
+/// Weights of so many returns, if they are a distribution: of others the weighted mean is no
+/// measure of risk.
 fn checked(weights: Vec<f64>, len: usize) -> Result<Vec<f64>, RiskError> {
     if weights.len() != len {
         return Err(RiskError::WeightCount { found: weights.len(), expected: len });
@@ -217,7 +238,8 @@ fn checked(weights: Vec<f64>, len: usize) -> Result<Vec<f64>, RiskError> {
     if (sum - 1.0).abs() > SUM_ROUNDING { Err(RiskError::WeightSum { sum }) } else { Ok(weights) }
 }
 
-/// The weighted mean of ascending values, held between the lowest and the highest of them against rounding.
+/// The weighted mean of ascending values, held between the lowest and the highest of them against
+/// rounding.
 fn weighted_mean(sorted: &[f64], weights: &[f64]) -> f64 {
     // Weighting before adding keeps sums of the largest doubles in range.
     let sum: f64 = sorted.iter().zip(weights).map(|(value, weight)| value * weight).sum();

@@ -18,10 +18,12 @@ pub struct Batch<'a> {
 /// What an objective says of its own failure.
 pub type ObjectiveError = Box<dyn Error + Send + Sync>;
 
-/// What training maximises. It sees the scores of an iteration's episodes and gives each a utility, which takes the place of the score;
-/// then it sees the returns - utility less the KL penalty - and says which episodes count.
+/// What training maximises. It sees the scores of an iteration's episodes and gives each a utility,
+/// which takes the place of the score; then it sees the returns - utility less the KL penalty - and
+/// says which episodes count.
 ///
-/// Both have a default: utilities are the scores, and all episodes count. That is [`Mean`], plain RLHF.
+/// Both have a default: utilities are the scores, and all episodes count. That is [`Mean`], plain
+/// RLHF.
 ///
 /// # Example
 /// Everything above 1 counts as 1, so that an episode which is good enough has nothing to win:
@@ -73,8 +75,8 @@ pub struct Mean;
 
 impl Objective for Mean {}
 
-/// The objective of RA-RLHF: the episodes with the lowest returns count, as many as the schedule says (Algorithm 1 of
-/// arXiv 2501.06911).
+/// The objective of RA-RLHF: the episodes with the lowest returns count, as many as the schedule
+/// says (Algorithm 1 of arXiv 2501.06911).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KeepLowest(pub SoftRiskSchedule);
 
@@ -84,7 +86,11 @@ impl Objective for KeepLowest {
         if of_schedule == batch_size {
             return Ok(());
         }
-        Err(format!("the risk schedule is one for {of_schedule} episodes, expected batch_size = {batch_size}").into())
+        Err(format!(
+            "the risk schedule is one for {of_schedule} episodes, expected batch_size = \
+            {batch_size}"
+        )
+        .into())
     }
 
     fn counted(&self, returns: Batch<'_>) -> Result<Vec<usize>, ObjectiveError> {
@@ -111,7 +117,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_mean_takes_all_as_they_are(values in vec(-9.0..9.0, 1..40), iteration in 1_usize..99) {
+        fn the_mean_takes_all_as_they_are(
+            values in vec(-9.0..9.0, 1..40),
+            iteration in 1_usize..99,
+        ) {
             let prompts: Vec<usize> = (0..values.len()).collect();
             let batch = Batch { iteration, values: &values, prompts: &prompts };
             prop_assert_eq!(Mean.utilities(batch).unwrap(), values.clone());
@@ -119,13 +128,25 @@ mod tests {
         }
 
         #[test]
-        fn the_lowest_are_those_of_the_schedule(values in vec(-9.0..9.0, 8), iteration in 1_usize..30) {
-            let schedule =
-                SoftRiskSchedule::new(ScheduleConfig { batch: 8, alpha: 0.25, warmup: 5, rho: 0.9, iterations: 20 }).unwrap();
+        fn the_lowest_are_those_of_the_schedule(
+            values in vec(-9.0..9.0, 8),
+            iteration in 1_usize..30,
+        ) {
+            let schedule = SoftRiskSchedule::new(ScheduleConfig {
+                batch: 8,
+                alpha: 0.25,
+                warmup: 5,
+                rho: 0.9,
+                iterations: 20,
+            })
+            .unwrap();
             let batch = Batch { iteration, values: &values, prompts: &[0, 1, 2, 3, 4, 5, 6, 7] };
             let objective = KeepLowest(schedule);
             prop_assert_eq!(objective.utilities(batch).unwrap(), values.clone());
-            prop_assert_eq!(objective.counted(batch).unwrap(), lowest(&values, schedule.keep(iteration)).unwrap());
+            prop_assert_eq!(
+                objective.counted(batch).unwrap(),
+                lowest(&values, schedule.keep(iteration)).unwrap()
+            );
         }
     }
 }

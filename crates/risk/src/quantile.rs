@@ -2,9 +2,11 @@
 
 use crate::{RiskError, RiskLevel, error::check};
 
-/// The quantile `inf { x : F(x) >= alpha }` of the returns: the `count`-th smallest (Eq. 6 of arXiv 2501.06911).
+/// The quantile `inf { x : F(x) >= alpha }` of the returns: the `count`-th smallest (Eq. 6 of arXiv
+/// 2501.06911).
 ///
-/// It is always one of the returns, never an interpolation. Takes time linear in the number of returns.
+/// It is always one of the returns, never an interpolation. Takes time linear in the number of
+/// returns.
 ///
 /// # Errors
 /// [`RiskError::Empty`], [`RiskError::NotFinite`].
@@ -20,12 +22,15 @@ pub fn quantile(returns: &[f64], level: RiskLevel) -> Result<f64, RiskError> {
     Ok(nth_smallest(returns, level.count(returns.len())))
 }
 
-/// Indices of exactly the `keep` lowest returns, in ascending order of index; among ties the earlier ones are kept.
+/// Indices of exactly the `keep` lowest returns, in ascending order of index; among ties the
+/// earlier ones are kept.
 ///
-/// This is the selection step of Algorithm 1 of arXiv 2501.06911. Takes time linear in the number of returns.
+/// This is the selection step of Algorithm 1 of arXiv 2501.06911. Takes time linear in the number
+/// of returns.
 ///
 /// # Errors
-/// [`RiskError::Empty`], [`RiskError::NotFinite`]; [`RiskError::Keep`] unless `keep` is in `1..=returns.len()`.
+/// [`RiskError::Empty`], [`RiskError::NotFinite`]; [`RiskError::Keep`] unless `keep` is in
+/// `1..=returns.len()`.
 ///
 /// # Example
 /// ```
@@ -100,7 +105,10 @@ mod tests {
         assert_eq!(quantile(&[], level), Err(RiskError::Empty));
         assert_eq!(lowest(&[], 1), Err(RiskError::Empty));
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            assert!(matches!(quantile(&[0.0, bad], level), Err(RiskError::NotFinite { index: 1, .. })));
+            assert!(matches!(
+                quantile(&[0.0, bad], level),
+                Err(RiskError::NotFinite { index: 1, .. })
+            ));
             assert!(matches!(lowest(&[0.0, bad], 1), Err(RiskError::NotFinite { index: 1, .. })));
         }
     }
@@ -113,7 +121,10 @@ mod tests {
         }
 
         #[test]
-        fn quantile_is_the_first_value_with_enough_mass(returns in any_returns(), alpha in 0.001..=1.0) {
+        fn quantile_is_the_first_value_with_enough_mass(
+            returns in any_returns(),
+            alpha in 0.001..=1.0,
+        ) {
             let level = RiskLevel::new(alpha).unwrap();
             let value = quantile(&returns, level).unwrap();
             let needed = level.count(returns.len());
@@ -122,7 +133,11 @@ mod tests {
         }
 
         #[test]
-        fn quantile_never_falls_as_alpha_rises(returns in any_returns(), one in 0.001_f64..=1.0, other in 0.001..=1.0) {
+        fn quantile_never_falls_as_alpha_rises(
+            returns in any_returns(),
+            one in 0.001_f64..=1.0,
+            other in 0.001..=1.0,
+        ) {
             let (low, high) = (one.min(other), one.max(other));
             let at = |alpha| quantile(&returns, RiskLevel::new(alpha).unwrap()).unwrap();
             prop_assert!(at(low) <= at(high));

@@ -7,7 +7,8 @@ use crate::{RiskError, RiskLevel, decimal::Decimal};
 pub struct ScheduleConfig {
     /// B: episodes per iteration, at least 1.
     pub batch: usize,
-    /// alpha: share of the worst episodes kept at the end, in (0, 1]; 1 keeps all of them throughout.
+    /// alpha: share of the worst episodes kept at the end, in (0, 1]; 1 keeps all of them
+    /// throughout.
     pub alpha: f64,
     /// n: the first iterations, in which all episodes are kept.
     pub warmup: usize,
@@ -17,7 +18,8 @@ pub struct ScheduleConfig {
     pub iterations: usize,
 }
 
-/// The soft-risk schedule: all episodes for a while, then fewer at an even pace, then the risk level.
+/// The soft-risk schedule: all episodes for a while, then fewer at an even pace, then the risk
+/// level.
 ///
 /// With K = (1 - alpha) / (ceil(rho M) - n), tested in this order:
 ///
@@ -25,15 +27,17 @@ pub struct ScheduleConfig {
 /// - m >= ceil(rho M): keep ceil(alpha B),
 /// - else: keep ceil(B max(alpha, 1 - K (m - n))).
 ///
-/// A warm-up that lasts until ceil(rho M) or longer jumps from B to ceil(alpha B). Alpha and rho count as the decimals
-/// that were written, and every ceiling is exact. A schedule is valid once it exists.
+/// A warm-up that lasts until ceil(rho M) or longer jumps from B to ceil(alpha B). Alpha and rho
+/// count as the decimals that were written, and every ceiling is exact. A schedule is valid once it
+/// exists.
 ///
 /// # Example
 /// ```
 /// # use tailguard_risk::{ScheduleConfig, SoftRiskSchedule};
 /// let paper = ScheduleConfig { batch: 128, alpha: 0.4, warmup: 30, rho: 0.95, iterations: 194 };
 /// let schedule = SoftRiskSchedule::new(paper)?;
-/// assert_eq!([30, 31, 110, 185, 194].map(|iteration| schedule.keep(iteration)), [128, 128, 89, 52, 52]);
+/// let keep = [30, 31, 110, 185, 194].map(|iteration| schedule.keep(iteration));
+/// assert_eq!(keep, [128, 128, 89, 52, 52]);
 /// # Ok::<(), tailguard_risk::RiskError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,8 +53,8 @@ impl SoftRiskSchedule {
     /// Checks the settings and makes the schedule.
     ///
     /// # Errors
-    /// [`RiskError::Count`] if `batch` or `iterations` is 0 or above `u32::MAX`; [`RiskError::Fraction`] if `alpha` or
-    /// `rho` is outside (0, 1].
+    /// [`RiskError::Count`] if `batch` or `iterations` is 0 or above `u32::MAX`;
+    /// [`RiskError::Fraction`] if `alpha` or `rho` is outside (0, 1].
     pub fn new(config: ScheduleConfig) -> Result<Self, RiskError> {
         let ScheduleConfig { batch, alpha, warmup, rho, iterations } = config;
         for (name, value) in [("batch", batch), ("iterations", iterations)] {
@@ -71,7 +75,8 @@ impl SoftRiskSchedule {
         Self::new(ScheduleConfig { batch, alpha: 1.0, warmup: 0, rho: 1.0, iterations: 1 })
     }
 
-    /// How many episodes to keep at `iteration` (counted from 1): in `1..=batch`, never rising with the iteration.
+    /// How many episodes to keep at `iteration` (counted from 1): in `1..=batch`, never rising with
+    /// the iteration.
     pub fn keep(&self, iteration: usize) -> usize {
         if iteration <= self.warmup {
             return self.batch;
@@ -79,8 +84,9 @@ impl SoftRiskSchedule {
         if iteration >= self.end {
             return self.level.count(self.batch);
         }
-        // 1 - K (m - n) over the common denominator scale * (end - n). It stays above alpha before the end, so the
-        // maximum of Eq. 9 is met by itself. Counts fit 32 bits and the scale 64, so nothing overflows 128.
+        // 1 - K (m - n) over the common denominator scale * (end - n). It stays above alpha before
+        // the end, so the maximum of Eq. 9 is met by itself. Counts fit 32 bits and the scale 64,
+        // so nothing overflows 128.
         let alpha = self.level.decimal();
         let (span, past) = ((self.end - self.warmup) as u128, (iteration - self.warmup) as u128);
         let kept = alpha.scale * span - (alpha.scale - alpha.digits) * past;
@@ -95,17 +101,31 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_config() -> impl Strategy<Value = ScheduleConfig> {
-        (1_usize..300, 0.001..=1.0, 0_usize..60, 0.001..=1.0, 1_usize..200)
-            .prop_map(|(batch, alpha, warmup, rho, iterations)| ScheduleConfig { batch, alpha, warmup, rho, iterations })
+        (1_usize..300, 0.001..=1.0, 0_usize..60, 0.001..=1.0, 1_usize..200).prop_map(
+            |(batch, alpha, warmup, rho, iterations)| ScheduleConfig {
+                batch,
+                alpha,
+                warmup,
+                rho,
+                iterations,
+            },
+        )
     }
 
-    const PAPER: ScheduleConfig = ScheduleConfig { batch: 128, alpha: 0.4, warmup: 30, rho: 0.95, iterations: 194 };
+    const PAPER: ScheduleConfig =
+        ScheduleConfig { batch: 128, alpha: 0.4, warmup: 30, rho: 0.95, iterations: 194 };
 
     #[test]
     fn invalid_settings_are_refused_at_construction() {
         let refused = |config| SoftRiskSchedule::new(config).unwrap_err().to_string();
-        assert_eq!(refused(ScheduleConfig { batch: 0, ..PAPER }), "batch is 0, expected 1 to 4294967295");
-        assert_eq!(refused(ScheduleConfig { iterations: 0, ..PAPER }), "iterations is 0, expected 1 to 4294967295");
+        assert_eq!(
+            refused(ScheduleConfig { batch: 0, ..PAPER }),
+            "batch is 0, expected 1 to 4294967295"
+        );
+        assert_eq!(
+            refused(ScheduleConfig { iterations: 0, ..PAPER }),
+            "iterations is 0, expected 1 to 4294967295"
+        );
         assert!(refused(ScheduleConfig { alpha: 0.0, ..PAPER }).starts_with("alpha is 0"));
         assert!(refused(ScheduleConfig { rho: 1.2, ..PAPER }).starts_with("rho is 1.2"));
         assert!(refused(ScheduleConfig { rho: f64::NAN, ..PAPER }).starts_with("rho is NaN"));
@@ -121,11 +141,19 @@ mod tests {
     #[test]
     fn the_largest_counts_and_longest_decimals_do_not_overflow() {
         let most = u32::MAX as usize;
-        let config = ScheduleConfig { batch: most, alpha: f64::MIN_POSITIVE, warmup: 0, rho: 1.0, iterations: most };
+        let config = ScheduleConfig {
+            batch: most,
+            alpha: f64::MIN_POSITIVE,
+            warmup: 0,
+            rho: 1.0,
+            iterations: most,
+        };
         let schedule = SoftRiskSchedule::new(config).unwrap();
         assert_eq!(schedule.keep(1), most);
         assert_eq!(schedule.keep(usize::MAX), 1);
-        let schedule = SoftRiskSchedule::new(ScheduleConfig { alpha: 0.012_345_678_901_234_567, ..config }).unwrap();
+        let schedule =
+            SoftRiskSchedule::new(ScheduleConfig { alpha: 0.012_345_678_901_234_567, ..config })
+                .unwrap();
         assert!((1..=most).contains(&schedule.keep(most - 1)));
     }
 
@@ -133,7 +161,8 @@ mod tests {
         #[test]
         fn keep_is_in_range_and_never_rises(config in any_config()) {
             let schedule = SoftRiskSchedule::new(config).unwrap();
-            let keeps: Vec<usize> = (0..config.iterations + 70).map(|iteration| schedule.keep(iteration)).collect();
+            let keeps: Vec<usize> =
+                (0..config.iterations + 70).map(|iteration| schedule.keep(iteration)).collect();
             prop_assert!(keeps.iter().all(|keep| (1..=config.batch).contains(keep)));
             prop_assert!(keeps.is_sorted_by(|earlier, later| earlier >= later));
             prop_assert_eq!(keeps[0], config.batch);
@@ -146,7 +175,8 @@ mod tests {
             let schedule = SoftRiskSchedule::new(config).unwrap();
             let end = (config.rho * config.iterations as f64).ceil();
             let slope = (1.0 - config.alpha) / (end - config.warmup as f64);
-            for iteration in (config.warmup + 1..).take_while(|&iteration| (iteration as f64) < end) {
+            for iteration in (config.warmup + 1..).take_while(|&iteration| (iteration as f64) < end)
+            {
                 let share = config.alpha.max(1.0 - slope * (iteration - config.warmup) as f64);
                 let keep = schedule.keep(iteration) as f64;
                 prop_assert!((keep - config.batch as f64 * share).abs() < 1.0 + 1e-6);

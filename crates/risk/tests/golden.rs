@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use tailguard_risk::{
-    Measure, RiskAversion, RiskLevel, RiskMeasure, ScheduleConfig, SoftRiskSchedule, cvar, cvar_conditional_mean,
-    cvar_rockafellar_uryasev, entropic, mean, quantile,
+    Measure, RiskAversion, RiskLevel, RiskMeasure, ScheduleConfig, SoftRiskSchedule, cvar,
+    cvar_conditional_mean, cvar_rockafellar_uryasev, entropic, mean, quantile,
 };
 use tailguard_tests::{cases, close, count, float, floats, list, name};
 
@@ -12,7 +12,9 @@ fn near(case: &Value, what: &str, actual: f64, expected: &Value) {
     let expected = float(expected);
     let tolerance = match name(case) {
         "large" | "small" | "mixed_magnitudes" => {
-            1e-5 * floats(&case["values"]).iter().fold(0.0, |most: f64, value| most.max(value.abs()))
+            1e-5 * floats(&case["values"])
+                .iter()
+                .fold(0.0, |most: f64, value| most.max(value.abs()))
         }
         _ => 1e-5 * (1.0 + expected.abs()),
     };
@@ -57,8 +59,18 @@ fn golden_cvar_in_three_forms() {
         for row in list(&case["levels"]) {
             let level = RiskLevel::new(float(&row["alpha"])).unwrap();
             let what = |form: &str| format!("{form} at {}", level.alpha());
-            near(case, &what("lowest mean"), cvar(&values, level).unwrap(), &row["cvar_lowest_mean"]);
-            near(case, &what("as a measure"), Measure::Cvar(level).value(&values).unwrap(), &row["cvar_lowest_mean"]);
+            near(
+                case,
+                &what("lowest mean"),
+                cvar(&values, level).unwrap(),
+                &row["cvar_lowest_mean"],
+            );
+            near(
+                case,
+                &what("as a measure"),
+                Measure::Cvar(level).value(&values).unwrap(),
+                &row["cvar_lowest_mean"],
+            );
             let conditional = cvar_conditional_mean(&values, level).unwrap();
             near(case, &what("conditional mean"), conditional, &row["cvar_conditional_mean"]);
             let optimum = cvar_rockafellar_uryasev(&values, level).unwrap();
@@ -74,7 +86,12 @@ fn golden_entropic() {
         let values = floats(&case["values"]);
         for row in list(&case["entropic"]) {
             let aversion = RiskAversion::new(float(&row["lambda"])).unwrap();
-            near(case, &format!("entropic at {}", aversion.lambda()), entropic(&values, aversion).unwrap(), &row["value"]);
+            near(
+                case,
+                &format!("entropic at {}", aversion.lambda()),
+                entropic(&values, aversion).unwrap(),
+                &row["value"],
+            );
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use proptest::{collection::vec, prelude::*};
 use tailguard_risk::{
-    Measure, RiskAversion, RiskError, RiskLevel, RiskMeasure, cvar, cvar_conditional_mean, cvar_rockafellar_uryasev, entropic,
-    mean, quantile,
+    Measure, RiskAversion, RiskError, RiskLevel, RiskMeasure, cvar, cvar_conditional_mean,
+    cvar_rockafellar_uryasev, entropic, mean, quantile,
 };
 
 fn any_returns() -> impl Strategy<Value = Vec<f64>> {
@@ -21,7 +21,9 @@ fn any_measure() -> impl Strategy<Value = Measure> {
         any_level().prop_map(Measure::Cvar),
         any_level().prop_map(Measure::CvarConditionalMean),
         any_level().prop_map(Measure::CvarRockafellarUryasev),
-        (0.01..10.0).prop_filter_map("lambda above 0", |lambda| RiskAversion::new(lambda).ok().map(Measure::Entropic)),
+        (0.01..10.0).prop_filter_map("lambda above 0", |lambda| RiskAversion::new(lambda)
+            .ok()
+            .map(Measure::Entropic)),
     ]
 }
 
@@ -30,7 +32,10 @@ const ROUNDING: f64 = 1e-9;
 
 proptest! {
     #[test]
-    fn every_measure_lies_between_the_lowest_return_and_the_mean(returns in any_returns(), measure in any_measure()) {
+    fn every_measure_lies_between_the_lowest_return_and_the_mean(
+        returns in any_returns(),
+        measure in any_measure(),
+    ) {
         let value = measure.value(&returns).unwrap();
         let lowest = returns.iter().copied().fold(f64::INFINITY, f64::min);
         prop_assert!(value >= lowest);
@@ -39,18 +44,29 @@ proptest! {
 
     #[test]
     fn no_measure_depends_on_the_order(
-        (returns, shuffled) in any_returns().prop_flat_map(|returns| (Just(returns.clone()), Just(returns).prop_shuffle())),
-        measure in any_measure(), level in any_level(),
+        (returns, shuffled) in any_returns()
+            .prop_flat_map(|returns| (Just(returns.clone()), Just(returns).prop_shuffle())),
+        measure in any_measure(),
+        level in any_level(),
     ) {
-        prop_assert_eq!(measure.value(&returns).unwrap().to_bits(), measure.value(&shuffled).unwrap().to_bits());
-        prop_assert_eq!(cvar(&returns, level).unwrap().to_bits(), cvar(&shuffled, level).unwrap().to_bits());
+        prop_assert_eq!(
+            measure.value(&returns).unwrap().to_bits(),
+            measure.value(&shuffled).unwrap().to_bits()
+        );
+        prop_assert_eq!(
+            cvar(&returns, level).unwrap().to_bits(),
+            cvar(&shuffled, level).unwrap().to_bits()
+        );
     }
 
     #[test]
     fn a_shift_of_all_returns_shifts_every_measure(
-        returns in any_returns(), measure in any_measure(), shift in -1000.0_f64..1000.0,
+        returns in any_returns(),
+        measure in any_measure(),
+        shift in -1000.0_f64..1000.0,
     ) {
-        // The conditional mean is left out: a shift can merge returns that differed by less than rounding.
+        // The conditional mean is left out: a shift can merge returns that differed by less than
+        // rounding.
         prop_assume!(!matches!(measure, Measure::CvarConditionalMean(_)));
         let shifted: Vec<f64> = returns.iter().map(|value| value + shift).collect();
         let (value, moved) = (measure.value(&returns).unwrap(), measure.value(&shifted).unwrap());
@@ -58,16 +74,24 @@ proptest! {
     }
 
     #[test]
-    fn cvar_scales_with_the_returns(returns in any_returns(), level in any_level(), scale in 0.001_f64..1000.0) {
+    fn cvar_scales_with_the_returns(
+        returns in any_returns(),
+        level in any_level(),
+        scale in 0.001_f64..1000.0,
+    ) {
         let scaled: Vec<f64> = returns.iter().map(|value| value * scale).collect();
         for form in [cvar, cvar_rockafellar_uryasev] {
-            let (value, expected) = (form(&scaled, level).unwrap(), scale * form(&returns, level).unwrap());
+            let (value, expected) =
+                (form(&scaled, level).unwrap(), scale * form(&returns, level).unwrap());
             prop_assert!((value - expected).abs() < ROUNDING * scale.max(1.0));
         }
     }
 
     #[test]
-    fn cvar_is_superadditive(pairs in vec((-100.0..100.0, -100.0..100.0), 1..80), level in any_level()) {
+    fn cvar_is_superadditive(
+        pairs in vec((-100.0..100.0, -100.0..100.0), 1..80),
+        level in any_level(),
+    ) {
         let (left, right): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
         let both: Vec<f64> = left.iter().zip(&right).map(|(left, right)| left + right).collect();
         for form in [cvar, cvar_rockafellar_uryasev] {
@@ -77,7 +101,11 @@ proptest! {
     }
 
     #[test]
-    fn cvar_never_falls_as_alpha_rises(returns in any_returns(), left in any_level(), right in any_level()) {
+    fn cvar_never_falls_as_alpha_rises(
+        returns in any_returns(),
+        left in any_level(),
+        right in any_level(),
+    ) {
         let (low, high) = if left.alpha() <= right.alpha() { (left, right) } else { (right, left) };
         for form in [cvar, cvar_conditional_mean, cvar_rockafellar_uryasev] {
             prop_assert!(form(&returns, low).unwrap() <= form(&returns, high).unwrap() + ROUNDING);
@@ -86,18 +114,29 @@ proptest! {
 
     #[test]
     fn better_returns_never_lower_a_measure(
-        pairs in vec((-100.0..100.0, 0.0..10.0), 1..80), level in any_level(), lambda in 0.01..10.0,
+        pairs in vec((-100.0..100.0, 0.0..10.0), 1..80),
+        level in any_level(),
+        lambda in 0.01..10.0,
     ) {
         let worse: Vec<f64> = pairs.iter().map(|pair| pair.0).collect();
         let better: Vec<f64> = pairs.iter().map(|pair| pair.0 + pair.1).collect();
         let aversion = RiskAversion::new(lambda).unwrap();
-        for measure in [Measure::Cvar(level), Measure::CvarRockafellarUryasev(level), Measure::Entropic(aversion)] {
-            prop_assert!(measure.value(&better).unwrap() >= measure.value(&worse).unwrap() - ROUNDING);
+        for measure in [
+            Measure::Cvar(level),
+            Measure::CvarRockafellarUryasev(level),
+            Measure::Entropic(aversion),
+        ] {
+            prop_assert!(
+                measure.value(&better).unwrap() >= measure.value(&worse).unwrap() - ROUNDING
+            );
         }
     }
 
     #[test]
-    fn the_forms_of_cvar_are_ordered_and_agree_where_they_should(returns in any_returns(), level in any_level()) {
+    fn the_forms_of_cvar_are_ordered_and_agree_where_they_should(
+        returns in any_returns(),
+        level in any_level(),
+    ) {
         let lowest_mean = cvar(&returns, level).unwrap();
         let conditional = cvar_conditional_mean(&returns, level).unwrap();
         let optimum = cvar_rockafellar_uryasev(&returns, level).unwrap();
@@ -109,11 +148,18 @@ proptest! {
         }
         let fours: Vec<f64> = returns.iter().flat_map(|&value| [value; 4]).collect();
         let quarter = RiskLevel::new(0.25).unwrap(); // of 4 n returns: whole
-        prop_assert!((cvar(&fours, quarter).unwrap() - cvar_rockafellar_uryasev(&fours, quarter).unwrap()).abs() < ROUNDING);
+        prop_assert!(
+            (cvar(&fours, quarter).unwrap() - cvar_rockafellar_uryasev(&fours, quarter).unwrap())
+                .abs()
+                < ROUNDING
+        );
     }
 
     #[test]
-    fn the_optimum_of_rockafellar_and_uryasev_is_the_best_of_all_cuts(returns in any_returns(), level in any_level()) {
+    fn the_optimum_of_rockafellar_and_uryasev_is_the_best_of_all_cuts(
+        returns in any_returns(),
+        level in any_level(),
+    ) {
         let objective = |cut: f64| {
             let shortfall: f64 = returns.iter().map(|value| (cut - value).max(0.0)).sum();
             cut - shortfall / returns.len() as f64 / level.alpha()
@@ -132,7 +178,10 @@ proptest! {
     }
 
     #[test]
-    fn weights_are_a_distribution_that_never_rises(returns in any_returns(), measure in any_measure()) {
+    fn weights_are_a_distribution_that_never_rises(
+        returns in any_returns(),
+        measure in any_measure(),
+    ) {
         let mut sorted = returns;
         sorted.sort_by(f64::total_cmp);
         let weights = measure.weights(&sorted);
@@ -147,17 +196,28 @@ proptest! {
         let value: f64 = returns.iter().zip(&weights).map(|(value, weight)| value * weight).sum();
         prop_assert!((value - cvar(&returns, level).unwrap()).abs() < ROUNDING);
         let kept: Vec<usize> = (0..returns.len()).filter(|&index| weights[index] > 0.0).collect();
-        prop_assert_eq!(kept, tailguard_risk::lowest(&returns, level.count(returns.len())).unwrap());
+        prop_assert_eq!(
+            kept,
+            tailguard_risk::lowest(&returns, level.count(returns.len())).unwrap()
+        );
     }
 
     #[test]
-    fn the_entropic_measure_falls_with_aversion(returns in any_returns(), low in 0.01..10.0, factor in 1.0..10.0) {
+    fn the_entropic_measure_falls_with_aversion(
+        returns in any_returns(),
+        low in 0.01..10.0,
+        factor in 1.0..10.0,
+    ) {
         let at = |lambda| entropic(&returns, RiskAversion::new(lambda).unwrap()).unwrap();
         prop_assert!(at(low * factor) <= at(low) + ROUNDING);
     }
 
     #[test]
-    fn entropic_weights_are_its_gradient(returns in vec(-3.0..3.0, 1..10), lambda in 0.1..2.0, which: prop::sample::Index) {
+    fn entropic_weights_are_its_gradient(
+        returns in vec(-3.0..3.0, 1..10),
+        lambda in 0.1..2.0,
+        which: prop::sample::Index,
+    ) {
         let measure = Measure::Entropic(RiskAversion::new(lambda).unwrap());
         let (index, step) = (which.index(returns.len()), 1e-5);
         let at = |shift: f64| {
@@ -171,12 +231,16 @@ proptest! {
 
     #[test]
     fn one_bad_return_is_named_by_every_measure(
-        mut returns in any_returns(), measure in any_measure(), which: prop::sample::Index,
+        mut returns in any_returns(),
+        measure in any_measure(),
+        which: prop::sample::Index,
         bad in prop_oneof![Just(f64::NAN), Just(f64::INFINITY), Just(f64::NEG_INFINITY)],
     ) {
         let index = which.index(returns.len());
         returns[index] = bad;
-        let refused = |result: Result<f64, RiskError>| matches!(result, Err(RiskError::NotFinite { index: at, .. }) if at == index);
+        let refused = |result: Result<f64, RiskError>| {
+            matches!(result, Err(RiskError::NotFinite { index: at, .. }) if at == index)
+        };
         prop_assert!(refused(measure.value(&returns)));
         prop_assert!(refused(cvar(&returns, RiskLevel::new(0.5).unwrap())));
         let weights = measure.episode_weights(&returns);
@@ -200,7 +264,10 @@ fn weights_that_are_no_distribution_over_the_returns_are_refused() {
         let measure = Given(weights.to_vec());
         let (value, weights) = (measure.value(&returns), measure.episode_weights(&returns));
         // by their words: NaN is not NaN
-        assert_eq!(value.as_ref().err().map(ToString::to_string), weights.as_ref().err().map(ToString::to_string));
+        assert_eq!(
+            value.as_ref().err().map(ToString::to_string),
+            weights.as_ref().err().map(ToString::to_string)
+        );
         value
     };
     assert_eq!(both(&[0.5, 0.5, 0.0]), Ok(1.5));

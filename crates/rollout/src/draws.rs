@@ -1,4 +1,5 @@
-//! Uniform numbers that depend on seed, episode and token alone: not on threads, batches or where a run was resumed.
+//! Uniform numbers that depend on seed, episode and token alone: not on threads, batches or where a
+//! run was resumed.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -8,13 +9,14 @@ use rand_chacha::ChaCha8Rng;
 pub struct DrawSeed {
     /// The run's seed.
     pub seed: u64,
-    /// The stream of the first episode; episode `i` has stream `stream + i`. Sets of episodes that should differ must not
-    /// share streams.
+    /// The stream of the first episode; episode `i` has stream `stream + i`. Sets of episodes that
+    /// should differ must not share streams.
     pub stream: u64,
 }
 
 impl DrawSeed {
-    /// The uniform numbers of one episode: `ChaCha8` from the seed, one stream per episode, one number per token.
+    /// The uniform numbers of one episode: `ChaCha8` from the seed, one stream per episode, one
+    /// number per token.
     pub(crate) fn uniforms(self, episode: usize) -> Uniforms {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(self.stream.wrapping_add(episode as u64));

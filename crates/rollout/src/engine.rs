@@ -13,7 +13,8 @@ use crate::prompt::Prompt;
 use crate::sampler::{Draw, draw};
 use crate::softmax::Scratch;
 
-/// Steps on a GPU between two looks at which rows have ended: a look waits for the device, and what is drawn behind an end is lost.
+/// Steps on a GPU between two looks at which rows have ended: a look waits for the device, and what
+/// is drawn behind an end is lost.
 const STEPS: usize = 8;
 
 /// The largest number below 1 in single precision.
@@ -34,12 +35,13 @@ pub struct Generation {
 
 /// Samples a response to every prompt, in the order of the prompts.
 ///
-/// Prompts are batched by length, at most `batch_size` together. Episode `i` draws its tokens from stream
-/// `draws.stream + i` alone, so the number of threads changes nothing, and `batch_size` nothing but the rounding of logits.
+/// Prompts are batched by length, at most `batch_size` together. Episode `i` draws its tokens from
+/// stream `draws.stream + i` alone, so the number of threads changes nothing, and `batch_size`
+/// nothing but the rounding of logits.
 ///
 /// # Errors
-/// Settings, prompts and models that cannot be sampled from, each by its own [`RolloutError`]; [`RolloutError::NotFinite`]
-/// if the model gives logits or values that are no numbers.
+/// Settings, prompts and models that cannot be sampled from, each by its own [`RolloutError`];
+/// [`RolloutError::NotFinite`] if the model gives logits or values that are no numbers.
 #[tracing::instrument(level = "debug", skip_all, fields(prompts = prompts.len()))]
 pub fn generate<M: CausalLm>(
     model: &M,
@@ -66,7 +68,8 @@ pub fn generate<M: CausalLm>(
     let batches = sampled_batches(&lengths, batch_size, &device);
     let sampled = side_by_side(&device, &batches, |episodes| {
         let rows = episodes.iter().map(|&episode| Row::new(episode, draws)).collect();
-        let ids: Vec<&[u32]> = episodes.iter().map(|&episode| prompts[episode].ids.as_slice()).collect();
+        let ids: Vec<&[u32]> =
+            episodes.iter().map(|&episode| prompts[episode].ids.as_slice()).collect();
         let batch = TokenBatch::left_padded(&ids, 0, &device)?;
         (Batch { decoder: &decoder, value_head, config, rows, done: Vec::new() }).run(&batch)
     });
@@ -88,7 +91,12 @@ struct Row {
 
 impl Row {
     fn new(episode: usize, draws: DrawSeed) -> Self {
-        Self { episode, uniforms: draws.uniforms(episode), generation: Generation::default(), finished: false }
+        Self {
+            episode,
+            uniforms: draws.uniforms(episode),
+            generation: Generation::default(),
+            finished: false,
+        }
     }
 }
 
@@ -111,11 +119,13 @@ impl<D: Decoder> Batch<'_, D> {
         }
         for position in 0..self.config.max_new_tokens {
             self.draw_all(position, hidden)?;
-            let live: Vec<usize> = (0..self.rows.len()).filter(|&row| !self.rows[row].finished).collect();
+            let live: Vec<usize> =
+                (0..self.rows.len()).filter(|&row| !self.rows[row].finished).collect();
             if live.is_empty() || position + 1 == self.config.max_new_tokens {
                 break;
             }
-            // Moving the cache costs about as much as a step: worth it once a quarter of the rows is idle.
+            // Moving the cache costs about as much as a step: worth it once a quarter of the rows
+            // is idle.
             if 4 * (self.rows.len() - live.len()) >= self.rows.len() {
                 cache.select(&live)?;
                 let (done, rows) = self.rows.into_iter().partition(|row| row.finished);
@@ -123,26 +133,47 @@ impl<D: Decoder> Batch<'_, D> {
                 self.done.extend::<Vec<Row>>(done);
             }
             // a finished row that is still there repeats its last token, which nobody looks at
-            let ids: Vec<u32> = self.rows.iter().filter_map(|row| row.generation.response_ids.last().copied()).collect();
+            let ids: Vec<u32> = self
+                .rows
+                .iter()
+                .filter_map(|row| row.generation.response_ids.last().copied())
+                .collect();
             hidden = self.decoder.step(&ids, &mut cache)?;
         }
         self.done.append(&mut self.rows);
         Ok(self.done)
     }
 
-    /// The steps after the first, with tokens drawn on the device: nothing is read but every [`STEPS`] steps, when it is seen which rows have
-    /// ended.
-    fn run_on_device(mut self, mut hidden: Tensor<2>, mut cache: KvCache) -> Result<Vec<Row>, RolloutError> {
+    /// The steps after the first, with tokens drawn on the device: nothing is read but every
+    /// [`STEPS`] steps, when it is seen which rows have ended.
+    fn run_on_device(
+        mut self,
+        mut hidden: Tensor<2>,
+        mut cache: KvCache,
+    ) -> Result<Vec<Row>, RolloutError> {
         let device = hidden.device();
         let config = self.config;
         let TokenDistribution { temperature, suppress } = config.distribution();
         let mut unread = Vec::with_capacity(STEPS);
         for position in 0..config.max_new_tokens {
-            #[expect(clippy::cast_possible_truncation, reason = "rounding to single precision, below 1")]
-            let uniforms: Vec<f32> = self.rows.iter_mut().map(|row| (row.uniforms.draw() as f32).min(BELOW_ONE)).collect();
-            let uniforms = Tensor::<1>::from_data(TensorData::new(uniforms, [self.rows.len()]), &device);
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "rounding to single precision, below 1"
+            )]
+            let uniforms: Vec<f32> = self
+                .rows
+                .iter_mut()
+                .map(|row| (row.uniforms.draw() as f32).min(BELOW_ONE))
+                .collect();
+            let uniforms =
+                Tensor::<1>::from_data(TensorData::new(uniforms, [self.rows.len()]), &device);
             let vocab = self.decoder.sizes().vocab_size;
-            let masks = Masks { vocab, scale: temperature.recip(), suppress, forbidden: config.forbidden(position) };
+            let masks = Masks {
+                vocab,
+                scale: temperature.recip(),
+                suppress,
+                forbidden: config.forbidden(position),
+            };
             let values = self.value_head.map(|head| head.forward(hidden.clone()));
             let Drawn { ids, stats } = self.decoder.draw(hidden, uniforms, masks);
             unread.push((ids.clone(), stats, values));
@@ -150,7 +181,8 @@ impl<D: Decoder> Batch<'_, D> {
             let mut keep = None;
             if last || (config.may_stop() && unread.len() == STEPS) {
                 self.note(position + 1 - unread.len(), std::mem::take(&mut unread))?;
-                let live: Vec<usize> = (0..self.rows.len()).filter(|&row| !self.rows[row].finished).collect();
+                let live: Vec<usize> =
+                    (0..self.rows.len()).filter(|&row| !self.rows[row].finished).collect();
                 if last || live.is_empty() {
                     break;
                 }
@@ -164,9 +196,15 @@ impl<D: Decoder> Batch<'_, D> {
             }
             let ids = match keep {
                 Some(live) => {
-                    let live: Vec<i64> = live.into_iter().map(|row| i64::try_from(row).unwrap_or(i64::MAX)).collect();
+                    let live: Vec<i64> = live
+                        .into_iter()
+                        .map(|row| i64::try_from(row).unwrap_or(i64::MAX))
+                        .collect();
                     let count = live.len();
-                    ids.select(0, Tensor::<1, Int>::from_data(TensorData::new(live, [count]), &device))
+                    ids.select(
+                        0,
+                        Tensor::<1, Int>::from_data(TensorData::new(live, [count]), &device),
+                    )
                 }
                 None => ids,
             };
@@ -176,8 +214,13 @@ impl<D: Decoder> Batch<'_, D> {
         Ok(self.done)
     }
 
-    /// Reads the tokens drawn in some steps, the first of which is that of response token `first`, into their rows.
-    fn note(&mut self, first: usize, steps: Vec<(Tensor<1, Int>, Tensor<2>, Option<Tensor<1>>)>) -> Result<(), RolloutError> {
+    /// Reads the tokens drawn in some steps, the first of which is that of response token `first`,
+    /// into their rows.
+    fn note(
+        &mut self,
+        first: usize,
+        steps: Vec<(Tensor<1, Int>, Tensor<2>, Option<Tensor<1>>)>,
+    ) -> Result<(), RolloutError> {
         let mut transaction = Transaction::default();
         for (ids, stats, values) in steps {
             transaction = transaction.register(ids).register(stats);
@@ -185,7 +228,9 @@ impl<D: Decoder> Batch<'_, D> {
                 transaction = transaction.register(values);
             }
         }
-        let read = transaction.try_execute().map_err(|source| RolloutError::Read { what: "tokens", source: source.into() })?;
+        let read = transaction
+            .try_execute()
+            .map_err(|source| RolloutError::Read { what: "tokens", source: source.into() })?;
         let each = 2 + usize::from(self.value_head.is_some());
         for (step, read) in read.chunks_exact(each).enumerate() {
             let position = first + step;
@@ -193,7 +238,8 @@ impl<D: Decoder> Batch<'_, D> {
             let stats: Vec<f32> = read[1].iter::<f32>().collect();
             let values: Option<Vec<f32>> = read.get(2).map(|values| values.iter::<f32>().collect());
             for (at, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| !row.finished) {
-                let not_finite = |what| RolloutError::NotFinite { what, row: row.episode, position };
+                let not_finite =
+                    |what| RolloutError::NotFinite { what, row: row.episode, position };
                 let (log_prob, entropy) = (stats[2 * at], stats[2 * at + 1]);
                 if !(log_prob.is_finite() && entropy.is_finite()) {
                     return Err(not_finite("logits"));
@@ -215,10 +261,12 @@ impl<D: Decoder> Batch<'_, D> {
 
     /// Draws the next token of every unfinished row from the hidden states `[rows, hidden]`.
     fn draw_all(&mut self, position: usize, hidden: Tensor<2>) -> Result<(), RolloutError> {
-        let values = self.value_head.map(|head| host(head.forward(hidden.clone()), "values")).transpose()?;
+        let values =
+            self.value_head.map(|head| host(head.forward(hidden.clone()), "values")).transpose()?;
         let logits = host(self.decoder.logits(hidden), "logits")?;
         let config = self.config;
-        // rows of logits on threads, each row by one thread: the result does not depend on their number
+        // rows of logits on threads, each row by one thread: the result does not depend on their
+        // number
         let rows = self.rows.par_iter_mut().zip(logits.par_chunks(self.decoder.sizes().vocab_size));
         let draws: Vec<Option<Draw>> = rows
             .map_init(Scratch::default, |scratch, (row, logits)| match row.finished {
@@ -258,7 +306,12 @@ pub(crate) fn check_tokens(model: &LmSizes, row: usize, ids: &[u32]) -> Result<(
 }
 
 /// Refuses a row that does not fit the context.
-pub(crate) fn check_length(model: &LmSizes, row: usize, prompt: usize, response: usize) -> Result<(), RolloutError> {
+pub(crate) fn check_length(
+    model: &LmSizes,
+    row: usize,
+    prompt: usize,
+    response: usize,
+) -> Result<(), RolloutError> {
     let limit = model.context;
     if prompt.saturating_add(response) > limit {
         return Err(RolloutError::TooLong { row, prompt, response, limit });
@@ -267,198 +320,14 @@ pub(crate) fn check_length(model: &LmSizes, row: usize, prompt: usize, response:
 }
 
 /// The values of a tensor, on the host.
-pub(crate) fn host<const D: usize>(tensor: Tensor<D>, what: &'static str) -> Result<Vec<f32>, RolloutError> {
-    tensor.try_into_vec_as::<f32>().map_err(|source| RolloutError::Read { what, source: source.into() })
+pub(crate) fn host<const D: usize>(
+    tensor: Tensor<D>,
+    what: &'static str,
+) -> Result<Vec<f32>, RolloutError> {
+    tensor
+        .try_into_vec_as::<f32>()
+        .map_err(|source| RolloutError::Read { what, source: source.into() })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::EndOfText;
-    use crate::fixtures::{SEED, model, prompts, sampling, value_head};
-    use crate::score::{Sequence, log_probs_of};
-    use burn::module::{Module, ModuleMapper, Param};
-    use tailguard_gpt2::Gpt2Config;
-    use tailguard_tests::close;
-
-    fn sample(prompts: &[Prompt], config: &SamplingConfig, batch_size: usize) -> Vec<Generation> {
-        generate(&model(1), Some(&value_head()), prompts, config, SEED, batch_size).unwrap()
-    }
-
-    fn refused(prompts: &[Prompt], config: &SamplingConfig) -> RolloutError {
-        generate(&model(1), None, prompts, config, SEED, 4).unwrap_err()
-    }
-
-    #[test]
-    fn what_is_noted_while_sampling_equals_a_recomputation() {
-        let prompts = prompts(&[5, 3, 5, 7, 5, 5]);
-        for end_of_text in [EndOfText::None, EndOfText::Stop(4), EndOfText::Mask(4)] {
-            let config = SamplingConfig { temperature: 0.8, top_k: 50, top_p: 0.9, end_of_text, ..sampling(9) };
-            let sampled = sample(&prompts, &config, 4);
-            let sequences: Vec<Sequence<'_>> = prompts
-                .iter()
-                .zip(&sampled)
-                .map(|(prompt, generation)| Sequence { prompt: &prompt.ids, response: &generation.response_ids })
-                .collect();
-            let again = log_probs_of(&model(1), Some(&value_head()), &sequences, &config.distribution(), 3).unwrap();
-            for (sampled, again) in sampled.iter().zip(&again) {
-                close(&sampled.log_probs, &again.log_probs, 1e-4, "log-probabilities");
-                close(&sampled.values, &again.values, 1e-4, "values");
-                close(&sampled.entropies, &again.entropies, 1e-4, "entropies");
-                assert!(sampled.values.iter().any(|value| value.abs() > 0.01));
-            }
-        }
-    }
-
-    #[test]
-    fn a_padded_row_is_sampled_as_it_is_alone() {
-        let prompts = prompts(&[2, 6, 4, 3]);
-        let together = sample(&prompts, &sampling(8), 4);
-        for (episode, prompt) in prompts.iter().enumerate() {
-            let draws = DrawSeed { stream: SEED.stream + episode as u64, ..SEED };
-            let alone = generate(&model(1), Some(&value_head()), std::slice::from_ref(prompt), &sampling(8), draws, 1).unwrap();
-            assert_eq!(together[episode].response_ids, alone[0].response_ids, "episode {episode}");
-            close(&together[episode].log_probs, &alone[0].log_probs, 1e-4, "log-probabilities");
-            close(&together[episode].values, &alone[0].values, 1e-4, "values");
-        }
-    }
-
-    #[test]
-    fn batches_and_rows_that_leave_them_change_no_token() {
-        let prompts = prompts(&[5, 5, 4, 5, 5, 3, 5, 5, 5, 4]);
-        // with a hot distribution over 401 tokens, each of these ends rows at different times in some episode
-        let ends =
-            |config: &SamplingConfig| sample(&prompts, config, 16).iter().map(|g| g.response_ids.len()).collect::<Vec<_>>();
-        let config = (0..401)
-            .map(|end| SamplingConfig { end_of_text: EndOfText::Stop(end), ..sampling(16) })
-            .find(|config| ends(config).iter().filter(|&&length| length < 16).count() >= 5)
-            .expect("some token ends half of the rows");
-        let whole = sample(&prompts, &config, 16);
-        for batch_size in [1, 2, 3, 7] {
-            let parts = sample(&prompts, &config, batch_size);
-            for (whole, part) in whole.iter().zip(&parts) {
-                assert_eq!(whole.response_ids, part.response_ids, "batch size {batch_size}");
-                close(&whole.log_probs, &part.log_probs, 1e-4, "log-probabilities");
-            }
-        }
-    }
-
-    #[test]
-    fn the_number_of_threads_changes_nothing() {
-        let prompts = prompts(&[5, 5, 4, 5, 5, 3]);
-        let config = SamplingConfig { end_of_text: EndOfText::Stop(3), ..sampling(12) };
-        let [one, two] = [1, 2].map(|threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| sample(&prompts, &config, 4))
-        });
-        assert_eq!(one, two);
-    }
-
-    /// On software Vulkan, say; in a build without wgpu there is nothing to compare.
-    #[test]
-    fn a_gpu_draws_the_tokens_of_the_cpu() {
-        let Ok(device) = tailguard_kernels::device("wgpu") else { return };
-        let prompts = prompts(&[5, 3, 5, 4, 5, 5, 3, 5]);
-        for end_of_text in [EndOfText::None, EndOfText::Stop(4), EndOfText::Mask(4)] {
-            let config = SamplingConfig { temperature: 0.8, min_new_tokens: 2, end_of_text, ..sampling(16) };
-            let [cpu, gpu] = [Device::flex(), device.clone()].map(|device| {
-                let model = Gpt2Config::new(61, 24, 16, 2, 2).init(3, &device).unwrap();
-                let prompts: Vec<Prompt> =
-                    prompts.iter().map(|prompt| prompt.ids.iter().map(|id| id % 61).collect()).map(prompt).collect();
-                generate(&model, Some(&ValueHead::init(16, &device)), &prompts, &config, SEED, 8).unwrap()
-            });
-            for (cpu, gpu) in cpu.iter().zip(&gpu) {
-                assert_eq!(cpu.response_ids, gpu.response_ids, "{end_of_text:?}");
-                close(&gpu.log_probs, &cpu.log_probs, 1e-4, "log-probabilities");
-                close(&gpu.entropies, &cpu.entropies, 1e-4, "entropies");
-                close(&gpu.values, &cpu.values, 1e-4, "values");
-            }
-        }
-    }
-
-    fn prompt(ids: Vec<u32>) -> Prompt {
-        Prompt { ids, text: String::new() }
-    }
-
-    #[test]
-    fn another_seed_or_stream_samples_something_else() {
-        let prompts = prompts(&[5, 5]);
-        let draws = |seed, stream| generate(&model(1), None, &prompts, &sampling(8), DrawSeed { seed, stream }, 2).unwrap();
-        assert_eq!(draws(1, 0), draws(1, 0));
-        assert_ne!(draws(1, 0), draws(2, 0));
-        assert_ne!(draws(1, 0), draws(1, 2));
-    }
-
-    #[test]
-    fn a_masked_end_token_gives_responses_of_one_length_without_it() {
-        let free = sample(&prompts(&[5; 6]), &sampling(12), 6);
-        let end = free[0].response_ids[0];
-        let masked = SamplingConfig { end_of_text: EndOfText::Mask(end), ..sampling(12) };
-        let fixed = sample(&prompts(&[5; 6]), &masked, 6);
-        assert!(fixed.iter().all(|g| g.response_ids.len() == 12 && !g.response_ids.contains(&end)));
-    }
-
-    #[test]
-    fn a_stop_token_is_the_last_of_its_response_and_comes_after_the_minimum() {
-        let prompts = prompts(&[5; 6]);
-        let end = sample(&prompts, &sampling(12), 6)[0].response_ids[0];
-        let stop = SamplingConfig { end_of_text: EndOfText::Stop(end), ..sampling(12) };
-        let stopped = sample(&prompts, &stop, 6);
-        assert_eq!(stopped[0].response_ids, [end]);
-        let minimum = SamplingConfig { min_new_tokens: 5, ..stop };
-        for generation in stopped.iter().chain(&sample(&prompts, &minimum, 6)) {
-            let ids = &generation.response_ids;
-            assert!(ids.iter().position(|&id| id == end).is_none_or(|at| at + 1 == ids.len()));
-            assert!(ids.len() == 12 || ids.last() == Some(&end));
-            assert_eq!([generation.log_probs.len(), generation.values.len(), generation.entropies.len()], [ids.len(); 3]);
-        }
-        assert!(sample(&prompts, &minimum, 6).iter().all(|g| g.response_ids.len() > 5));
-    }
-
-    #[test]
-    fn without_a_value_head_there_are_no_values() {
-        let sampled = generate(&model(1), None, &prompts(&[4]), &sampling(3), SEED, 4).unwrap();
-        assert!(sampled[0].values.is_empty() && sampled[0].log_probs.len() == 3);
-    }
-
-    #[test]
-    fn no_prompts_give_no_responses() {
-        assert_eq!(sample(&[], &sampling(3), 4), []);
-    }
-
-    #[test]
-    fn what_cannot_be_sampled_is_refused_by_row() {
-        let unfit = |lengths: &[usize], new| refused(&prompts(lengths), &sampling(new)).to_string();
-        assert_eq!(unfit(&[4, 25], 1), "row 1: 25 prompt tokens and 1 response tokens do not fit the context of 24 tokens");
-        assert!(unfit(&[4, 20], 5).contains("row 1: 20 prompt tokens and 5 response tokens"));
-        assert!(generate(&model(1), None, &prompts(&[20]), &sampling(4), SEED, 4).is_ok());
-        assert!(matches!(refused(&prompts(&[4, 0]), &sampling(2)), RolloutError::EmptyPrompt { row: 1 }));
-        let mut unknown = prompts(&[4, 4]);
-        unknown[1].ids[2] = 401;
-        let error = refused(&unknown, &sampling(2)).to_string();
-        assert_eq!(error, "token id 401 in row 1 is outside the vocabulary of 401 tokens");
-        assert!(refused(&prompts(&[4]), &sampling(0)).to_string().contains("max_new_tokens is 0"));
-        let error = generate(&model(1), None, &prompts(&[4]), &sampling(2), SEED, 0).unwrap_err();
-        assert!(error.to_string().contains("batch_size is 0"));
-    }
-
-    #[test]
-    fn a_training_model_is_refused() {
-        let training = model(1).train();
-        let error = generate(&training, None, &prompts(&[4]), &sampling(2), SEED, 4).unwrap_err();
-        assert!(matches!(error, RolloutError::Trainable));
-    }
-
-    #[test]
-    fn a_diverged_model_is_named_with_row_and_token() {
-        struct Diverge;
-        impl ModuleMapper for Diverge {
-            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-                param.map(|tensor| tensor * f32::NAN)
-            }
-        }
-        let diverged = model(1).map(&mut Diverge);
-        let error = generate(&diverged, None, &prompts(&[4]), &sampling(2), SEED, 4).unwrap_err();
-        assert!(matches!(error, RolloutError::NotFinite { what: "logits", row: 0, position: 0 }), "{error}");
-    }
-}
+mod tests;

@@ -14,7 +14,8 @@ use crate::error::RolloutError;
 use crate::prompt::{Prompt, decode};
 use crate::score::{Sequence, log_probs_of};
 
-/// A prompt, the policy's response to it, and all that was measured: the rows have one entry per response token.
+/// A prompt, the policy's response to it, and all that was measured: the rows have one entry per
+/// response token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Episode {
     /// What was given.
@@ -25,7 +26,8 @@ pub struct Episode {
     pub response: String,
     /// The reward model's score of prompt and response together.
     pub score: f32,
-    /// Whether the reward model has read only a part of them, as both together are longer than it reads.
+    /// Whether the reward model has read only a part of them, as both together are longer than it
+    /// reads.
     pub cut: bool,
     /// Log-probabilities under the policy that sampled, in nats.
     pub log_probs: Vec<f32>,
@@ -71,7 +73,8 @@ pub struct Rollout<'a, M> {
 }
 
 impl<M: CausalLm> Rollout<'_, M> {
-    /// One episode per prompt, in the order of the prompts, and how long it took. `policy` is the inference copy (`valid()`).
+    /// One episode per prompt, in the order of the prompts, and how long it took. `policy` is the
+    /// inference copy (`valid()`).
     ///
     /// # Errors
     /// Those of [`generate`], [`score_texts`] and [`log_probs_of`].
@@ -83,19 +86,38 @@ impl<M: CausalLm> Rollout<'_, M> {
         draws: DrawSeed,
     ) -> Result<(Vec<Episode>, RolloutTimes), RolloutError> {
         let begun = Instant::now();
-        let generations = generate(&policy.lm, Some(&policy.value_head), prompts, &self.sampling, draws, self.batch_size)?;
+        let generations = generate(
+            &policy.lm,
+            Some(&policy.value_head),
+            prompts,
+            &self.sampling,
+            draws,
+            self.batch_size,
+        )?;
         let generated = Instant::now();
         let responses = responses(self.tokenizer, &generations)?;
-        let texts: Vec<ScoredText> =
-            prompts.iter().zip(&responses).map(|(prompt, response)| scored_text(prompt, response)).collect();
+        let texts: Vec<ScoredText> = prompts
+            .iter()
+            .zip(&responses)
+            .map(|(prompt, response)| scored_text(prompt, response))
+            .collect();
         let Scored { scores, cut } = score_texts(self.reward, &texts)?;
         let scored = Instant::now();
         let sequences: Vec<Sequence<'_>> = prompts
             .iter()
             .zip(&generations)
-            .map(|(prompt, generation)| Sequence { prompt: &prompt.ids, response: &generation.response_ids })
+            .map(|(prompt, generation)| Sequence {
+                prompt: &prompt.ids,
+                response: &generation.response_ids,
+            })
             .collect();
-        let reference = log_probs_of(self.reference, None, &sequences, &self.sampling.distribution(), self.batch_size)?;
+        let reference = log_probs_of(
+            self.reference,
+            None,
+            &sequences,
+            &self.sampling.distribution(),
+            self.batch_size,
+        )?;
         let times = RolloutTimes {
             generate_s: (generated - begun).as_secs_f64(),
             score_s: (scored - generated).as_secs_f64(),
@@ -104,17 +126,18 @@ impl<M: CausalLm> Rollout<'_, M> {
         let noted = generations.into_iter().zip(reference);
         let judged = responses.into_iter().zip(scores.into_iter().zip(cut));
         let rows = prompts.iter().zip(noted).zip(judged);
-        let episodes = rows.map(|((prompt, (generation, reference)), (response, (score, cut)))| Episode {
-            prompt: prompt.clone(),
-            response_ids: generation.response_ids,
-            response,
-            score,
-            cut,
-            log_probs: generation.log_probs,
-            ref_log_probs: reference.log_probs,
-            values: generation.values,
-            entropies: generation.entropies,
-        });
+        let episodes =
+            rows.map(|((prompt, (generation, reference)), (response, (score, cut)))| Episode {
+                prompt: prompt.clone(),
+                response_ids: generation.response_ids,
+                response,
+                score,
+                cut,
+                log_probs: generation.log_probs,
+                ref_log_probs: reference.log_probs,
+                values: generation.values,
+                entropies: generation.entropies,
+            });
         Ok((episodes.collect(), times))
     }
 }
@@ -123,8 +146,13 @@ impl<M: CausalLm> Rollout<'_, M> {
 ///
 /// # Errors
 /// [`RolloutError::Tokenizer`] if the tokenizer cannot decode a response.
-pub fn responses(tokenizer: &Tokenizer, generations: &[Generation]) -> Result<Vec<String>, RolloutError> {
-    let text = |(row, generation): (usize, &Generation)| decode(tokenizer, row, &generation.response_ids, true);
+pub fn responses(
+    tokenizer: &Tokenizer,
+    generations: &[Generation],
+) -> Result<Vec<String>, RolloutError> {
+    let text = |(row, generation): (usize, &Generation)| {
+        decode(tokenizer, row, &generation.response_ids, true)
+    };
     generations.par_iter().enumerate().map(text).collect()
 }
 
@@ -137,8 +165,10 @@ pub fn scored_text(prompt: &Prompt, response: &str) -> ScoredText {
 /// [`tailguard_reward::score_texts`], whose scores are those of episodes.
 ///
 /// # Errors
-/// [`RolloutError::Reward`] if the model fails or would read nothing of a response, [`RolloutError::ScoreCount`] if it gives more or fewer
-/// scores than it got texts, [`RolloutError::Score`] for NaN, infinity and what is larger than [`LARGEST_SCORE`](crate::LARGEST_SCORE).
+/// [`RolloutError::Reward`] if the model fails or would read nothing of a response,
+/// [`RolloutError::ScoreCount`] if it gives more or fewer scores than it got texts,
+/// [`RolloutError::Score`] for NaN, infinity and what is larger than
+/// [`LARGEST_SCORE`](crate::LARGEST_SCORE).
 #[tracing::instrument(level = "debug", skip_all, fields(texts = texts.len()))]
 pub fn score_texts(reward: &dyn RewardModel, texts: &[ScoredText]) -> Result<Scored, RolloutError> {
     Ok(tailguard_reward::score_texts(reward, texts)?)
@@ -176,7 +206,13 @@ mod tests {
         let texts = ["the cat", "a movie that was not", "the cat", "and so"].map(str::to_owned);
         let prompts = prompts(&tokenizer, &texts, 3).unwrap();
         let sampling = SamplingConfig { end_of_text: EndOfText::Stop(7), ..sampling(6) };
-        let rollout = Rollout { tokenizer: &tokenizer, reference: &reference, reward: &Fake(lengths), sampling, batch_size: 3 };
+        let rollout = Rollout {
+            tokenizer: &tokenizer,
+            reference: &reference,
+            reward: &Fake(lengths),
+            sampling,
+            batch_size: 3,
+        };
         let (episodes, times) = rollout.collect(&policy, &prompts, SEED).unwrap();
         assert_eq!(episodes.len(), 4);
         for (episode, prompt) in episodes.iter().zip(&prompts) {
@@ -188,14 +224,23 @@ mod tests {
                 0.0,
                 "prompt and response are scored",
             );
-            let scores = |model| log_probs_of(model, None, &[episode.sequence()], &sampling.distribution(), 1).unwrap();
+            let scores = |model| {
+                log_probs_of(model, None, &[episode.sequence()], &sampling.distribution(), 1)
+                    .unwrap()
+            };
             close(&episode.log_probs, &scores(&policy.lm)[0].log_probs, 1e-4, "policy");
             close(&episode.ref_log_probs, &scores(&reference)[0].log_probs, 1e-4, "reference");
             let tokens = episode.response_ids.len();
             assert_eq!([episode.values.len(), episode.entropies.len()], [tokens; 2]);
         }
-        assert_ne!(episodes[0].response_ids, episodes[2].response_ids, "the same prompt has two streams");
-        assert!(times.generate_s > 0.0 && times.reference_s > 0.0 && times.score_s >= 0.0, "{times:?}");
+        assert_ne!(
+            episodes[0].response_ids, episodes[2].response_ids,
+            "the same prompt has two streams"
+        );
+        assert!(
+            times.generate_s > 0.0 && times.reference_s > 0.0 && times.score_s >= 0.0,
+            "{times:?}"
+        );
         assert_eq!(rollout.collect(&policy, &[], SEED).unwrap().0, []);
     }
 
@@ -216,20 +261,35 @@ mod tests {
     #[test]
     fn an_episode_tells_whether_all_of_it_was_scored() {
         let (tokenizer, reference) = (tokenizer(), model(1));
-        let prompts = prompts(&tokenizer, &["so".to_owned(), "a movie that was not good at all".to_owned()], 20).unwrap();
+        let prompts = prompts(
+            &tokenizer,
+            &["so".to_owned(), "a movie that was not good at all".to_owned()],
+            20,
+        )
+        .unwrap();
         let collect = |limit| {
             let (reward, sampling) = (ShortSighted(limit), sampling(2));
-            let rollout = Rollout { tokenizer: &tokenizer, reference: &reference, reward: &reward, sampling, batch_size: 2 };
+            let rollout = Rollout {
+                tokenizer: &tokenizer,
+                reference: &reference,
+                reward: &reward,
+                sampling,
+                batch_size: 2,
+            };
             let (episodes, _) = rollout.collect(&policy(1), &prompts, SEED).unwrap();
             episodes.iter().map(|episode| episode.cut).collect::<Vec<_>>()
         };
-        assert_eq!((collect(0), collect(25), collect(1000)), (vec![true, true], vec![false, true], vec![false, false]));
+        assert_eq!(
+            (collect(0), collect(25), collect(1000)),
+            (vec![true, true], vec![false, true], vec![false, false])
+        );
     }
 
     #[test]
     fn a_policy_equal_to_the_reference_has_no_divergence() {
         let (tokenizer, reference, policy) = (tokenizer(), model(1), policy(1));
-        let prompts = prompts(&tokenizer, &["the cat".to_owned(), "a movie that".to_owned()], 4).unwrap();
+        let prompts =
+            prompts(&tokenizer, &["the cat".to_owned(), "a movie that".to_owned()], 4).unwrap();
         let rollout = Rollout {
             tokenizer: &tokenizer,
             reference: &reference,
@@ -247,18 +307,26 @@ mod tests {
         let tokenizer = tokenizer();
         let end = tokenizer.token_to_id("<|endoftext|>").unwrap();
         let ids = tokenizer.encode_fast("so good", false).unwrap().get_ids().to_vec();
-        let generation = Generation { response_ids: [ids.as_slice(), &[end]].concat(), ..Generation::default() };
+        let generation =
+            Generation { response_ids: [ids.as_slice(), &[end]].concat(), ..Generation::default() };
         assert_eq!(responses(&tokenizer, &[generation]).unwrap(), ["so good"]);
     }
 
     #[test]
     fn a_score_that_cannot_be_used_is_an_error_of_its_own() {
         let texts = ["a", "b"].map(ScoredText::whole);
-        let refused = |fake: fn(&[String]) -> Vec<f32>| score_texts(&Fake(fake), &texts).unwrap_err();
-        assert!(matches!(refused(|_| vec![1.0]), RolloutError::ScoreCount { expected: 2, found: 1 }));
+        let refused =
+            |fake: fn(&[String]) -> Vec<f32>| score_texts(&Fake(fake), &texts).unwrap_err();
+        assert!(matches!(
+            refused(|_| vec![1.0]),
+            RolloutError::ScoreCount { expected: 2, found: 1 }
+        ));
         let score = refused(|_| vec![1.0, -3.2e37]);
         assert!(matches!(score, RolloutError::Score { row: 1, .. }), "{score}");
-        assert!(score.to_string().starts_with("the reward model scored text 1 with -3.2e37"), "{score}");
+        assert!(
+            score.to_string().starts_with("the reward model scored text 1 with -3.2e37"),
+            "{score}"
+        );
         assert_eq!(score_texts(&Fake(lengths), &[]).unwrap(), Scored::default());
     }
 }

@@ -3,7 +3,8 @@
 use tailguard_lm::LmError;
 use tailguard_reward::RewardError;
 
-/// Errors of sampling and scoring. Rows are counted from 0, in the order in which the caller gave them.
+/// Errors of sampling and scoring. Rows are counted from 0, in the order in which the caller gave
+/// them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RolloutError {
@@ -24,7 +25,10 @@ pub enum RolloutError {
         row: usize,
     },
     /// A prompt and its response exceed the model's context.
-    #[error("row {row}: {prompt} prompt tokens and {response} response tokens do not fit the context of {limit} tokens")]
+    #[error(
+        "row {row}: {prompt} prompt tokens and {response} response tokens do not fit the context \
+         of {limit} tokens"
+    )]
     TooLong {
         /// The row.
         row: usize,
@@ -35,8 +39,12 @@ pub enum RolloutError {
         /// The model's context.
         limit: usize,
     },
-    /// A response holds the token whose probability is 0 under the distribution that it is to be scored by.
-    #[error("row {row}: response token {position} is {id}, which the distribution suppresses: its log-probability is not finite")]
+    /// A response holds the token whose probability is 0 under the distribution that it is to be
+    /// scored by.
+    #[error(
+        "row {row}: response token {position} is {id}, which the distribution suppresses: its \
+         log-probability is not finite"
+    )]
     Suppressed {
         /// The row.
         row: usize,
@@ -46,7 +54,10 @@ pub enum RolloutError {
         id: u32,
     },
     /// NaN or infinity where a number is needed: the model has diverged or its weights are damaged.
-    #[error("row {row}: {what} at response token {position} are not finite; the model has diverged or its weights are damaged")]
+    #[error(
+        "row {row}: {what} at response token {position} are not finite; the model has diverged or \
+         its weights are damaged"
+    )]
     NotFinite {
         /// Which numbers.
         what: &'static str,
@@ -77,8 +88,11 @@ pub enum RolloutError {
         /// Its score.
         score: f32,
     },
-    /// A model that records every operation for a backward pass that never comes would fill the memory.
-    #[error("the model is on a training device; sample and score with its inference copy (`valid()`)")]
+    /// A model that records every operation for a backward pass that never comes would fill the
+    /// memory.
+    #[error(
+        "the model is on a training device; sample and score with its inference copy (`valid()`)"
+    )]
     Trainable,
     /// The reward model failed.
     #[error("failed to score texts")]

@@ -9,7 +9,8 @@ use crate::config::SamplingConfig;
 use crate::draws::DrawSeed;
 use crate::prompt::Prompt;
 
-/// One more than the golden tokenizer's: more than one block of the draw, and no multiple of its lanes.
+/// One more than the golden tokenizer's: more than one block of the draw, and no multiple of its
+/// lanes.
 pub(crate) const VOCAB: usize = 401;
 pub(crate) const SEED: DrawSeed = DrawSeed { seed: 11, stream: 100 };
 
@@ -35,7 +36,9 @@ impl ModuleMapper for Fill {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         param.map(|tensor| {
             let (shape, device) = (tensor.dims(), tensor.device());
-            let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|i| ((i * 7 % 5) as f32 - 1.7) / 3.0).collect();
+            let values: Vec<f32> = (0..shape.iter().product::<usize>())
+                .map(|i| ((i * 7 % 5) as f32 - 1.7) / 3.0)
+                .collect();
             Tensor::from_data(TensorData::new(values, shape), &device)
         })
     }

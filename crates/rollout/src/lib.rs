@@ -1,9 +1,10 @@
 #![doc = include_str!("../README.md")]
 //!
 //! ## What is here
-//! [`prompts`] cuts texts to prompts, [`generate`] samples responses with a key-value cache, [`log_probs_of`] scores tokens
-//! that are known, and [`Rollout::collect`] puts these together into [`Episode`]s: line 2 of Algorithm 1 of
-//! arXiv 2501.06911. [`stream`] gives one response token by token, for a reader who waits. Rewards are seen through
+//! [`prompts`] cuts texts to prompts, [`generate`] samples responses with a key-value cache,
+//! [`log_probs_of`] scores tokens that are known, and [`Rollout::collect`] puts these together into
+//! [`Episode`]s: line 2 of Algorithm 1 of arXiv 2501.06911. [`stream`] gives one response token by
+//! token, for a reader who waits. Rewards are seen through
 //! [`RewardModel`](tailguard_reward::RewardModel) alone.
 
 mod buckets;

@@ -17,11 +17,19 @@ pub struct Prompt {
 /// The first `tokens` tokens of each text, or all of them where the text is shorter.
 ///
 /// # Errors
-/// [`RolloutError::Setting`] if `tokens` is 0, [`RolloutError::EmptyPrompt`] for a text without tokens,
-/// [`RolloutError::Tokenizer`] if the tokenizer refuses a text.
-pub fn prompts(tokenizer: &Tokenizer, texts: &[String], tokens: usize) -> Result<Vec<Prompt>, RolloutError> {
+/// [`RolloutError::Setting`] if `tokens` is 0, [`RolloutError::EmptyPrompt`] for a text without
+/// tokens, [`RolloutError::Tokenizer`] if the tokenizer refuses a text.
+pub fn prompts(
+    tokenizer: &Tokenizer,
+    texts: &[String],
+    tokens: usize,
+) -> Result<Vec<Prompt>, RolloutError> {
     if tokens == 0 {
-        return Err(RolloutError::Setting { key: "prompt_tokens", found: "0".into(), expected: "at least 1" });
+        return Err(RolloutError::Setting {
+            key: "prompt_tokens",
+            found: "0".into(),
+            expected: "at least 1",
+        });
     }
     let prompt = |(row, text): (usize, &String)| {
         let ids = first_ids(tokenizer, row, text, tokens)?;
@@ -38,24 +46,39 @@ pub fn prompts(tokenizer: &Tokenizer, texts: &[String], tokens: usize) -> Result
 ///
 /// # Errors
 /// [`RolloutError::Tokenizer`] if the tokenizer refuses a text.
-pub fn encode(tokenizer: &Tokenizer, texts: &[String], tokens: usize) -> Result<Vec<Vec<u32>>, RolloutError> {
-    texts.par_iter().enumerate().map(|(row, text)| first_ids(tokenizer, row, text, tokens)).collect()
+pub fn encode(
+    tokenizer: &Tokenizer,
+    texts: &[String],
+    tokens: usize,
+) -> Result<Vec<Vec<u32>>, RolloutError> {
+    texts
+        .par_iter()
+        .enumerate()
+        .map(|(row, text)| first_ids(tokenizer, row, text, tokens))
+        .collect()
 }
 
 /// Bytes per token that a first try reads; English has four or five.
 const BYTES_PER_TOKEN: usize = 12;
-/// Tokens that are read beyond those asked for: tokenizers look at a word and what follows it, and not further.
+/// Tokens that are read beyond those asked for: tokenizers look at a word and what follows it, and
+/// not further.
 const MARGIN: usize = 16;
 
 /// Reads no more of a long text than is needed: a prompt is a small part of a review.
-fn first_ids(tokenizer: &Tokenizer, row: usize, text: &str, tokens: usize) -> Result<Vec<u32>, RolloutError> {
+fn first_ids(
+    tokenizer: &Tokenizer,
+    row: usize,
+    text: &str,
+    tokens: usize,
+) -> Result<Vec<u32>, RolloutError> {
     let mut bytes = tokens.saturating_add(MARGIN).saturating_mul(BYTES_PER_TOKEN);
     loop {
         // a cut between words leaves all words before it as they were
         let cut = text.floor_char_boundary(bytes);
         let start = if cut < text.len() { text[..cut].rfind(' ').unwrap_or(0) } else { cut };
         let encoding = tokenizer.encode_fast(&text[..start], false);
-        let encoding = encoding.map_err(|source| RolloutError::Tokenizer { action: "encode", row, source })?;
+        let encoding =
+            encoding.map_err(|source| RolloutError::Tokenizer { action: "encode", row, source })?;
         let ids = encoding.get_ids();
         if start == text.len() || ids.len() >= tokens.saturating_add(MARGIN) {
             return Ok(ids[..tokens.min(ids.len())].to_vec());
@@ -65,7 +88,12 @@ fn first_ids(tokenizer: &Tokenizer, row: usize, text: &str, tokens: usize) -> Re
 }
 
 /// The text of token ids, with or without special tokens such as the end of text.
-pub(crate) fn decode(tokenizer: &Tokenizer, row: usize, ids: &[u32], skip_special: bool) -> Result<String, RolloutError> {
+pub(crate) fn decode(
+    tokenizer: &Tokenizer,
+    row: usize,
+    ids: &[u32],
+    skip_special: bool,
+) -> Result<String, RolloutError> {
     let text = tokenizer.decode(ids, skip_special);
     text.map_err(|source| RolloutError::Tokenizer { action: "decode", row, source })
 }
@@ -90,7 +118,10 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn reading_a_part_gives_the_first_tokens_of_the_whole(words in proptest::collection::vec("[a-z'.,]{1,9}|[ ]{1,3}|é+|[0-9]{1,30}", 0..200), tokens in 1usize..40) {
+        fn reading_a_part_gives_the_first_tokens_of_the_whole(
+            words in proptest::collection::vec("[a-z'.,]{1,9}|[ ]{1,3}|é+|[0-9]{1,30}", 0..200),
+            tokens in 1usize..40,
+        ) {
             let text = words.join(" ");
             let whole = tokenizer().encode_fast(text.as_str(), false).unwrap();
             let whole = &whole.get_ids()[..tokens.min(whole.get_ids().len())];

@@ -1,4 +1,5 @@
-//! Whole sequences through a model: log-probabilities, values and entropies of tokens that are known already.
+//! Whole sequences through a model: log-probabilities, values and entropies of tokens that are
+//! known already.
 
 use tailguard_kernels::side_by_side;
 use tailguard_lm::{CausalLm, LmSizes, Predictions, TokenDistribution, ValueHead};
@@ -30,12 +31,13 @@ pub struct TokenScores {
 
 /// Scores responses by one forward pass per batch of at most `batch_size` sequences of like length.
 ///
-/// With the policy that sampled them it gives again what [`generate`](crate::generate) noted, up to rounding; with the
-/// reference model it gives the reference log-probabilities of Eq. 5 of arXiv 2501.06911.
+/// With the policy that sampled them it gives again what [`generate`](crate::generate) noted, up to
+/// rounding; with the reference model it gives the reference log-probabilities of Eq. 5 of arXiv
+/// 2501.06911.
 ///
 /// # Errors
-/// Settings, sequences and models that cannot be scored, each by its own [`RolloutError`]; [`RolloutError::NotFinite`] if
-/// the model gives numbers that are none.
+/// Settings, sequences and models that cannot be scored, each by its own [`RolloutError`];
+/// [`RolloutError::NotFinite`] if the model gives numbers that are none.
 #[tracing::instrument(level = "debug", skip_all, fields(sequences = sequences.len()))]
 pub fn log_probs_of<M: CausalLm>(
     model: &M,
@@ -53,11 +55,16 @@ pub fn log_probs_of<M: CausalLm>(
     }
     let mut scores = vec![TokenScores::default(); sequences.len()];
     // what has no response needs no forward pass
-    let rows: Vec<usize> = (0..sequences.len()).filter(|&row| !sequences[row].response.is_empty()).collect();
-    let lengths: Vec<usize> = rows.iter().map(|&row| sequences[row].prompt.len() + sequences[row].response.len()).collect();
+    let rows: Vec<usize> =
+        (0..sequences.len()).filter(|&row| !sequences[row].response.is_empty()).collect();
+    let lengths: Vec<usize> = rows
+        .iter()
+        .map(|&row| sequences[row].prompt.len() + sequences[row].response.len())
+        .collect();
     let device = model.device();
     let batches = scored_batches(&lengths, batch_size, &device).into_iter();
-    let batches: Vec<Vec<usize>> = batches.map(|batch| batch.into_iter().map(|at| rows[at]).collect()).collect();
+    let batches: Vec<Vec<usize>> =
+        batches.map(|batch| batch.into_iter().map(|at| rows[at]).collect()).collect();
     let scored = side_by_side(&device, &batches, |rows| {
         let batch: Vec<Sequence<'_>> = rows.iter().map(|&row| sequences[row]).collect();
         score_batch(model, value_head, &batch, distribution)
@@ -70,7 +77,9 @@ pub fn log_probs_of<M: CausalLm>(
             start = tokens.end;
             scores[row] = TokenScores {
                 log_probs: finite(&log_probs[tokens.clone()], "log-probabilities", row)?,
-                values: values.as_ref().map_or(Ok(Vec::new()), |values| finite(&values[tokens.clone()], "values", row))?,
+                values: values.as_ref().map_or(Ok(Vec::new()), |values| {
+                    finite(&values[tokens.clone()], "values", row)
+                })?,
                 entropies: finite(&entropies[tokens], "entropies", row)?,
             };
         }
@@ -80,8 +89,8 @@ pub fn log_probs_of<M: CausalLm>(
 
 /// Negative log-likelihood of each token of each text, in nats: the ground of perplexity.
 ///
-/// With `bos` that token is put in front of every text, so that the first token counts too; without it the first token is
-/// given and not scored, and a text of one token, or of none, has no entry.
+/// With `bos` that token is put in front of every text, so that the first token counts too; without
+/// it the first token is given and not scored, and a text of one token, or of none, has no entry.
 ///
 /// # Errors
 /// As [`log_probs_of`].
@@ -103,7 +112,10 @@ pub fn token_nlls<M: CausalLm>(
         })
         .collect();
     let scores = log_probs_of(model, None, &sequences, &TokenDistribution::default(), batch_size)?;
-    Ok(scores.into_iter().map(|scores| scores.log_probs.into_iter().map(|log_prob| -log_prob).collect()).collect())
+    Ok(scores
+        .into_iter()
+        .map(|scores| scores.log_probs.into_iter().map(|log_prob| -log_prob).collect())
+        .collect())
 }
 
 fn check_sequence(
@@ -135,7 +147,8 @@ fn score_batch<M: CausalLm>(
     distribution: &TokenDistribution,
 ) -> Result<FlatScores, RolloutError> {
     let device = model.device();
-    let whole: Vec<Vec<u32>> = batch.iter().map(|sequence| [sequence.prompt, sequence.response].concat()).collect();
+    let whole: Vec<Vec<u32>> =
+        batch.iter().map(|sequence| [sequence.prompt, sequence.response].concat()).collect();
     let whole: Vec<&[u32]> = whole.iter().map(Vec::as_slice).collect();
     let first: Vec<usize> = batch.iter().map(|sequence| sequence.prompt.len()).collect();
     let batch = Predictions::new(&whole, &first, 0, &device)?;
@@ -175,13 +188,19 @@ mod tests {
             lengths in prop::collection::vec((1usize..8, 0usize..12), 1..8),
             batch_size in 1usize..5,
         ) {
-            let texts = prompts(&lengths.iter().map(|(prompt, response)| prompt + response).collect::<Vec<_>>());
+            let texts = prompts(
+                &lengths.iter().map(|(prompt, response)| prompt + response).collect::<Vec<_>>(),
+            );
             let split = |row: usize| texts[row].ids.split_at(lengths[row].0);
-            let sequences: Vec<Sequence<'_>> =
-                (0..lengths.len()).map(|row| Sequence { prompt: split(row).0, response: split(row).1 }).collect();
-            let together = log_probs_of(&model(1), Some(&value_head()), &sequences, &PLAIN, batch_size).unwrap();
+            let sequences: Vec<Sequence<'_>> = (0..lengths.len())
+                .map(|row| Sequence { prompt: split(row).0, response: split(row).1 })
+                .collect();
+            let together =
+                log_probs_of(&model(1), Some(&value_head()), &sequences, &PLAIN, batch_size)
+                    .unwrap();
             for (scores, sequence) in together.iter().zip(&sequences) {
-                let alone = log_probs_of(&model(1), Some(&value_head()), &[*sequence], &PLAIN, 1).unwrap();
+                let alone =
+                    log_probs_of(&model(1), Some(&value_head()), &[*sequence], &PLAIN, 1).unwrap();
                 prop_assert_eq!(scores.log_probs.len(), sequence.response.len());
                 close(&scores.log_probs, &alone[0].log_probs, 1e-4, "log-probabilities");
                 close(&scores.values, &alone[0].values, 1e-4, "values");
@@ -194,12 +213,19 @@ mod tests {
     fn scores_are_log_softmax_of_the_logits_before_each_token() {
         let (model, ids) = (model(1), [5u32, 9, 200, 7]);
         let tokens = TokenBatch::right_padded(&[&ids], 0, &model.device()).unwrap();
-        let logits = model.logits(model.hidden(&tokens).unwrap().squeeze_dim::<2>(0)).try_into_vec_as::<f32>().unwrap();
+        let logits = model
+            .logits(model.hidden(&tokens).unwrap().squeeze_dim::<2>(0))
+            .try_into_vec_as::<f32>()
+            .unwrap();
         let distribution = TokenDistribution { temperature: 0.7, suppress: Some(30) };
         let expected: Vec<f64> = (1..4)
             .map(|at| {
-                let row: Vec<f64> = logits[(at - 1) * VOCAB..at * VOCAB].iter().map(|&l| f64::from(l) / 0.7).collect();
-                let sum: f64 = row.iter().enumerate().filter(|(id, _)| *id != 30).map(|(_, l)| l.exp()).sum();
+                let row: Vec<f64> = logits[(at - 1) * VOCAB..at * VOCAB]
+                    .iter()
+                    .map(|&l| f64::from(l) / 0.7)
+                    .collect();
+                let sum: f64 =
+                    row.iter().enumerate().filter(|(id, _)| *id != 30).map(|(_, l)| l.exp()).sum();
                 row[ids[at] as usize] - sum.ln()
             })
             .collect();
@@ -211,19 +237,37 @@ mod tests {
     #[test]
     fn a_first_token_counts_only_behind_a_begin_token() {
         let texts = [vec![3, 4, 5], vec![6], vec![]];
-        let lengths = |bos| token_nlls(&model(1), &texts, bos, 2).unwrap().iter().map(Vec::len).collect::<Vec<_>>();
+        let lengths = |bos| {
+            token_nlls(&model(1), &texts, bos, 2).unwrap().iter().map(Vec::len).collect::<Vec<_>>()
+        };
         assert_eq!(lengths(Some(0)), [3, 1, 0]);
         assert_eq!(lengths(None), [2, 0, 0]);
         let nlls = token_nlls(&model(1), &texts, None, 2).unwrap();
-        let scores = log_probs_of(&model(1), None, &[Sequence { prompt: &[3], response: &[4, 5] }], &PLAIN, 1).unwrap();
-        close(&nlls[0], &scores[0].log_probs.iter().map(|l| -l).collect::<Vec<_>>(), 1e-6, "negated");
+        let scores = log_probs_of(
+            &model(1),
+            None,
+            &[Sequence { prompt: &[3], response: &[4, 5] }],
+            &PLAIN,
+            1,
+        )
+        .unwrap();
+        close(
+            &nlls[0],
+            &scores[0].log_probs.iter().map(|l| -l).collect::<Vec<_>>(),
+            1e-6,
+            "negated",
+        );
     }
 
     #[test]
     fn what_cannot_be_scored_is_refused_by_row() {
         let long = [1; 25];
-        let error = refused(Sequence { prompt: &long[..5], response: &long[5..] }, &PLAIN).to_string();
-        assert_eq!(error, "row 1: 5 prompt tokens and 20 response tokens do not fit the context of 24 tokens");
+        let error =
+            refused(Sequence { prompt: &long[..5], response: &long[5..] }, &PLAIN).to_string();
+        assert_eq!(
+            error,
+            "row 1: 5 prompt tokens and 20 response tokens do not fit the context of 24 tokens"
+        );
         let error = refused(Sequence { prompt: &[], response: &[1] }, &PLAIN);
         assert!(matches!(error, RolloutError::EmptyPrompt { row: 1 }));
         let error = refused(Sequence { prompt: &[1], response: &[2, 401] }, &PLAIN).to_string();
@@ -231,7 +275,10 @@ mod tests {
         let masked = TokenDistribution { suppress: Some(9), ..PLAIN };
         let error = refused(Sequence { prompt: &[9], response: &[2, 9] }, &masked);
         assert!(matches!(error, RolloutError::Suppressed { row: 1, position: 1, id: 9 }));
-        let error = refused(Sequence { prompt: &[1], response: &[2] }, &TokenDistribution { temperature: 0.0, ..PLAIN });
+        let error = refused(
+            Sequence { prompt: &[1], response: &[2] },
+            &TokenDistribution { temperature: 0.0, ..PLAIN },
+        );
         assert!(error.to_string().contains("temperature is 0"));
     }
 }

@@ -1,4 +1,5 @@
-//! The softmax that sampling spends its time in: one row of logits to unnormalised probabilities, vectorised.
+//! The softmax that sampling spends its time in: one row of logits to unnormalised probabilities,
+//! vectorised.
 
 use tailguard_kernels::exp;
 
@@ -11,7 +12,8 @@ pub(crate) struct Scratch {
     pub(crate) sums: Vec<f64>,
 }
 
-/// Tokens per block: few enough that a block's sum is exact to a few units, many enough that blocks are found quickly.
+/// Tokens per block: few enough that a block's sum is exact to a few units, many enough that blocks
+/// are found quickly.
 pub(crate) const BLOCK: usize = 256;
 /// Partial sums per block: independent lanes are what lets the loops vectorise.
 const LANES: usize = 16;
@@ -27,8 +29,14 @@ pub(crate) struct Totals {
     pub(crate) entropy: f64,
 }
 
-/// Fills `scratch` with the weights of a row, those of `masked` tokens 0. None if the row makes no distribution.
-pub(crate) fn weigh(logits: &[f32], scale: f32, masked: [Option<u32>; 2], scratch: &mut Scratch) -> Option<Totals> {
+/// Fills `scratch` with the weights of a row, those of `masked` tokens 0. None if the row makes no
+/// distribution.
+pub(crate) fn weigh(
+    logits: &[f32],
+    scale: f32,
+    masked: [Option<u32>; 2],
+    scratch: &mut Scratch,
+) -> Option<Totals> {
     scratch.weights.clear();
     scratch.weights.extend_from_slice(logits);
     for id in masked.into_iter().flatten() {
@@ -41,7 +49,10 @@ pub(crate) fn weigh(logits: &[f32], scale: f32, masked: [Option<u32>; 2], scratc
     // the largest weight is 1, so a finite total is at least 1
     let entropy = total.ln() - weighted / total;
     // rounding may take it below 0; f64::max would turn NaN into 0
-    let totals = Totals { log_sum_exp: f64::from(max) + total.ln(), entropy: if entropy < 0.0 { 0.0 } else { entropy } };
+    let totals = Totals {
+        log_sum_exp: f64::from(max) + total.ln(),
+        entropy: if entropy < 0.0 { 0.0 } else { entropy },
+    };
     (totals.log_sum_exp.is_finite() && totals.entropy.is_finite()).then_some(totals)
 }
 
@@ -88,7 +99,8 @@ fn scale_and_max(values: &mut [f32], scale: f32) -> f32 {
     rest.chain(lanes).fold(f32::NEG_INFINITY, f32::max)
 }
 
-/// Replaces each value `l` by `e^(l - max)`; the sum of these and the sum of `e^(l - max) (l - max)`.
+/// Replaces each value `l` by `e^(l - max)`; the sum of these and the sum of
+/// `e^(l - max) (l - max)`.
 #[inline(always)]
 fn exponentials(block: &mut [f32], max: f32) -> (f64, f64) {
     let (mut sums, mut products) = ([0.0f32; LANES], [0.0f32; LANES]);
@@ -111,7 +123,8 @@ fn exponentials(block: &mut [f32], max: f32) -> (f64, f64) {
     (total(&sums), total(&products))
 }
 
-/// `e^x` and `x e^x` for `x <= 0`, both exactly 0 where `e^x` is not a normal number; NaN stays NaN.
+/// `e^x` and `x e^x` for `x <= 0`, both exactly 0 where `e^x` is not a normal number; NaN stays
+/// NaN.
 #[inline(always)]
 fn exponential(x: f32) -> (f32, f32) {
     let vanishes = x < FLOOR;
@@ -138,7 +151,10 @@ mod tests {
             for (&weight, &logit) in scratch.weights.iter().zip(&scaled) {
                 let exact = f64::from(logit - max).exp();
                 // relative, down to where e^x is taken for 0
-                prop_assert!((f64::from(weight) - exact).abs() <= 1e-6 * exact + 1.3e-38, "{weight} against {exact}");
+                prop_assert!(
+                    (f64::from(weight) - exact).abs() <= 1e-6 * exact + 1.3e-38,
+                    "{weight} against {exact}"
+                );
             }
             for (block, &sum) in scratch.weights.chunks(BLOCK).zip(&scratch.sums) {
                 let exact: f64 = block.iter().map(|&weight| f64::from(weight)).sum();
@@ -150,8 +166,13 @@ mod tests {
     #[test]
     fn masked_tokens_and_minus_infinity_weigh_nothing_at_all() {
         let mut scratch = Scratch::default();
-        let totals = weigh(&[0.0, f32::NEG_INFINITY, 0.0, 9.0], 1.0, [Some(3), Some(77)], &mut scratch).unwrap();
+        let totals =
+            weigh(&[0.0, f32::NEG_INFINITY, 0.0, 9.0], 1.0, [Some(3), Some(77)], &mut scratch)
+                .unwrap();
         assert_eq!(scratch.weights, [1.0, 0.0, 1.0, 0.0]);
-        assert!((totals.entropy - 2f64.ln()).abs() < 1e-6 && (totals.log_sum_exp - 2f64.ln()).abs() < 1e-6);
+        assert!(
+            (totals.entropy - 2f64.ln()).abs() < 1e-6
+                && (totals.log_sum_exp - 2f64.ln()).abs() < 1e-6
+        );
     }
 }

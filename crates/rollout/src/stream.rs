@@ -13,9 +13,11 @@ use crate::prompt::{Prompt, decode};
 use crate::sampler::draw;
 use crate::softmax::Scratch;
 
-/// Samples one response and hands over each token as soon as it is drawn, until `each` breaks off; gives the tokens.
+/// Samples one response and hands over each token as soon as it is drawn, until `each` breaks off;
+/// gives the tokens.
 ///
-/// The tokens are those that [`generate`](crate::generate) draws for episode 0 of the same prompt, settings and `draws`.
+/// The tokens are those that [`generate`](crate::generate) draws for episode 0 of the same prompt,
+/// settings and `draws`.
 ///
 /// # Errors
 /// As [`generate`](crate::generate).
@@ -60,9 +62,11 @@ pub fn stream<M: CausalLm>(
     for position in 0..config.max_new_tokens {
         let logits = host(decoder.logits(hidden), "logits")?;
         let drawn = draw(&logits, config, position, uniforms.draw(), &mut scratch);
-        let token = drawn.ok_or(RolloutError::NotFinite { what: "logits", row: 0, position })?.token;
+        let token =
+            drawn.ok_or(RolloutError::NotFinite { what: "logits", row: 0, position })?.token;
         ids.push(token);
-        if each(token).is_break() || config.stops_at(token) || position + 1 == config.max_new_tokens {
+        if each(token).is_break() || config.stops_at(token) || position + 1 == config.max_new_tokens
+        {
             break;
         }
         hidden = decoder.step(&[token], &mut cache)?;
@@ -70,8 +74,8 @@ pub fn stream<M: CausalLm>(
     Ok(ids)
 }
 
-/// Turns tokens into text, one by one: a token of a byte-level tokenizer may hold a part of a character, which is held back until the
-/// character is whole.
+/// Turns tokens into text, one by one: a token of a byte-level tokenizer may hold a part of a
+/// character, which is held back until the character is whole.
 pub struct TextStream<'a> {
     tokenizer: &'a Tokenizer,
     ids: Vec<u32>,
@@ -89,7 +93,8 @@ impl<'a> TextStream<'a> {
         Self { tokenizer, ids: Vec::new(), told: 0 }
     }
 
-    /// The text that one more token brings: nothing where it ends within a character, or is special.
+    /// The text that one more token brings: nothing where it ends within a character, or is
+    /// special.
     ///
     /// # Errors
     /// [`RolloutError::Tokenizer`] if the tokenizer refuses the token.
@@ -100,7 +105,8 @@ impl<'a> TextStream<'a> {
         Ok(self.tell(&text, text.trim_end_matches(BROKEN).len()))
     }
 
-    /// The text that was held back, as no token is to follow: a character that never became whole is U+FFFD.
+    /// The text that was held back, as no token is to follow: a character that never became whole
+    /// is U+FFFD.
     ///
     /// # Errors
     /// As [`push`](Self::push).
@@ -137,8 +143,11 @@ mod tests {
     fn the_tokens_are_those_of_generate() {
         let prompts = prompts(&[5]);
         let free = generate(&model(1), None, &prompts, &sampling(9), SEED, 4).unwrap();
-        let stop = SamplingConfig { end_of_text: EndOfText::Stop(free[0].response_ids[4]), ..sampling(9) };
-        for config in [sampling(9), stop, SamplingConfig { temperature: 0.5, top_k: 7, ..sampling(9) }] {
+        let stop =
+            SamplingConfig { end_of_text: EndOfText::Stop(free[0].response_ids[4]), ..sampling(9) };
+        for config in
+            [sampling(9), stop, SamplingConfig { temperature: 0.5, top_k: 7, ..sampling(9) }]
+        {
             let whole = generate(&model(1), None, &prompts, &config, SEED, 4).unwrap();
             let (ids, seen) = streamed(&prompts[0], &config, usize::MAX);
             assert_eq!((&ids, &seen), (&whole[0].response_ids, &whole[0].response_ids));
@@ -154,7 +163,8 @@ mod tests {
     #[test]
     fn what_cannot_be_sampled_is_refused() {
         let mut never = |_| panic!("nothing is drawn");
-        let too_long = stream(&model(1), &prompts(&[20])[0], &sampling(5), SEED, &mut never).unwrap_err();
+        let too_long =
+            stream(&model(1), &prompts(&[20])[0], &sampling(5), SEED, &mut never).unwrap_err();
         assert!(too_long.to_string().contains("do not fit the context of 24 tokens"), "{too_long}");
         let empty = Prompt { ids: vec![], text: String::new() };
         let refused = stream(&model(1), &empty, &sampling(5), SEED, &mut never).unwrap_err();
@@ -168,7 +178,10 @@ mod tests {
             let ids = tokenizer.encode_fast(text, false).unwrap().get_ids().to_vec();
             let mut stream = TextStream::new(&tokenizer);
             let parts: Vec<String> = ids.iter().map(|&id| stream.push(id).unwrap()).collect();
-            assert!(text.contains(BROKEN) || parts.iter().all(|part| !part.contains(BROKEN)), "{parts:?}");
+            assert!(
+                text.contains(BROKEN) || parts.iter().all(|part| !part.contains(BROKEN)),
+                "{parts:?}"
+            );
             assert_eq!(parts.concat() + &stream.finish().unwrap(), text);
         }
         // the first token of a character alone

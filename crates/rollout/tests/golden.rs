@@ -1,4 +1,5 @@
-//! Sampling, tokenizers, greedy continuations and scores against the answers of the reference implementations.
+//! Sampling, tokenizers, greedy continuations and scores against the answers of the reference
+//! implementations.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall say where")]
 
@@ -8,7 +9,8 @@ use tailguard_checkpoint::ModelDir;
 use tailguard_gpt2::Gpt2;
 use tailguard_lm::{TokenDistribution, ValueHead};
 use tailguard_rollout::{
-    DrawSeed, EndOfText, Generation, Prompt, SamplingConfig, Sequence, generate, log_probs_of, probabilities, prompts, token_nlls,
+    DrawSeed, EndOfText, Generation, Prompt, SamplingConfig, Sequence, generate, log_probs_of,
+    probabilities, prompts, token_nlls,
 };
 use tailguard_tests::{cases, close, close_scaled, count, counts, device_name, floats, golden};
 use tokenizers::Tokenizer;
@@ -20,11 +22,17 @@ fn entries<'a>(value: &'a Value, key: &str) -> &'a [Value] {
 }
 
 fn ids(value: &Value) -> Vec<u32> {
-    counts(value).into_iter().map(|id| u32::try_from(id).unwrap_or_else(|_| panic!("{id} is no token id"))).collect()
+    counts(value)
+        .into_iter()
+        .map(|id| u32::try_from(id).unwrap_or_else(|_| panic!("{id} is no token id")))
+        .collect()
 }
 
 /// Single-precision numbers as the fixtures mean them.
-#[expect(clippy::cast_possible_truncation, reason = "the fixtures' decimals read back to the same f32")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the fixtures' decimals read back to the same f32"
+)]
 fn singles(value: &Value) -> Vec<f32> {
     floats(value).into_iter().map(|number| number as f32).collect()
 }
@@ -38,9 +46,12 @@ fn golden_sampling_probabilities() {
     for (index, case) in entries(&cases("sampling/cases.json"), "cases").iter().enumerate() {
         let what = format!("case {index}, {}", case["what"]);
         let (temperature, top_p) = (single(&case["temperature"]), single(&case["top_p"]));
-        let actual = probabilities(&singles(&case["logits"]), temperature, count(&case["top_k"]), top_p).unwrap();
+        let actual =
+            probabilities(&singles(&case["logits"]), temperature, count(&case["top_k"]), top_p)
+                .unwrap();
         close_scaled(&actual, &floats(&case["probabilities"]), 1e-5, &what);
-        let kept: Vec<bool> = entries(case, "kept").iter().map(|kept| kept.as_bool().unwrap()).collect();
+        let kept: Vec<bool> =
+            entries(case, "kept").iter().map(|kept| kept.as_bool().unwrap()).collect();
         assert_eq!(actual.iter().map(|&p| p > 0.0).collect::<Vec<_>>(), kept, "{what}");
     }
 }
@@ -54,7 +65,12 @@ fn golden_tokenizer_ids_and_texts() {
         let text = case["text"].as_str().unwrap().to_owned();
         let expected = ids(&case["ids"]);
         if expected.is_empty() {
-            assert!(prompts(&tokenizer, &[text], 1).unwrap_err().to_string().contains("prompt 0 has no tokens"));
+            assert!(
+                prompts(&tokenizer, &[text], 1)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("prompt 0 has no tokens")
+            );
             continue;
         }
         let whole = &prompts(&tokenizer, std::slice::from_ref(&text), usize::MAX).unwrap()[0];
@@ -67,7 +83,8 @@ fn golden_tokenizer_ids_and_texts() {
     for case in entries(&fixture, "cut_short") {
         // cut from the text that it is the beginning of, where that is among the cases
         let cut = ids(&case["ids"]);
-        let whole = entries(&fixture, "cases").iter().find(|whole| ids(&whole["ids"]).starts_with(&cut));
+        let whole =
+            entries(&fixture, "cases").iter().find(|whole| ids(&whole["ids"]).starts_with(&cut));
         let text = match whole {
             Some(whole) => {
                 let text = whole["text"].as_str().unwrap().to_owned();
@@ -92,8 +109,9 @@ fn model() -> Gpt2 {
 /// The unpadded rows of a padded batch.
 fn unpadded(batch: &Value) -> Vec<Prompt> {
     let rows = entries(batch, "input_ids").iter().zip(entries(batch, "attention_mask"));
-    let real =
-        |(row, mask): (&Value, &Value)| ids(row).into_iter().zip(ids(mask)).filter(|&(_, m)| m == 1).map(|(id, _)| id).collect();
+    let real = |(row, mask): (&Value, &Value)| {
+        ids(row).into_iter().zip(ids(mask)).filter(|&(_, m)| m == 1).map(|(id, _)| id).collect()
+    };
     rows.map(|row| Prompt { ids: real(row), text: String::new() }).collect()
 }
 
@@ -101,7 +119,11 @@ fn unpadded(batch: &Value) -> Vec<Prompt> {
 fn golden_gpt2_greedy_continuations() {
     let greedy = &cases("gpt2/cases.json")["greedy"];
     let prompts = unpadded(greedy);
-    let config = SamplingConfig { greedy: true, max_new_tokens: count(&greedy["max_new_tokens"]), ..SamplingConfig::default() };
+    let config = SamplingConfig {
+        greedy: true,
+        max_new_tokens: count(&greedy["max_new_tokens"]),
+        ..SamplingConfig::default()
+    };
     for batch_size in [1, prompts.len()] {
         let responses = generate(&model(), None, &prompts, &config, DRAWS, batch_size).unwrap();
         for (response, expected) in responses.iter().zip(entries(greedy, "new_tokens")) {
@@ -124,13 +146,24 @@ fn golden_gpt2_greedy_continuations() {
 fn golden_gpt2_scores_of_whole_sequences() {
     let fixture = &cases("gpt2/cases.json")["plain"];
     let rows: Vec<Vec<u32>> = entries(fixture, "input_ids").iter().map(ids).collect();
-    let sequences: Vec<Sequence<'_>> = rows.iter().map(|row| Sequence { prompt: &row[..1], response: &row[1..] }).collect();
+    let sequences: Vec<Sequence<'_>> =
+        rows.iter().map(|row| Sequence { prompt: &row[..1], response: &row[1..] }).collect();
     let (model, device) = (model(), device());
-    let head = ValueHead::load(&golden("gpt2/value_head.safetensors"), model.config().n_embd, &device).unwrap();
-    let scores = log_probs_of(&model, Some(&head), &sequences, &TokenDistribution::default(), rows.len()).unwrap();
+    let head =
+        ValueHead::load(&golden("gpt2/value_head.safetensors"), model.config().n_embd, &device)
+            .unwrap();
+    let scores =
+        log_probs_of(&model, Some(&head), &sequences, &TokenDistribution::default(), rows.len())
+            .unwrap();
     for (row, scores) in scores.iter().enumerate() {
-        let scored = scores.log_probs.len(); // one less than the tokens: the last state predicts nothing
-        close(&scores.log_probs, &floats(&fixture["next_token_logprobs"][row]), 1e-4, "log-probabilities");
+        // one less than the tokens: the last state predicts nothing
+        let scored = scores.log_probs.len();
+        close(
+            &scores.log_probs,
+            &floats(&fixture["next_token_logprobs"][row]),
+            1e-4,
+            "log-probabilities",
+        );
         close(&scores.values, &floats(&fixture["values"][row])[..scored], 1e-4, "values");
         close(&scores.entropies, &floats(&fixture["entropy"][row])[..scored], 1e-4, "entropies");
     }
@@ -139,7 +172,8 @@ fn golden_gpt2_scores_of_whole_sequences() {
 #[test]
 fn golden_gpt2_perplexities_from_token_nlls() {
     let fixture = cases("gpt2/cases.json");
-    let texts: Vec<Vec<u32>> = entries(&fixture["perplexity"], "sequences").iter().map(ids).collect();
+    let texts: Vec<Vec<u32>> =
+        entries(&fixture["perplexity"], "sequences").iter().map(ids).collect();
     let bos = ids(&Value::Array(vec![fixture["bos_token_id"].clone()]))[0];
     for (key, bos) in [("bos_prepended", Some(bos)), ("no_bos", None)] {
         let nlls = token_nlls(&model(), &texts, bos, 3).unwrap();

@@ -23,8 +23,11 @@ pub struct OutOfRange {
 /// # Errors
 /// The first that is not, in the order of their names.
 pub fn check<T: Serialize + JsonSchema>(settings: &T) -> Result<(), OutOfRange> {
-    let not_settings =
-        |detail: String| OutOfRange { key: "settings".to_owned(), found: detail, expected: "what TOML can hold".to_owned() };
+    let not_settings = |detail: String| OutOfRange {
+        key: "settings".to_owned(),
+        found: detail,
+        expected: "what TOML can hold".to_owned(),
+    };
     let table = match Value::try_from(settings) {
         Ok(Value::Table(table)) => table,
         Ok(other) => return Err(not_settings(other.to_string())),
@@ -42,7 +45,11 @@ pub fn check<T: Serialize + JsonSchema>(settings: &T) -> Result<(), OutOfRange> 
                 Value::Float(number) => number.to_string(), // TOML writes nan
                 other => other.to_string(),
             };
-            return Err(OutOfRange { key: key.name.clone(), found, expected: key.kind.to_string() });
+            return Err(OutOfRange {
+                key: key.name.clone(),
+                found,
+                expected: key.kind.to_string(),
+            });
         }
     }
     Ok(())
@@ -62,7 +69,8 @@ mod tests {
 
     #[test]
     fn the_setting_out_of_its_range_is_named() {
-        let message = |steps, rate| check(&Settings { steps, rate }).err().map(|refused| refused.to_string());
+        let message =
+            |steps, rate| check(&Settings { steps, rate }).err().map(|refused| refused.to_string());
         assert_eq!(message(1, 0.5), None);
         assert_eq!(message(0, 0.5).unwrap(), "steps is 0, expected a whole number of at least 1");
         assert_eq!(message(1, f64::NAN).unwrap(), "rate is NaN, expected a finite number above 0");

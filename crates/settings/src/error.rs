@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Errors of reading and merging settings. `origin` says which layer: a preset, a file, `--set` or another flag.
+/// Errors of reading and merging settings. `origin` says which layer: a preset, a file, `--set` or
+/// another flag.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the messages say it")]
@@ -22,11 +23,18 @@ pub enum SettingsError {
     Twice { key: String, before: String, origin: String },
     #[error("{origin}: {key} = {found}, expected {expected}")]
     Value { origin: String, key: String, found: String, expected: String },
-    #[error("the settings lack a key: {0}; a file of settings needs all of them or a preset to start from")]
+    #[error(
+        "the settings lack a key: {0}; a file of settings needs all of them or a preset to start \
+         from"
+    )]
     Incomplete(String),
 }
 
 fn did_you_mean(nearest: &[String]) -> String {
     let quoted: Vec<_> = nearest.iter().map(|key| format!("`{key}`")).collect();
-    if quoted.is_empty() { String::new() } else { format!("; did you mean {}?", quoted.join(" or ")) }
+    if quoted.is_empty() {
+        String::new()
+    } else {
+        format!("; did you mean {}?", quoted.join(" or "))
+    }
 }

@@ -79,7 +79,8 @@ impl fmt::Display for Interval {
             (true, false) if low_is_in => write!(f, "a finite number of at least {}", shown(low)),
             (true, false) => write!(f, "a finite number above {}", shown(low)),
             (true, true) => {
-                let (open, close) = (if low_is_in { '[' } else { '(' }, if high_is_in { ']' } else { ')' });
+                let (open, close) =
+                    (if low_is_in { '[' } else { '(' }, if high_is_in { ']' } else { ')' });
                 write!(f, "a number in {open}{}, {}{close}", shown(low), shown(high))
             }
         }
@@ -96,7 +97,9 @@ impl fmt::Display for Kind {
         match self {
             Self::Text => write!(f, "a string"),
             Self::Flag => write!(f, "true or false"),
-            Self::Count { least, most: i64::MAX } => write!(f, "a whole number of at least {least}"),
+            Self::Count { least, most: i64::MAX } => {
+                write!(f, "a whole number of at least {least}")
+            }
             Self::Count { least, most } => write!(f, "a whole number of {least} to {most}"),
             Self::Number(interval) => interval.fmt(f),
             Self::Choice(choices) => write!(f, "one of {}", quoted(choices)),
@@ -111,9 +114,15 @@ impl fmt::Display for Kind {
                 let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
                 f.write_str(&kinds.join(", or "))
             }
-            Self::Tables(schema) => write!(f, "a list of tables with the keys {}", schema.names().join(", ")),
+            Self::Tables(schema) => {
+                write!(f, "a list of tables with the keys {}", schema.names().join(", "))
+            }
             Self::Table(schema) => {
-                let keys: Vec<_> = schema.keys().iter().map(|key| format!("{} = {}", key.name, key.kind.form())).collect();
+                let keys: Vec<_> = schema
+                    .keys()
+                    .iter()
+                    .map(|key| format!("{} = {}", key.name, key.kind.form()))
+                    .collect();
                 write!(f, "{{ {} }}", keys.join(", "))
             }
             Self::FreeTable => write!(f, "a table"),
@@ -160,8 +169,8 @@ impl Kind {
         matches!(self, Self::Text | Self::Choice(_))
     }
 
-    /// The value in the form that is stored (a whole number for a number becomes a float, one value a list where a list may
-    /// stand), or nothing if it is of another kind or out of range.
+    /// The value in the form that is stored (a whole number for a number becomes a float, one value
+    /// a list where a list may stand), or nothing if it is of another kind or out of range.
     #[must_use]
     pub fn admit(&self, value: &Value) -> Option<Value> {
         let admitted = match (self, value) {
@@ -180,8 +189,12 @@ impl Kind {
                 let list: Option<Vec<Value>> = list.iter().map(|value| of.admit(value)).collect();
                 return list.filter(|list| list.len() >= *least).map(Value::Array);
             }
-            (Self::OneOrMore(of), Value::Array(_)) => return Self::List { of: of.clone(), least: 1 }.admit(value),
-            (Self::OneOrMore(of), value) => return of.admit(value).map(|value| Value::Array(vec![value])),
+            (Self::OneOrMore(of), Value::Array(_)) => {
+                return Self::List { of: of.clone(), least: 1 }.admit(value);
+            }
+            (Self::OneOrMore(of), value) => {
+                return of.admit(value).map(|value| Value::Array(vec![value]));
+            }
             (Self::Either(kinds), value) => return kinds.iter().find_map(|kind| kind.admit(value)),
             (Self::Tables(schema), Value::Array(list)) => {
                 return list
@@ -191,8 +204,13 @@ impl Kind {
                     .map(Value::Array);
             }
             (Self::Table(schema), Value::Table(table)) => {
-                let admit = |(name, value): (&String, &Value)| Some((name.clone(), schema.key(name)?.kind.admit(value)?));
-                let is_whole = schema.keys().iter().all(|key| !key.is_required || table.contains_key(&key.name));
+                let admit = |(name, value): (&String, &Value)| {
+                    Some((name.clone(), schema.key(name)?.kind.admit(value)?))
+                };
+                let is_whole = schema
+                    .keys()
+                    .iter()
+                    .all(|key| !key.is_required || table.contains_key(&key.name));
                 let table: Option<toml::Table> = table.iter().map(admit).collect();
                 return table.filter(|_| is_whole).map(Value::Table);
             }
@@ -206,7 +224,12 @@ impl Kind {
 mod tests {
     use super::*;
 
-    const ANY: Interval = Interval { low: f64::NEG_INFINITY, low_is_in: false, high: f64::INFINITY, high_is_in: false };
+    const ANY: Interval = Interval {
+        low: f64::NEG_INFINITY,
+        low_is_in: false,
+        high: f64::INFINITY,
+        high_is_in: false,
+    };
 
     #[test]
     fn intervals_say_what_they_contain() {
@@ -214,13 +237,23 @@ mod tests {
         let share = Interval { low: 0.0, low_is_in: true, high: 1.0, high_is_in: true };
         let positive_share = Interval { low_is_in: false, ..share };
         assert_eq!(positive_share.to_string(), "a number in (0, 1]");
-        assert!(!positive_share.contains(0.0) && positive_share.contains(1.0) && !positive_share.contains(1.1));
+        assert!(
+            !positive_share.contains(0.0)
+                && positive_share.contains(1.0)
+                && !positive_share.contains(1.1)
+        );
         assert_eq!(share.to_string(), "a number in [0, 1]");
         assert!(share.contains(0.0));
         assert_eq!(positive.to_string(), "a finite number above 0");
-        assert_eq!(Interval { low_is_in: true, ..positive }.to_string(), "a finite number of at least 0");
+        assert_eq!(
+            Interval { low_is_in: true, ..positive }.to_string(),
+            "a finite number of at least 0"
+        );
         assert_eq!(Interval { high: 3.5, ..ANY }.to_string(), "a finite number below 3.5");
-        assert_eq!(Interval { high: 1e30, high_is_in: true, ..positive }.to_string(), "a number in (0, 1e30]");
+        assert_eq!(
+            Interval { high: 1e30, high_is_in: true, ..positive }.to_string(),
+            "a number in (0, 1e30]"
+        );
         assert_eq!(ANY.to_string(), "a finite number");
         for interval in [ANY, positive, share, positive_share] {
             assert!(!interval.contains(f64::NAN) && !interval.contains(f64::INFINITY));
@@ -234,14 +267,22 @@ mod tests {
         assert_eq!(number.admit(&Value::Float(f64::NAN)), None);
         let texts = Kind::OneOrMore(Box::new(Kind::Text));
         let one = Value::Array(vec![Value::String("a".into())]);
-        assert_eq!((texts.admit(&Value::String("a".into())), texts.admit(&one)), (Some(one.clone()), Some(one)));
+        assert_eq!(
+            (texts.admit(&Value::String("a".into())), texts.admit(&one)),
+            (Some(one.clone()), Some(one))
+        );
         assert_eq!(texts.admit(&Value::Array(vec![])), None);
         let list = Kind::List { of: Box::new(number), least: 0 };
-        assert_eq!(list.admit(&Value::Array(vec![Value::Integer(1)])), Some(Value::Array(vec![Value::Float(1.0)])));
+        assert_eq!(
+            list.admit(&Value::Array(vec![Value::Integer(1)])),
+            Some(Value::Array(vec![Value::Float(1.0)]))
+        );
         assert_eq!(list.admit(&Value::Integer(1)), None);
         assert_eq!(Kind::Count { least: 1, most: 3 }.admit(&Value::Integer(4)), None);
         let label = Kind::Either(vec![Kind::Count { least: 0, most: i64::MAX }, Kind::Text]);
-        assert!(label.admit(&Value::Integer(0)).is_some() && label.admit(&Value::Integer(-1)).is_none());
+        assert!(
+            label.admit(&Value::Integer(0)).is_some() && label.admit(&Value::Integer(-1)).is_none()
+        );
         assert_eq!(label.to_string(), "a whole number of at least 0, or a string");
     }
 }

@@ -46,8 +46,14 @@ impl<'s> Layers<'s> {
     /// Puts one setting over what is there.
     ///
     /// # Errors
-    /// As [`put`](Self::put); [`SettingsError::Twice`] where two flags (origins that begin with `--`) say the same key.
-    pub fn put_value(&mut self, origin: &str, key: &str, value: &Value) -> Result<(), SettingsError> {
+    /// As [`put`](Self::put); [`SettingsError::Twice`] where two flags (origins that begin with
+    /// `--`) say the same key.
+    pub fn put_value(
+        &mut self,
+        origin: &str,
+        key: &str,
+        value: &Value,
+    ) -> Result<(), SettingsError> {
         let origin = origin.to_owned();
         let Some(known) = self.schema.key(key) else {
             let key = key.to_owned();
@@ -57,9 +63,17 @@ impl<'s> Layers<'s> {
             let nearest = self.schema.nearest(&key).into_iter().map(str::to_owned).collect();
             return Err(SettingsError::UnknownKey { origin, key, nearest });
         };
-        let before = self.values.get(key).map(|(_, origin)| origin).filter(|before| before.starts_with("--"));
+        let before = self
+            .values
+            .get(key)
+            .map(|(_, origin)| origin)
+            .filter(|before| before.starts_with("--"));
         if let Some(before) = before.filter(|_| origin.starts_with("--")) {
-            return Err(SettingsError::Twice { key: key.to_owned(), before: before.clone(), origin });
+            return Err(SettingsError::Twice {
+                key: key.to_owned(),
+                before: before.clone(),
+                origin,
+            });
         }
         if let (Kind::Tables(schema), Value::Array(list)) = (&known.kind, value) {
             for table in list.iter().filter_map(Value::as_table) {
@@ -105,10 +119,12 @@ impl<'s> Layers<'s> {
         for (key, (value, _)) in &self.values {
             let place = match key.split_once('.') {
                 None => table.entry(*key),
-                Some((section, key)) => match table.entry(section).or_insert_with(|| Value::Table(Table::new())) {
-                    Value::Table(section) => section.entry(key),
-                    _ => continue, // no key is both a section and a value
-                },
+                Some((section, key)) => {
+                    match table.entry(section).or_insert_with(|| Value::Table(Table::new())) {
+                        Value::Table(section) => section.entry(key),
+                        _ => continue, // no key is both a section and a value
+                    }
+                }
             };
             place.or_insert_with(|| value.clone());
         }
@@ -131,25 +147,44 @@ impl<'s> Layers<'s> {
     /// # Errors
     /// [`SettingsError::Incomplete`] where one has no value, and the type none for it.
     pub fn settings<T: DeserializeOwned>(&self) -> Result<T, SettingsError> {
-        self.table().try_into().map_err(|error: toml::de::Error| SettingsError::Incomplete(error.message().to_owned()))
+        self.table()
+            .try_into()
+            .map_err(|error: toml::de::Error| SettingsError::Incomplete(error.message().to_owned()))
     }
 }
 
 /// Checks a table of a list of tables key by key, so that a message names the key.
-fn check_table(origin: &str, name: &str, schema: &Schema, table: &Table) -> Result<(), SettingsError> {
+fn check_table(
+    origin: &str,
+    name: &str,
+    schema: &Schema,
+    table: &Table,
+) -> Result<(), SettingsError> {
     let origin = || origin.to_owned();
     for (key, value) in table {
         let Some(known) = schema.key(key) else {
-            let nearest = schema.nearest(key).into_iter().map(|near| format!("{name}.{near}")).collect();
-            return Err(SettingsError::UnknownKey { origin: origin(), key: format!("{name}.{key}"), nearest });
+            let nearest =
+                schema.nearest(key).into_iter().map(|near| format!("{name}.{near}")).collect();
+            return Err(SettingsError::UnknownKey {
+                origin: origin(),
+                key: format!("{name}.{key}"),
+                nearest,
+            });
         };
         if known.kind.admit(value).is_none() {
             let (found, expected) = (value.to_string(), known.kind.to_string());
-            return Err(SettingsError::Value { origin: origin(), key: format!("{name}.{key}"), found, expected });
+            return Err(SettingsError::Value {
+                origin: origin(),
+                key: format!("{name}.{key}"),
+                found,
+                expected,
+            });
         }
     }
     match schema.keys().iter().find(|key| key.is_required && !table.contains_key(&key.name)) {
-        Some(key) => Err(SettingsError::Incomplete(format!("{name}.{} is missing ({})", key.name, origin()))),
+        Some(key) => {
+            Err(SettingsError::Incomplete(format!("{name}.{} is missing ({})", key.name, origin())))
+        }
         None => Ok(()),
     }
 }
@@ -157,7 +192,9 @@ fn check_table(origin: &str, name: &str, schema: &Schema, table: &Table) -> Resu
 /// A value typed on the command line: TOML, or a bare word where a string is expected.
 fn assigned(text: &str, kind: Option<&Kind>) -> Value {
     let bare = || Value::String(text.to_owned());
-    let parsed = || format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value"));
+    let parsed = || {
+        format!("value = {text}").parse::<Table>().ok().and_then(|mut table| table.remove("value"))
+    };
     if kind.is_some_and(Kind::is_textual) {
         parsed().filter(Value::is_str).unwrap_or_else(bare)
     } else {
@@ -170,7 +207,8 @@ fn assigned(text: &str, kind: Option<&Kind>) -> Value {
 /// # Errors
 /// [`SettingsError::Read`] and [`SettingsError::Syntax`].
 pub fn read(path: &Path) -> Result<Table, SettingsError> {
-    let text = fs::read_to_string(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+    let text = fs::read_to_string(path)
+        .map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
     parse(&path.display().to_string(), &text)
 }
 
@@ -180,8 +218,13 @@ pub fn read(path: &Path) -> Result<Table, SettingsError> {
 /// [`SettingsError::Syntax`] with the line.
 pub fn parse(origin: &str, text: &str) -> Result<Table, SettingsError> {
     text.parse::<Table>().map_err(|error| {
-        let line = error.span().map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
+        let line = error
+            .span()
+            .map(|span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
         let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        SettingsError::Syntax { origin: origin.to_owned(), detail: format!("{place}{}", error.message()) }
+        SettingsError::Syntax {
+            origin: origin.to_owned(),
+            detail: format!("{place}{}", error.message()),
+        }
     })
 }

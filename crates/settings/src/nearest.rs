@@ -7,11 +7,17 @@ const ALIKE: f64 = 0.8;
 
 /// See [`Schema::nearest`](crate::Schema::nearest).
 pub(crate) fn nearest<'a>(key: &str, known: &[&'a str]) -> Vec<&'a str> {
-    let in_section = |name: &str| key.rsplit_once('.').is_some_and(|(section, _)| name.starts_with(&format!("{section}.")));
+    let in_section = |name: &str| {
+        key.rsplit_once('.').is_some_and(|(section, _)| name.starts_with(&format!("{section}.")))
+    };
     let typed = last(key);
-    let is_word =
-        |name: &str| last(name).split('_').any(|word| word == typed) || (typed.len() > 2 && last(name).starts_with(typed));
-    let abbreviated = |name: &str| abbreviates(&typed.replace('_', ""), &last(name).split('_').collect::<Vec<_>>());
+    let is_word = |name: &str| {
+        last(name).split('_').any(|word| word == typed)
+            || (typed.len() > 2 && last(name).starts_with(typed))
+    };
+    let abbreviated = |name: &str| {
+        abbreviates(&typed.replace('_', ""), &last(name).split('_').collect::<Vec<_>>())
+    };
     let fits: [&dyn Fn(&str) -> bool; 4] = [
         &|name| in_section(name) && abbreviated(name),
         &|name| in_section(name) && is_word(name),
@@ -37,10 +43,12 @@ fn last(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
 }
 
-/// Whether letters are made of the beginnings of all these words, in their order: "lr" and "learnrate" of "learning", "rate".
+/// Whether letters are made of the beginnings of all these words, in their order: "lr" and
+/// "learnrate" of "learning", "rate".
 fn abbreviates(letters: &str, words: &[&str]) -> bool {
     let [word, others @ ..] = words else { return letters.is_empty() };
-    let common = letters.bytes().zip(word.bytes()).take_while(|(letter, of_word)| letter == of_word).count();
+    let common =
+        letters.bytes().zip(word.bytes()).take_while(|(letter, of_word)| letter == of_word).count();
     (1..=common).any(|length| letters.get(length..).is_some_and(|rest| abbreviates(rest, others)))
 }
 
@@ -81,6 +89,9 @@ mod tests {
         assert_eq!(nearest("ppo.kl", &KEYS), ["ppo.kl_coef", "ppo.kl_target", "ppo.kl_horizon"]);
         assert_eq!(nearest("sampling.temp", &KEYS), ["sampling.temperature"]);
         assert_eq!(nearest("evaluation.threshold", &KEYS), ["evaluation.tail_threshold"]);
-        assert!(abbreviates("learnrate", &["learning", "rate"]) && !abbreviates("rl", &["learning", "rate"]));
+        assert!(
+            abbreviates("learnrate", &["learning", "rate"])
+                && !abbreviates("rl", &["learning", "rate"])
+        );
     }
 }

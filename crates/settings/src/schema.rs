@@ -27,7 +27,8 @@ pub struct Key {
 }
 
 impl Schema {
-    /// The keys of a type: of its fields, and of the fields of those that are structs (its sections).
+    /// The keys of a type: of its fields, and of the fields of those that are structs (its
+    /// sections).
     #[must_use]
     pub fn of<T: JsonSchema>() -> Self {
         let settings = SchemaSettings::default().with(|settings| settings.inline_subschemas = true);
@@ -37,7 +38,8 @@ impl Schema {
     /// The keys of an object; with `sections`, those of the objects in it beside its own.
     fn read(object: &Json, sections: bool) -> Self {
         let mut keys = Vec::new();
-        let required: Vec<&str> = object["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+        let required: Vec<&str> =
+            object["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
         for (name, node) in object["properties"].as_object().into_iter().flatten() {
             let is_required = required.contains(&name.as_str());
             if sections && node["properties"].is_object() && node["x-table"].is_null() {
@@ -48,7 +50,7 @@ impl Schema {
                     ..key
                 }));
             } else {
-                let doc = node["description"].as_str().unwrap_or_default().to_owned();
+                let doc = paragraphs(node["description"].as_str().unwrap_or_default());
                 keys.push(Key { name: name.clone(), kind: kind(node), doc, is_required });
             }
         }
@@ -70,7 +72,9 @@ impl Schema {
     /// Whether there are keys of this section.
     #[must_use]
     pub fn is_section(&self, name: &str) -> bool {
-        self.keys.iter().any(|key| key.name.split_once('.').is_some_and(|(section, _)| section == name))
+        self.keys
+            .iter()
+            .any(|key| key.name.split_once('.').is_some_and(|(section, _)| section == name))
     }
 
     /// The names of all keys.
@@ -79,8 +83,9 @@ impl Schema {
         self.keys.iter().map(|key| key.name.as_str()).collect()
     }
 
-    /// The keys that a mistyped one may have meant: those of its section that it abbreviates or is a word of, or else those of the
-    /// same name in another section, or that it abbreviates there, or else the one that is spelt most alike, if any is.
+    /// The keys that a mistyped one may have meant: those of its section that it abbreviates or is
+    /// a word of, or else those of the same name in another section, or that it abbreviates there,
+    /// or else the one that is spelt most alike, if any is.
     #[must_use]
     pub fn nearest(&self, key: &str) -> Vec<&str> {
         nearest::nearest(key, &self.names())
@@ -91,7 +96,11 @@ impl Schema {
 fn kind(node: &Json) -> Kind {
     let number = |key: &str| node[key].as_f64();
     // what may be missing is of a type, or null
-    let may_be_null = node["type"].as_array().into_iter().flatten().find_map(|name| name.as_str().filter(|name| *name != "null"));
+    let may_be_null = node["type"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find_map(|name| name.as_str().filter(|name| *name != "null"));
     match node["type"].as_str().or(may_be_null) {
         Some("boolean") => Kind::Flag,
         Some("string") => match (choices(node), &node["const"]) {
@@ -102,7 +111,10 @@ fn kind(node: &Json) -> Kind {
         Some("integer") => {
             let bound = |key: &str| node[key].as_i64();
             // TOML has no larger whole numbers
-            Kind::Count { least: bound("minimum").unwrap_or(i64::MIN), most: bound("maximum").unwrap_or(i64::MAX) }
+            Kind::Count {
+                least: bound("minimum").unwrap_or(i64::MIN),
+                most: bound("maximum").unwrap_or(i64::MAX),
+            }
         }
         Some("number") => {
             let (low, above) = (number("minimum"), number("exclusiveMinimum"));
@@ -115,7 +127,10 @@ fn kind(node: &Json) -> Kind {
             })
         }
         Some("array") => {
-            let least = node["minItems"].as_u64().and_then(|least| usize::try_from(least).ok()).unwrap_or(0);
+            let least = node["minItems"]
+                .as_u64()
+                .and_then(|least| usize::try_from(least).ok())
+                .unwrap_or(0);
             match kind(&node["items"]) {
                 Kind::Table(schema) => Kind::Tables(schema),
                 of => Kind::List { of: Box::new(of), least },
@@ -134,10 +149,14 @@ fn choices(node: &Json) -> Option<Vec<String>> {
 
 /// What a node admits that lists other ones.
 fn of_several(node: &Json) -> Kind {
-    let Some(nodes) = node["oneOf"].as_array().or(node["anyOf"].as_array()) else { return Kind::Any };
+    let Some(nodes) = node["oneOf"].as_array().or(node["anyOf"].as_array()) else {
+        return Kind::Any;
+    };
     let kinds: Vec<Kind> = nodes.iter().map(kind).collect();
     // an enumeration whose variants are explained
-    let all = kinds.iter().map(|kind| if let Kind::Choice(choices) = kind { Some(choices.clone()) } else { None });
+    let all = kinds
+        .iter()
+        .map(|kind| if let Kind::Choice(choices) = kind { Some(choices.clone()) } else { None });
     if let Some(choices) = all.collect::<Option<Vec<_>>>() {
         return Kind::Choice(choices.concat());
     }
@@ -145,6 +164,12 @@ fn of_several(node: &Json) -> Kind {
         [one, Kind::List { of, .. }] if *one == **of => Kind::OneOrMore(of.clone()),
         _ => Kind::Either(kinds),
     }
+}
+
+/// A comment with a line for each paragraph, however its source was wrapped.
+fn paragraphs(comment: &str) -> String {
+    let lines = |paragraph: &str| paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    comment.split("\n\n").map(lines).collect::<Vec<_>>().join("\n\n")
 }
 
 #[cfg(test)]
@@ -192,7 +217,8 @@ mod tests {
     struct Section {
         #[serde(flatten)]
         shared: Shared,
-        /// How many.
+        /// How
+        /// many.
         ///
         /// More of it.
         #[schemars(range(min = 1, max = 9))]
@@ -223,7 +249,9 @@ mod tests {
     #[test]
     fn every_field_is_a_key_of_its_kind() {
         let schema = Schema::of::<All>();
-        let kind = |name: &str| schema.key(name).unwrap_or_else(|| panic!("{:?}", schema.names())).kind.to_string();
+        let kind = |name: &str| {
+            schema.key(name).unwrap_or_else(|| panic!("{:?}", schema.names())).kind.to_string()
+        };
         assert_eq!(kind("name"), "a string");
         assert_eq!(kind("section.steps"), "a whole number of at least 1");
         assert_eq!(kind("section.count"), "a whole number of 1 to 9");
@@ -239,7 +267,14 @@ mod tests {
         assert_eq!(kind("free"), "a table");
         assert!(matches!(schema.key("list").unwrap().kind, Kind::Tables(_)));
         assert_eq!(schema.key("section.count").unwrap().doc, "How many.\n\nMore of it.");
-        assert!(schema.key("section.count").unwrap().is_required && !schema.key("section.flag").unwrap().is_required);
-        assert!(schema.is_section("section") && !schema.is_section("name") && !schema.is_section("list"));
+        assert!(
+            schema.key("section.count").unwrap().is_required
+                && !schema.key("section.flag").unwrap().is_required
+        );
+        assert!(
+            schema.is_section("section")
+                && !schema.is_section("name")
+                && !schema.is_section("list")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Ours against theirs: what is run against what, which figures are set against each other, and the page that says so.
+//! Ours against theirs: what is run against what, which figures are set against each other, and the
+//! page that says so.
 
 mod pairs;
 mod ratios;

@@ -1,4 +1,5 @@
-//! How the time of an iteration grows with batch, length, width and vocabulary: what is run, a table, and a plot.
+//! How the time of an iteration grows with batch, length, width and vocabulary: what is run, a
+//! table, and a plot.
 
 mod growth;
 mod plot;

@@ -1,6 +1,7 @@
-//! What a command line takes and what it refuses, held against a table: for each command and each way to call it, which flags it obeys,
-//! what these need, and which two of them contradict each other. Everything else must be refused with exit code 2. The table is held
-//! against clap's own definition, so that a new flag is in neither only until a test runs.
+//! What a command line takes and what it refuses, held against a table: for each command and each
+//! way to call it, which flags it obeys, what these need, and which two of them contradict each
+//! other. Everything else must be refused with exit code 2. The table is held against clap's own
+//! definition, so that a new flag is in neither only until a test runs.
 //!
 //! All checks panic with the call that is wrong: they are for tests alone.
 
@@ -30,7 +31,8 @@ pub struct Mode {
 pub struct CommandLine {
     /// Its definition.
     pub definition: fn() -> Command,
-    /// Whether a call, the program's name first, is taken: clap's error, or what is found out after clap.
+    /// Whether a call, the program's name first, is taken: clap's error, or what is found out after
+    /// clap.
     pub takes: fn(Vec<OsString>) -> Result<bool, clap::Error>,
     /// All ways to call it.
     pub modes: &'static [Mode],
@@ -97,11 +99,15 @@ impl Mode {
 
     /// The call with what its flags need and it lacks, in every way that there is.
     fn completed<'a>(&self, call: Vec<&'a str>) -> Vec<Vec<&'a str>> {
-        let lacking =
-            self.needing().find(|(flag, others)| call.contains(flag) && !others.iter().any(|other| call.contains(other)));
+        let lacking = self.needing().find(|(flag, others)| {
+            call.contains(flag) && !others.iter().any(|other| call.contains(other))
+        });
         match lacking {
             None => vec![call],
-            Some((_, others)) => others.into_iter().flat_map(|other| self.completed([&call[..], &[other]].concat())).collect(),
+            Some((_, others)) => others
+                .into_iter()
+                .flat_map(|other| self.completed([&call[..], &[other]].concat()))
+                .collect(),
         }
     }
 }
@@ -111,11 +117,14 @@ impl CommandLine {
     #[must_use]
     pub fn commands_without_modes(&self) -> BTreeSet<String> {
         let mut found = commands(&(self.definition)());
-        found.retain(|command| !self.modes.iter().any(|mode| mode.words.starts_with(command.as_str())));
+        found.retain(|command| {
+            !self.modes.iter().any(|mode| mode.words.starts_with(command.as_str()))
+        });
         found
     }
 
-    /// Every flag of every command is obeyed by itself, or beside what it needs, or is refused, as the table says.
+    /// Every flag of every command is obeyed by itself, or beside what it needs, or is refused, as
+    /// the table says.
     ///
     /// # Panics
     /// Where it is not; for a flag of the table that there is not.
@@ -125,9 +134,14 @@ impl CommandLine {
             let needing: Vec<&str> = mode.needing().map(|(flag, _)| flag).collect();
             for arg in &flags {
                 let flag = name(arg);
-                let (is_obeyed, needs) = (mode.obeyed().any(|name| name == flag), needing.contains(&flag.as_str()));
+                let (is_obeyed, needs) =
+                    (mode.obeyed().any(|name| name == flag), needing.contains(&flag.as_str()));
                 assert_eq!(self.parses(mode, self.words(arg)), is_obeyed, "{} {flag}", mode.words);
-                assert!(!needs || self.admits(mode, &flags, &[&flag]), "{} {flag} with what it needs", mode.words);
+                assert!(
+                    !needs || self.admits(mode, &flags, &[&flag]),
+                    "{} {flag} with what it needs",
+                    mode.words
+                );
             }
             // and what is listed is there
             for flag in mode.obeyed().chain(needing) {
@@ -143,20 +157,29 @@ impl CommandLine {
     pub fn check_pairs(&self) {
         for mode in self.modes {
             let flags = self.flags(mode);
-            let known: Vec<&str> = mode.obeyed().chain(mode.needing().map(|(flag, _)| flag)).collect();
-            let refused: Vec<(&str, Vec<&str>)> = mode.refused.iter().copied().chain([REFUSED_EVERYWHERE]).map(entry).collect();
-            let is_refused = |a: &str, b: &str| refused.iter().any(|(flag, others)| *flag == a && others.contains(&b));
+            let known: Vec<&str> =
+                mode.obeyed().chain(mode.needing().map(|(flag, _)| flag)).collect();
+            let refused: Vec<(&str, Vec<&str>)> =
+                mode.refused.iter().copied().chain([REFUSED_EVERYWHERE]).map(entry).collect();
+            let is_refused = |a: &str, b: &str| {
+                refused.iter().any(|(flag, others)| *flag == a && others.contains(&b))
+            };
             for (place, a) in known.iter().enumerate() {
                 for b in &known[..place] {
                     let expected = !is_refused(a, b) && !is_refused(b, a);
-                    assert_eq!(self.admits(mode, &flags, &[a, b]), expected, "{} {a} {b}", mode.words);
+                    assert_eq!(
+                        self.admits(mode, &flags, &[a, b]),
+                        expected,
+                        "{} {a} {b}",
+                        mode.words
+                    );
                 }
             }
         }
     }
 
-    /// Every flag refuses values that no command can use: empty paths, numbers that are not finite, a 0 that means nothing, and a second
-    /// value of what has one.
+    /// Every flag refuses values that no command can use: empty paths, numbers that are not finite,
+    /// a 0 that means nothing, and a second value of what has one.
     ///
     /// # Panics
     /// Where one is taken.
@@ -166,7 +189,8 @@ impl CommandLine {
             for arg in flags.iter().filter(|arg| arg.get_action().takes_values()) {
                 let (flag, kind) = (name(arg), arg.get_value_parser().type_id());
                 let companions = mode.completed(vec![&flag]).swap_remove(0).into_iter().skip(1);
-                let companion: Vec<OsString> = companions.flat_map(|other| self.words(find(&flags, other))).collect();
+                let companion: Vec<OsString> =
+                    companions.flat_map(|other| self.words(find(&flags, other))).collect();
                 let admits = |value: OsString| {
                     let typed = once(OsString::from(&flag)).chain(repeat_n(value, count(arg)));
                     self.parses(mode, companion.iter().cloned().chain(typed).collect())
@@ -180,13 +204,15 @@ impl CommandLine {
                         mode.words
                     );
                 }
-                let floats: [ValueParser; 2] = [value_parser!(f64).into(), value_parser!(f32).into()];
+                let floats: [ValueParser; 2] =
+                    [value_parser!(f64).into(), value_parser!(f32).into()];
                 if floats.iter().any(|float| kind == float.type_id()) {
                     for value in ["nan", "inf", "-inf"] {
                         assert!(!admits(value.into()), "{} {flag} {value}", mode.words);
                     }
                 }
-                let is_number = ["x", "-", "1.5.2"].iter().all(|value| !admits((*value).into())) && admits("1".into());
+                let is_number = ["x", "-", "1.5.2"].iter().all(|value| !admits((*value).into()))
+                    && admits("1".into());
                 if is_number && !list(self.may_be_zero).any(|name| name == flag) {
                     assert!(!admits("0".into()), "{} {flag} 0", mode.words);
                 }
@@ -209,7 +235,9 @@ impl CommandLine {
             }
         }
         let own = command.get_arguments().filter(|arg| {
-            arg.get_long().is_some_and(|long| long != "help" && long != "version" && !mode.words.contains(&format!("--{long}")))
+            arg.get_long().is_some_and(|long| {
+                long != "help" && long != "version" && !mode.words.contains(&format!("--{long}"))
+            })
         });
         own.cloned().collect()
     }
@@ -225,7 +253,12 @@ impl CommandLine {
     /// Whether these flags can be typed together, with what they need.
     fn admits(&self, mode: &Mode, flags: &[Arg], typed: &[&str]) -> bool {
         let calls = mode.completed(typed.to_vec());
-        calls.into_iter().any(|call| self.parses(mode, call.into_iter().flat_map(|flag| self.words(find(flags, flag))).collect()))
+        calls.into_iter().any(|call| {
+            self.parses(
+                mode,
+                call.into_iter().flat_map(|flag| self.words(find(flags, flag))).collect(),
+            )
+        })
     }
 
     /// A flag with a value that makes sense.
@@ -234,8 +267,10 @@ impl CommandLine {
         if !arg.get_action().takes_values() {
             return vec![flag.into()];
         }
-        let given = self.values.iter().find(|(of, _)| *of == flag).map(|(_, value)| (*value).to_owned());
-        let possible = || arg.get_possible_values().first().map(|value| value.get_name().to_owned());
+        let given =
+            self.values.iter().find(|(of, _)| *of == flag).map(|(_, value)| (*value).to_owned());
+        let possible =
+            || arg.get_possible_values().first().map(|value| value.get_name().to_owned());
         let value = given.or_else(possible).unwrap_or_else(|| "1".to_owned());
         once(flag.into()).chain(repeat_n(value.into(), count(arg))).collect()
     }

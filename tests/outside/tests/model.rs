@@ -1,5 +1,5 @@
-//! A language model of somebody else's: a table of bigrams. It is sampled, scored, fine-tuned and trained by PPO as ours are, and not a line
-//! of ours is touched.
+//! A language model of somebody else's: a table of bigrams. It is sampled, scored, fine-tuned and
+//! trained by PPO as ours are, and not a line of ours is touched.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
@@ -11,12 +11,15 @@ use burn::tensor::{Device, Int, Tensor, TensorData, s};
 use tailguard_checkpoint::{CheckpointError, WeightType, Weights, WeightsWriter};
 use tailguard_kernels::{Drawn, Masks, TokenStats, draw, token_log_probs};
 use tailguard_lm::{
-    CausalLm, Decoder, KvCache, LmError, LmSizes, Policy, Predictions, TokenBatch, TokenDistribution, VALUE_HEAD_FILE, ValueHead,
+    CausalLm, Decoder, KvCache, LmError, LmSizes, Policy, Predictions, TokenBatch,
+    TokenDistribution, VALUE_HEAD_FILE, ValueHead,
 };
 use tailguard_ppo::{PpoConfig, SftConfig, Trainer, TrainingState, supervised, validation_loss};
 use tailguard_reward::from_fn;
 use tailguard_risk::{Mean, RiskLevel};
-use tailguard_rollout::{DrawSeed, Rollout, SamplingConfig, Sequence, generate, log_probs_of, prompts};
+use tailguard_rollout::{
+    DrawSeed, Rollout, SamplingConfig, Sequence, generate, log_probs_of, prompts,
+};
 use tailguard_tests::{close, golden};
 use tokenizers::Tokenizer;
 
@@ -33,8 +36,13 @@ struct Bigrams {
 impl Bigrams {
     fn new(vocab: usize) -> Self {
         let table = |step: usize| {
-            let values: Vec<f32> = (0..vocab * HIDDEN).map(|at| ((at * step % 97) as f32 / 97.0 - 0.5) * 0.6).collect();
-            Param::from_tensor(Tensor::from_data(TensorData::new(values, [vocab, HIDDEN]), &Device::flex()))
+            let values: Vec<f32> = (0..vocab * HIDDEN)
+                .map(|at| ((at * step % 97) as f32 / 97.0 - 0.5) * 0.6)
+                .collect();
+            Param::from_tensor(Tensor::from_data(
+                TensorData::new(values, [vocab, HIDDEN]),
+                &Device::flex(),
+            ))
         };
         Self { embedding: table(31), head: table(57) }
     }
@@ -55,12 +63,24 @@ impl CausalLm for Bigrams {
     fn predicting(&self, batch: &Predictions) -> Result<Tensor<2>, LmError> {
         batch.tokens.check(&CausalLm::sizes(self))?;
         let [rows, seq] = batch.tokens.dims();
-        let states = self.embedding.val().select(0, batch.tokens.input_ids.clone().reshape([rows * seq]));
+        let states =
+            self.embedding.val().select(0, batch.tokens.input_ids.clone().reshape([rows * seq]));
         Ok(batch.states(states.reshape([rows, seq, HIDDEN])))
     }
 
-    fn token_stats(&self, hidden: Tensor<2>, targets: Tensor<1, Int>, distribution: &TokenDistribution) -> TokenStats {
-        token_log_probs(hidden, self.head.val(), targets, distribution.temperature, distribution.suppress)
+    fn token_stats(
+        &self,
+        hidden: Tensor<2>,
+        targets: Tensor<1, Int>,
+        distribution: &TokenDistribution,
+    ) -> TokenStats {
+        token_log_probs(
+            hidden,
+            self.head.val(),
+            targets,
+            distribution.temperature,
+            distribution.suppress,
+        )
     }
 
     fn decoder(&self) -> Self {
@@ -94,7 +114,10 @@ impl Decoder for Bigrams {
         cache.check(rows, 0, seq)?;
         tokens.check(&CausalLm::sizes(self))?;
         cache.begin(seq, &tokens.starts);
-        Ok(self.embedding.val().select(0, tokens.input_ids.clone().slice(s![.., -1..]).reshape([rows])))
+        Ok(self
+            .embedding
+            .val()
+            .select(0, tokens.input_ids.clone().slice(s![.., -1..]).reshape([rows])))
     }
 
     fn step_drawn(&self, ids: Tensor<1, Int>, cache: &mut KvCache) -> Result<Tensor<2>, LmError> {
@@ -125,9 +148,18 @@ fn model() -> Bigrams {
 }
 
 fn texts() -> Vec<String> {
-    ["the movie was good", "so it is", "a film", "not at all", "the end of it", "what a movie", "and so", "it was not bad"]
-        .map(str::to_owned)
-        .into()
+    [
+        "the movie was good",
+        "so it is",
+        "a film",
+        "not at all",
+        "the end of it",
+        "what a movie",
+        "and so",
+        "it was not bad",
+    ]
+    .map(str::to_owned)
+    .into()
 }
 
 #[test]
@@ -135,25 +167,38 @@ fn what_is_noted_while_sampling_equals_a_pass_over_the_whole() {
     let (model, head) = (model(), ValueHead::init(HIDDEN, &Device::flex()));
     let prompts = prompts(&tokenizer(), &texts(), 4).unwrap();
     let sampling = SamplingConfig { max_new_tokens: 6, ..SamplingConfig::default() };
-    let sampled = generate(&model, Some(&head), &prompts, &sampling, DrawSeed { seed: 3, stream: 0 }, 4).unwrap();
-    let sequences: Vec<Sequence<'_>> =
-        prompts.iter().zip(&sampled).map(|(prompt, of)| Sequence { prompt: &prompt.ids, response: &of.response_ids }).collect();
-    for (sampled, scored) in sampled.iter().zip(log_probs_of(&model, None, &sequences, &sampling.distribution(), 3).unwrap()) {
+    let sampled =
+        generate(&model, Some(&head), &prompts, &sampling, DrawSeed { seed: 3, stream: 0 }, 4)
+            .unwrap();
+    let sequences: Vec<Sequence<'_>> = prompts
+        .iter()
+        .zip(&sampled)
+        .map(|(prompt, of)| Sequence { prompt: &prompt.ids, response: &of.response_ids })
+        .collect();
+    for (sampled, scored) in sampled
+        .iter()
+        .zip(log_probs_of(&model, None, &sequences, &sampling.distribution(), 3).unwrap())
+    {
         assert_eq!(sampled.response_ids.len(), 6);
         close(&sampled.log_probs, &scored.log_probs, 1e-5, "log-probabilities");
     }
     let too_long = SamplingConfig { max_new_tokens: CONTEXT, ..sampling };
-    let refused = generate(&model, None, &prompts, &too_long, DrawSeed { seed: 3, stream: 0 }, 4).unwrap_err();
+    let refused = generate(&model, None, &prompts, &too_long, DrawSeed { seed: 3, stream: 0 }, 4)
+        .unwrap_err();
     assert!(refused.to_string().contains("do not fit the context of 16 tokens"), "{refused}");
 }
 
 #[test]
 fn fine_tuning_learns_what_follows_what() {
     let (model, tokenizer) = (model(), tokenizer());
-    let rows: Vec<Vec<u32>> =
-        texts().iter().map(|text| tokenizer.encode(text.as_str(), false).unwrap().get_ids().to_vec()).collect();
+    let rows: Vec<Vec<u32>> = texts()
+        .iter()
+        .map(|text| tokenizer.encode(text.as_str(), false).unwrap().get_ids().to_vec())
+        .collect();
     let config = SftConfig { steps: 30, batch_size: 8, learning_rate: 0.05, weight_decay: 0.0 };
-    let tuned = supervised(&model, &rows, &config, 1, &mut |_, _| ControlFlow::Continue(())).unwrap().unwrap();
+    let tuned = supervised(&model, &rows, &config, 1, &mut |_, _| ControlFlow::Continue(()))
+        .unwrap()
+        .unwrap();
     let loss = |model: &Bigrams| validation_loss(model, &rows, 8).unwrap();
     assert!(loss(&tuned) < 0.5 * loss(&model), "{} and {}", loss(&tuned), loss(&model));
 }
@@ -164,7 +209,13 @@ fn ppo_learns_short_words_and_its_policy_is_written() {
     let prompts = prompts(&tokenizer, &[texts(), texts()].concat(), 4).unwrap();
     let reward = from_fn(|_prompt, response| Ok(-(response.len() as f32)));
     let sampling = SamplingConfig { max_new_tokens: 6, ..SamplingConfig::default() };
-    let rollout = Rollout { tokenizer: &tokenizer, reference: &model, reward: &reward, sampling, batch_size: 16 };
+    let rollout = Rollout {
+        tokenizer: &tokenizer,
+        reference: &model,
+        reward: &reward,
+        sampling,
+        batch_size: 16,
+    };
     let config = PpoConfig {
         iterations: 40,
         batch_size: 16,
@@ -175,7 +226,14 @@ fn ppo_learns_short_words_and_its_policy_is_written() {
         ..PpoConfig::default()
     };
     let reported_level = RiskLevel::new(0.25).unwrap();
-    let trainer = Trainer { config: &config, objective: &Mean, reported_level, rollout: &rollout, prompts: &prompts, seed: 1 };
+    let trainer = Trainer {
+        config: &config,
+        objective: &Mean,
+        reported_level,
+        rollout: &rollout,
+        prompts: &prompts,
+        seed: 1,
+    };
     let mut rewards = Vec::new();
     let state = TrainingState::new(&model, &config).unwrap();
     let state = trainer.run(state, &mut |stats, _| {
@@ -192,5 +250,8 @@ fn ppo_learns_short_words_and_its_policy_is_written() {
     assert!(folder.path().join(VALUE_HEAD_FILE).is_file());
     let mut weights = Weights::open(&folder.path().join("model.safetensors")).unwrap();
     let read: Tensor<2> = weights.tensor("head", lm.head.val().dims(), &Device::flex()).unwrap();
-    assert_eq!(read.into_data().try_to_vec::<f32>().unwrap(), lm.head.val().into_data().try_to_vec::<f32>().unwrap());
+    assert_eq!(
+        read.into_data().try_to_vec::<f32>().unwrap(),
+        lm.head.val().into_data().try_to_vec::<f32>().unwrap()
+    );
 }

@@ -45,7 +45,8 @@ impl SizeName {
 /// How iterations are timed.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct TimingArgs {
-    /// Share of the episodes that update the policy: 1 is RLHF, 0.4 the late phase of RA-RLHF with alpha 0.4
+    /// Share of the episodes that update the policy: 1 is RLHF, 0.4 the late phase of RA-RLHF with
+    /// alpha 0.4
     #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = typed::share)]
     pub(crate) alpha_keep: f64,
     /// Measured iterations of a size, after one to warm up
@@ -59,7 +60,8 @@ pub(crate) struct TimingArgs {
 /// What is measured.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SizeArgs {
-    /// Layers, width, heads, vocabulary, batch and minibatch, one by one replaced by the flags below
+    /// Layers, width, heads, vocabulary, batch and minibatch, one by one replaced by the flags
+    /// below
     #[arg(long, value_name = "SIZE", default_value = "s")]
     pub(crate) size: SizeName,
     /// Blocks
@@ -119,7 +121,13 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "SIZE", value_delimiter = ',', default_values = ["xs", "s", "gpt2"])]
     pub(crate) size: Vec<SizeName>,
     /// Shares of the episodes that update the policy
-    #[arg(long, value_name = "SHARE", value_delimiter = ',', default_values_t = [1.0, 0.4], value_parser = typed::share)]
+    #[arg(
+        long,
+        value_name = "SHARE",
+        value_delimiter = ',',
+        default_values_t = [1.0, 0.4],
+        value_parser = typed::share
+    )]
     pub(crate) alpha_keep: Vec<f64>,
     /// How often everything is run
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = typed::count())]
@@ -130,7 +138,8 @@ pub(crate) struct CompareArgs {
     /// Folder with the benchmarks of PyTorch and TRL
     #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) peers: Option<PathBuf>,
-    /// Python environment for them; without it, one is made by their setup.sh in a temporary directory
+    /// Python environment for them; without it, one is made by their setup.sh in a temporary
+    /// directory
     #[arg(long, value_name = "DIR", value_parser = typed::path(), requires = "peers")]
     pub(crate) python_env: Option<PathBuf>,
     /// Folder for the table and the raw lines
@@ -165,6 +174,8 @@ impl SizeArgs {
             #[command(flatten)]
             size: SizeArgs,
         }
-        Flags::try_parse_from([&["bench"], flags].concat()).unwrap_or_else(|error| panic!("{error}")).size
+        Flags::try_parse_from([&["bench"], flags].concat())
+            .unwrap_or_else(|error| panic!("{error}"))
+            .size
     }
 }

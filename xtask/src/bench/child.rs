@@ -11,7 +11,10 @@ use tailguard_benchmarks::json_line;
 ///
 /// # Errors
 /// As [`line_of`].
-pub(super) fn ours<S: AsRef<OsStr>>(benchmark: &str, words: impl IntoIterator<Item = S>) -> Result<Value> {
+pub(super) fn ours<S: AsRef<OsStr>>(
+    benchmark: &str,
+    words: impl IntoIterator<Item = S>,
+) -> Result<Value> {
     let program = std::env::current_exe().context("cannot find this program")?;
     let mut command = Command::new(program);
     command.args(["bench", benchmark]).args(words);
@@ -23,7 +26,12 @@ pub(super) fn ours<S: AsRef<OsStr>>(benchmark: &str, words: impl IntoIterator<It
 /// # Errors
 /// One that fails or prints something else than a line of JSON.
 pub(super) fn line_of(mut command: Command, name: &str) -> Result<Value> {
-    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {name}"))?;
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run {name}"))?;
     ensure!(output.status.success(), "{name}: {}", output.status);
-    json_line::parse(&String::from_utf8_lossy(&output.stdout)).with_context(|| format!("cannot read what {name} printed"))
+    json_line::parse(&String::from_utf8_lossy(&output.stdout))
+        .with_context(|| format!("cannot read what {name} printed"))
 }

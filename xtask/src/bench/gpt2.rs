@@ -38,7 +38,8 @@ pub(crate) fn run(args: &Gpt2Args, program: &Program) -> Result<()> {
     device::set_precision(args.size.precision, &args.size.device)?;
     let policy = Policy::new(sizes.model(&device)?);
     let parameters = policy.num_params();
-    let mut bench = Bench { sizes: &sizes, device: &device, figures: Figures::default(), others: None };
+    let mut bench =
+        Bench { sizes: &sizes, device: &device, figures: Figures::default(), others: None };
     bench.forward(&policy)?;
     bench.generate(&policy)?;
     bench.train(&policy)?;
@@ -85,14 +86,16 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Passes over a minibatch without gradients: logits everywhere, and log-probabilities of the responses alone.
+    /// Passes over a minibatch without gradients: logits everywhere, and log-probabilities of the
+    /// responses alone.
     fn forward(&mut self, policy: &Policy<Gpt2>) -> Result<()> {
         let Sizes { mini_batch, prompt_len, gen_len, width, .. } = *self.sizes;
         let rows = self.sizes.random_rows(mini_batch, self.sizes.episode_tokens());
         let views: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let batch = TokenBatch::right_padded(&views, 0, self.device)?;
         let tokens = mini_batch * self.sizes.episode_tokens();
-        let work = |predicted| flops::forward(self.sizes, mini_batch, prompt_len + gen_len, predicted);
+        let work =
+            |predicted| flops::forward(self.sizes, mini_batch, prompt_len + gen_len, predicted);
         let (all, responses) = (work(prompt_len + gen_len), work(gen_len));
         let gpt2 = &policy.lm;
         self.measure("forward", tokens, Some(all), || {
@@ -100,7 +103,8 @@ impl Bench<'_> {
             Ok(())
         })?;
         let halves = views.iter().map(|row| row.split_at(prompt_len));
-        let sequences: Vec<Sequence<'_>> = halves.map(|(prompt, response)| Sequence { prompt, response }).collect();
+        let sequences: Vec<Sequence<'_>> =
+            halves.map(|(prompt, response)| Sequence { prompt, response }).collect();
         self.measure("forward_response_logits_only", tokens, Some(responses), || {
             log_probs_of(gpt2, None, &sequences, &TokenDistribution::default(), mini_batch)?;
             Ok(())
@@ -111,11 +115,16 @@ impl Bench<'_> {
     fn generate(&mut self, policy: &Policy<Gpt2>) -> Result<()> {
         let Sizes { batch, prompt_len, gen_len, seed, .. } = *self.sizes;
         let rows = self.sizes.random_rows(batch, prompt_len);
-        let prompts: Vec<Prompt> = rows.into_iter().map(|ids| Prompt { ids, text: String::new() }).collect();
+        let prompts: Vec<Prompt> =
+            rows.into_iter().map(|ids| Prompt { ids, text: String::new() }).collect();
         let (config, draws) = (sampling(self.sizes), DrawSeed { seed, stream: 0 });
         self.measure("generate", batch * gen_len, None, || {
-            let sampled = generate(&policy.lm, Some(&policy.value_head), &prompts, &config, draws, batch)?;
-            ensure!(sampled.iter().all(|response| response.response_ids.len() == gen_len), "a response ended early");
+            let sampled =
+                generate(&policy.lm, Some(&policy.value_head), &prompts, &config, draws, batch)?;
+            ensure!(
+                sampled.iter().all(|response| response.response_ids.len() == gen_len),
+                "a response ended early"
+            );
             Ok(())
         })
     }
@@ -131,7 +140,8 @@ impl Bench<'_> {
         let work = flops::training(self.sizes, mini_batch, tokens, tokens - 1);
         self.measure("train", mini_batch * tokens, Some(work), || {
             let before = model.take().context("the last training step failed")?;
-            let (after, loss) = next_token_step(before, &mut optimizer, &rows, LEARNING_RATE, None, 1)?;
+            let (after, loss) =
+                next_token_step(before, &mut optimizer, &rows, LEARNING_RATE, None, 1)?;
             ensure!(loss.is_finite(), "the loss is {loss}");
             model = Some(after);
             Ok(())
@@ -155,15 +165,23 @@ impl Bench<'_> {
             }
             self.lap();
             let median = Spread::of(&times).context("nothing was timed")?.median;
-            let rate = 2e-9 * product.sizes.iter().map(|&size| size as f64).product::<f64>() / median;
+            let rate =
+                2e-9 * product.sizes.iter().map(|&size| size as f64).product::<f64>() / median;
             tracing::info!("matrix product {}: {rate:.1} GFLOP/s", product.name);
             rates.insert(product.name, rate.into());
         }
         Ok(rates)
     }
 
-    /// Times `work` `iters` times after one to warm up; `tokens` and `flops` are what one call does.
-    fn measure(&mut self, name: &str, tokens: usize, flops: Option<f64>, mut work: impl FnMut() -> Result<()>) -> Result<()> {
+    /// Times `work` `iters` times after one to warm up; `tokens` and `flops` are what one call
+    /// does.
+    fn measure(
+        &mut self,
+        name: &str,
+        tokens: usize,
+        flops: Option<f64>,
+        mut work: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
         let mut times = Vec::with_capacity(self.sizes.iters);
         timed(self.device, &mut work).with_context(|| format!("{name} failed"))?;
         self.others.get_or_insert_with(OtherProcesses::watch);

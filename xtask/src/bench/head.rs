@@ -1,4 +1,5 @@
-//! The one line of JSON that a benchmark prints. Its names are those of the peers' lines where both measure the same.
+//! The one line of JSON that a benchmark prints. Its names are those of the peers' lines where both
+//! measure the same.
 
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};

@@ -1,4 +1,5 @@
-//! `cargo xtask bench iteration`: PPO iterations by the trainer itself, on a randomly initialised GPT-2.
+//! `cargo xtask bench iteration`: PPO iterations by the trainer itself, on a randomly initialised
+//! GPT-2.
 
 use std::ops::ControlFlow;
 
@@ -24,7 +25,8 @@ use super::sizes::Sizes;
 /// Runs the command.
 ///
 /// # Errors
-/// Sizes that make no sense, a device that is not there, a training that fails or that did other work than was asked for.
+/// Sizes that make no sense, a device that is not there, a training that fails or that did other
+/// work than was asked for.
 pub(crate) fn run(args: &SizeArgs, program: &Program) -> Result<()> {
     let sizes = Sizes::resolve(args)?;
     device::set_threads(args.timing.threads)?;
@@ -35,12 +37,17 @@ pub(crate) fn run(args: &SizeArgs, program: &Program) -> Result<()> {
     let state = TrainingState::new(&supervised, &config)?;
     let parameters = state.policy.num_params();
     let episode = format!("{} + {} tokens", sizes.prompt_len, sizes.gen_len);
-    tracing::info!("{:.1} M parameters, {} episodes of {episode}", parameters as f64 / 1e6, sizes.batch);
+    tracing::info!(
+        "{:.1} M parameters, {} episodes of {episode}",
+        parameters as f64 / 1e6,
+        sizes.batch
+    );
 
     let tokenizer = tokenizer(sizes.vocab)?;
     // a new batch of prompts for each iteration
     let rows = sizes.random_rows(sizes.batch * config.iterations, sizes.prompt_len);
-    let prompts: Vec<Prompt> = rows.into_iter().map(|ids| Prompt { ids, text: String::new() }).collect();
+    let prompts: Vec<Prompt> =
+        rows.into_iter().map(|ids| Prompt { ids, text: String::new() }).collect();
     let rollout = Rollout {
         tokenizer: &tokenizer,
         reference: &supervised,
@@ -102,7 +109,11 @@ fn schedule(sizes: &Sizes) -> Result<SoftRiskSchedule> {
 
 /// Plain sampling without an end token: every response has `gen_len` tokens.
 pub(crate) fn sampling(sizes: &Sizes) -> SamplingConfig {
-    SamplingConfig { max_new_tokens: sizes.gen_len, end_of_text: EndOfText::None, ..SamplingConfig::default() }
+    SamplingConfig {
+        max_new_tokens: sizes.gen_len,
+        end_of_text: EndOfText::None,
+        ..SamplingConfig::default()
+    }
 }
 
 /// A tokenizer whose words are the ids themselves.
@@ -112,8 +123,8 @@ fn tokenizer(vocab: usize) -> Result<Tokenizer> {
     Ok(Tokenizer::new(model.map_err(anyhow::Error::from_boxed)?))
 }
 
-/// A reward in [0, 1) that costs nothing and differs from text to text: the mean of `(31 id + 7) mod 97 / 97` over the ids
-/// that the text spells.
+/// A reward in [0, 1) that costs nothing and differs from text to text: the mean of
+/// `(31 id + 7) mod 97 / 97` over the ids that the text spells.
 struct OfIds;
 
 impl RewardModel for OfIds {
@@ -124,7 +135,8 @@ impl RewardModel for OfIds {
 
 fn of_ids(text: &str) -> f32 {
     let ids = text.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
-    let (count, sum) = ids.fold((0u64, 0u64), |(count, sum), id| (count + 1, sum + (31 * id + 7) % 97));
+    let (count, sum) =
+        ids.fold((0u64, 0u64), |(count, sum), id| (count + 1, sum + (31 * id + 7) % 97));
     #[expect(clippy::cast_possible_truncation, reason = "a reward is single precision")]
     let mean = (sum as f64 / (97 * count.max(1)) as f64) as f32;
     mean
@@ -135,7 +147,11 @@ fn seconds(stats: &IterationStats) -> f64 {
 }
 
 fn progress(stats: &IterationStats) -> String {
-    let name = if stats.iteration == 1 { "warm-up".to_owned() } else { format!("iteration {}", stats.iteration - 1) };
+    let name = if stats.iteration == 1 {
+        "warm-up".to_owned()
+    } else {
+        format!("iteration {}", stats.iteration - 1)
+    };
     let (rollout, update) = (&stats.rollout, stats.update_s);
     format!(
         "{name}: {:.2} s (generate {:.2}, reference {:.2}, score {:.3}, update {update:.2})",
@@ -150,9 +166,18 @@ fn progress(stats: &IterationStats) -> String {
 fn check(stats: &IterationStats, sizes: &Sizes, kept: usize) -> Result<()> {
     let steps = sizes.ppo_epochs * (sizes.batch / sizes.mini_batch).min(kept);
     ensure!(stats.kept == kept, "{} episodes were kept, expected {kept}", stats.kept);
-    ensure!(stats.update.steps == steps, "{} optimizer steps were taken, expected {steps}", stats.update.steps);
+    ensure!(
+        stats.update.steps == steps,
+        "{} optimizer steps were taken, expected {steps}",
+        stats.update.steps
+    );
     let gap = (stats.length - sizes.gen_len as f64).abs();
-    ensure!(gap < 1e-9, "responses have {} tokens in the mean, expected {}", stats.length, sizes.gen_len);
+    ensure!(
+        gap < 1e-9,
+        "responses have {} tokens in the mean, expected {}",
+        stats.length,
+        sizes.gen_len
+    );
     Ok(())
 }
 
@@ -195,7 +220,9 @@ mod tests {
     #[test]
     fn the_share_is_kept_from_the_first_iteration_on() {
         let sizes = |batch, alpha_keep| Sizes { batch, mini_batch: batch, alpha_keep, ..TINY };
-        let kept = |batch, alpha| [1, 2, 4].map(|iteration| schedule(&sizes(batch, alpha)).unwrap().keep(iteration));
+        let kept = |batch, alpha| {
+            [1, 2, 4].map(|iteration| schedule(&sizes(batch, alpha)).unwrap().keep(iteration))
+        };
         assert_eq!(kept(64, 0.4), [26; 3]);
         assert_eq!(kept(32, 1.0), [32; 3]);
         assert_eq!(kept(100, 0.07), [7; 3]);
@@ -208,8 +235,17 @@ mod tests {
         stats.update.steps = 8;
         check(&stats, &sizes, 4).unwrap();
         stats.update.steps = 7;
-        assert!(check(&stats, &sizes, 4).unwrap_err().to_string().contains("7 optimizer steps were taken, expected 8"));
-        let short = IterationStats { length: 2.5, update: tailguard_ppo::UpdateStats { steps: 8, ..stats.update }, ..stats };
+        assert!(
+            check(&stats, &sizes, 4)
+                .unwrap_err()
+                .to_string()
+                .contains("7 optimizer steps were taken, expected 8")
+        );
+        let short = IterationStats {
+            length: 2.5,
+            update: tailguard_ppo::UpdateStats { steps: 8, ..stats.update },
+            ..stats
+        };
         assert!(check(&short, &sizes, 4).unwrap_err().to_string().contains("2.5 tokens"));
     }
 }

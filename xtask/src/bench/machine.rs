@@ -18,7 +18,10 @@ pub(crate) fn machine() -> Value {
 
 /// Of this program and of what does its arithmetic.
 pub(crate) fn versions() -> Value {
-    json!({"tailguard": env!("CARGO_PKG_VERSION"), "burn": burn_version(include_str!("../../../Cargo.toml"))})
+    json!({
+        "tailguard": env!("CARGO_PKG_VERSION"),
+        "burn": burn_version(include_str!("../../../Cargo.toml")),
+    })
 }
 
 /// The most cores that other processes took in any part of a measurement.
@@ -84,15 +87,21 @@ impl OtherProcesses {
 /// CPU seconds of all processes since the machine booted, from `/proc/stat`.
 fn busy_seconds(text: &str) -> Option<f64> {
     let line = text.lines().next()?.strip_prefix("cpu ")?;
-    let ticks = line.split_whitespace().map(|word| word.parse::<f64>().ok()).collect::<Option<Vec<_>>>()?;
+    let ticks =
+        line.split_whitespace().map(|word| word.parse::<f64>().ok()).collect::<Option<Vec<_>>>()?;
     // user, nice, system, (idle, iowait,) irq, softirq, steal; guests are within user
-    [0, 1, 2, 5, 6, 7].into_iter().map(|at| ticks.get(at)).sum::<Option<f64>>().map(|ticks| ticks / TICKS)
+    [0, 1, 2, 5, 6, 7]
+        .into_iter()
+        .map(|at| ticks.get(at))
+        .sum::<Option<f64>>()
+        .map(|ticks| ticks / TICKS)
 }
 
 /// The version of Burn that the workspace pins.
 fn burn_version(workspace: &str) -> Option<String> {
     let workspace: toml::Table = toml::from_str(workspace).ok()?;
-    let version = workspace.get("workspace")?.get("dependencies")?.get("burn")?.get("version")?.as_str()?;
+    let version =
+        workspace.get("workspace")?.get("dependencies")?.get("burn")?.get("version")?.as_str()?;
     Some(version.trim_start_matches('=').to_owned())
 }
 

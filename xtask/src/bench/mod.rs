@@ -1,8 +1,9 @@
 //! `cargo xtask bench`: how fast PPO iterations are, what they are made of, how that
 //! compares with PyTorch and TRL, and how it grows.
 //!
-//! Models are randomly initialised and prompts are random ids: nothing is downloaded, and speed does not depend on what the
-//! weights are. Standard output gets one line of JSON (`compare` and `scaling`: tables), progress goes to standard error.
+//! Models are randomly initialised and prompts are random ids: nothing is downloaded, and speed
+//! does not depend on what the weights are. Standard output gets one line of JSON (`compare` and
+//! `scaling`: tables), progress goes to standard error.
 
 pub(crate) mod args;
 mod child;

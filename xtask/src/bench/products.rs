@@ -1,8 +1,8 @@
-//! The matrix products of the model, one by one and by the layer that the model is made of: what the machine could do if there were
-//! nothing else.
+//! The matrix products of the model, one by one and by the layer that the model is made of: what
+//! the machine could do if there were nothing else.
 //!
-//! A layer allocates its result and begins with the bias; PyTorch's benchmark writes into a result that is there. With large results
-//! much of the difference is page faults.
+//! A layer allocates its result and begins with the bias; PyTorch's benchmark writes into a result
+//! that is there. With large results much of the difference is page faults.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use tailguard_kernels::Linear;
@@ -23,7 +23,8 @@ impl Product {
     pub(super) fn all(sizes: &Sizes, device: &Device) -> impl Iterator<Item = Self> {
         shapes(sizes).into_iter().map(move |(name, sizes)| {
             let [rows, inner, columns] = sizes;
-            let right = Linear::new(matrix(inner, columns, device), Tensor::zeros([columns], device));
+            let right =
+                Linear::new(matrix(inner, columns, device), Tensor::zeros([columns], device));
             // a decoding step has the weights in order already
             let right = if name.starts_with(DECODE) { right.packed() } else { right };
             Self { name, sizes, left: matrix(rows, inner, device), right }
@@ -46,8 +47,8 @@ fn matrix(rows: usize, columns: usize, device: &Device) -> Tensor<2> {
 /// The products of a decoding step.
 const DECODE: &str = "decode";
 
-/// Name, and rows, inner length and columns of each product: 1024 cubed; the products of a pass over a minibatch; the same with
-/// one row per episode, as in a decoding step.
+/// Name, and rows, inner length and columns of each product: 1024 cubed; the products of a pass
+/// over a minibatch; the same with one row per episode, as in a decoding step.
 fn shapes(sizes: &Sizes) -> Vec<(String, [usize; 3])> {
     let (width, vocab) = (sizes.width, sizes.vocab);
     let layers = [
@@ -58,8 +59,11 @@ fn shapes(sizes: &Sizes) -> Vec<(String, [usize; 3])> {
         ("output_head", width, vocab),
     ];
     let mut shapes = vec![("square_1024".to_owned(), [1024; 3])];
-    for (pass, rows) in [("pass", sizes.mini_batch * sizes.episode_tokens()), (DECODE, sizes.batch)] {
-        let named = |(name, inner, columns)| (format!("{pass}/{name}/{rows}x{inner}x{columns}"), [rows, inner, columns]);
+    for (pass, rows) in [("pass", sizes.mini_batch * sizes.episode_tokens()), (DECODE, sizes.batch)]
+    {
+        let named = |(name, inner, columns)| {
+            (format!("{pass}/{name}/{rows}x{inner}x{columns}"), [rows, inner, columns])
+        };
         shapes.extend(layers.map(named));
     }
     shapes

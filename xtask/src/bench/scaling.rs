@@ -1,4 +1,5 @@
-//! `cargo xtask bench scaling`: how the time of an iteration grows with batch, length, width and vocabulary, each by itself.
+//! `cargo xtask bench scaling`: how the time of an iteration grows with batch, length, width and
+//! vocabulary, each by itself.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -35,7 +36,8 @@ pub(crate) fn run(args: &ScalingArgs) -> Result<()> {
         let mut points = Vec::new();
         for size in quantity.sizes() {
             tracing::info!("{} {size}", quantity.name());
-            let line = child::ours("iteration", common.iter().cloned().chain(quantity.flags(size)))?;
+            let line =
+                child::ours("iteration", common.iter().cloned().chain(quantity.flags(size)))?;
             raw.append(format!("{line}\n").as_bytes())?;
             points.push(Point::read(size, &line)?);
             lines.push(line);
@@ -61,7 +63,8 @@ mod tests {
     #[test]
     fn every_size_is_one_that_can_be_run_and_the_second_is_xs() {
         let resolve = |flags: Vec<String>| {
-            let flags: Vec<&str> = ["--size", "xs"].into_iter().chain(flags.iter().map(String::as_str)).collect();
+            let flags: Vec<&str> =
+                ["--size", "xs"].into_iter().chain(flags.iter().map(String::as_str)).collect();
             Sizes::resolve(&SizeArgs::of(&flags)).unwrap_or_else(|error| panic!("{error}"))
         };
         let base = resolve(Vec::new());
@@ -70,7 +73,8 @@ mod tests {
                 let sizes = resolve(quantity.flags(size));
                 assert_eq!(sizes == base, at == 1, "{quantity:?} {size}");
                 assert_eq!(sizes.width / sizes.heads, 32);
-                let found = [sizes.batch, sizes.episode_tokens(), sizes.width, sizes.vocab][quantity as usize];
+                let found = [sizes.batch, sizes.episode_tokens(), sizes.width, sizes.vocab]
+                    [quantity as usize];
                 assert_eq!(found, size, "{quantity:?}");
             }
         }

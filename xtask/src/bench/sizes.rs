@@ -10,7 +10,8 @@ use tailguard_gpt2::{Gpt2, Gpt2Config};
 
 use super::args::{SizeArgs, SizeName};
 
-/// Positions that a GPT-2 has, and that the models of all sizes have: their embedding is trained, too.
+/// Positions that a GPT-2 has, and that the models of all sizes have: their embedding is trained,
+/// too.
 const POSITIONS: usize = 1024;
 
 /// Sizes that make sense together; fields are named as in the peers' JSON.
@@ -67,11 +68,14 @@ impl Sizes {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        for (flag, value, divisor, by) in
-            [("width", self.width, self.heads, "heads"), ("batch", self.batch, self.mini_batch, "mini-batch")]
-        {
+        for (flag, value, divisor, by) in [
+            ("width", self.width, self.heads, "heads"),
+            ("batch", self.batch, self.mini_batch, "mini-batch"),
+        ] {
             if !value.is_multiple_of(divisor) {
-                return Err(Failure::usage(format!("--{flag} {value} is not a multiple of --{by} {divisor}")));
+                return Err(Failure::usage(format!(
+                    "--{flag} {value} is not a multiple of --{by} {divisor}"
+                )));
             }
         }
         let tokens = self.prompt_len.saturating_add(self.gen_len);
@@ -102,7 +106,8 @@ impl Sizes {
     /// # Errors
     /// None that a checked size could have.
     pub(crate) fn model(&self, device: &Device) -> Result<Gpt2> {
-        Ok(Gpt2Config::new(self.vocab, POSITIONS, self.width, self.layers, self.heads).init(self.seed, device)?)
+        Ok(Gpt2Config::new(self.vocab, POSITIONS, self.width, self.layers, self.heads)
+            .init(self.seed, device)?)
     }
 
     /// Rows of random token ids.
@@ -143,7 +148,10 @@ mod tests {
     fn flags_replace_the_numbers_of_the_preset() {
         let sizes = resolve(&["--size", "gpt2", "--batch", "8"]).unwrap();
         assert_eq!((sizes.layers, sizes.vocab, sizes.batch, sizes.mini_batch), (12, 50_257, 8, 4));
-        assert_eq!((sizes.prompt_len, sizes.gen_len, sizes.ppo_epochs, sizes.iters, sizes.seed), (64, 48, 4, 3, 0));
+        assert_eq!(
+            (sizes.prompt_len, sizes.gen_len, sizes.ppo_epochs, sizes.iters, sizes.seed),
+            (64, 48, 4, 3, 0)
+        );
         assert_eq!(sizes.name(SizeName::Gpt2), "custom");
         assert_eq!(resolve(&[]).unwrap().name(SizeName::S), "s");
         assert_eq!(resolve(&["--width", "256", "--gen-len", "4"]).unwrap().name(SizeName::S), "s");
@@ -163,7 +171,8 @@ mod tests {
 
     #[test]
     fn rows_are_within_the_vocabulary_and_depend_on_the_seed() {
-        let rows = |seed: &str| resolve(&["--vocab", "7", "--seed", seed]).unwrap().random_rows(3, 40);
+        let rows =
+            |seed: &str| resolve(&["--vocab", "7", "--seed", seed]).unwrap().random_rows(3, 40);
         assert_eq!(rows("1"), rows("1"));
         assert_ne!(rows("1"), rows("2"));
         assert!(rows("1").iter().all(|row| row.len() == 40 && row.iter().all(|&id| id < 7)));

@@ -21,7 +21,8 @@ pub(crate) enum PretrainCommand {
     Classifier(ClassifierArgs),
     /// Train a linear model over hashed n-grams, to judge texts that a classifier has rewarded
     Judge(JudgeArgs),
-    /// Draw prompts from a language model, where the texts that it learned from may not be passed on
+    /// Draw prompts from a language model, where the texts that it learned from may not be passed
+    /// on
     Prompts(PromptsArgs),
 }
 
@@ -66,17 +67,30 @@ pub(crate) struct TokenizerArgs {
 /// The texts to learn from and to measure on.
 #[derive(Debug, Args)]
 pub(crate) struct TextFiles {
-    /// Directory with the reviews, train and test, where no other texts are named; without it, the embedded ones
+    /// Directory with the reviews, train and test, where no other texts are named; without it, the
+    /// embedded ones
     #[arg(long, value_name = "DIR", value_parser = typed::path(), conflicts_with = "train")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Parquet, CSV or JSONL file of texts to learn from; without it, the reviews
     #[arg(long, value_name = "FILE", value_parser = typed::path(), requires = "test")]
     pub(crate) train: Option<PathBuf>,
     /// File of texts to measure on
-    #[arg(long, value_name = "FILE", value_parser = typed::path(), requires = "train", conflicts_with = "data_dir")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_parser = typed::path(),
+        requires = "train",
+        conflicts_with = "data_dir"
+    )]
     pub(crate) test: Option<PathBuf>,
     /// Column of the texts in both files
-    #[arg(long, value_name = "COLUMN", default_value = "text", requires = "train", conflicts_with = "data_dir")]
+    #[arg(
+        long,
+        value_name = "COLUMN",
+        default_value = "text",
+        requires = "train",
+        conflicts_with = "data_dir"
+    )]
     pub(crate) text_column: String,
 }
 
@@ -95,23 +109,47 @@ pub(crate) struct LmArgs {
     /// A model to start from, with its tokenizer.json in the directory to write
     #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) from: Option<PathBuf>,
-    /// Entries of the vocabulary of a tokenizer that has to be trained first [default: 4096, or those of the tokenizer.json in --out]
+    /// Entries of the vocabulary of a tokenizer that has to be trained first
+    /// [default: 4096, or those of the tokenizer.json in --out]
     #[arg(long, value_name = "N", value_parser = typed::count(), conflicts_with = "from")]
     pub(crate) vocab_size: Option<usize>,
     /// Blocks
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = typed::count(), conflicts_with = "from")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 4,
+        value_parser = typed::count(),
+        conflicts_with = "from"
+    )]
     pub(crate) layers: usize,
     /// Width of the residual stream
-    #[arg(long, value_name = "N", default_value_t = 192, value_parser = typed::count(), conflicts_with = "from")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 192,
+        value_parser = typed::count(),
+        conflicts_with = "from"
+    )]
     pub(crate) width: usize,
     /// Attention heads; must divide the width
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = typed::count(), conflicts_with = "from")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 6,
+        value_parser = typed::count(),
+        conflicts_with = "from"
+    )]
     pub(crate) heads: usize,
     /// Longest text, in tokens
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = typed::count())]
     pub(crate) context: usize,
     /// Optimizer steps
-    #[arg(long, value_name = "N", default_value_t = 12_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 12_000,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
     pub(crate) steps: u64,
     /// Windows of a step
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = typed::count())]
@@ -120,7 +158,12 @@ pub(crate) struct LmArgs {
     #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = typed::positive)]
     pub(crate) learning_rate: f64,
     /// Steps between checkpoints; a run that was stopped goes on from the last one
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 500,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
     pub(crate) save_every: u64,
 }
 
@@ -137,8 +180,8 @@ pub(crate) struct PromptsArgs {
     /// Directory of the scorer that tells good texts (above 0) from bad ones
     #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) reward: PathBuf,
-    /// The label whose logit is the score, by number or by its name in id2label [default: the only one; of two the one that the names
-    /// speak for, or 1]
+    /// The label whose logit is the score, by number or by its name in id2label
+    /// [default: the only one; of two the one that the names speak for, or 1]
     #[arg(long, value_name = "LABEL")]
     pub(crate) label: Option<Label>,
     /// Take minus the logit, for a label of something bad
@@ -150,7 +193,8 @@ pub(crate) struct PromptsArgs {
     /// Column of the forbidden texts
     #[arg(long, value_name = "COLUMN", default_value = "text", requires = "forbid")]
     pub(crate) forbid_column: String,
-    /// File of texts that are taken before any is drawn, unless they repeat a forbidden one or each other's beginning
+    /// File of texts that are taken before any is drawn, unless they repeat a forbidden one or each
+    /// other's beginning
     #[arg(long, value_name = "FILE", value_parser = typed::path())]
     pub(crate) add: Option<PathBuf>,
     /// Column of the added texts
@@ -159,7 +203,8 @@ pub(crate) struct PromptsArgs {
     /// Column of the texts that are written; "prompt.text" makes an object of each line
     #[arg(long, value_name = "COLUMN", default_value = "text")]
     pub(crate) text_column: String,
-    /// Column of what follows the first --prompt-tokens tokens of a text; without it, texts are written whole
+    /// Column of what follows the first --prompt-tokens tokens of a text; without it, texts are
+    /// written whole
     #[arg(long, value_name = "COLUMN")]
     pub(crate) continuation_column: Option<String>,
     /// Tokens of a text before its continuation
@@ -207,12 +252,25 @@ pub(crate) struct LabelledArgs {
     #[command(flatten)]
     pub(crate) files: TextFiles,
     /// Column of the labels in both files: 0 or 1
-    #[arg(long, value_name = "COLUMN", default_value = "label", requires = "train", conflicts_with = "data_dir")]
+    #[arg(
+        long,
+        value_name = "COLUMN",
+        default_value = "label",
+        requires = "train",
+        conflicts_with = "data_dir"
+    )]
     pub(crate) label_column: String,
     /// Names of the labels 0 and 1
-    #[arg(long, value_name = "NAME", num_args = 2, action = ArgAction::Set, default_values = ["NEGATIVE", "POSITIVE"])]
+    #[arg(
+        long,
+        value_name = "NAME",
+        num_args = 2,
+        action = ArgAction::Set,
+        default_values = ["NEGATIVE", "POSITIVE"]
+    )]
     pub(crate) label_names: Vec<String>,
-    /// Learn from this half of the training texts alone; which half a text is in depends on the text alone
+    /// Learn from this half of the training texts alone; which half a text is in depends on the
+    /// text alone
     #[arg(long, value_name = "HALF")]
     pub(crate) half: Option<HalfName>,
 }
@@ -321,7 +379,9 @@ impl JudgeArgs {
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let Self { min_n, max_n, .. } = self;
         if min_n > max_n {
-            return Err(Failure::usage(format!("--min-n is {min_n}, and --max-n {max_n}: expected no more than that")));
+            return Err(Failure::usage(format!(
+                "--min-n is {min_n}, and --max-n {max_n}: expected no more than that"
+            )));
         }
         Ok(())
     }
@@ -353,9 +413,24 @@ mod tests {
 
     #[test]
     fn texts_to_learn_from_need_texts_to_measure_on() {
-        let judge = |words: &[&str]| Cli::try_parse_from([&["xtask", "pretrain", "judge", "--out", "judge"], words].concat());
+        let judge = |words: &[&str]| {
+            Cli::try_parse_from([&["xtask", "pretrain", "judge", "--out", "judge"], words].concat())
+        };
         assert!(judge(&[]).is_ok());
-        assert!(judge(&["--train", "a.csv", "--test", "b.csv", "--label-names", "CLEAN", "TOXIC", "--half", "second"]).is_ok());
+        assert!(
+            judge(&[
+                "--train",
+                "a.csv",
+                "--test",
+                "b.csv",
+                "--label-names",
+                "CLEAN",
+                "TOXIC",
+                "--half",
+                "second"
+            ])
+            .is_ok()
+        );
         for words in [
             &["--train", "a.csv"][..],
             &["--test", "b.csv"],

@@ -1,4 +1,5 @@
-//! `cargo xtask pretrain lm|tokenizer|classifier|judge|prompts`: the models that are embedded in `datasets/`.
+//! `cargo xtask pretrain lm|tokenizer|classifier|judge|prompts`: the models that are embedded in
+//! `datasets/`.
 
 pub(crate) mod args;
 
@@ -13,8 +14,8 @@ use tailguard_checkpoint::ModelDir;
 use tailguard_data::{Layout, Lookup, Place, Record, Split, Words, load, require, table};
 use tailguard_files::create_dirs;
 use tailguard_pretrain::{
-    ClassifierOptions, Columns, Event, JudgeOptions, LmOptions, PretrainError, PromptOptions, draw_prompts, train_classifier,
-    train_judge, train_lm, train_tokenizer,
+    ClassifierOptions, Columns, Event, JudgeOptions, LmOptions, PretrainError, PromptOptions,
+    draw_prompts, train_classifier, train_judge, train_lm, train_tokenizer,
 };
 use tailguard_reward::{NgramConfig, ScoreSettings, TrainSettings};
 
@@ -41,7 +42,9 @@ pub(crate) fn run(command: &PretrainCommand, program: &Program) -> Result<()> {
         PretrainCommand::Tokenizer(args) => {
             create_dirs(&common.out)?;
             let train = texts(reviews(args.data_dir.as_deref(), Split::Train, program)?);
-            train_tokenizer(&train, args.vocab_size, &common.out.join("tokenizer.json")).map(drop).map_err(refused)
+            train_tokenizer(&train, args.vocab_size, &common.out.join("tokenizer.json"))
+                .map(drop)
+                .map_err(refused)
         }
         PretrainCommand::Lm(args) => {
             let device = device(&args.network)?;
@@ -49,7 +52,10 @@ pub(crate) fn run(command: &PretrainCommand, program: &Program) -> Result<()> {
                 Some(path) => Ok(table::read_texts(path, &args.files.text_column)?),
                 None => reviews(args.files.data_dir.as_deref(), split, program).map(texts),
             };
-            let (train, test) = (read(args.files.train.as_ref(), Split::Train)?, read(args.files.test.as_ref(), Split::Test)?);
+            let (train, test) = (
+                read(args.files.train.as_ref(), Split::Train)?,
+                read(args.files.test.as_ref(), Split::Test)?,
+            );
             train_lm(&lm_options(args, train, test, device)?, &mut told).map(drop).map_err(refused)
         }
         PretrainCommand::Classifier(args) => {
@@ -68,7 +74,9 @@ pub(crate) fn run(command: &PretrainCommand, program: &Program) -> Result<()> {
             };
             train_classifier(&options, &mut told).map(drop).map_err(refused)
         }
-        PretrainCommand::Judge(args) => train_judge(&judge_options(args, program)?, &mut told).map(drop).map_err(refused),
+        PretrainCommand::Judge(args) => {
+            train_judge(&judge_options(args, program)?, &mut told).map(drop).map_err(refused)
+        }
         PretrainCommand::Prompts(args) => {
             draw_prompts(&prompt_options(args, device(&args.network)?)?, &mut told).map_err(refused)
         }
@@ -83,7 +91,9 @@ fn told(event: &Event) {
 /// What the library refuses was called wrongly.
 fn refused(error: PretrainError) -> anyhow::Error {
     match error {
-        PretrainError::Refused { message, hint: Some(hint) } => Failure::usage(message).hint(hint).into(),
+        PretrainError::Refused { message, hint: Some(hint) } => {
+            Failure::usage(message).hint(hint).into()
+        }
         PretrainError::Refused { message, hint: None } => Failure::usage(message).into(),
         other => other.into(),
     }
@@ -115,7 +125,10 @@ fn labelled(args: &LabelledArgs, program: &Program) -> Result<(Vec<Record>, Vec<
         Some(path) => Ok(table::read(path, &columns)?),
         None => reviews(args.files.data_dir.as_deref(), split, program),
     };
-    let (mut train, test) = (read(args.files.train.as_ref(), Split::Train)?, read(args.files.test.as_ref(), Split::Test)?);
+    let (mut train, test) = (
+        read(args.files.train.as_ref(), Split::Train)?,
+        read(args.files.test.as_ref(), Split::Test)?,
+    );
     if let Some(half) = args.half {
         train.retain(|record| half.has(&record.text));
         require("training texts of this half", train.len(), 1)?;
@@ -141,19 +154,33 @@ fn judge_options(args: &JudgeArgs, program: &Program) -> Result<JudgeOptions> {
             buckets: args.buckets,
             id2label: label_names(&args.labelled),
         },
-        training: TrainSettings { epochs: args.epochs, learning_rate: args.learning_rate, l2: args.l2, seed: args.seed },
+        training: TrainSettings {
+            epochs: args.epochs,
+            learning_rate: args.learning_rate,
+            l2: args.l2,
+            seed: args.seed,
+        },
     })
 }
 
 fn prompt_options(args: &PromptsArgs, device: Device) -> Result<PromptOptions> {
-    let settings =
-        ScoreSettings { label: args.label.clone().unwrap_or_default(), negate: args.negate, ..ScoreSettings::default() };
+    let settings = ScoreSettings {
+        label: args.label.clone().unwrap_or_default(),
+        negate: args.negate,
+        ..ScoreSettings::default()
+    };
     let mut forbidden = Vec::new();
     for path in &args.forbid {
         forbidden.extend(table::read_texts(path, &args.forbid_column)?);
     }
-    let added = args.add.as_ref().map(|path| table::read_texts(path, &args.add_column)).transpose()?.unwrap_or_default();
-    let counts = |counts: &[usize]| [counts[0], counts[1]]; // two each, by the command line's own rules
+    let added = args
+        .add
+        .as_ref()
+        .map(|path| table::read_texts(path, &args.add_column))
+        .transpose()?
+        .unwrap_or_default();
+    // two each, by the command line's own rules
+    let counts = |counts: &[usize]| [counts[0], counts[1]];
     Ok(PromptOptions {
         policy: args.policy.clone(),
         reward: tailguard_reward::load(&ModelDir::open(&args.reward)?, settings, &device)?,
@@ -176,7 +203,12 @@ fn prompt_options(args: &PromptsArgs, device: Device) -> Result<PromptOptions> {
     })
 }
 
-fn lm_options(args: &LmArgs, mut train: Vec<String>, held_out: Vec<String>, device: Device) -> Result<LmOptions> {
+fn lm_options(
+    args: &LmArgs,
+    mut train: Vec<String>,
+    held_out: Vec<String>,
+    device: Device,
+) -> Result<LmOptions> {
     if let Some(path) = &args.extra {
         train.extend(extra(path, &held_out)?);
     }
@@ -207,7 +239,8 @@ fn extra(path: &Path, held_out: &[String]) -> Result<Vec<String>> {
     let start = |text: &str| text.chars().take(SAME_START).collect::<String>();
     let starts: HashSet<String> = held_out.iter().map(|text| start(text)).collect();
     let texts = table::read_texts(path, "text")?;
-    let kept: Vec<String> = texts.into_iter().filter(|text| !starts.contains(&start(text))).collect();
+    let kept: Vec<String> =
+        texts.into_iter().filter(|text| !starts.contains(&start(text))).collect();
     tracing::info!("{} more texts from {}", kept.len(), path.display());
     Ok(kept)
 }

@@ -1,8 +1,9 @@
 //! No file of a crate imports one that imports it in turn, be it by way of others.
 //!
-//! An import is a path to another file of the crate, in a `use` or in the code. A name that a module only passes on (`pub use`) is
-//! imported from where it stands, and a module that declares its children or passes on their names does not import them. What is there
-//! for tests alone does not count.
+//! An import is a path to another file of the crate, in a `use` or in the code. A name that a
+//! module only passes on (`pub use`) is imported from where it stands, and a module that declares
+//! its children or passes on their names does not import them. What is there for tests alone does
+//! not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::{Peekable, once};
@@ -18,28 +19,41 @@ pub(super) struct Source {
     pub(super) text: String,
 }
 
-/// An import that may close a circle, as both files are one thing: the file, the file that it imports, why.
+/// An import that may close a circle, as both files are one thing: the file, the file that it
+/// imports, why.
 pub(super) type Exception = (&'static str, &'static str, &'static str);
 
-/// One circle for every knot of files that import each other, each import with a name that it is for; an exception that excuses nothing.
+/// One circle for every knot of files that import each other, each import with a name that it is
+/// for; an exception that excuses nothing.
 ///
 /// # Errors
 /// A text that is no Rust.
-pub(super) fn circles(sources: &[Source], exceptions: &[Exception]) -> Result<Vec<String>, LexError> {
+pub(super) fn circles(
+    sources: &[Source],
+    exceptions: &[Exception],
+) -> Result<Vec<String>, LexError> {
     // a program beside the library is a crate of its own
     let has_library = sources.iter().any(|source| source.file == "lib.rs");
     let of_crate = || sources.iter().filter(|source| !(has_library && source.file == "main.rs"));
-    let modules: BTreeMap<Module, &str> = of_crate().filter_map(|source| Some((module(&source.file)?, &*source.file))).collect();
+    let modules: BTreeMap<Module, &str> =
+        of_crate().filter_map(|source| Some((module(&source.file)?, &*source.file))).collect();
     let mut scans = BTreeMap::new();
     let mut for_tests = BTreeSet::new();
     for source in of_crate() {
         if let Some(module) = module(&source.file) {
-            let mut scan = Scan { modules: &modules, paths: Vec::new(), passed_on: BTreeMap::new(), words: BTreeSet::new() };
+            let mut scan = Scan {
+                modules: &modules,
+                paths: Vec::new(),
+                passed_on: BTreeMap::new(),
+                words: BTreeSet::new(),
+            };
             scan.tokens(source.text.parse()?, &module, &mut for_tests);
             scans.insert(module, scan);
         }
     }
-    scans.retain(|module, _| !(0..=module.len()).any(|length| for_tests.contains(&module[..length])));
+    scans.retain(|module, _| {
+        !(0..=module.len()).any(|length| for_tests.contains(&module[..length]))
+    });
     let mut imports = imports(&scans);
     let mut problems = Vec::new();
     for (from, to, _) in exceptions {
@@ -50,10 +64,18 @@ pub(super) fn circles(sources: &[Source], exceptions: &[Exception]) -> Result<Ve
     }
     let mut seen = BTreeSet::new();
     for file in imports.keys() {
-        if let Some(circle) = (!seen.contains(file)).then(|| shortest_circle(file, &imports)).flatten() {
-            seen.extend(reached(file, &imports).into_iter().filter(|other| reached(other, &imports).contains(file)));
+        if let Some(circle) =
+            (!seen.contains(file)).then(|| shortest_circle(file, &imports)).flatten()
+        {
+            seen.extend(
+                reached(file, &imports)
+                    .into_iter()
+                    .filter(|other| reached(other, &imports).contains(file)),
+            );
             let steps = circle.iter().zip(circle.iter().skip(1).chain(once(&circle[0])));
-            let told: Vec<_> = steps.map(|(from, to)| format!("{from} uses {} of {to}", imports[*from][*to])).collect();
+            let told: Vec<_> = steps
+                .map(|(from, to)| format!("{from} uses {} of {to}", imports[*from][*to]))
+                .collect();
             problems.push(told.join(", "));
         }
     }
@@ -91,13 +113,20 @@ impl Scan<'_> {
         while let Some(token) = tokens.next() {
             match token {
                 TokenTree::Punct(punct) if punct.as_char() == '#' => {
-                    if attribute(&mut tokens).is_some_and(|text| text == "cfg(test)" || text.starts_with("cfg(all(test,")) {
+                    if attribute(&mut tokens).is_some_and(|text| {
+                        text == "cfg(test)" || text.starts_with("cfg(all(test,")
+                    }) {
                         for_tests.extend(skip_item(&mut tokens).map(|name| below(module, &name)));
                     }
                 }
                 TokenTree::Ident(word) if word == "pub" => {
                     public = true;
-                    let is_scope = |token: &TokenTree| matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis);
+                    let is_scope = |token: &TokenTree| {
+                        matches!(
+                            token,
+                            TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis
+                        )
+                    };
                     tokens.next_if(is_scope);
                     continue;
                 }
@@ -113,14 +142,18 @@ impl Scan<'_> {
                 }
                 TokenTree::Ident(word) if word == "mod" => {
                     let name = tokens.next().map(|name| name.to_string()).unwrap_or_default();
-                    if let Some(TokenTree::Group(body)) = tokens.next_if(|token| matches!(token, TokenTree::Group(_))) {
+                    if let Some(TokenTree::Group(body)) =
+                        tokens.next_if(|token| matches!(token, TokenTree::Group(_)))
+                    {
                         self.tokens(body.stream(), &below(module, &name), for_tests);
                     }
                 }
                 TokenTree::Ident(word) => {
                     let mut path = vec![word.to_string()];
                     while colons(&mut tokens) {
-                        let Some(TokenTree::Ident(next)) = tokens.next_if(|token| matches!(token, TokenTree::Ident(_))) else {
+                        let Some(TokenTree::Ident(next)) =
+                            tokens.next_if(|token| matches!(token, TokenTree::Ident(_)))
+                        else {
                             break;
                         };
                         path.push(next.to_string());
@@ -172,7 +205,8 @@ fn attribute(tokens: &mut Peekable<IntoIter>) -> Option<String> {
     Some(group.stream().to_string().replace(' ', ""))
 }
 
-/// Passes over an item, to its `;` or its braces. Gives its name if it is a module in a file of its own.
+/// Passes over an item, to its `;` or its braces. Gives its name if it is a module in a file of its
+/// own.
 fn skip_item(tokens: &mut Peekable<IntoIter>) -> Option<String> {
     let (mut is_module, mut name) = (false, None);
     for token in tokens {
@@ -189,16 +223,19 @@ fn skip_item(tokens: &mut Peekable<IntoIter>) -> Option<String> {
 
 /// Passes over `::`, if it comes next.
 fn colons(tokens: &mut Peekable<IntoIter>) -> bool {
-    let is_colon = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ':' );
+    let is_colon =
+        |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ':' );
     let mut ahead = tokens.clone();
-    let are_next = ahead.next().as_ref().is_some_and(is_colon) && ahead.next().as_ref().is_some_and(is_colon);
+    let are_next =
+        ahead.next().as_ref().is_some_and(is_colon) && ahead.next().as_ref().is_some_and(is_colon);
     if are_next {
         *tokens = ahead;
     }
     are_next
 }
 
-/// The paths of a `use`, each with the name that it is given; up to its `;` or to the end of a group.
+/// The paths of a `use`, each with the name that it is given; up to its `;` or to the end of a
+/// group.
 fn tree(tokens: &mut Peekable<IntoIter>) -> Vec<(Vec<String>, String)> {
     let (mut paths, mut path) = (Vec::new(), Vec::new());
     let mut name = String::new();
@@ -209,12 +246,17 @@ fn tree(tokens: &mut Peekable<IntoIter>) -> Vec<(Vec<String>, String)> {
         }
         if !path.is_empty() {
             let last = path.last().cloned().unwrap_or_default();
-            paths.push((std::mem::take(path), if name.is_empty() { last } else { std::mem::take(name) }));
+            paths.push((
+                std::mem::take(path),
+                if name.is_empty() { last } else { std::mem::take(name) },
+            ));
         }
     };
     while let Some(token) = tokens.next() {
         match token {
-            TokenTree::Ident(word) if word == "as" => name = tokens.next().map(|name| name.to_string()).unwrap_or_default(),
+            TokenTree::Ident(word) if word == "as" => {
+                name = tokens.next().map(|name| name.to_string()).unwrap_or_default()
+            }
             TokenTree::Ident(word) => path.push(word.to_string()),
             TokenTree::Group(group) => {
                 let start = std::mem::take(&mut path);
@@ -244,9 +286,14 @@ fn imports<'a>(scans: &BTreeMap<Module, Scan<'a>>) -> Imports<'a> {
     for (module, scan) in scans {
         let mut found = BTreeMap::new();
         // a name of a child is only passed on, unless the code has a use for it
-        let used = scan.passed_on.iter().filter(|(name, path)| !path.starts_with(module) || scan.words.contains(*name));
+        let used = scan
+            .passed_on
+            .iter()
+            .filter(|(name, path)| !path.starts_with(module) || scan.words.contains(*name));
         for path in scan.paths.iter().chain(used.map(|(_, path)| path)) {
-            if let Some(file) = holder(path, scans, MOST_STEPS).filter(|file| *file != scan.modules[module]) {
+            if let Some(file) =
+                holder(path, scans, MOST_STEPS).filter(|file| *file != scan.modules[module])
+            {
                 found.entry(file).or_insert_with(|| path.last().cloned().unwrap_or_default());
             }
         }
@@ -256,7 +303,11 @@ fn imports<'a>(scans: &BTreeMap<Module, Scan<'a>>) -> Imports<'a> {
 }
 
 /// The file in which the end of a path stands, or the last one on the way that is known.
-fn holder<'a>(path: &[String], scans: &BTreeMap<Module, Scan<'a>>, steps: usize) -> Option<&'a str> {
+fn holder<'a>(
+    path: &[String],
+    scans: &BTreeMap<Module, Scan<'a>>,
+    steps: usize,
+) -> Option<&'a str> {
     let length = (0..=path.len()).rev().find(|length| scans.contains_key(&path[..*length]))?;
     let (module, rest) = path.split_at(length);
     let scan = scans.get(module)?;
@@ -306,7 +357,8 @@ mod tests {
     use super::*;
 
     fn found(files: &[(&str, &str)], exceptions: &[Exception]) -> Vec<String> {
-        let source = |&(file, text): &(&str, &str)| Source { file: file.to_owned(), text: text.to_owned() };
+        let source =
+            |&(file, text): &(&str, &str)| Source { file: file.to_owned(), text: text.to_owned() };
         circles(&files.iter().map(source).collect::<Vec<_>>(), exceptions).unwrap()
     }
 
@@ -318,7 +370,10 @@ mod tests {
             ("b.rs", "fn f(value: super::c::Third) {}"),
             ("c.rs", "pub struct Third;\nfn g() { crate::a::first() }"),
         ];
-        assert_eq!(found(&files, &[]), ["a.rs uses b of b.rs, b.rs uses Third of c.rs, c.rs uses first of a.rs"]);
+        assert_eq!(
+            found(&files, &[]),
+            ["a.rs uses b of b.rs, b.rs uses Third of c.rs, c.rs uses first of a.rs"]
+        );
         assert_eq!(found(&files[..3], &[]), [""; 0]);
     }
 
@@ -337,10 +392,15 @@ mod tests {
     #[test]
     fn comments_texts_and_tests_do_not_count() {
         let a = "//! See [`b`](crate::b).\nuse crate::b::f;\nconst TEXT: &str = \"crate::b::f\";";
-        let b = "// use crate::a;\nconst TEXT: &str = \"use crate::a;\";\n#[cfg(test)]\nuse crate::a;\n#[cfg(test)]\nmod tests { use crate::a; }";
+        let b = "// use crate::a;\nconst TEXT: &str = \"use crate::a;\";\n#[cfg(test)]\nuse \
+            crate::a;\n#[cfg(test)]\nmod tests { use crate::a; }";
         let fixtures = "use crate::a;\nuse crate::b;";
-        let files =
-            [("lib.rs", "mod a; mod b;\n#[cfg(test)]\nmod fixtures;"), ("a.rs", a), ("b.rs", b), ("fixtures.rs", fixtures)];
+        let files = [
+            ("lib.rs", "mod a; mod b;\n#[cfg(test)]\nmod fixtures;"),
+            ("a.rs", a),
+            ("b.rs", b),
+            ("fixtures.rs", fixtures),
+        ];
         assert_eq!(found(&files, &[]), [""; 0]);
         let used = [("b.rs", "use crate::fixtures::x;"), files[0], files[1], files[3]];
         assert_eq!(found(&used, &[]), [""; 0]);
@@ -349,11 +409,23 @@ mod tests {
     #[test]
     fn a_name_that_is_passed_on_is_imported_from_where_it_stands() {
         let root = "mod a; mod b;\npub use a::{A, inner::Deep as Deeper};\npub use b::B;";
-        let files =
-            [("lib.rs", root), ("a/mod.rs", "pub mod inner;\nuse crate::B;"), ("a/inner.rs", ""), ("b.rs", "use crate::A;")];
+        let files = [
+            ("lib.rs", root),
+            ("a/mod.rs", "pub mod inner;\nuse crate::B;"),
+            ("a/inner.rs", ""),
+            ("b.rs", "use crate::A;"),
+        ];
         assert_eq!(found(&files, &[]), ["a/mod.rs uses B of b.rs, b.rs uses A of a/mod.rs"]);
-        let deeper = [files[0], ("a/mod.rs", "pub mod inner;"), ("a/inner.rs", "use crate::B;"), ("b.rs", "use crate::Deeper;")];
-        assert_eq!(found(&deeper, &[]), ["a/inner.rs uses B of b.rs, b.rs uses Deeper of a/inner.rs"]);
+        let deeper = [
+            files[0],
+            ("a/mod.rs", "pub mod inner;"),
+            ("a/inner.rs", "use crate::B;"),
+            ("b.rs", "use crate::Deeper;"),
+        ];
+        assert_eq!(
+            found(&deeper, &[]),
+            ["a/inner.rs uses B of b.rs, b.rs uses Deeper of a/inner.rs"]
+        );
     }
 
     #[test]
@@ -362,9 +434,15 @@ mod tests {
         let parent = |text| found(&[("lib.rs", text), child], &[]);
         assert_eq!(parent("mod child;\npub use child::Child;\npub struct Shared;"), [""; 0]);
         let told = "child.rs uses Shared of lib.rs, lib.rs uses Child of child.rs";
-        assert_eq!(parent("mod child;\npub use child::Child;\npub struct Shared;\nfn f(child: Child) {}"), [told]);
+        assert_eq!(
+            parent("mod child;\npub use child::Child;\npub struct Shared;\nfn f(child: Child) {}"),
+            [told]
+        );
         assert_eq!(parent("mod child;\nuse child::Child;\npub struct Shared;"), [told]);
-        assert_eq!(parent("mod child;\npub struct Shared;\nfn f() -> child::Child { todo!() }"), [told]);
+        assert_eq!(
+            parent("mod child;\npub struct Shared;\nfn f() -> child::Child { todo!() }"),
+            [told]
+        );
     }
 
     #[test]
@@ -376,14 +454,25 @@ mod tests {
 
     #[test]
     fn an_exception_excuses_one_import_and_must_be_needed() {
-        let files = [("lib.rs", "mod a; mod b;"), ("a.rs", "use crate::b::B;"), ("b.rs", "use crate::a::A;")];
+        let files = [
+            ("lib.rs", "mod a; mod b;"),
+            ("a.rs", "use crate::b::B;"),
+            ("b.rs", "use crate::a::A;"),
+        ];
         assert_eq!(found(&files, &[("a.rs", "b.rs", "one thing")]), [""; 0]);
-        assert_eq!(found(&files[..2], &[("b.rs", "a.rs", "")]), ["b.rs does not import a.rs: an exception for nothing"]);
+        assert_eq!(
+            found(&files[..2], &[("b.rs", "a.rs", "")]),
+            ["b.rs does not import a.rs: an exception for nothing"]
+        );
     }
 
     #[test]
     fn a_program_beside_the_library_is_no_part_of_it() {
-        let files = [("lib.rs", "mod a;\npub use a::A;"), ("a.rs", ""), ("main.rs", "use own::A;\nfn g() { a::f() }")];
+        let files = [
+            ("lib.rs", "mod a;\npub use a::A;"),
+            ("a.rs", ""),
+            ("main.rs", "use own::A;\nfn g() { a::f() }"),
+        ];
         assert_eq!(found(&files, &[]), [""; 0]);
         let used = [files[0], ("a.rs", "use crate::f;"), files[2], ("bin/tool.rs", "use own::A;")];
         assert_eq!(found(&used, &[]), [""; 0]);

@@ -1,7 +1,7 @@
 //! The command line of `evaluate` as it is typed.
 //!
-//! Which flags go together is said where each is defined, to clap, so that one that would have nothing to do is refused: a test of
-//! `flags.rs` holds the whole table.
+//! Which flags go together is said where each is defined, to clap, so that one that would have
+//! nothing to do is refused: a test of `flags.rs` holds the whole table.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -31,14 +31,15 @@ pub struct EvaluateArgs {
     /// Hugging Face directory of a GPT-2 that is to continue the held-out prompts of --task
     #[arg(long, value_name = "DIR", value_parser = typed::path(), requires = "task")]
     pub(crate) model: Option<PathBuf>,
-    /// Hugging Face directory of the classifier that scores the texts [with --task: that of the preset]
+    /// Hugging Face directory of the classifier that scores the texts
+    /// [with --task: that of the preset]
     #[arg(long, value_name = "DIR", value_parser = typed::path(), conflicts_with = "score_column")]
     pub(crate) reward: Option<PathBuf>,
     /// Directory of a second scorer [with --task: that of the preset]
     #[arg(long, value_name = "DIR", value_parser = typed::path(), conflicts_with = "judge_column")]
     pub(crate) judge: Option<PathBuf>,
-    /// The tail is this share of the prompts, those with the lowest scores; without scores of prompts, of the responses. Also the share
-    /// of CVaR, with --model of CVaR alone [default: 0.1]
+    /// The tail is this share of the prompts, those with the lowest scores; without scores of
+    /// prompts, of the responses. Also the share of CVaR, with --model of CVaR alone [default: 0.1]
     #[arg(long, value_name = "SHARE", value_parser = typed::share, allow_negative_numbers = true)]
     pub(crate) tail_share: Option<f64>,
     /// Threads; 0 takes one per core
@@ -67,32 +68,48 @@ pub(crate) struct ColumnArgs {
     /// Prompts [default: prompt, if there is such a column]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) prompt_column: Option<String>,
-    /// Responses, without their prompts: --reward and --judge read a prompt and its response with nothing between them, so that
-    /// a response begins with the space that parts the two [default: response]
+    /// Responses, without their prompts: --reward and --judge read a prompt and its response with
+    /// nothing between them, so that a response begins with the space that parts the two
+    /// [default: response]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) response_column: Option<String>,
     /// Each response begins with its prompt, which is cut off
     #[arg(long)]
     pub(crate) responses_include_prompt: bool,
     /// Whole texts, where prompts and responses are not kept apart
-    #[arg(long, value_name = "COLUMN", conflicts_with_all = ["prompt_column", "response_column", "responses_include_prompt", "baseline"])]
+    #[arg(
+        long,
+        value_name = "COLUMN",
+        conflicts_with_all = [
+            "prompt_column",
+            "response_column",
+            "responses_include_prompt",
+            "baseline",
+        ]
+    )]
     pub(crate) text_column: Option<String>,
-    /// A method of a wide table, which has a row per prompt: its name, its columns of responses and, unless --reward scores
-    /// them, of scores, as in --method "RLHF=rlhf text:rlhf score"; once for each method [--baseline: the first of them]
-    #[arg(long, value_name = "NAME=RESPONSE[:SCORE]", conflicts_with_all = ["response_column", "text_column", "score_column", "judge_column"])]
+    /// A method of a wide table, which has a row per prompt: its name, its columns of responses
+    /// and, unless --reward scores them, of scores, as in --method "RLHF=rlhf text:rlhf score";
+    /// once for each method [--baseline: the first of them]
+    #[arg(
+        long,
+        value_name = "NAME=RESPONSE[:SCORE]",
+        conflicts_with_all = ["response_column", "text_column", "score_column", "judge_column"]
+    )]
     pub(crate) method: Vec<MethodColumns>,
-    /// Scores of prompt and response; higher is better, or see --negate [default: reward, if the file has the columns of a run, as
-    /// is the case with those below]
+    /// Scores of prompt and response; higher is better, or see --negate
+    /// [default: reward, if the file has the columns of a run, as is the case with those below]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) score_column: Option<String>,
     /// Scores of the prompts alone [default: `prompt_score`]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) prompt_score_column: Option<String>,
-    /// Scores of prompt and response by another scorer; higher is better, or see --judge-negate [default: judge]
+    /// Scores of prompt and response by another scorer; higher is better, or see --judge-negate
+    /// [default: judge]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) judge_column: Option<String>,
-    /// What tells rows apart: the first column names the method (unless --method does), `seed` the seed, any other is added to the
-    /// method's name [default: method,seed]
+    /// What tells rows apart: the first column names the method (unless --method does), `seed` the
+    /// seed, any other is added to the method's name [default: method,seed]
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(crate) group_by: Vec<String>,
 }
@@ -103,12 +120,19 @@ pub(crate) struct ColumnArgs {
 #[command(next_help_heading = "Judging --generations")]
 pub(crate) struct JudgingArgs {
     /// The tail is the prompts that score at most this; without scores of prompts, the responses
-    #[arg(long, value_name = "X", value_parser = typed::finite, allow_negative_numbers = true, conflicts_with = "tail_share")]
+    #[arg(
+        long,
+        value_name = "X",
+        value_parser = typed::finite,
+        allow_negative_numbers = true,
+        conflicts_with = "tail_share"
+    )]
     pub(crate) tail_threshold: Option<f64>,
     /// Compare every other method with this one, prompt by prompt
     #[arg(long, value_name = "METHOD")]
     pub(crate) baseline: Option<String>,
-    /// Lower scores are better: take minus those of --score-column, --method or --reward, and those of the prompts likewise
+    /// Lower scores are better: take minus those of --score-column, --method or --reward, and those
+    /// of the prompts likewise
     #[arg(long, requires = "scored")]
     pub(crate) negate: bool,
     /// Whether lower is better in --prompt-score-column [default: as --negate says]
@@ -117,24 +141,27 @@ pub(crate) struct JudgingArgs {
     /// Lower is better with the judge: take minus the scores of --judge-column or --judge
     #[arg(long, requires = "judged")]
     pub(crate) judge_negate: bool,
-    /// The label of --reward whose logit is the score, by number or by its name in id2label [default: the only one; of two the one
-    /// that the names speak for, as in POSITIVE and NEGATIVE, or 1]
+    /// The label of --reward whose logit is the score, by number or by its name in id2label
+    /// [default: the only one; of two the one that the names speak for, as in POSITIVE and
+    /// NEGATIVE, or 1]
     #[arg(long, value_name = "LABEL", requires = "reward", conflicts_with = "score_column")]
     pub(crate) label: Option<Label>,
     /// The label of --judge whose logit is its score, likewise
     #[arg(long, value_name = "LABEL", requires = "judge", conflicts_with = "judge_column")]
     pub(crate) judge_label: Option<Label>,
-    /// Where --reward and --judge cut texts that are longer than they read: `left` keeps the response, `right` is transformers' way
-    /// [default: left]
+    /// Where --reward and --judge cut texts that are longer than they read: `left` keeps the
+    /// response, `right` is transformers' way [default: left]
     #[arg(long, value_name = "SIDE", value_parser = typed::side(), requires = "scorers")]
     pub(crate) truncation_side: Option<Side>,
     /// Count lengths in tokens of this tokenizer.json, or of the one in this directory
     #[arg(long, value_name = "PATH", value_parser = typed::path())]
     pub(crate) tokenizer: Option<PathBuf>,
-    /// Write also the curve of the reward against the quantile of the prompt score, for methods of one seed
+    /// Write also the curve of the reward against the quantile of the prompt score, for methods of
+    /// one seed
     #[arg(long, requires = "out")]
     pub(crate) curve: bool,
-    /// Write also the rewards of so many groups of prompts that score alike, for methods of one seed
+    /// Write also the rewards of so many groups of prompts that score alike, for methods of one
+    /// seed
     #[arg(long, value_name = "N", requires = "out")]
     pub(crate) buckets: Option<NonZeroUsize>,
 }
@@ -206,8 +233,8 @@ impl EvaluateArgs {
         }
     }
 
-    /// Takes the directory of `--out`, if there is one: whether it can be written is found out before anything is read. Until the
-    /// results are whole, Ctrl-C and errors leave nothing of it.
+    /// Takes the directory of `--out`, if there is one: whether it can be written is found out
+    /// before anything is read. Until the results are whole, Ctrl-C and errors leave nothing of it.
     ///
     /// # Errors
     /// A directory that holds something or cannot be written.
@@ -241,6 +268,7 @@ impl EvaluateArgs {
     /// # Errors
     /// A number that no machine has.
     pub(crate) fn thread_count(&self) -> Result<usize, Failure> {
-        usize::try_from(self.threads.unwrap_or(0)).map_err(|_| Failure::usage("--threads: expected fewer"))
+        usize::try_from(self.threads.unwrap_or(0))
+            .map_err(|_| Failure::usage("--threads: expected fewer"))
     }
 }

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use burn::tensor::Device;
 use tailguard_experiment::settings::{Side, resolve};
-use tailguard_experiment::{BaseModel, EvaluatedModel, about, checkpoint, evaluate_model, of_file, of_model};
+use tailguard_experiment::{
+    BaseModel, EvaluatedModel, about, checkpoint, evaluate_model, of_file, of_model,
+};
 use tailguard_judging::{Judged, Scorer, Scorers, Scoring, judge};
 use tailguard_report::{About, NewRunDir, ResultsFile, Style, evaluation_table, one_line};
 use tailguard_reward::{Label, ScoreSettings};
@@ -59,7 +61,8 @@ fn scorers(args: &EvaluateArgs, program: &Program, device: &Device) -> Result<Sc
     let asked = &args.judging;
     let scorer = |name: &'static str, dir: &Option<PathBuf>, label: &Option<Label>, negate| {
         let Some(dir) = dir else { return Ok(None) };
-        let (label, truncation_side) = (label.clone().unwrap_or_default(), asked.truncation_side.unwrap_or(Side::Left).into());
+        let (label, truncation_side) =
+            (label.clone().unwrap_or_default(), asked.truncation_side.unwrap_or(Side::Left).into());
         let settings = ScoreSettings { label, negate, truncation_side, ..ScoreSettings::default() };
         let dir = program.directory(&dir.display().to_string(), &format!("--{name}"))?;
         Ok::<_, anyhow::Error>(Some(Scorer::load_longest(name, &dir, settings, device)?))
@@ -91,7 +94,9 @@ fn sources(args: &EvaluateArgs, file: &Path, program: &Program) -> Result<Source
     let texts = "generated texts".to_owned();
     let mut digests = BTreeMap::from([(texts.clone(), of_file(file)?)]);
     let mut places = BTreeMap::from([(texts, file.display().to_string())]);
-    for (name, flag, dir) in [("reward model", "--reward", &args.reward), ("judge", "--judge", &args.judge)] {
+    for (name, flag, dir) in
+        [("reward model", "--reward", &args.reward), ("judge", "--judge", &args.judge)]
+    {
         if let Some(dir) = dir {
             let place = dir.display().to_string();
             digests.insert(name.to_owned(), of_model(&program.directory(&place, flag)?)?);
@@ -107,7 +112,8 @@ fn run_on_model(args: &EvaluateArgs, model: &Path, program: &Program) -> Result<
     let task = args.task.task.ok_or_else(|| Failure::usage("--model needs --task"))?;
     let level = args.options().level()?;
     let model = program.directory(&checkpoint(model).display().to_string(), "--model")?;
-    let settings = resolve(Some(task), args.task.preset, &args.run_args(Some(&model)).overrides()?, None)?;
+    let settings =
+        resolve(Some(task), args.task.preset, &args.run_args(Some(&model)).overrides()?, None)?;
     let preset = resolve(Some(task), args.task.preset, &args.run_args(None).overrides()?, None)?;
     device::set_threads(settings.run.threads)?;
     let device = device::select(&settings.run.device, program)?;
@@ -117,7 +123,9 @@ fn run_on_model(args: &EvaluateArgs, model: &Path, program: &Program) -> Result<
     let name = preset.policy.dir.as_str();
     let base = program.directory(name, "--policy").ok();
     if base.is_none() {
-        tracing::info!("no perplexity of the generated texts: the base model {name:?} is not there");
+        tracing::info!(
+            "no perplexity of the generated texts: the base model {name:?} is not there"
+        );
     }
     let base = base.as_deref().map(|dir| BaseModel { name, dir });
     let EvaluatedModel { judged, digests, places } =
@@ -125,13 +133,17 @@ fn run_on_model(args: &EvaluateArgs, model: &Path, program: &Program) -> Result<
     tell(judged, Sources { digests, places }, out, program)
 }
 
-/// Writes the files, and then prints the tables and what must be said with them: whoever reads no further than the first line has
-/// all files.
+/// Writes the files, and then prints the tables and what must be said with them: whoever reads no
+/// further than the first line has all files.
 fn tell(judged: Judged, sources: Sources, out: Option<NewRunDir>, program: &Program) -> Result<()> {
     if let Some(out) = &out {
         let (evaluation, Sources { digests, places }) = (&judged.evaluation, sources);
-        let about = about(&program.origin(), &evaluation.device, evaluation.seeds.clone(), digests, places);
-        judged.write(out, &About { negated: judged.negated.clone(), scores: judged.scores.clone(), ..about })?;
+        let about =
+            about(&program.origin(), &evaluation.device, evaluation.seeds.clone(), digests, places);
+        judged.write(
+            out,
+            &About { negated: judged.negated.clone(), scores: judged.scores.clone(), ..about },
+        )?;
     }
     // the page reads the texts from their file
     let (evaluation, notes) = judged.into_figures();

@@ -59,7 +59,12 @@ impl Recipe for Ppo {
         };
         let fresh = || TrainingState::new(supervised, config);
         let (state, mut record) = Record::open(work.dir, (arm, seed), &mut *work.observer, fresh)?;
-        work.observer.tell(Event::Training { arm, seed, total: config.iterations, done: state.iteration });
+        work.observer.tell(Event::Training {
+            arm,
+            seed,
+            total: config.iterations,
+            done: state.iteration,
+        });
         let observer = &mut *work.observer;
         let (mut stopped, mut told_cut) = (false, false);
         let state = trainer.run(state, &mut |stats, state| {
@@ -67,12 +72,16 @@ impl Recipe for Ppo {
             if stats.kl < LEAST_KL {
                 let kl = stats.kl;
                 observer.tell(Event::Warning(&format!(
-                    "the KL estimate is {kl:.2} nats: sampling and scoring may not use the same distribution"
+                    "the KL estimate is {kl:.2} nats: sampling and scoring may not use the same \
+                     distribution"
                 )));
             }
-            let cut = inputs.reward.cut_note(stats.cut, stats.episodes, "episodes").filter(|_| !told_cut);
+            let cut =
+                inputs.reward.cut_note(stats.cut, stats.episodes, "episodes").filter(|_| !told_cut);
             if let Some(note) = cut {
-                observer.tell(Event::Warning(&format!("{note}; the log has their number in every iteration")));
+                observer.tell(Event::Warning(&format!(
+                    "{note}; the log has their number in every iteration"
+                )));
                 told_cut = true;
             }
             record.note(&row(stats, arm, seed))?;
@@ -123,6 +132,9 @@ fn row(stats: &IterationStats, arm: &str, seed: u64) -> LogRow {
         ("reference_s", stats.rollout.reference_s),
         ("update_s", stats.update_s),
     ];
-    let values = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<BTreeMap<_, _>>();
+    let values = values
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect::<BTreeMap<_, _>>();
     LogRow { method: arm.to_owned(), seed, iteration: stats.iteration as u64, values }
 }

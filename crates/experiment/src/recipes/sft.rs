@@ -31,10 +31,16 @@ impl Recipe for Sft {
         work.observer.tell(begun);
         let from = work.model_to_begin_with()?;
         let observer = &mut *work.observer;
-        let model = tailguard_ppo::supervised(from, &work.inputs.sft_texts, config, seed, &mut |step, loss| {
-            observer.tell(Event::Step { step, loss });
-            if observer.goes_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
+        let model = tailguard_ppo::supervised(
+            from,
+            &work.inputs.sft_texts,
+            config,
+            seed,
+            &mut |step, loss| {
+                observer.tell(Event::Step { step, loss });
+                if observer.goes_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            },
+        )?;
         work.observer.tell(Event::Trained);
         let model = model.ok_or(ExperimentError::Stopped)?;
         work.finish(|dir| model.save(dir, WeightType::F32))?;

@@ -23,8 +23,8 @@ pub struct ArmSettings {
     /// The arm that it is made from, one that stands before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// What training maximises, where the recipe has an objective: a name, or a name with what it needs to know, as in
-    /// `{ keep_lowest = 0.4 }`.
+    /// What training maximises, where the recipe has an objective: a name, or a name with what it
+    /// needs to know, as in `{ keep_lowest = 0.4 }`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "serde_json::Value")]
     pub objective: Option<Value>,
@@ -49,7 +49,9 @@ impl ArmSettings {
     pub(crate) fn names(&self, kind: &str, name: &str) -> bool {
         match kind {
             "recipe" => self.recipe == name,
-            _ => self.objective().is_ok_and(|objective| objective.is_some_and(|(found, _)| found == name)),
+            _ => self
+                .objective()
+                .is_ok_and(|objective| objective.is_some_and(|(found, _)| found == name)),
         }
     }
 
@@ -64,10 +66,10 @@ impl ArmSettings {
             Some(Value::Table(table)) if table.len() == 1 => {
                 Ok(table.iter().next().map(|(name, value)| (name.as_str(), Some(value))))
             }
-            Some(other) => {
-                Err(self
-                    .wrong(format!("objective = {other}, expected a name, or one with its value, as in {{ keep_lowest = 0.4 }}")))
-            }
+            Some(other) => Err(self.wrong(format!(
+                "objective = {other}, expected a name, or one with its value, as in \
+                 {{ keep_lowest = 0.4 }}"
+            ))),
         }
     }
 

@@ -30,35 +30,57 @@ impl ArmSettings {
 /// Refuses arms that no experiment can be made of.
 ///
 /// # Errors
-/// [`ConfigError::Arm`]: a key that is no name of a file or stands twice, an arm that is made from or compared with one that is not there
-/// or comes later, settings of its own that are none.
-pub(super) fn check_arms(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
+/// [`ConfigError::Arm`]: a key that is no name of a file or stands twice, an arm that is made from
+/// or compared with one that is not there or comes later, settings of its own that are none.
+pub(super) fn check_arms(
+    settings: &Settings,
+    origin: &dyn Fn(&str) -> String,
+) -> Result<(), ConfigError> {
     let arms = &settings.arm;
     let keys: Vec<&str> = arms.iter().map(|arm| arm.key.as_str()).collect();
     let named = keys.join(", ");
     for (place, arm) in arms.iter().enumerate() {
-        let is_name = |sign: char| sign.is_ascii_lowercase() || sign.is_ascii_digit() || sign == '_';
+        let is_name =
+            |sign: char| sign.is_ascii_lowercase() || sign.is_ascii_digit() || sign == '_';
         if arm.key.is_empty() || !arm.key.chars().all(is_name) {
-            return Err(arm.wrong(format!("key = {:?}, expected small letters, digits and _", arm.key)));
+            return Err(
+                arm.wrong(format!("key = {:?}, expected small letters, digits and _", arm.key))
+            );
         }
         if keys[..place].contains(&arm.key.as_str()) {
             return Err(arm.wrong("its key stands twice"));
         }
         if let Some(from) = arm.from.as_deref().filter(|from| !keys[..place].contains(from)) {
-            return Err(arm.wrong(format!("from = {from:?}, expected an arm that stands before it; the arms are {named}")));
+            return Err(arm.wrong(format!(
+                "from = {from:?}, expected an arm that stands before it; the arms are {named}"
+            )));
         }
-        if let Some(other) = arm.compared_with.iter().find(|other| !keys.contains(&other.as_str()) || **other == arm.key) {
-            return Err(arm.wrong(format!("compared_with has {other:?}, expected other arms; the arms are {named}")));
+        if let Some(other) = arm
+            .compared_with
+            .iter()
+            .find(|other| !keys.contains(&other.as_str()) || **other == arm.key)
+        {
+            return Err(arm.wrong(format!(
+                "compared_with has {other:?}, expected other arms; the arms are {named}"
+            )));
         }
         if arm.set.keys().any(|key| key == "arm" || key.starts_with("run.")) {
-            return Err(arm.wrong("set is about how the arm is made, expected no keys of run, and no arms"));
+            return Err(
+                arm.wrong("set is about how the arm is made, expected no keys of run, and no arms")
+            );
         }
         arm.objective()?;
         let (own, of_arm) = (arm.over(settings)?, |_: &str| format!("arm {}", arm.key));
         let origin = if arm.set.is_empty() { origin } else { &of_arm };
         suit_each_other(&own, origin)?;
         if arm.keeps_lowest() {
-            check_warmup("risk.warmup", own.risk.warmup, &own, "no episode is ever dropped", origin)?;
+            check_warmup(
+                "risk.warmup",
+                own.risk.warmup,
+                &own,
+                "no episode is ever dropped",
+                origin,
+            )?;
         }
     }
     if arms.is_empty() {
@@ -66,23 +88,46 @@ pub(super) fn check_arms(settings: &Settings, origin: &dyn Fn(&str) -> String) -
     }
     let is_there = |key: &String| keys.contains(&key.as_str());
     if let Some(key) = settings.run.arms.iter().find(|key| !is_there(key)) {
-        return Err(ConfigError::UnknownArm { origin: origin("run.arms"), setting: "run.arms", found: key.clone(), arms: named });
+        return Err(ConfigError::UnknownArm {
+            origin: origin("run.arms"),
+            setting: "run.arms",
+            found: key.clone(),
+            arms: named,
+        });
     }
     if !is_there(&settings.evaluation.reference) {
         let found = settings.evaluation.reference.clone();
         let setting = "evaluation.reference";
-        return Err(ConfigError::UnknownArm { origin: origin(setting), setting, found, arms: named });
+        return Err(ConfigError::UnknownArm {
+            origin: origin(setting),
+            setting,
+            found,
+            arms: named,
+        });
     }
     Ok(())
 }
 
 /// Refuses settings that contradict each other; `origin` says where one came from.
-pub(super) fn suit_each_other(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
+pub(super) fn suit_each_other(
+    settings: &Settings,
+    origin: &dyn Fn(&str) -> String,
+) -> Result<(), ConfigError> {
     let (ppo, sampling) = (&settings.ppo, &settings.sampling);
     let at_most = [
         ("ppo.minibatch_size", ppo.minibatch_size, "ppo.batch_size", ppo.batch_size),
-        ("sampling.min_new_tokens", sampling.min_new_tokens, "sampling.max_new_tokens", sampling.max_new_tokens),
-        ("evaluation.shown_samples", settings.evaluation.shown_samples, "evaluation.prompts", settings.evaluation.prompts),
+        (
+            "sampling.min_new_tokens",
+            sampling.min_new_tokens,
+            "sampling.max_new_tokens",
+            sampling.max_new_tokens,
+        ),
+        (
+            "evaluation.shown_samples",
+            settings.evaluation.shown_samples,
+            "evaluation.prompts",
+            settings.evaluation.prompts,
+        ),
     ];
     for (key, found, other, most) in at_most {
         if found > most {
@@ -91,18 +136,32 @@ pub(super) fn suit_each_other(settings: &Settings, origin: &dyn Fn(&str) -> Stri
         }
     }
     if settings.run.precision == PrecisionName::Bf16 && settings.run.device.starts_with("flex") {
-        let (key, expected) = ("run.precision", format!("\"f32\", as run.device is {:?}: bf16 is for GPUs", settings.run.device));
-        return Err(
-            SettingsError::Value { origin: origin(key), key: key.to_owned(), found: "\"bf16\"".to_owned(), expected }.into()
+        let (key, expected) = (
+            "run.precision",
+            format!("\"f32\", as run.device is {:?}: bf16 is for GPUs", settings.run.device),
         );
+        return Err(SettingsError::Value {
+            origin: origin(key),
+            key: key.to_owned(),
+            found: "\"bf16\"".to_owned(),
+            expected,
+        }
+        .into());
     }
     if KlController::gain(ppo.batch_size, ppo.kl_horizon) >= KlController::GAIN_LIMIT {
         let (key, found) = ("ppo.kl_horizon", ppo.kl_horizon.to_string());
         let expected = format!(
-            "0, or more than a fifth of ppo.batch_size, which is {}: or the KL coefficient turns negative",
+            "0, or more than a fifth of ppo.batch_size, which is {}: or the KL coefficient turns \
+             negative",
             ppo.batch_size
         );
-        return Err(SettingsError::Value { origin: origin(key), key: key.to_owned(), found, expected }.into());
+        return Err(SettingsError::Value {
+            origin: origin(key),
+            key: key.to_owned(),
+            found,
+            expected,
+        }
+        .into());
     }
     check_warmup("ppo.value_warmup", ppo.value_warmup, settings, "the policy never learns", origin)
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use tailguard_settings::SettingsError;
 
-/// Errors of reading, merging and checking settings. `origin` says which layer: a preset, a file, `--set` or another flag.
+/// Errors of reading, merging and checking settings. `origin` says which layer: a preset, a file,
+/// `--set` or another flag.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the messages say it")]
@@ -15,7 +16,11 @@ pub enum ConfigError {
     Conflict { origin: String, key: &'static str, found: usize, detail: String },
     #[error("{origin}: {key} = \"{found}\", but the command says {expected}")]
     OtherRun { origin: String, key: &'static str, found: String, expected: String },
-    #[error("the settings name no task to start from: {}write preset = \"TASK-embedded\" into the file, with one of {}", unknown(found.as_deref()), tasks.join(", "))]
+    #[error(
+        "the settings name no task to start from: {}write preset = \"TASK-embedded\" into the \
+         file, with one of {}",
+        unknown(found.as_deref()), tasks.join(", ")
+    )]
     NoStart { found: Option<String>, tasks: Vec<&'static str> },
     #[error("{} holds a run with other settings:\n{}", path.display(), differences.join("\n"))]
     Differs { path: PathBuf, differences: Vec<String> },

@@ -12,7 +12,8 @@ pub fn schema() -> Schema {
     Schema::of::<Settings>()
 }
 
-/// A JSON schema of a file of settings, for editors. No key is required, as a file goes over a preset.
+/// A JSON schema of a file of settings, for editors. No key is required, as a file goes over a
+/// preset.
 #[must_use]
 pub fn json_schema() -> serde_json::Value {
     let mut schema = schemars::schema_for!(Settings).to_value();

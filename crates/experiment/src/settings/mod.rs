@@ -1,7 +1,7 @@
 //! Settings: a preset, over it a file, over that `KEY=VALUE`s, over that dedicated flags.
 //!
-//! Every layer is checked key by key, so a message names the layer, the key, the value and what was expected. What comes
-//! out are [`Settings`] in which every key has a value in its range.
+//! Every layer is checked key by key, so a message names the layer, the key, the value and what was
+//! expected. What comes out are [`Settings`] in which every key has a value in its range.
 
 mod arms;
 mod checks;
@@ -21,8 +21,9 @@ pub(crate) use keys::table;
 pub use keys::{json_schema, schema};
 pub use presets::{Preset, TASKS, Task};
 pub use sections::{
-    DataPlace, DataSection, EndToken, EvaluationSection, EvaluationSplit, GoodSide, LabelWords, PolicySection, PrecisionName,
-    RiskSection, RunSection, SamplingSection, ScorerSection, Settings, SftSection, Side,
+    DataPlace, DataSection, EndToken, EvaluationSection, EvaluationSplit, GoodSide, LabelWords,
+    PolicySection, PrecisionName, RiskSection, RunSection, SamplingSection, ScorerSection,
+    Settings, SftSection, Side,
 };
 
 use checks::{check_arms, suit_each_other};
@@ -42,12 +43,20 @@ impl Overrides {
     /// Adds a flag whose value is a path.
     ///
     /// # Errors
-    /// [`SettingsError::Value`] for a path that is no UTF-8: settings are a text, in which other bytes would name another place.
-    pub fn put_path(&mut self, flag: &'static str, key: &'static str, path: &Path) -> Result<(), ConfigError> {
+    /// [`SettingsError::Value`] for a path that is no UTF-8: settings are a text, in which other
+    /// bytes would name another place.
+    pub fn put_path(
+        &mut self,
+        flag: &'static str,
+        key: &'static str,
+        path: &Path,
+    ) -> Result<(), ConfigError> {
         let Some(text) = path.to_str() else {
             let expected = "a path of UTF-8, as settings are a text".to_owned();
             let (origin, key) = (flag.to_owned(), key.to_owned());
-            return Err(SettingsError::Value { origin, key, found: format!("{path:?}"), expected }.into());
+            return Err(
+                SettingsError::Value { origin, key, found: format!("{path:?}"), expected }.into()
+            );
         };
         self.flags.push((flag, key, Value::String(text.to_owned())));
         Ok(())
@@ -56,20 +65,25 @@ impl Overrides {
 
 /// Resolves what was asked for to the settings of a run.
 ///
-/// `task` is the one that is run by name, if one is; otherwise the file's `preset` says where to start, and the file itself gives the
-/// task its name unless a `task` stands in it. `recorded` is the text of the configuration of the run to resume, if there is one: it
-/// stands for the preset unless one was named, and settings that differ from it are refused.
+/// `task` is the one that is run by name, if one is; otherwise the file's `preset` says where to
+/// start, and the file itself gives the task its name unless a `task` stands in it. `recorded` is
+/// the text of the configuration of the run to resume, if there is one: it stands for the preset
+/// unless one was named, and settings that differ from it are refused.
 ///
 /// # Errors
-/// Unknown keys, wrong types, values out of range, settings that contradict each other, a file that cannot be read.
+/// Unknown keys, wrong types, values out of range, settings that contradict each other, a file that
+/// cannot be read.
 pub fn resolve(
     task: Option<&'static Task>,
     preset: Option<Preset>,
     overrides: &Overrides,
     recorded: Option<(&Path, &str)>,
 ) -> Result<Settings, ConfigError> {
-    let file =
-        overrides.file.as_deref().map(|path| Ok::<_, SettingsError>((path.display().to_string(), read(path)?))).transpose()?;
+    let file = overrides
+        .file
+        .as_deref()
+        .map(|path| Ok::<_, SettingsError>((path.display().to_string(), read(path)?)))
+        .transpose()?;
     let schema = schema();
     let mut layers = Layers::new(&schema);
     match (preset, recorded) {
@@ -110,7 +124,8 @@ pub fn resolve(
 }
 
 impl Settings {
-    /// Settings from a text of TOML, which names the preset that it starts from, such as `preset = "imdb-smoke"`.
+    /// Settings from a text of TOML, which names the preset that it starts from, such as
+    /// `preset = "imdb-smoke"`.
     ///
     /// # Errors
     /// As [`resolve`].
@@ -137,31 +152,32 @@ impl Settings {
         }
     }
 
-    /// Checks settings that were made or changed by code: their ranges, and whether they suit each other. What was resolved from layers
-    /// was checked there.
+    /// Checks settings that were made or changed by code: their ranges, and whether they suit each
+    /// other. What was resolved from layers was checked there.
     ///
     /// # Errors
     /// As [`resolve`].
     pub fn validate(&self) -> Result<(), ConfigError> {
         let origin = |_: &str| "the settings".to_owned();
-        tailguard_settings::check(self).map_err(|OutOfRange { key, found, expected }| SettingsError::Value {
-            origin: origin(&key),
-            key,
-            found,
-            expected,
+        tailguard_settings::check(self).map_err(|OutOfRange { key, found, expected }| {
+            SettingsError::Value { origin: origin(&key), key, found, expected }
         })?;
         suit_each_other(self, &origin)?;
         check_arms(self, &origin)
     }
 
-    /// Refuses to go on with a run that was begun with other settings; the number of threads may differ, as it changes no result.
-    /// `recorded` is the text of the run's settings.
+    /// Refuses to go on with a run that was begun with other settings; the number of threads may
+    /// differ, as it changes no result. `recorded` is the text of the run's settings.
     ///
     /// # Errors
     /// [`ConfigError::Differs`] with what differs.
     pub fn check_recorded(&self, path: &Path, recorded: &str) -> Result<(), ConfigError> {
         let differences = differences(&read_back(path, recorded)?, self)?;
-        if differences.is_empty() { Ok(()) } else { Err(ConfigError::Differs { path: path.to_owned(), differences }) }
+        if differences.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigError::Differs { path: path.to_owned(), differences })
+        }
     }
 
     /// The text of a file that reads back to the same settings.
@@ -173,7 +189,8 @@ impl Settings {
     }
 }
 
-/// The task and the preset whose settings a run starts from: those of the command, or else those that the file names.
+/// The task and the preset whose settings a run starts from: those of the command, or else those
+/// that the file names.
 fn start(
     task: Option<&'static Task>,
     preset: Option<Preset>,
@@ -187,7 +204,9 @@ fn start(
     let name = preset.or(in_file).unwrap_or(Preset::Embedded);
     match task.or(of_preset.flatten()).or_else(|| Task::named(text("task")?)) {
         Some(task) => Ok((task, name)),
-        None => Err(ConfigError::NoStart { found, tasks: TASKS.iter().map(|task| task.name).collect() }),
+        None => {
+            Err(ConfigError::NoStart { found, tasks: TASKS.iter().map(|task| task.name).collect() })
+        }
     }
 }
 
@@ -208,7 +227,8 @@ fn read_back(path: &Path, text: &str) -> Result<Settings, ConfigError> {
     Ok(layers.settings()?)
 }
 
-/// Puts the settings of a run. One of an earlier version has the arms of the paper and full precision, and does not say so.
+/// Puts the settings of a run. One of an earlier version has the arms of the paper and full
+/// precision, and does not say so.
 fn put_recorded(layers: &mut Layers<'_>, path: &Path, text: &str) -> Result<(), ConfigError> {
     layers.put("preset arms", &parse("preset arms", presets::ARMS)?)?;
     layers.put_value("an earlier version", "run.precision", &Value::String("f32".to_owned()))?;
@@ -223,25 +243,40 @@ fn checked(task: Option<&Task>, layers: &Layers<'_>) -> Result<Settings, ConfigE
     let settings: Settings = layers.settings()?;
     if let Some(task) = task.filter(|task| settings.task != task.name) {
         let (origin, found) = (origin("task"), settings.task);
-        return Err(ConfigError::OtherRun { origin, key: "task", found, expected: format!("{:?}", task.name) });
+        return Err(ConfigError::OtherRun {
+            origin,
+            key: "task",
+            found,
+            expected: format!("{:?}", task.name),
+        });
     }
     let Some((of_preset, _)) = preset_named(&settings.preset) else {
         let (origin, found) = (origin("preset"), format!("{:?}", settings.preset));
-        let expected = "\"embedded\", \"smoke\" or \"paper\", or one with its task, as in \"imdb-embedded\"".to_owned();
-        return Err(SettingsError::Value { origin, key: "preset".to_owned(), found, expected }.into());
+        let expected =
+            "\"embedded\", \"smoke\" or \"paper\", or one with its task, as in \"imdb-embedded\""
+                .to_owned();
+        return Err(
+            SettingsError::Value { origin, key: "preset".to_owned(), found, expected }.into()
+        );
     };
     if let (Some(task), Some(of_preset)) = (task, of_preset)
         && task != of_preset
     {
         let (origin, found) = (origin("preset"), settings.preset);
-        return Err(ConfigError::OtherRun { origin, key: "preset", found, expected: format!("{:?}", task.name) });
+        return Err(ConfigError::OtherRun {
+            origin,
+            key: "preset",
+            found,
+            expected: format!("{:?}", task.name),
+        });
     }
     suit_each_other(&settings, &origin)?;
     check_arms(&settings, &origin)?;
     Ok(settings)
 }
 
-/// The settings that a resumed run may not change, one line each; the number of threads changes no result.
+/// The settings that a resumed run may not change, one line each; the number of threads changes no
+/// result.
 fn differences(recorded: &Settings, asked: &Settings) -> Result<Vec<String>, ConfigError> {
     let values = |settings: &Settings| {
         let mut settings = settings.clone();
@@ -250,7 +285,9 @@ fn differences(recorded: &Settings, asked: &Settings) -> Result<Vec<String>, Con
     };
     let (recorded, asked) = (values(recorded)?, values(asked)?);
     let shown = |table: &Table, key: &str| match key.split_once('.') {
-        Some((section, key)) => table.get(section).and_then(|section| section.get(key)).map(ToString::to_string),
+        Some((section, key)) => {
+            table.get(section).and_then(|section| section.get(key)).map(ToString::to_string)
+        }
         None => table.get(key).map(ToString::to_string),
     };
     let differs = |key: &str| {

@@ -1,5 +1,5 @@
-//! The experiments of the paper as data: a task is an entry of [`TASKS`] and the two files of settings that it names. No trainer,
-//! rollout or metric knows which task it runs.
+//! The experiments of the paper as data: a task is an entry of [`TASKS`] and the two files of
+//! settings that it names. No trainer, rollout or metric knows which task it runs.
 
 /// An experiment that is known by name.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,9 +90,15 @@ impl Task {
         let of_task = |preset: &str| format!("preset {}-{preset}", self.name);
         let layer = |name: &str, text| (format!("preset {name}"), text);
         match preset {
-            Preset::Embedded => vec![layer("arms", ARMS), layer("embedded", EMBEDDED), (of_task("embedded"), self.embedded)],
+            Preset::Embedded => vec![
+                layer("arms", ARMS),
+                layer("embedded", EMBEDDED),
+                (of_task("embedded"), self.embedded),
+            ],
             Preset::Smoke => [self.preset(Preset::Embedded), vec![layer("smoke", SMOKE)]].concat(),
-            Preset::Paper => vec![layer("arms", ARMS), layer("paper", PAPER), (of_task("paper"), self.paper)],
+            Preset::Paper => {
+                vec![layer("arms", ARMS), layer("paper", PAPER), (of_task("paper"), self.paper)]
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The settings of an experiment, section by section. The fields' comments are what `settings --explain` says; each preset says why
-//! it has the values it has.
+//! The settings of an experiment, section by section. The fields' comments are what
+//! `settings --explain` says; each preset says why it has the values it has.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -56,7 +56,8 @@ pub struct RunSection {
     pub device: String,
     /// What factors of matrix products are rounded to on a GPU.
     pub precision: PrecisionName,
-    /// The arms to make and compare, by their keys; none means all. What they are made from is made, too.
+    /// The arms to make and compare, by their keys; none means all. What they are made from is
+    /// made, too.
     pub arms: Vec<String>,
 }
 
@@ -154,7 +155,8 @@ pub struct DataSection {
     /// Between the two classes, as a score.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub threshold: f64,
-    /// Texts of the good class are left out until it is at most this share of the training texts, in percent; 0: none is left out.
+    /// Texts of the good class are left out until it is at most this share of the training texts,
+    /// in percent; 0: none is left out.
     #[schemars(range(max = 99))]
     pub good_percent_train: usize,
     /// The same, of the test texts.
@@ -190,9 +192,11 @@ enum NumberOrName {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScorerSection {
-    /// `embedded:NAME`, `hub:OWNER/NAME`, or a Hugging Face directory. The judge's may be empty: none.
+    /// `embedded:NAME`, `hub:OWNER/NAME`, or a Hugging Face directory. The judge's may be empty:
+    /// none.
     pub dir: String,
-    /// The label whose logit is the score: its number, or a name of the model's `id2label`; empty: the one that the names speak for.
+    /// The label whose logit is the score: its number, or a name of the model's `id2label`; empty:
+    /// the one that the names speak for.
     #[serde(deserialize_with = "label")]
     #[schemars(with = "NumberOrName")]
     pub label: String,

@@ -8,7 +8,10 @@ const TASK: &Task = &TASKS[0];
 const PRESETS: [Preset; 3] = Preset::ALL;
 
 fn set(assignments: &[&str]) -> Overrides {
-    Overrides { assignments: assignments.iter().map(ToString::to_string).collect(), ..Overrides::default() }
+    Overrides {
+        assignments: assignments.iter().map(ToString::to_string).collect(),
+        ..Overrides::default()
+    }
 }
 
 /// What stands before the equals sign.
@@ -42,9 +45,14 @@ fn every_preset_of_every_task_has_all_keys_and_explains_each() {
         let mut layers = Layers::new(&schema);
         for (origin, text) in task.preset(preset) {
             layers.put(&origin, &parse(&origin, text).unwrap()).unwrap();
-            let settings = text.lines().skip_while(|line| !line.starts_with('[')).filter(|line| line.contains(" = "));
+            let settings = text
+                .lines()
+                .skip_while(|line| !line.starts_with('['))
+                .filter(|line| line.contains(" = "));
             // what an arm has is explained at the first that has it
-            let explained = |line: &&str| text.lines().any(|other| other.contains('#') && key_of(other) == key_of(line));
+            let explained = |line: &&str| {
+                text.lines().any(|other| other.contains('#') && key_of(other) == key_of(line))
+            };
             let bare: Vec<&str> = settings.clone().filter(|line| !explained(line)).collect();
             assert!(settings.count() > 10 && bare.is_empty(), "{origin}: no comment: {bare:?}");
         }
@@ -59,7 +67,13 @@ fn every_preset_of_every_task_has_all_keys_and_explains_each() {
 #[test]
 fn the_written_configuration_reads_back_to_the_same_settings() {
     for preset in PRESETS {
-        let config = resolve(Some(TASK), Some(preset), &set(&["ppo.learning_rate=1.41e-5", "run.device=cuda:1"]), None).unwrap();
+        let config = resolve(
+            Some(TASK),
+            Some(preset),
+            &set(&["ppo.learning_rate=1.41e-5", "run.device=cuda:1"]),
+            None,
+        )
+        .unwrap();
         let text = config.to_toml().unwrap();
         assert_eq!(read_back(Path::new("config.toml"), &text).unwrap(), config);
         // also as a --config file
@@ -71,8 +85,11 @@ fn the_written_configuration_reads_back_to_the_same_settings() {
 fn a_column_of_texts_may_have_several_names_and_classes_may_be_words() {
     let config = resolve(Some(TASK), None, &set(&["data.text_column=body"]), None).unwrap();
     assert_eq!(config.data.text_column, ["body"]);
-    let config =
-        resolve_file("[data]\ntext_column = [\"a\", \"b\"]\nlabels = { good = [\"yes\"], bad = [\"no\", \"0\"] }").unwrap();
+    let config = resolve_file(
+        "[data]\ntext_column = [\"a\", \"b\"]\n\
+         labels = { good = [\"yes\"], bad = [\"no\", \"0\"] }",
+    )
+    .unwrap();
     assert_eq!(
         (config.data.text_column.len(), config.data.labels.good, config.data.labels.bad.len()),
         (2, vec!["yes".into()], 2)
@@ -84,8 +101,12 @@ fn a_path_that_is_no_text_is_refused_and_not_altered() {
     use std::os::unix::ffi::OsStrExt;
 
     let path = Path::new(std::ffi::OsStr::from_bytes(b"caf\xe9"));
-    let message = Overrides::default().put_path("--data-dir", "data.dir", path).unwrap_err().to_string();
-    assert_eq!(message, "--data-dir: data.dir = \"caf\\xE9\", expected a path of UTF-8, as settings are a text");
+    let message =
+        Overrides::default().put_path("--data-dir", "data.dir", path).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "--data-dir: data.dir = \"caf\\xE9\", expected a path of UTF-8, as settings are a text"
+    );
 }
 
 #[test]
@@ -102,7 +123,10 @@ fn later_layers_win() {
 fn what_the_command_says_twice_is_refused() {
     let message = |args: &Overrides| resolve(Some(TASK), None, args, None).unwrap_err().to_string();
     let args = Overrides { flags: seed(9), ..set(&["run.seed=8"]) };
-    assert_eq!(message(&args), "run.seed is given twice, by --set and by --seed: leave one of them out");
+    assert_eq!(
+        message(&args),
+        "run.seed is given twice, by --set and by --seed: leave one of them out"
+    );
     let twice = "ppo.clip is given twice, by --set and by --set: leave one of them out";
     assert_eq!(message(&set(&["ppo.clip=0.1", "ppo.clip=0.1"])), twice);
 }
@@ -111,7 +135,10 @@ fn what_the_command_says_twice_is_refused() {
 fn a_file_may_name_the_preset_it_starts_from() {
     assert_eq!(resolve_file("preset = \"smoke\"").unwrap().ppo.batch_size, 8);
     let message = resolve_file("preset = \"smok\"").unwrap_err().to_string();
-    assert!(message.contains("preset = \"smok\", expected \"embedded\", \"smoke\" or \"paper\""), "{message}");
+    assert!(
+        message.contains("preset = \"smok\", expected \"embedded\", \"smoke\" or \"paper\""),
+        "{message}"
+    );
     let message = resolve_file("preset = \"chess-smoke\"").unwrap_err().to_string();
     assert!(message.contains("preset = \"chess-smoke\", expected"), "{message}");
     let message = resolve_file("task = \"chess\"").unwrap_err().to_string();
@@ -121,13 +148,20 @@ fn a_file_may_name_the_preset_it_starts_from() {
 #[test]
 fn a_task_of_ones_own_starts_from_the_preset_of_another() {
     let alone = |text: &str| resolve_text(None, text);
-    let config = alone("task = \"chess\"\npreset = \"imdb-smoke\"\n[data]\nfolder = \"games\"").unwrap();
-    assert_eq!((config.task.as_str(), config.preset.as_str(), config.ppo.batch_size), ("chess", "imdb-smoke", 8));
+    let config =
+        alone("task = \"chess\"\npreset = \"imdb-smoke\"\n[data]\nfolder = \"games\"").unwrap();
+    assert_eq!(
+        (config.task.as_str(), config.preset.as_str(), config.ppo.batch_size),
+        ("chess", "imdb-smoke", 8)
+    );
     assert_eq!(alone("task = \"imdb\"").unwrap().preset, "embedded");
     // a file gives its name to the task
     assert_eq!(alone("preset = \"imdb-smoke\"").unwrap().task, "run");
     let message = alone("task = \"chess\"\npreset = \"smoke\"").unwrap_err().to_string();
-    assert!(message.contains("preset = \"TASK-embedded\"") && message.contains("imdb"), "{message}");
+    assert!(
+        message.contains("preset = \"TASK-embedded\"") && message.contains("imdb"),
+        "{message}"
+    );
     let message = alone("task = \"chess\"\npreset = \"imdb-smol\"").unwrap_err().to_string();
     assert!(message.contains("there is no preset \"imdb-smol\"; write preset"), "{message}");
 }
@@ -142,7 +176,12 @@ fn keys_of(text: &str) -> Vec<String> {
     let schema = schema();
     let mut layers = Layers::new(&schema);
     layers.put("here", &parse("", text).unwrap()).unwrap();
-    schema.names().into_iter().filter(|key| layers.origin(key).is_some()).map(str::to_owned).collect()
+    schema
+        .names()
+        .into_iter()
+        .filter(|key| layers.origin(key).is_some())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -163,9 +202,14 @@ fn a_key_stands_with_all_tasks_or_on_the_page_of_each() {
 
 #[test]
 fn the_page_of_a_task_is_a_file_for_train_too() {
-    for (task, name) in TASKS.iter().flat_map(|task| [Preset::Embedded, Preset::Paper].map(|name| (task, name))) {
+    for (task, name) in
+        TASKS.iter().flat_map(|task| [Preset::Embedded, Preset::Paper].map(|name| (task, name)))
+    {
         let [.., page] = pages(task, name);
-        assert_eq!(resolve_text(None, page).unwrap(), resolve(Some(task), Some(name), &Overrides::default(), None).unwrap());
+        assert_eq!(
+            resolve_text(None, page).unwrap(),
+            resolve(Some(task), Some(name), &Overrides::default(), None).unwrap()
+        );
     }
 }
 
@@ -181,18 +225,35 @@ fn toxic_texts_are_bad_and_the_papers_risk_levels_are_kept() {
             "{}",
             task.name
         );
-        assert_eq!(!config.data.embedded_notice.is_empty(), is_toxicity && name != Preset::Paper, "{}", task.name);
+        assert_eq!(
+            !config.data.embedded_notice.is_empty(),
+            is_toxicity && name != Preset::Paper,
+            "{}",
+            task.name
+        );
         if name != Preset::Smoke {
-            assert!((config.risk.alpha - if is_toxicity { 0.2 } else { 0.4 }).abs() < 1e-12, "{}", task.name);
+            assert!(
+                (config.risk.alpha - if is_toxicity { 0.2 } else { 0.4 }).abs() < 1e-12,
+                "{}",
+                task.name
+            );
         }
     }
 }
 
 #[test]
 fn an_unknown_key_is_named_with_its_origin_and_neighbour() {
-    assert_eq!(refused(&["ppo.learnin_rate=1"]), "--set: unknown key `ppo.learnin_rate`; did you mean `ppo.learning_rate`?");
+    assert_eq!(
+        refused(&["ppo.learnin_rate=1"]),
+        "--set: unknown key `ppo.learnin_rate`; did you mean `ppo.learning_rate`?"
+    );
     let message = resolve_file("[ppo]\nlearning_rat = 1e-4\n").unwrap_err().to_string();
-    assert!(message.ends_with("run.toml: unknown key `ppo.learning_rat`; did you mean `ppo.learning_rate`?"), "{message}");
+    assert!(
+        message.ends_with(
+            "run.toml: unknown key `ppo.learning_rat`; did you mean `ppo.learning_rate`?"
+        ),
+        "{message}"
+    );
     let message = resolve_file("[ppoo]\nclip = 0.1\n").unwrap_err().to_string();
     assert!(message.contains("unknown key `ppoo`"), "{message}");
     assert_eq!(refused(&["ppo=3"]), "--set: `ppo` is a section, expected its keys, as in [ppo]");
@@ -200,15 +261,24 @@ fn an_unknown_key_is_named_with_its_origin_and_neighbour() {
 
 #[test]
 fn a_value_of_the_wrong_type_is_named_with_what_was_expected() {
-    assert_eq!(refused(&["ppo.batch_size=1.5"]), "--set: ppo.batch_size = 1.5, expected a whole number of at least 1");
-    assert_eq!(refused(&["ppo.clip=much"]), "--set: ppo.clip = \"much\", expected a number in (0, 1)");
+    assert_eq!(
+        refused(&["ppo.batch_size=1.5"]),
+        "--set: ppo.batch_size = 1.5, expected a whole number of at least 1"
+    );
+    assert_eq!(
+        refused(&["ppo.clip=much"]),
+        "--set: ppo.clip = \"much\", expected a number in (0, 1)"
+    );
     assert_eq!(refused(&["reward.negate=1"]), "--set: reward.negate = 1, expected true or false");
     assert_eq!(
         refused(&["sampling.end_of_text=halt"]),
         "--set: sampling.end_of_text = \"halt\", expected one of \"stop\", \"mask\""
     );
     assert!(refused(&["data.places=[\"moon\"]"]).contains("\"data-dir\""));
-    assert_eq!(refused(&["ppo.clip"]), "--set ppo.clip: expected KEY=VALUE, as in --set ppo.learning_rate=3e-5");
+    assert_eq!(
+        refused(&["ppo.clip"]),
+        "--set ppo.clip: expected KEY=VALUE, as in --set ppo.learning_rate=3e-5"
+    );
 }
 
 #[test]
@@ -246,18 +316,26 @@ fn values_out_of_range_are_refused() {
 #[test]
 fn settings_that_contradict_each_other_are_refused() {
     let message = refused(&["ppo.batch_size=16", "ppo.minibatch_size=32"]);
-    assert_eq!(message, "--set: ppo.minibatch_size = 32, but ppo.batch_size is 16: expected at most that");
+    assert_eq!(
+        message,
+        "--set: ppo.minibatch_size = 32, but ppo.batch_size is 16: expected at most that"
+    );
     assert!(refused(&["sampling.min_new_tokens=900"]).contains("sampling.max_new_tokens"));
     // RA-RLHF that never drops an episode would be RLHF under another name
     assert_eq!(
         refused(&["ppo.iterations=10", "risk.warmup=10"]),
-        "--set: risk.warmup = 10, but ppo.iterations is 10: expected less, or no episode is ever dropped"
+        "--set: risk.warmup = 10, but ppo.iterations is 10: expected less, or no episode is ever \
+         dropped"
     );
     assert_eq!(
         refused(&["run.precision=bf16"]),
-        "--set: run.precision = \"bf16\", expected \"f32\", as run.device is \"flex\": bf16 is for GPUs"
+        "--set: run.precision = \"bf16\", expected \"f32\", as run.device is \"flex\": bf16 is \
+         for GPUs"
     );
-    assert!(refused(&["ppo.value_warmup=100", "ppo.iterations=100"]).ends_with("or the policy never learns"));
+    assert!(
+        refused(&["ppo.value_warmup=100", "ppo.iterations=100"])
+            .ends_with("or the policy never learns")
+    );
     // an arm that keeps all episodes may have as few iterations as it likes
     let own = |arm: usize| {
         let mut settings = resolve(Some(TASK), None, &set(&[]), None).unwrap();
@@ -267,8 +345,15 @@ fn settings_that_contradict_each_other_are_refused() {
     };
     assert_eq!(own(2), Ok(()));
     let of_arm = own(3).unwrap_err();
-    assert!(of_arm.starts_with("arm ra_rlhf: risk.warmup = ") && of_arm.ends_with("no episode is ever dropped"), "{of_arm}");
-    assert!(refused(&["ppo.batch_size=128", "ppo.kl_horizon=20"]).contains("more than a fifth of ppo.batch_size, which is 128"));
+    assert!(
+        of_arm.starts_with("arm ra_rlhf: risk.warmup = ")
+            && of_arm.ends_with("no episode is ever dropped"),
+        "{of_arm}"
+    );
+    assert!(
+        refused(&["ppo.batch_size=128", "ppo.kl_horizon=20"])
+            .contains("more than a fifth of ppo.batch_size, which is 128")
+    );
 }
 
 #[test]
@@ -283,14 +368,21 @@ fn resuming_takes_the_recorded_settings_and_lists_what_differs() {
     let (path, text) = (Path::new("runs/1/config.toml"), config.to_toml().unwrap());
     let recorded = Some((path, text.as_str()));
     assert_eq!(resolve(Some(TASK), None, &Overrides::default(), recorded).unwrap(), config);
-    let more_threads = Overrides { flags: vec![("--threads", "run.threads", Value::Integer(7))], ..Overrides::default() };
+    let more_threads = Overrides {
+        flags: vec![("--threads", "run.threads", Value::Integer(7))],
+        ..Overrides::default()
+    };
     assert_eq!(resolve(Some(TASK), None, &more_threads, recorded).unwrap().run.threads, 7);
 
-    let message = resolve(Some(TASK), None, &set(&["risk.alpha=0.2", "ppo.epochs=9"]), recorded).unwrap_err().to_string();
+    let message = resolve(Some(TASK), None, &set(&["risk.alpha=0.2", "ppo.epochs=9"]), recorded)
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("runs/1/config.toml holds a run with other settings"), "{message}");
     assert!(message.contains("risk.alpha is 0.3 there, 0.2 was asked for"), "{message}");
     assert!(message.contains("ppo.epochs is 2 there, 9 was asked for"), "{message}");
-    let message = resolve(Some(TASK), Some(Preset::Smoke), &Overrides::default(), recorded).unwrap_err().to_string();
+    let message = resolve(Some(TASK), Some(Preset::Smoke), &Overrides::default(), recorded)
+        .unwrap_err()
+        .to_string();
     assert_eq!(message.lines().count(), 2, "{message}");
 }
 
@@ -303,7 +395,10 @@ fn a_run_that_was_named_otherwise_than_its_file_goes_on_with_that_file() {
     // as it was named before files gave their names
     let config = Settings { task: "imdb".to_owned(), ..resolve(None, None, &args, None).unwrap() };
     let text = config.to_toml().unwrap();
-    assert_eq!(resolve(None, None, &args, Some((Path::new("config.toml"), &text))).unwrap().task, "imdb");
+    assert_eq!(
+        resolve(None, None, &args, Some((Path::new("config.toml"), &text))).unwrap().task,
+        "imdb"
+    );
 }
 
 #[test]
@@ -320,6 +415,7 @@ fn a_run_of_a_version_without_arms_and_precision_goes_on() {
     recorded["run"].as_table_mut().unwrap().retain(|key, _| key != "precision" && key != "arms");
     recorded["evaluation"].as_table_mut().unwrap().remove("reference");
     let text = recorded.to_string();
-    let resumed = resolve(Some(TASK), None, &set(&[]), Some((Path::new("config.toml"), &text))).unwrap();
+    let resumed =
+        resolve(Some(TASK), None, &set(&[]), Some((Path::new("config.toml"), &text))).unwrap();
     assert_eq!(resumed, settings);
 }

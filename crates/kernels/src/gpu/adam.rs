@@ -25,11 +25,14 @@ fn step<N: Size>(
 ) {
     if ABSOLUTE_POS < count {
         let gradient = grad[ABSOLUTE_POS];
-        let mean = first[ABSOLUTE_POS] * Vector::new(beta_1) + gradient * Vector::new(1.0f32 - beta_1);
-        let square = second[ABSOLUTE_POS] * Vector::new(beta_2) + gradient * gradient * Vector::new(1.0f32 - beta_2);
+        let mean =
+            first[ABSOLUTE_POS] * Vector::new(beta_1) + gradient * Vector::new(1.0f32 - beta_1);
+        let square = second[ABSOLUTE_POS] * Vector::new(beta_2)
+            + gradient * gradient * Vector::new(1.0f32 - beta_2);
         first[ABSOLUTE_POS] = mean;
         second[ABSOLUTE_POS] = square;
-        let delta = mean * Vector::new(correction) / (square.sqrt() + Vector::new(epsilon)) * Vector::new(rate);
+        let delta = mean * Vector::new(correction) / (square.sqrt() + Vector::new(epsilon))
+            * Vector::new(rate);
         parameter[ABSOLUTE_POS] = parameter[ABSOLUTE_POS] * Vector::new(keep) - delta;
     }
 }

@@ -1,4 +1,5 @@
-//! Causal attention: heads brought together in one pass, batched products, and a softmax that takes a plane per row.
+//! Causal attention: heads brought together in one pass, batched products, and a softmax that takes
+//! a plane per row.
 //!
 //! Probabilities are made again in the backward pass, as on the CPU: nothing is kept but the input.
 
@@ -45,7 +46,8 @@ impl Sizes {
     }
 }
 
-/// One of `parts` that lie side by side, `[batch, seq, parts, heads, width]`, head after head: `[batch * heads, seq, width]`.
+/// One of `parts` that lie side by side, `[batch, seq, parts, heads, width]`, head after head:
+/// `[batch * heads, seq, width]`.
 #[cube(launch)]
 fn split<I: Float, F: Float>(
     x: &[I],
@@ -65,7 +67,9 @@ fn split<I: Float, F: Float>(
         let sequence = row / tokens;
         let head = sequence % heads;
         let batch = sequence / heads;
-        out[ABSOLUTE_POS] = F::cast_from(x[(((batch * tokens + token) * parts + part) * heads + head) * width + column]);
+        out[ABSOLUTE_POS] = F::cast_from(
+            x[(((batch * tokens + token) * parts + part) * heads + head) * width + column],
+        );
     }
 }
 
@@ -89,11 +93,13 @@ fn merge<I: Float, F: Float>(
         let sequence = row / tokens;
         let head = sequence % heads;
         let batch = sequence / heads;
-        out[(((batch * tokens + token) * parts + part) * heads + head) * width + column] = F::cast_from(x[ABSOLUTE_POS]);
+        out[(((batch * tokens + token) * parts + part) * heads + head) * width + column] =
+            F::cast_from(x[ABSOLUTE_POS]);
     }
 }
 
-/// Probabilities of scores `[batch * heads, seq, seq]`: a token sees those from its row's start up to itself. Before the start all are 0.
+/// Probabilities of scores `[batch * heads, seq, seq]`: a token sees those from its row's start up
+/// to itself. Before the start all are 0.
 #[cube(launch)]
 fn causal_softmax<F: Float>(
     scores: &[f32],
@@ -199,7 +205,20 @@ fn head_rows(x: &CubeTensor, sizes: Sizes, part: usize, parts: usize) -> CubeTen
     let (count, dim) = units(&x.client, size);
     let (input, output) = (x.clone().into_buffer_arg(), out.clone().into_buffer_arg());
     let dtypes = [elem(x.dtype), elem(dtype)];
-    split::launch(&x.client, count, dim, input, output, sizes.tokens, sizes.heads, sizes.width, part, parts, size, dtypes);
+    split::launch(
+        &x.client,
+        count,
+        dim,
+        input,
+        output,
+        sizes.tokens,
+        sizes.heads,
+        sizes.width,
+        part,
+        parts,
+        size,
+        dtypes,
+    );
     out
 }
 
@@ -209,7 +228,20 @@ fn write_heads(x: CubeTensor, out: &CubeTensor, sizes: Sizes, part: usize, parts
     let size = x.shape().num_elements();
     let (count, dim) = units(&client, size);
     let (input, output) = (x.into_buffer_arg(), out.clone().into_buffer_arg());
-    merge::launch(&client, count, dim, input, output, sizes.tokens, sizes.heads, sizes.width, part, parts, size, dtypes);
+    merge::launch(
+        &client,
+        count,
+        dim,
+        input,
+        output,
+        sizes.tokens,
+        sizes.heads,
+        sizes.width,
+        part,
+        parts,
+        size,
+        dtypes,
+    );
 }
 
 /// Probabilities as a factor of products, `[batch * heads, seq, seq]`.
@@ -239,9 +271,17 @@ fn probabilities(q: CubeTensor, k: CubeTensor, sizes: Sizes, starts: &[usize]) -
 }
 
 impl AttentionOps for CubeBackend {
-    fn causal_attention(qkv: FloatTensor<Self>, heads: usize, starts: Vec<usize>) -> FloatTensor<Self> {
+    fn causal_attention(
+        qkv: FloatTensor<Self>,
+        heads: usize,
+        starts: Vec<usize>,
+    ) -> FloatTensor<Self> {
         let (sizes, qkv) = (Sizes::of(&qkv, heads), into_contiguous(qkv));
-        let out = empty(&qkv, [sizes.batch, sizes.tokens, sizes.heads * sizes.width], factors(&qkv.client));
+        let out = empty(
+            &qkv,
+            [sizes.batch, sizes.tokens, sizes.heads * sizes.width],
+            factors(&qkv.client),
+        );
         if out.shape().num_elements() == 0 {
             return out;
         }
@@ -271,7 +311,11 @@ impl AttentionOps for CubeBackend {
         let grad_scores = empty(&p, sizes.square(), dtype);
         let rows = sizes.batch * sizes.heads * sizes.tokens;
         let (count, dim) = planes(&client, rows);
-        let arguments = (p.clone().into_buffer_arg(), grad_p.into_buffer_arg(), grad_scores.clone().into_buffer_arg());
+        let arguments = (
+            p.clone().into_buffer_arg(),
+            grad_p.into_buffer_arg(),
+            grad_scores.clone().into_buffer_arg(),
+        );
         let (p_arg, grad_arg, out_arg) = arguments;
         softmax_backward::launch(
             &client,

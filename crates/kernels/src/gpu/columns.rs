@@ -38,7 +38,8 @@ fn chunk_sums<F: Float>(
     }
 }
 
-/// The same of the rows of a gradient times what they were a gradient of, brought to mean 0 and variance 1 by `moments`, `[rows, 2]`.
+/// The same of the rows of a gradient times what they were a gradient of, brought to mean 0 and
+/// variance 1 by `moments`, `[rows, 2]`.
 #[cube(launch)]
 fn chunk_sums_normalised<G: Float>(
     x: &[f32],
@@ -70,7 +71,10 @@ fn chunk_sums_normalised<G: Float>(
 
 fn grid(width: usize, chunks: usize) -> (CubeCount, CubeDim) {
     let across = u32::try_from(width).unwrap_or(u32::MAX).div_ceil(COLUMNS);
-    (CubeCount::Static(across, u32::try_from(chunks).unwrap_or(u32::MAX), 1), CubeDim::new_1d(COLUMNS))
+    (
+        CubeCount::Static(across, u32::try_from(chunks).unwrap_or(u32::MAX), 1),
+        CubeDim::new_1d(COLUMNS),
+    )
 }
 
 /// Sums over the rows of a contiguous `[rows, width]`: `[width]`.
@@ -79,7 +83,17 @@ pub(super) fn column_sums(x: CubeTensor, [rows, width]: [usize; 2]) -> CubeTenso
     let partial = empty(&x, [chunks, width], DType::F32);
     let (client, dtype) = (x.client.clone(), elem(x.dtype));
     let (count, dim) = grid(width, chunks);
-    chunk_sums::launch(&client, count, dim, x.into_buffer_arg(), partial.clone().into_buffer_arg(), rows, width, ROWS, dtype);
+    chunk_sums::launch(
+        &client,
+        count,
+        dim,
+        x.into_buffer_arg(),
+        partial.clone().into_buffer_arg(),
+        rows,
+        width,
+        ROWS,
+        dtype,
+    );
     totals(partial, [chunks, width])
 }
 
@@ -94,7 +108,8 @@ pub(super) fn column_sums_normalised(
     let partial = empty(&x, [chunks, width], DType::F32);
     let (client, dtype) = (x.client.clone(), elem(grad.dtype));
     let (count, dim) = grid(width, chunks);
-    let (x, grad, moments) = (x.into_buffer_arg(), grad.into_buffer_arg(), moments.into_buffer_arg());
+    let (x, grad, moments) =
+        (x.into_buffer_arg(), grad.into_buffer_arg(), moments.into_buffer_arg());
     chunk_sums_normalised::launch(
         &client,
         count,

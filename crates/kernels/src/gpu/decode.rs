@@ -48,8 +48,10 @@ fn attend<Q: Float, C: Float, O: Float>(
     let mut column = unit;
     while column < width {
         query[column] = f32::cast_from(qkv[token + column]) * scale;
-        keys[(batch * hidden + head * width + column) * capacity + at] = C::cast_from(qkv[token + hidden + column]);
-        values[(batch * capacity + at) * hidden + head * width + column] = C::cast_from(qkv[token + 2 * hidden + column]);
+        keys[(batch * hidden + head * width + column) * capacity + at] =
+            C::cast_from(qkv[token + hidden + column]);
+        values[(batch * capacity + at) * hidden + head * width + column] =
+            C::cast_from(qkv[token + 2 * hidden + column]);
         column += step;
     }
     sync_cube();
@@ -65,7 +67,10 @@ fn attend<Q: Float, C: Float, O: Float>(
             }
         } else {
             for column in 0..width {
-                score += query[column] * f32::cast_from(keys[(batch * hidden + head * width + column) * capacity + place]);
+                score += query[column]
+                    * f32::cast_from(
+                        keys[(batch * hidden + head * width + column) * capacity + place],
+                    );
             }
         }
         weights[place] = score;
@@ -96,7 +101,10 @@ fn attend<Q: Float, C: Float, O: Float>(
             if place == at {
                 mixed += weights[place] * f32::cast_from(qkv[token + 2 * hidden + column]);
             } else {
-                mixed += weights[place] * f32::cast_from(values[(batch * capacity + place) * hidden + head * width + column]);
+                mixed += weights[place]
+                    * f32::cast_from(
+                        values[(batch * capacity + place) * hidden + head * width + column],
+                    );
             }
             place += groups;
         }

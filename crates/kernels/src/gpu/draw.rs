@@ -1,5 +1,5 @@
-//! The draw of a token: softmax, entropy, the inverse of the cumulative distribution at a uniform number, and the log-probability of what was
-//! drawn; nothing is read back.
+//! The draw of a token: softmax, entropy, the inverse of the cumulative distribution at a uniform
+//! number, and the log-probability of what was drawn; nothing is read back.
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::DType;
@@ -57,7 +57,8 @@ fn draw_rows(
     let largest = cube_max(largest, &mut shared, planes);
     let largest_drawn = cube_max(largest_drawn, &mut shared, planes);
 
-    // a segment of consecutive tokens for each unit, so that the sums before it are those of the tokens before it
+    // a segment of consecutive tokens for each unit, so that the sums before it are those of the
+    // tokens before it
     let mut sum = f32::new(0.0);
     let mut weighted = f32::new(0.0);
     let mut drawn = f32::new(0.0);
@@ -91,7 +92,8 @@ fn draw_rows(
             all += sums[segment];
         }
         let target = uniforms[CUBE_POS] * all;
-        // the segment at which the running sum exceeds the target; if rounding leaves none, the last that weighs anything
+        // the segment at which the running sum exceeds the target; if rounding leaves none, the
+        // last that weighs anything
         let mut below = f32::new(0.0);
         let mut chosen = 0usize;
         let mut before = f32::new(0.0);
@@ -154,7 +156,8 @@ impl DrawOps for CubeBackend {
         let logits = product(factor(hidden), transposed(factor(head)));
         let uniforms = into_contiguous(uniforms);
         let [rows, stride] = rows_and_width(&logits);
-        let (ids, stats) = (empty(&logits, [rows], DType::I32), empty(&logits, [rows, 2], DType::F32));
+        let (ids, stats) =
+            (empty(&logits, [rows], DType::I32), empty(&logits, [rows, 2], DType::F32));
         let client = logits.client.clone();
         // an id outside the vocabulary is that of no token
         let place = |id: Option<u32>| id.map_or(stride, |id| stride.min(id as usize));

@@ -1,4 +1,5 @@
-//! Rows of embeddings, and their gradients without atomics: a cube per row of the table looks for the tokens that chose it.
+//! Rows of embeddings, and their gradients without atomics: a cube per row of the table looks for
+//! the tokens that chose it.
 
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -16,11 +17,13 @@ const UNITS: u32 = 128;
 #[cube(launch)]
 fn gather(table: &[f32], ids: &[i32], out: &mut [f32], width: usize, count: usize) {
     if ABSOLUTE_POS < count {
-        out[ABSOLUTE_POS] = table[usize::cast_from(ids[ABSOLUTE_POS / width]) * width + ABSOLUTE_POS % width];
+        out[ABSOLUTE_POS] =
+            table[usize::cast_from(ids[ABSOLUTE_POS / width]) * width + ABSOLUTE_POS % width];
     }
 }
 
-/// Row `CUBE_POS` of the gradient: the sum of the gradients of the tokens with that id, in their order.
+/// Row `CUBE_POS` of the gradient: the sum of the gradients of the tokens with that id, in their
+/// order.
 #[cube(launch)]
 fn collect(
     grad: &[f32],
@@ -82,11 +85,24 @@ impl EmbeddingOps for CubeBackend {
         let client = table.client.clone();
         let (count, dim) = units(&client, tokens * width);
         let (table, ids) = (table.into_buffer_arg(), ids.into_buffer_arg());
-        gather::launch(&client, count, dim, table, ids, out.clone().into_buffer_arg(), width, tokens * width);
+        gather::launch(
+            &client,
+            count,
+            dim,
+            table,
+            ids,
+            out.clone().into_buffer_arg(),
+            width,
+            tokens * width,
+        );
         out
     }
 
-    fn embedding_backward(grad: FloatTensor<Self>, ids: IntTensor<Self>, rows: usize) -> FloatTensor<Self> {
+    fn embedding_backward(
+        grad: FloatTensor<Self>,
+        ids: IntTensor<Self>,
+        rows: usize,
+    ) -> FloatTensor<Self> {
         let (grad, ids) = (into_contiguous(grad), into_contiguous(ids));
         let [tokens, width] = rows_and_width(&grad);
         let out = empty(&grad, [rows, width], DType::F32);

@@ -56,7 +56,16 @@ impl GeluOps for CubeBackend {
         let size = x.shape().num_elements();
         let (lanes, pieces) = (lanes(size), size / lanes(size));
         let (count, dim) = units(&client, pieces);
-        gelu::launch(&client, count, dim, lanes, x.into_buffer_arg(), out.clone().into_buffer_arg(), pieces, dtypes);
+        gelu::launch(
+            &client,
+            count,
+            dim,
+            lanes,
+            x.into_buffer_arg(),
+            out.clone().into_buffer_arg(),
+            pieces,
+            dtypes,
+        );
         out
     }
 
@@ -68,7 +77,17 @@ impl GeluOps for CubeBackend {
         let (lanes, pieces) = (lanes(size), size / lanes(size));
         let (count, dim) = units(&client, pieces);
         let (x, grad) = (x.into_buffer_arg(), grad.into_buffer_arg());
-        gelu_backward::launch(&client, count, dim, lanes, x, grad, out.clone().into_buffer_arg(), pieces, dtypes);
+        gelu_backward::launch(
+            &client,
+            count,
+            dim,
+            lanes,
+            x,
+            grad,
+            out.clone().into_buffer_arg(),
+            pieces,
+            dtypes,
+        );
         out
     }
 }

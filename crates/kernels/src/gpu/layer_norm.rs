@@ -14,7 +14,13 @@ use crate::layer_norm::LayerNormOps;
 
 /// Mean of a row that begins at `first`.
 #[cube]
-fn mean_of(x: &[f32], first: usize, width: usize, shared: &mut Shared<[f32]>, #[comptime] planes: bool) -> f32 {
+fn mean_of(
+    x: &[f32],
+    first: usize,
+    width: usize,
+    shared: &mut Shared<[f32]>,
+    #[comptime] planes: bool,
+) -> f32 {
     let mut sum = f32::new(0.0);
     let mut at = UNIT_POS as usize;
     while at < width {
@@ -110,7 +116,8 @@ fn normalise_backward<G: Float>(
     let mut at = UNIT_POS as usize;
     while at < width {
         let normal = (x[first + at] - mean) * factor;
-        out[first + at] = (f32::cast_from(grad[first + at]) * gamma[at] - sum - normal * products) * factor;
+        out[first + at] =
+            (f32::cast_from(grad[first + at]) * gamma[at] - sum - normal * products) * factor;
         at += CUBE_DIM as usize;
     }
     if UNIT_POS == 0 {

@@ -98,7 +98,12 @@ fn like(rows: CubeTensor, like: &CubeTensor) -> CubeTensor {
 }
 
 impl LinearOps for CubeBackend {
-    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>, as_factor: bool) -> FloatTensor<Self> {
+    fn linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        as_factor: bool,
+    ) -> FloatTensor<Self> {
         let (weight, bias) = (factor(weight), into_contiguous(bias));
         let dtype = if as_factor { factors(&x.client) } else { DType::F32 };
         let ([rows, _], [_, width]) = (rows_and_width(&x), rows_and_width(&weight));
@@ -109,13 +114,39 @@ impl LinearOps for CubeBackend {
         let out = match in_parts(rows_of(x.clone()), weight, dtype) {
             Parts::Whole(out) => {
                 let (output, bias) = (out.clone().into_buffer_arg(), bias.into_buffer_arg());
-                add_bias::launch(&client, count, dim, lanes, output, bias, pieces, across, elem(dtype));
+                add_bias::launch(
+                    &client,
+                    count,
+                    dim,
+                    lanes,
+                    output,
+                    bias,
+                    pieces,
+                    across,
+                    elem(dtype),
+                );
                 out
             }
             Parts::Several(parts) => {
                 let (out, several) = (empty(&x, [rows, width], dtype), parts.shape()[0]);
-                let (parts, bias, output) = (parts.into_buffer_arg(), bias.into_buffer_arg(), out.clone().into_buffer_arg());
-                add_parts_and_bias::launch(&client, count, dim, lanes, parts, bias, output, pieces, across, several, elem(dtype));
+                let (parts, bias, output) = (
+                    parts.into_buffer_arg(),
+                    bias.into_buffer_arg(),
+                    out.clone().into_buffer_arg(),
+                );
+                add_parts_and_bias::launch(
+                    &client,
+                    count,
+                    dim,
+                    lanes,
+                    parts,
+                    bias,
+                    output,
+                    pieces,
+                    across,
+                    several,
+                    elem(dtype),
+                );
                 out
             }
         };
@@ -128,7 +159,8 @@ impl LinearOps for CubeBackend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        let (weight, bias, residual) = (factor(weight), into_contiguous(bias), into_contiguous(residual));
+        let (weight, bias, residual) =
+            (factor(weight), into_contiguous(bias), into_contiguous(residual));
         let ([rows, _], [_, width]) = (rows_and_width(&x), rows_and_width(&weight));
         let client = x.client.clone();
         let lanes = lanes(width);
@@ -138,14 +170,17 @@ impl LinearOps for CubeBackend {
         let out = match in_parts(rows_of(x.clone()), weight, DType::F32) {
             Parts::Whole(out) => {
                 let output = out.clone().into_buffer_arg();
-                add_bias_and_residual::launch(&client, count, dim, lanes, output, bias, residual, pieces, across);
+                add_bias_and_residual::launch(
+                    &client, count, dim, lanes, output, bias, residual, pieces, across,
+                );
                 out
             }
             Parts::Several(parts) => {
                 let (out, several) = (empty(&x, [rows, width], DType::F32), parts.shape()[0]);
                 let (parts, output) = (parts.into_buffer_arg(), out.clone().into_buffer_arg());
                 add_parts_bias_and_residual::launch(
-                    &client, count, dim, lanes, parts, bias, residual, output, pieces, across, several,
+                    &client, count, dim, lanes, parts, bias, residual, output, pieces, across,
+                    several,
                 );
                 out
             }
@@ -157,7 +192,11 @@ impl LinearOps for CubeBackend {
         factor(tensor)
     }
 
-    fn linear_backward_input(weight: FloatTensor<Self>, grad: FloatTensor<Self>, of: DType) -> FloatTensor<Self> {
+    fn linear_backward_input(
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        of: DType,
+    ) -> FloatTensor<Self> {
         like(product_as(rows_of(grad.clone()), transposed(factor(weight)), of), &grad)
     }
 

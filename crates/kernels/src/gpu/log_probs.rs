@@ -1,4 +1,5 @@
-//! Log-probabilities over the vocabulary: the logits of a chunk of rows at a time, a cube per row of them.
+//! Log-probabilities over the vocabulary: the logits of a chunk of rows at a time, a cube per row
+//! of them.
 
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -14,14 +15,21 @@ use crate::log_probs::LogProbOps;
 
 /// Logits that are there at the same time: 1.6 GB of them.
 const LOGITS: usize = 400_000_000;
-/// The vocabulary is padded to a multiple of this: rows of any other length cannot be read by whole vectors.
+/// The vocabulary is padded to a multiple of this: rows of any other length cannot be read by whole
+/// vectors.
 const PAD: usize = 128;
 /// Below this, `e^x` is not a normal number, and 0 here.
 const FLOOR: f32 = -87.3;
 
 /// A head with rows of zeros below it, as a factor of products.
 #[cube(launch)]
-fn pad_rows<F: Float>(head: &[f32], out: &mut [F], given: usize, count: usize, #[define(F)] _dtype: ElemType) {
+fn pad_rows<F: Float>(
+    head: &[f32],
+    out: &mut [F],
+    given: usize,
+    count: usize,
+    #[define(F)] _dtype: ElemType,
+) {
     if ABSOLUTE_POS < count {
         let mut value = f32::new(0.0);
         if ABSOLUTE_POS < given {
@@ -31,7 +39,8 @@ fn pad_rows<F: Float>(head: &[f32], out: &mut [F], given: usize, count: usize, #
     }
 }
 
-/// The largest scaled logit of a row and the sum of `e^(l - max)`; a suppressed token counts for nothing.
+/// The largest scaled logit of a row and the sum of `e^(l - max)`; a suppressed token counts for
+/// nothing.
 #[cube]
 fn largest_of(
     logits: &[f32],
@@ -112,7 +121,8 @@ fn row_stats(
     }
 }
 
-/// Turns rows of logits into the gradient of `grad * log p(target)` with respect to them: `grad (1[target] - p) / T`.
+/// Turns rows of logits into the gradient of `grad * log p(target)` with respect to them:
+/// `grad (1[target] - p) / T`.
 #[cube(launch)]
 fn row_gradients<F: Float>(
     logits: &[f32],
@@ -275,7 +285,12 @@ impl LogProbOps for CubeBackend {
         }
         let of_head = match of_head {
             Some(of_head) => some_rows(&of_head, 0, vocab),
-            None => burn_cubecl::ops::numeric::zeros_client(client, grad.device.clone(), [vocab, width].into(), DType::F32),
+            None => burn_cubecl::ops::numeric::zeros_client(
+                client,
+                grad.device.clone(),
+                [vocab, width].into(),
+                DType::F32,
+            ),
         };
         let of_hidden = match of_hidden.len() {
             1 => of_hidden.remove(0),

@@ -1,8 +1,9 @@
-//! The fused functions of this crate for Burn's `CubeCL` backends (CUDA, wgpu): one kernel where the plain composition takes many passes
-//! over memory.
+//! The fused functions of this crate for Burn's `CubeCL` backends (CUDA, wgpu): one kernel where
+//! the plain composition takes many passes over memory.
 //!
-//! Products are cubek's; they are taken in f32 (TF32 where there are tensor cores) or with factors rounded to bf16 ([`Precision`](crate::Precision)).
-//! Rows are reduced by one cube or one plane each and in a fixed order, so that a result does not change from run to run.
+//! Products are cubek's; they are taken in f32 (TF32 where there are tensor cores) or with factors
+//! rounded to bf16 ([`Precision`](crate::Precision)). Rows are reduced by one cube or one plane
+//! each and in a fixed order, so that a result does not change from run to run.
 
 mod adam;
 mod attention;
@@ -50,11 +51,15 @@ pub(crate) fn ready(device: &Device) -> bool {
     device.client().properties().hardware.max_units_per_cube >= UNITS
 }
 
-/// Whether planes are all of one size and add up by themselves; otherwise units meet in shared memory.
+/// Whether planes are all of one size and add up by themselves; otherwise units meet in shared
+/// memory.
 fn has_planes(client: &Client) -> bool {
     let hardware = &client.properties().hardware;
     let size = hardware.plane_size_max;
-    client.features().plane.contains(Plane::Ops) && hardware.plane_size_min == size && size > 0 && UNITS.is_multiple_of(size)
+    client.features().plane.contains(Plane::Ops)
+        && hardware.plane_size_min == size
+        && size > 0
+        && UNITS.is_multiple_of(size)
 }
 
 /// The type of a tensor's values as kernels name it.
@@ -94,7 +99,15 @@ fn owned(tensor: CubeTensor) -> CubeTensor {
     let out = empty_like(&tensor);
     let (client, size) = (tensor.client.clone(), tensor.shape().num_elements());
     let (count, dim) = units(&client, size);
-    copy::launch(&client, count, dim, tensor.into_buffer_arg(), out.clone().into_buffer_arg(), size, elem(out.dtype));
+    copy::launch(
+        &client,
+        count,
+        dim,
+        tensor.into_buffer_arg(),
+        out.clone().into_buffer_arg(),
+        size,
+        elem(out.dtype),
+    );
     out
 }
 
@@ -105,8 +118,8 @@ fn copy<F: Float>(x: &[F], out: &mut [F], count: usize, #[define(F)] _dtype: Ele
     }
 }
 
-/// Values that a unit takes at once, where rows of this many values are cut into such pieces. (What a kernel sees of a buffer may be longer
-/// than the tensor: sizes are arguments.)
+/// Values that a unit takes at once, where rows of this many values are cut into such pieces. (What
+/// a kernel sees of a buffer may be longer than the tensor: sizes are arguments.)
 fn lanes(width: usize) -> VectorSize {
     if width.is_multiple_of(4) { 4 } else { 1 }
 }
@@ -130,7 +143,8 @@ fn planes(client: &Client, rows: usize) -> (CubeCount, CubeDim) {
     (cubes(rows.div_ceil(planes as usize)), CubeDim::new_2d(size, planes))
 }
 
-/// The first tokens of rows, on the device. The last ones are kept: all layers of a pass ask for the same.
+/// The first tokens of rows, on the device. The last ones are kept: all layers of a pass ask for
+/// the same.
 fn starts_on(like: &CubeTensor, starts: &[usize]) -> CubeTensor {
     type Kept = Option<(CubeDevice, Vec<usize>, CubeTensor)>;
     static KEPT: Mutex<Kept> = Mutex::new(None);
@@ -141,11 +155,18 @@ fn starts_on(like: &CubeTensor, starts: &[usize]) -> CubeTensor {
     {
         return tensor.clone();
     }
-    let values: Vec<i32> = starts.iter().map(|&start| i32::try_from(start).unwrap_or(i32::MAX)).collect();
+    let values: Vec<i32> =
+        starts.iter().map(|&start| i32::try_from(start).unwrap_or(i32::MAX)).collect();
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
     let handle = like.client.create_from_slice(&bytes);
     let shape = Shape::new([values.len()]);
-    let tensor = CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape, handle, DType::I32);
+    let tensor = CubeTensor::new_contiguous(
+        like.client.clone(),
+        like.device.clone(),
+        shape,
+        handle,
+        DType::I32,
+    );
     *kept = Some((like.device.clone(), starts.to_vec(), tensor.clone()));
     tensor
 }

@@ -1,5 +1,5 @@
-//! Matrix products by cubek, with a strategy chosen by shape and device: trying all of them at every start, as autotuning does, takes
-//! minutes.
+//! Matrix products by cubek, with a strategy chosen by shape and device: trying all of them at
+//! every start, as autotuning does, takes minutes.
 
 use burn::backend::TensorMetadata;
 use burn::tensor::{DType, Shape};
@@ -24,7 +24,8 @@ use super::{elem, empty, lanes, units};
 /// What factors of products are rounded to on this device.
 pub(super) fn factors(client: &Client) -> DType {
     let usage = TypeUsage::Conversion | TypeUsage::Buffer;
-    let half = crate::precision::is_half() && client.properties().type_usage(half::bf16::elem_type_native()).is_superset(usage);
+    let half = crate::precision::is_half()
+        && client.properties().type_usage(half::bf16::elem_type_native()).is_superset(usage);
     if half { DType::BF16 } else { DType::F32 }
 }
 
@@ -74,7 +75,9 @@ pub(super) enum Parts {
 pub(super) fn in_parts(left: CubeTensor, right: CubeTensor, dtype: DType) -> Parts {
     match parts(&left, &right) {
         1 => Parts::Whole(multiplied(left, right, dtype)),
-        count => Parts::Several(multiplied(split(left, 1, count), split(right, 0, count), DType::F32)),
+        count => {
+            Parts::Several(multiplied(split(left, 1, count), split(right, 0, count), DType::F32))
+        }
     }
 }
 
@@ -113,8 +116,9 @@ const DEPTH: usize = 768;
 /// The most parts.
 const PARTS: usize = 16;
 
-/// Parts that the inner dimension of two matrices is cut into: a product with few columns and rows and a long inner dimension would be the
-/// work of a few cubes. Only tensor cores are fast enough for that to matter.
+/// Parts that the inner dimension of two matrices is cut into: a product with few columns and rows
+/// and a long inner dimension would be the work of a few cubes. Only tensor cores are fast enough
+/// for that to matter.
 fn parts(left: &CubeTensor, right: &CubeTensor) -> usize {
     if left.rank() != 2 || !has_tensor_memory(&left.client) {
         return 1;
@@ -122,7 +126,10 @@ fn parts(left: &CubeTensor, right: &CubeTensor) -> usize {
     let (rows, depth, columns) = (left.shape()[0], left.shape()[1], right.shape()[1]);
     let tiles = rows.div_ceil(TILE) * columns.div_ceil(TILE);
     let mut parts = 1;
-    while 2 * parts * tiles <= TILES && 2 * parts <= PARTS && depth.is_multiple_of(2 * parts * 64) && depth / (2 * parts) >= DEPTH
+    while 2 * parts * tiles <= TILES
+        && 2 * parts <= PARTS
+        && depth.is_multiple_of(2 * parts * 64)
+        && depth / (2 * parts) >= DEPTH
     {
         parts *= 2;
     }
@@ -136,7 +143,13 @@ fn split(matrix: CubeTensor, dim: usize, parts: usize) -> CubeTensor {
     of_part[dim] /= parts;
     let strides = [of_part[dim] * strides[dim], strides[0], strides[1]];
     let meta = Metadata::new(Shape::new([parts, of_part[0], of_part[1]]), Strides::new(&strides));
-    CubeTensor::new(matrix.client.clone(), matrix.handle.clone(), meta, matrix.device.clone(), matrix.dtype)
+    CubeTensor::new(
+        matrix.client.clone(),
+        matrix.handle.clone(),
+        meta,
+        matrix.device.clone(),
+        matrix.dtype,
+    )
 }
 
 /// Sums over the first dimension, in its order.
@@ -174,14 +187,20 @@ fn has_tensor_memory(client: &Client) -> bool {
     !client.features().tma.is_empty()
 }
 
-/// What is tried, the fastest first. Copies of whole tiles want rows that begin at multiples of 16 bytes, and dimensions that fill a tile.
+/// What is tried, the fastest first. Copies of whole tiles want rows that begin at multiples of 16
+/// bytes, and dimensions that fill a tile.
 fn strategies(left: &CubeTensor, right: &CubeTensor) -> [Option<Strategy>; 3] {
     let aligned = |side: &CubeTensor| {
         let rank = side.rank();
         let (shape, strides) = (side.shape(), side.meta.strides().to_vec());
         let bytes = side.dtype.size();
-        let lines = strides.iter().filter(|&&stride| stride != 1).all(|stride| (stride * bytes).is_multiple_of(16));
-        lines && strides[rank - 2..].contains(&1) && shape[rank - 2..].iter().all(|&size| size >= 16)
+        let lines = strides
+            .iter()
+            .filter(|&&stride| stride != 1)
+            .all(|stride| (stride * bytes).is_multiple_of(16));
+        lines
+            && strides[rank - 2..].contains(&1)
+            && shape[rank - 2..].iter().all(|&size| size >= 16)
     };
     let tiles = has_tensor_memory(&left.client) && aligned(left) && aligned(right);
     let simple = SimpleArgs { tile_matmul: TileMatmulKind::Mma, multi_rows: false };
@@ -192,9 +211,15 @@ fn strategies(left: &CubeTensor, right: &CubeTensor) -> [Option<Strategy>; 3] {
     ]
 }
 
-fn launch(strategy: &Strategy, left: &CubeTensor, right: &CubeTensor, out: &CubeTensor) -> Result<(), MatmulSetupError> {
+fn launch(
+    strategy: &Strategy,
+    left: &CubeTensor,
+    right: &CubeTensor,
+    out: &CubeTensor,
+) -> Result<(), MatmulSetupError> {
     let of = elem(left.dtype);
-    let mut elems = MatmulElems::from_globals(&MatmulGlobalElems { lhs: of, rhs: of, out: elem(out.dtype) });
+    let mut elems =
+        MatmulElems::from_globals(&MatmulGlobalElems { lhs: of, rhs: of, out: elem(out.dtype) });
     let [left, right] = [left, right].map(|side| InputBinding::new(side.clone().binding(), of));
     launch_ref(strategy, &out.client, left, right, out.clone().binding(), &mut elems)
 }

@@ -1,15 +1,21 @@
-//! The kernels of this module against the CPU's, values and gradients, on whatever GPU this build has; on none they test nothing.
+//! The kernels of this module against the CPU's, values and gradients, on whatever GPU this build
+//! has; on none they test nothing.
 
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 
 use crate::{
-    AdamStep, AttentionCache, Linear, Masks, causal_attention, drawing_head, embedding, gelu_new, layer_norm, token_log_probs,
+    AdamStep, AttentionCache, Linear, Masks, causal_attention, drawing_head, embedding, gelu_new,
+    layer_norm, token_log_probs,
 };
 
 /// The GPUs of this build that are there, and how near their products are to those of the CPU.
 fn devices() -> Vec<(Device, f32)> {
     let named = |name: &str, tolerance| crate::device(name).ok().map(|device| (device, tolerance));
-    [named("wgpu", 1e-4), named("cuda", 2e-2)].into_iter().flatten().filter(|(device, _)| crate::on_gpu(device)).collect()
+    [named("wgpu", 1e-4), named("cuda", 2e-2)]
+        .into_iter()
+        .flatten()
+        .filter(|(device, _)| crate::on_gpu(device))
+        .collect()
 }
 
 /// Random numbers that are the same on every device.
@@ -32,7 +38,10 @@ fn near(what: &str, found: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(1.0f32, |largest, value| largest.max(value.abs()));
     for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
-        assert!((found - expected).abs() <= tolerance * largest, "{what}[{at}]: {found} against {expected}");
+        assert!(
+            (found - expected).abs() <= tolerance * largest,
+            "{what}[{at}]: {found} against {expected}"
+        );
     }
 }
 
@@ -41,7 +50,9 @@ fn compare(exact: bool, f: impl Fn(&Device) -> Vec<Vec<f32>>) {
     let expected = f(&Device::flex().autodiff());
     for (device, tolerance) in devices() {
         let tolerance = if exact { 2e-5 } else { tolerance };
-        for (at, (found, expected)) in f(&device.clone().autodiff()).iter().zip(&expected).enumerate() {
+        for (at, (found, expected)) in
+            f(&device.clone().autodiff()).iter().zip(&expected).enumerate()
+        {
             near(&format!("{device:?}: {at}"), found, expected, tolerance);
         }
     }
@@ -77,14 +88,20 @@ fn layer_norm_and_its_gradients() {
 #[test]
 fn linear_layers_and_their_gradients() {
     for (rows, depth, width) in [(5, 8, 12), (67, 33, 129), (200, 64, 1)] {
-        let (x, residual, weights) = (random([2, rows, depth], 1), random([2, rows, width], 2), random([2, rows, width], 3));
+        let (x, residual, weights) =
+            (random([2, rows, depth], 1), random([2, rows, width], 2), random([2, rows, width], 3));
         let (weight, bias) = (random([depth, width], 4), random([width], 5));
         compare(false, |device| {
-            let layer = Linear::new(on(&weight, device).require_grad(), on(&bias, device).require_grad());
-            let (x, residual) = (on(&x, device).require_grad(), on(&residual, device).require_grad());
+            let layer =
+                Linear::new(on(&weight, device).require_grad(), on(&bias, device).require_grad());
+            let (x, residual) =
+                (on(&x, device).require_grad(), on(&residual, device).require_grad());
             let y = layer.forward(x.clone()) + layer.forward_add(residual.clone(), x.clone());
             let grads = (y.clone() * on(&weights, device)).sum().backward();
-            let parameters = [floats(layer.weight.val().grad(&grads).unwrap()), floats(layer.bias.val().grad(&grads).unwrap())];
+            let parameters = [
+                floats(layer.weight.val().grad(&grads).unwrap()),
+                floats(layer.bias.val().grad(&grads).unwrap()),
+            ];
             let inputs = [&x, &residual].map(|input| floats(input.grad(&grads).unwrap()));
             [vec![floats(y.inner())], parameters.to_vec(), inputs.to_vec()].concat()
         });
@@ -93,11 +110,15 @@ fn linear_layers_and_their_gradients() {
 
 #[test]
 fn attention_and_its_gradient() {
-    for (batch, tokens, heads, width) in [(1, 1, 1, 4), (2, 3, 2, 5), (3, 17, 2, 16), (2, 112, 3, 64)] {
+    for (batch, tokens, heads, width) in
+        [(1, 1, 1, 4), (2, 3, 2, 5), (3, 17, 2, 16), (2, 112, 3, 64)]
+    {
         let hidden = heads * width;
-        let (qkv, weights) = (random([batch, tokens, 3 * hidden], 1), random([batch, tokens, hidden], 2));
+        let (qkv, weights) =
+            (random([batch, tokens, 3 * hidden], 1), random([batch, tokens, hidden], 2));
         for ragged in [false, true] {
-            let starts: Vec<usize> = (0..batch).map(|row| if ragged { row * tokens / 4 } else { 0 }).collect();
+            let starts: Vec<usize> =
+                (0..batch).map(|row| if ragged { row * tokens / 4 } else { 0 }).collect();
             compare(false, |device| {
                 let qkv = on(&qkv, device).require_grad();
                 let y = causal_attention(qkv.clone(), heads, &starts);
@@ -110,16 +131,21 @@ fn attention_and_its_gradient() {
 
 #[test]
 fn log_probabilities_and_their_gradients() {
-    for (n, d, vocab, temperature, suppress) in [(5, 8, 19, 1.0, None), (33, 16, 211, 0.7, None), (9, 8, 700, 1.0, Some(39))] {
+    for (n, d, vocab, temperature, suppress) in
+        [(5, 8, 19, 1.0, None), (33, 16, 211, 0.7, None), (9, 8, 700, 1.0, Some(39))]
+    {
         let (hidden, head, weights) = (random([n, d], 1), random([vocab, d], 2), random([n], 3));
-        let targets: Vec<i32> = (0..n).map(|at| i32::try_from((at * 13 + 1) % 19).unwrap()).collect();
+        let targets: Vec<i32> =
+            (0..n).map(|at| i32::try_from((at * 13 + 1) % 19).unwrap()).collect();
         compare(false, |device| {
             let [hidden, head] = [&hidden, &head].map(|matrix| on(matrix, device).require_grad());
             let targets = Tensor::<1, Int>::from_ints(targets.as_slice(), &device.clone().inner());
-            let stats = token_log_probs(hidden.clone(), head.clone(), targets, temperature, suppress);
+            let stats =
+                token_log_probs(hidden.clone(), head.clone(), targets, temperature, suppress);
             let grads = (stats.log_probs.clone() * on(&weights, device)).sum().backward();
             let grads = [&hidden, &head].map(|matrix| floats(matrix.grad(&grads).unwrap()));
-            [vec![floats(stats.log_probs.inner()), floats(stats.entropies.inner())], grads.to_vec()].concat()
+            [vec![floats(stats.log_probs.inner()), floats(stats.entropies.inner())], grads.to_vec()]
+                .concat()
         });
     }
 }
@@ -130,7 +156,10 @@ fn embeddings_and_their_gradient() {
     let ids: Vec<i32> = (0..305).map(|at| (at * at + 7) % 70).collect();
     compare(true, |device| {
         let table = on(&table, device).require_grad();
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids.clone(), [5, 61]), &device.clone().inner());
+        let ids = Tensor::<2, Int>::from_data(
+            TensorData::new(ids.clone(), [5, 61]),
+            &device.clone().inner(),
+        );
         let y = embedding(table.clone(), ids);
         let grads = (y.clone() * on(&weights, device)).sum().backward();
         vec![floats(y.inner()), floats(table.grad(&grads).unwrap())]
@@ -142,11 +171,24 @@ fn steps_of_adam_and_sums_of_squares() {
     let (parameter, grad) = (random([123, 77], 1), random([123, 77], 2));
     compare(true, |device| {
         let device = &device.clone().inner();
-        let step = |time| AdamStep { learning_rate: 0.1, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-8, weight_decay: 0.01, time };
+        let step = |time| AdamStep {
+            learning_rate: 0.1,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.01,
+            time,
+        };
         let zeros = || Tensor::zeros([123, 77], device);
-        let (parameter, moments) = crate::adam_step(on(&parameter, device), on(&grad, device), [zeros(), zeros()], &step(1));
+        let (parameter, moments) = crate::adam_step(
+            on(&parameter, device),
+            on(&grad, device),
+            [zeros(), zeros()],
+            &step(1),
+        );
         let kept = parameter.clone();
-        let (parameter, moments) = crate::adam_step(parameter, on(&grad, device) * 0.5, moments, &step(2));
+        let (parameter, moments) =
+            crate::adam_step(parameter, on(&grad, device) * 0.5, moments, &step(2));
         let squares = crate::sum_of_squares(on(&grad, device));
         let [first, second] = moments;
         [parameter, kept, first, second].map(floats).into_iter().chain([floats(squares)]).collect()
@@ -157,7 +199,8 @@ fn steps_of_adam_and_sums_of_squares() {
 fn decoding_with_a_cache() {
     for (batch, heads, width, capacity) in [(1, 1, 4, 3), (3, 2, 16, 9), (2, 3, 64, 140)] {
         let hidden = heads * width;
-        let (prompts, qkv) = (random([batch, capacity - 1, 3 * hidden], 1), random([batch, 3 * hidden], 2));
+        let (prompts, qkv) =
+            (random([batch, capacity - 1, 3 * hidden], 1), random([batch, 3 * hidden], 2));
         compare(true, |device| {
             let device = &device.clone().inner();
             let starts: Vec<usize> = (0..batch).map(|row| row.min(capacity - 1)).collect();
@@ -177,11 +220,14 @@ fn draws_follow_the_uniform_numbers() {
     let head = random([vocab, 16], 1);
     let hidden = random([rows, 16], 2);
     let uniforms: Vec<f32> = (0..rows).map(|at| (at as f32 + 0.5) / rows as f32).collect();
-    for (suppress, forbidden) in [(None, None), (Some(3), None), (None, Some(7)), (Some(3), Some(999))] {
+    for (suppress, forbidden) in
+        [(None, None), (Some(3), None), (None, Some(7)), (Some(3), Some(999))]
+    {
         let masks = Masks { vocab, scale: 0.8, suppress, forbidden };
         let run = |device: &Device| {
             let uniforms = Tensor::<1>::from_floats(uniforms.as_slice(), device);
-            let drawn = crate::draw(on(&hidden, device), drawing_head(on(&head, device)), uniforms, masks);
+            let drawn =
+                crate::draw(on(&hidden, device), drawing_head(on(&head, device)), uniforms, masks);
             (drawn.ids.into_data().iter::<i64>().collect::<Vec<_>>(), floats(drawn.stats))
         };
         let (ids, stats) = run(&Device::flex());
@@ -189,8 +235,12 @@ fn draws_follow_the_uniform_numbers() {
             let (found, found_stats) = run(&device);
             // a uniform number next to the border of two tokens may fall on either side
             let other = ids.iter().zip(&found).filter(|(a, b)| a != b).count();
-            assert!(other <= if tolerance > 1e-3 { 4 } else { 1 }, "{device:?}: {found:?} against {ids:?}");
-            let entropies = |stats: &[f32]| stats.iter().skip(1).step_by(2).copied().collect::<Vec<_>>();
+            assert!(
+                other <= if tolerance > 1e-3 { 4 } else { 1 },
+                "{device:?}: {found:?} against {ids:?}"
+            );
+            let entropies =
+                |stats: &[f32]| stats.iter().skip(1).step_by(2).copied().collect::<Vec<_>>();
             near("entropies", &entropies(&found_stats), &entropies(&stats), tolerance);
             if other == 0 {
                 near("statistics", &found_stats, &stats, tolerance);

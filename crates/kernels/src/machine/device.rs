@@ -32,10 +32,11 @@ pub enum DeviceError {
     },
 }
 
-/// The device of a name: `flex` (the CPU), `wgpu[:n]` or `cuda[:n]`; the last two if the crate has the feature of that name.
+/// The device of a name: `flex` (the CPU), `wgpu[:n]` or `cuda[:n]`; the last two if the crate has
+/// the feature of that name.
 ///
-/// It is always named: `Device::default()` takes the best backend that was compiled in whether or not its hardware is present, and obeys
-/// a variable of its own.
+/// It is always named: `Device::default()` takes the best backend that was compiled in whether or
+/// not its hardware is present, and obeys a variable of its own.
 ///
 /// # Errors
 /// A name that is none of these, a backend that was not compiled in, a device that is not present.
@@ -43,7 +44,10 @@ pub enum DeviceError {
 /// ```
 /// assert!(tailguard_kernels::device("flex").is_ok());
 /// let error = tailguard_kernels::device("gpu").unwrap_err();
-/// assert_eq!(error.to_string(), "gpu: expected flex (the CPU), wgpu, wgpu:N, cuda or cuda:N, where N counts from 0");
+/// assert_eq!(
+///     error.to_string(),
+///     "gpu: expected flex (the CPU), wgpu, wgpu:N, cuda or cuda:N, where N counts from 0"
+/// );
 /// ```
 pub fn device(name: &str) -> Result<Device, DeviceError> {
     let unknown = || DeviceError::Unknown { name: name.to_owned() };
@@ -76,11 +80,21 @@ fn wgpu(name: &str, index: usize) -> Result<Device, DeviceError> {
 
 #[cfg(feature = "cuda")]
 fn cuda(name: &str, index: usize) -> Result<Device, DeviceError> {
-    nth(name, "an NVIDIA card, its driver (libcuda) and NVRTC", burn::tensor::DeviceType::Cuda, index)
+    nth(
+        name,
+        "an NVIDIA card, its driver (libcuda) and NVRTC",
+        burn::tensor::DeviceType::Cuda,
+        index,
+    )
 }
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
-fn nth(name: &str, need: &'static str, kind: burn::tensor::DeviceType, index: usize) -> Result<Device, DeviceError> {
+fn nth(
+    name: &str,
+    need: &'static str,
+    kind: burn::tensor::DeviceType,
+    index: usize,
+) -> Result<Device, DeviceError> {
     let present = Device::enumerate(kind);
     present.get(index).cloned().ok_or_else(|| {
         let devices: Vec<_> = present.iter().map(|device| format!("{device:?}")).collect();
@@ -89,7 +103,8 @@ fn nth(name: &str, need: &'static str, kind: burn::tensor::DeviceType, index: us
     })
 }
 
-/// Whether tensors of this device are computed by Burn's CPU backend, for which the fused kernels are written.
+/// Whether tensors of this device are computed by Burn's CPU backend, for which the fused kernels
+/// are written.
 #[must_use]
 pub fn on_flex(device: &Device) -> bool {
     device.clone().inner() == Device::flex()

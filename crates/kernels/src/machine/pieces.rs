@@ -1,11 +1,13 @@
 //! Pieces of a computation side by side, each on cores of its own.
 //!
-//! Much of a pass on a CPU runs on one thread - element-wise operations, small products, copies - and what is handed to several
-//! threads often costs more to hand over than it saves. So a batch is cut into pieces that need nothing of each other, and a
-//! piece runs from its first operation to its last on its own share of the cores. How a batch is cut depends on the batch alone,
-//! so that the number of threads changes no result.
+//! Much of a pass on a CPU runs on one thread - element-wise operations, small products, copies -
+//! and what is handed to several threads often costs more to hand over than it saves. So a batch is
+//! cut into pieces that need nothing of each other, and a piece runs from its first operation to
+//! its last on its own share of the cores. How a batch is cut depends on the batch alone, so that
+//! the number of threads changes no result.
 //!
-//! On other devices one piece runs after another: such a device is busy with one, and several would need the memory of several.
+//! On other devices one piece runs after another: such a device is busy with one, and several would
+//! need the memory of several.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,14 +19,16 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::on_flex;
 
-/// Tokens per piece on the CPU, roughly: a few MB of activations at the sizes that CPUs train, so that they stay in the caches.
+/// Tokens per piece on the CPU, roughly: a few MB of activations at the sizes that CPUs train, so
+/// that they stay in the caches.
 const PIECE_TOKENS: usize = 1024;
 
-/// Tokens per piece on other devices: enough to keep one busy; at GPT-2's size 10 GB of activations.
+/// Tokens per piece on other devices: enough to keep one busy; at GPT-2's size 10 GB of
+/// activations.
 const LARGE_PIECE_TOKENS: usize = 16_384;
 
-/// Cuts `rows` rows of at most `row_tokens` tokens into even pieces: ranges of row indices. A piece has about 1,024 tokens on the CPU and
-/// 16,384 on other devices.
+/// Cuts `rows` rows of at most `row_tokens` tokens into even pieces: ranges of row indices. A piece
+/// has about 1,024 tokens on the CPU and 16,384 on other devices.
 #[must_use]
 pub fn pieces(device: &Device, rows: usize, row_tokens: usize) -> Vec<Range<usize>> {
     let tokens = rows * row_tokens;
@@ -39,21 +43,32 @@ pub fn pieces(device: &Device, rows: usize, row_tokens: usize) -> Vec<Range<usiz
 }
 
 /// What `work` makes of each item, in the order of the items.
-pub fn side_by_side<I: Sync, T: Send>(device: &Device, items: &[I], work: impl Fn(&I) -> T + Sync) -> Vec<T> {
+pub fn side_by_side<I: Sync, T: Send>(
+    device: &Device,
+    items: &[I],
+    work: impl Fn(&I) -> T + Sync,
+) -> Vec<T> {
     let mut results = Vec::with_capacity(items.len());
     in_order(device, items, work, |result| results.push(result));
     results
 }
 
-/// Gives `take` what `work` makes of each item, in the order of the items, each as soon as it is its turn.
+/// Gives `take` what `work` makes of each item, in the order of the items, each as soon as it is
+/// its turn.
 ///
-/// On the CPU as many items at a time as the current Rayon pool has threads, each in a pool of its own share of these. A thread of
-/// such a pool that waits finds no work but that of its own item, so `work` may hold a lock while it waits for Rayon. What is done
-/// before its turn waits: with items of like size, about as many results as items at a time.
+/// On the CPU as many items at a time as the current Rayon pool has threads, each in a pool of its
+/// own share of these. A thread of such a pool that waits finds no work but that of its own item,
+/// so `work` may hold a lock while it waits for Rayon. What is done before its turn waits: with
+/// items of like size, about as many results as items at a time.
 ///
 /// # Panics
 /// If `work` or `take` does, when the other items are done.
-pub fn in_order<I: Sync, T: Send>(device: &Device, items: &[I], work: impl Fn(&I) -> T + Sync, mut take: impl FnMut(T) + Send) {
+pub fn in_order<I: Sync, T: Send>(
+    device: &Device,
+    items: &[I],
+    work: impl Fn(&I) -> T + Sync,
+    mut take: impl FnMut(T) + Send,
+) {
     let threads = if on_flex(device) { rayon::current_num_threads() } else { 1 };
     let lanes = threads.min(items.len());
     if lanes <= 1 {
@@ -64,7 +79,9 @@ pub fn in_order<I: Sync, T: Send>(device: &Device, items: &[I], work: impl Fn(&I
     let turns = Mutex::new(Turns { taken: 0, waiting: BTreeMap::new() });
     let take = Mutex::new(&mut take);
     let lane = || {
-        while let Some((index, item)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, items.get(at)?))) {
+        while let Some((index, item)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, items.get(at)?)))
+        {
             let result = work(item);
             let mut turns = lock(&turns);
             turns.waiting.insert(index, result);
@@ -96,7 +113,8 @@ impl<T> Turns<T> {
     }
 }
 
-/// Pools that no lane runs in at the moment: threads, and the buffers that belong to them, are kept from call to call.
+/// Pools that no lane runs in at the moment: threads, and the buffers that belong to them, are kept
+/// from call to call.
 static IDLE: Mutex<Vec<ThreadPool>> = Mutex::new(Vec::new());
 
 /// Runs `work` in a pool of `threads` threads; in the current one if the system gives no more.
@@ -132,28 +150,38 @@ mod tests {
         #[test]
         fn pieces_cover_all_rows_in_order(rows in 0usize..300, row_tokens in 1usize..2000) {
             let pieces = pieces(&Device::flex(), rows, row_tokens);
-            prop_assert_eq!(pieces.iter().cloned().flatten().collect::<Vec<_>>(), (0..rows).collect::<Vec<_>>());
+            prop_assert_eq!(
+                pieces.iter().cloned().flatten().collect::<Vec<_>>(),
+                (0..rows).collect::<Vec<_>>()
+            );
             prop_assert!(rows == 0 || pieces.iter().all(|piece| !piece.is_empty()));
             let largest = pieces.iter().map(Range::len).max().unwrap_or(0);
             prop_assert!(largest <= 1 || largest * row_tokens < 2 * PIECE_TOKENS);
         }
 
         #[test]
-        fn results_come_in_the_order_of_the_items(items in prop::collection::vec(0u64..400, 0..30), threads in 1usize..6) {
+        fn results_come_in_the_order_of_the_items(
+            items in prop::collection::vec(0u64..400, 0..30),
+            threads in 1usize..6,
+        ) {
             // later items are done sooner
             let work = |&item: &u64| {
                 std::thread::sleep(std::time::Duration::from_micros(400 - item));
                 item
             };
-            prop_assert_eq!(pool(threads).install(|| side_by_side(&Device::flex(), &items, work)), items);
+            prop_assert_eq!(
+                pool(threads).install(|| side_by_side(&Device::flex(), &items, work)),
+                items
+            );
         }
     }
 
     #[test]
     fn cores_are_shared_out() {
         let shares = |threads: usize, items: usize| {
-            let mut shares =
-                pool(threads).install(|| side_by_side(&Device::flex(), &vec![(); items], |()| rayon::current_num_threads()));
+            let mut shares = pool(threads).install(|| {
+                side_by_side(&Device::flex(), &vec![(); items], |()| rayon::current_num_threads())
+            });
             shares.sort_unstable();
             shares
         };
@@ -165,7 +193,9 @@ mod tests {
 
     #[test]
     fn a_panic_reaches_the_caller() {
-        let caught = std::panic::catch_unwind(|| side_by_side(&Device::flex(), &[1, 2, 3], |&item| assert_ne!(item, 2)));
+        let caught = std::panic::catch_unwind(|| {
+            side_by_side(&Device::flex(), &[1, 2, 3], |&item| assert_ne!(item, 2))
+        });
         assert!(caught.is_err());
     }
 }

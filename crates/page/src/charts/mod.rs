@@ -87,7 +87,9 @@ impl Chart {
     fn ranges(&self) -> ([f64; 2], [f64; 2]) {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let xs = extent(points().map(|point| point.x)).unwrap_or([0.0, 1.0]);
-        let ys = extent(points().flat_map(|point| point.range.into_iter().flatten().chain([point.y]))).unwrap_or([0.0, 1.0]);
+        let ys =
+            extent(points().flat_map(|point| point.range.into_iter().flatten().chain([point.y])))
+                .unwrap_or([0.0, 1.0]);
         let roomy = |[low, high]: [f64; 2]| {
             let span = high - low;
             let size = low.abs().max(high.abs());
@@ -109,8 +111,12 @@ impl Chart {
             let (first, last) = (series.points.first()?, series.points.last()?);
             let [low, high] = extent(series.points.iter().map(|point| point.y))?;
             let [from, to, low, high] = [first.y, last.y, low, high].map(significant);
-            let [begin, end] = [first.x, last.x].map(|x| self.name_of(x).unwrap_or_else(|| significant(x)));
-            Some(format!("{}: {from} at {begin}, {to} at {end}, lowest {low}, highest {high}.", series.name))
+            let [begin, end] =
+                [first.x, last.x].map(|x| self.name_of(x).unwrap_or_else(|| significant(x)));
+            Some(format!(
+                "{}: {from} at {begin}, {to} at {end}, lowest {low}, highest {high}.",
+                series.name
+            ))
         };
         let series: Vec<String> = self.series.iter().filter_map(of_series).collect();
         format!("{y} against {x}. {}", series.join(" "))
@@ -119,7 +125,10 @@ impl Chart {
     /// What stands at a place of the x axis, if it has names.
     fn name_of(&self, x: f64) -> Option<String> {
         let names = self.x.names.iter().zip(1_u32..);
-        names.into_iter().find(|(_, place)| (f64::from(*place) - x).abs() < 0.5).map(|(name, _)| name.clone())
+        names
+            .into_iter()
+            .find(|(_, place)| (f64::from(*place) - x).abs() < 0.5)
+            .map(|(name, _)| name.clone())
     }
 }
 
@@ -132,7 +141,8 @@ fn significant(value: f64) -> String {
 /// A number with at most so many digits after the point.
 pub(crate) fn plain(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let text =
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
@@ -148,7 +158,12 @@ pub(crate) mod tests {
             x: Axis::new("alpha"),
             y: Axis::new("reward & more"),
             series: vec![
-                Series { name: "SFT".into(), style: 1, points: vec![point(0.0, -1.0), point(1.0, 2.0)], draw: Draw::Joined },
+                Series {
+                    name: "SFT".into(),
+                    style: 1,
+                    points: vec![point(0.0, -1.0), point(1.0, 2.0)],
+                    draw: Draw::Joined,
+                },
                 Series {
                     name: "a,\"b\"".into(),
                     style: 2,
@@ -166,10 +181,14 @@ pub(crate) mod tests {
         assert_eq!((xs[0], xs[1]), (0.0, 1.0));
         assert!(ys[0] < -1.5 && ys[1] > 2.5, "{ys:?}");
         let mut flat = chart();
-        flat.series.iter_mut().for_each(|series| series.points = vec![Point { x: 3.0, y: 24.0, range: None }]);
+        flat.series
+            .iter_mut()
+            .for_each(|series| series.points = vec![Point { x: 3.0, y: 24.0, range: None }]);
         let (xs, ys) = flat.ranges();
         assert!(xs[0] < 3.0 && 3.0 < xs[1] && ys[0] < 24.0 && 24.0 < ys[1]);
-        flat.series.iter_mut().for_each(|series| series.points = vec![Point { x: 3.0, y: -1e-4, range: None }]);
+        flat.series
+            .iter_mut()
+            .for_each(|series| series.points = vec![Point { x: 3.0, y: -1e-4, range: None }]);
         let (_, ys) = flat.ranges();
         assert!(ys[0] < -1e-4 && -1e-4 < ys[1] && ys[1] < 0.0, "{ys:?}");
     }
@@ -177,9 +196,17 @@ pub(crate) mod tests {
     #[test]
     fn the_description_says_where_each_line_begins_and_ends() {
         let said = chart().description();
-        assert!(said.starts_with("reward & more against alpha. SFT: -1 at 0, 2 at 1, lowest -1, highest 2."), "{said}");
+        assert!(
+            said.starts_with(
+                "reward & more against alpha. SFT: -1 at 0, 2 at 1, lowest -1, highest 2."
+            ),
+            "{said}"
+        );
         let numbers = [0.0, 0.000_123_4, -0.1, 99.96, 1_234.5, 100.0].map(significant);
         assert_eq!(numbers, ["0", "0.000123", "-0.1", "100", "1234", "100"]);
-        assert_eq!((plain(1.250, 3), plain(-0.0001, 2), plain(100.0, 0)), ("1.25".into(), "0".into(), "100".into()));
+        assert_eq!(
+            (plain(1.250, 3), plain(-0.0001, 2), plain(100.0, 0)),
+            ("1.25".into(), "0".into(), "100".into())
+        );
     }
 }

@@ -1,10 +1,13 @@
-//! How lines are told apart: colours that colour-blind people see as different (Okabe and Ito), dashes, and marks.
+//! How lines are told apart: colours that colour-blind people see as different (Okabe and Ito),
+//! dashes, and marks.
 //!
-//! Charts are drawn in sentinel colours, and get their true ones from the style sheet, which knows light from dark.
+//! Charts are drawn in sentinel colours, and get their true ones from the style sheet, which knows
+//! light from dark.
 
 use plotters::style::RGBColor;
 
-/// Styles of lines; the first four are those of the paper's policies. Each colour comes three times, with other dashes and marks.
+/// Styles of lines; the first four are those of the paper's policies. Each colour comes three
+/// times, with other dashes and marks.
 pub(crate) const STYLES: usize = 3 * COLOURS;
 /// Colours of lines.
 const COLOURS: usize = 8;
@@ -63,7 +66,9 @@ impl Role {
         match self {
             Self::Ink => "var(--chart-ink, #444)".to_owned(),
             Self::Grid => "var(--chart-grid, #ddd)".to_owned(),
-            Self::Line(style) | Self::Fill(style) => format!("var(--s{}, {})", hue(style), colour(style)),
+            Self::Line(style) | Self::Fill(style) => {
+                format!("var(--s{}, {})", hue(style), colour(style))
+            }
         }
     }
 }
@@ -75,12 +80,24 @@ fn hue(style: usize) -> usize {
 
 /// The colour on white.
 pub(crate) fn colour(style: usize) -> &'static str {
-    ["#b35a8f", "#009e73", "#0072b2", "#d55e00", "#56b4e9", "#e69f00", "#000000", "#8a7f00", "#777777"][hue(style)]
+    [
+        "#b35a8f", "#009e73", "#0072b2", "#d55e00", "#56b4e9", "#e69f00", "#000000", "#8a7f00",
+        "#777777",
+    ][hue(style)]
 }
 
 /// The dashes, in pixels of a chart; empty for a solid line.
 pub(crate) fn dashes(style: usize) -> &'static [i32] {
-    let dashes = [&[2, 3][..], &[8, 3, 2, 3], &[7, 4], &[], &[4, 2], &[10, 3, 2, 3, 2, 3], &[1, 2], &[12, 4]];
+    let dashes = [
+        &[2, 3][..],
+        &[8, 3, 2, 3],
+        &[7, 4],
+        &[],
+        &[4, 2],
+        &[10, 3, 2, 3, 2, 3],
+        &[1, 2],
+        &[12, 4],
+    ];
     if style == PROMPT { &[1, 3] } else { dashes[(style + 3 * (style / COLOURS)) % COLOURS] }
 }
 
@@ -104,7 +121,10 @@ mod tests {
     #[test]
     fn every_role_has_a_colour_of_its_own() {
         for (place, role) in Role::ALL.iter().enumerate() {
-            assert!(Role::ALL[..place].iter().all(|other| other.sentinel() != role.sentinel()), "{role:?}");
+            assert!(
+                Role::ALL[..place].iter().all(|other| other.sentinel() != role.sentinel()),
+                "{role:?}"
+            );
         }
     }
 
@@ -112,7 +132,11 @@ mod tests {
     fn no_two_styles_of_a_colour_share_dashes_or_mark_and_no_two_policies_of_the_paper_any() {
         for style in 0..=STYLES {
             for other in 0..style {
-                let alike = [colour(other) == colour(style), dashes(other) == dashes(style), mark(other) == mark(style)];
+                let alike = [
+                    colour(other) == colour(style),
+                    dashes(other) == dashes(style),
+                    mark(other) == mark(style),
+                ];
                 assert!(!alike[0] || !alike[1] && !alike[2], "{style} and {other}");
                 assert!(style >= COLOURS || !alike[0] && !alike[1], "{style} and {other}");
             }

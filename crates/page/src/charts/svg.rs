@@ -1,6 +1,7 @@
 //! A chart as SVG, drawn by plotters.
 //!
-//! plotters draws in whole pixels, so it is given four for each that is shown. Colours are the page's: see `palette`.
+//! plotters draws in whole pixels, so it is given four for each that is shown. Colours are the
+//! page's: see `palette`.
 
 use maud::{Markup, PreEscaped, html};
 use plotters::backend::SVGBackend;
@@ -42,18 +43,26 @@ pub(crate) fn svg(chart: &Chart) -> Result<Markup, PageError> {
         Size::Small => (340, 230),
     };
     let mut text = String::new();
-    let failed = |detail: &dyn std::fmt::Display| PageError::Chart { chart: chart.title.clone(), detail: detail.to_string() };
+    let failed = |detail: &dyn std::fmt::Display| PageError::Chart {
+        chart: chart.title.clone(),
+        detail: detail.to_string(),
+    };
     {
         let pixels = |size: i32| u32::try_from(size * SCALE).unwrap_or_default();
-        let root = SVGBackend::with_string(&mut text, (pixels(width), pixels(height))).into_drawing_area();
+        let root =
+            SVGBackend::with_string(&mut text, (pixels(width), pixels(height))).into_drawing_area();
         draw(chart, &root).map_err(|error| failed(&error))?;
         root.present().map_err(|error| failed(&error))?;
     }
-    let inner = text.split_once('>').and_then(|(_, rest)| rest.rsplit_once("</svg>")).map(|(inner, _)| inner);
+    let inner = text
+        .split_once('>')
+        .and_then(|(_, rest)| rest.rsplit_once("</svg>"))
+        .map(|(inner, _)| inner);
     let inner = coloured(inner.ok_or_else(|| failed(&"no SVG"))?);
     let (title, about) = (format!("{}-title", chart.id), format!("{}-about", chart.id));
     Ok(html! {
-        svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (width * SCALE) " " (height * SCALE) } role="img"
+        svg xmlns="http://www.w3.org/2000/svg"
+            viewBox={ "0 0 " (width * SCALE) " " (height * SCALE) } role="img"
             aria-labelledby=(title) aria-describedby=(about) {
             title id=(title) { (chart.title) }
             desc id=(about) { (chart.description()) }
@@ -65,14 +74,19 @@ pub(crate) fn svg(chart: &Chart) -> Result<Markup, PageError> {
 /// A short piece of a series' line with its mark, for the key.
 pub(crate) fn key_sample(style: usize) -> Markup {
     let dashes: Vec<String> = palette::dashes(style).iter().map(ToString::to_string).collect();
-    let points = outline(palette::mark(style), (18, 6), MARK).into_iter().map(|(x, y)| format!("{x},{y}"));
+    let points =
+        outline(palette::mark(style), (18, 6), MARK).into_iter().map(|(x, y)| format!("{x},{y}"));
     html! {
         svg.sample viewBox="0 0 36 12" width="36" height="12" aria-hidden="true" focusable="false" {
-            line x1="1" y1="6" x2="35" y2="6" stroke=(Role::Line(style).shown()) stroke-width="2" stroke-dasharray=(dashes.join(" ")) {}
+            line x1="1" y1="6" x2="35" y2="6" stroke=(Role::Line(style).shown()) stroke-width="2"
+                stroke-dasharray=(dashes.join(" ")) {}
             @match palette::mark(style) {
                 Mark::None => {}
                 Mark::Circle => circle cx="18" cy="6" r=(MARK) fill=(Role::Fill(style).shown()) {},
-                _ => polygon points=(points.collect::<Vec<_>>().join(" ")) fill=(Role::Fill(style).shown()) {},
+                _ => {
+                    polygon points=(points.collect::<Vec<_>>().join(" "))
+                        fill=(Role::Fill(style).shown()) {}
+                }
             }
         }
     }
@@ -86,7 +100,8 @@ fn coloured(svg: &str) -> String {
         let sentinel = format!("\"#{:02X}{:02X}{:02X}\"", colour.0, colour.1, colour.2);
         let mut stroke = format!("stroke=\"{}\"", role.shown());
         if let Role::Line(style) = role {
-            let dashes: Vec<String> = palette::dashes(style).iter().map(|dash| (dash * SCALE).to_string()).collect();
+            let dashes: Vec<String> =
+                palette::dashes(style).iter().map(|dash| (dash * SCALE).to_string()).collect();
             if !dashes.is_empty() {
                 stroke += &format!(" stroke-dasharray=\"{}\"", dashes.join(" "));
             }
@@ -110,7 +125,9 @@ fn draw(chart: &Chart, root: &Area<'_>) -> Drawn {
         .y_label_area_size(58 * SCALE)
         .build_cartesian_2d(left..right, bottom..top)?;
     let ink = Role::Ink.sentinel();
-    let words = || TextStyle::from(("sans-serif", f64::from(TEXT * SCALE) * SHRINK).into_font()).color(&ink);
+    let words = || {
+        TextStyle::from(("sans-serif", f64::from(TEXT * SCALE) * SHRINK).into_font()).color(&ink)
+    };
     // so many digits that neighbours differ
     let number_of = |value: f64, [low, high]: [f64; 2]| {
         let digits = (0..8).find(|&digits| (high - low) * 10_f64.powi(digits) >= 8.0).unwrap_or(8);
@@ -145,7 +162,8 @@ fn draw(chart: &Chart, root: &Area<'_>) -> Drawn {
             band(&mut plot, series)?;
         }
         if let Draw::Smoothed(_) = series.draw {
-            let pale = ShapeStyle::from(Role::Fill(series.style).sentinel().mix(0.35)).stroke_width(SCALE.unsigned_abs());
+            let pale = ShapeStyle::from(Role::Fill(series.style).sentinel().mix(0.35))
+                .stroke_width(SCALE.unsigned_abs());
             line(&mut plot, &series.points, pale, [bottom, top])?;
         }
     }
@@ -157,7 +175,8 @@ fn draw(chart: &Chart, root: &Area<'_>) -> Drawn {
         if series.draw == Draw::Apart {
             bars(&plot, root, series)?;
         } else {
-            let style = ShapeStyle::from(Role::Line(series.style).sentinel()).stroke_width(width(series.style));
+            let style = ShapeStyle::from(Role::Line(series.style).sentinel())
+                .stroke_width(width(series.style));
             line(&mut plot, &points, style, [bottom, top])?;
         }
         marks(&plot, root, &Series { points, ..series.clone() }, (place, chart.series.len()))?;
@@ -180,8 +199,14 @@ fn band(plot: &mut Plot<'_, '_>, Series { points, style, .. }: &Series) -> Drawn
 }
 
 /// A line; what is above or below the chart goes along its edge.
-fn line(plot: &mut Plot<'_, '_>, points: &[Point], style: ShapeStyle, [bottom, top]: [f64; 2]) -> Drawn {
-    let path: Vec<(f64, f64)> = points.iter().map(|point| (point.x, point.y.clamp(bottom, top))).collect();
+fn line(
+    plot: &mut Plot<'_, '_>,
+    points: &[Point],
+    style: ShapeStyle,
+    [bottom, top]: [f64; 2],
+) -> Drawn {
+    let path: Vec<(f64, f64)> =
+        points.iter().map(|point| (point.x, point.y.clamp(bottom, top))).collect();
     plot.draw_series([PathElement::new(path, style)])?;
     Ok(())
 }
@@ -198,8 +223,14 @@ fn bars(plot: &Plot<'_, '_>, root: &Area<'_>, Series { points, style, .. }: &Ser
     Ok(())
 }
 
-/// Marks on a few of a line's points, at other places on each line, or on every point that stands alone.
-fn marks(plot: &Plot<'_, '_>, root: &Area<'_>, series: &Series, (place, lines): (usize, usize)) -> Drawn {
+/// Marks on a few of a line's points, at other places on each line, or on every point that stands
+/// alone.
+fn marks(
+    plot: &Plot<'_, '_>,
+    root: &Area<'_>,
+    series: &Series,
+    (place, lines): (usize, usize),
+) -> Drawn {
     let Series { points, style, draw, .. } = series;
     let mark = palette::mark(*style);
     let every = if *draw != Draw::Apart { (points.len() / MARKS).max(1) } else { 1 };
@@ -237,8 +268,14 @@ mod tests {
         chart.y.label = "<script>alert(\"x\")</script> \u{0}".into();
         let text = svg(&chart).unwrap().into_string();
         assert!(!text.contains("<script") && text.contains("&lt;script&gt;"), "{text}");
-        assert!(text.contains("<title id=\"cvar-title\">CVaR &lt;of&gt; &quot;rewards&quot;</title>"), "{text}");
-        assert!(text.contains("var(--s1, #009e73)") && text.contains("stroke-dasharray=\"32 12 8 12\""), "{text}");
+        assert!(
+            text.contains("<title id=\"cvar-title\">CVaR &lt;of&gt; &quot;rewards&quot;</title>"),
+            "{text}"
+        );
+        assert!(
+            text.contains("var(--s1, #009e73)") && text.contains("stroke-dasharray=\"32 12 8 12\""),
+            "{text}"
+        );
         assert!(!text.contains("#FE"), "a sentinel was left: {text}");
         assert!(text.contains("<polyline") && text.contains("opacity=\"0.16\""), "{text}");
         assert_eq!(text.matches("<svg").count(), 1);
@@ -257,7 +294,10 @@ mod tests {
 
     #[test]
     fn the_samples_of_the_key_differ() {
-        let samples: Vec<_> = (0..=palette::STYLES).map(|style| key_sample(style).into_string()).collect();
-        assert!(samples.iter().enumerate().all(|(place, sample)| !samples[..place].contains(sample)));
+        let samples: Vec<_> =
+            (0..=palette::STYLES).map(|style| key_sample(style).into_string()).collect();
+        assert!(
+            samples.iter().enumerate().all(|(place, sample)| !samples[..place].contains(sample))
+        );
     }
 }

@@ -31,13 +31,19 @@ pub(crate) fn model() -> Gpt2 {
     Gpt2Config::new(11, 12, 8, 2, 2).init(5, &Device::flex()).unwrap()
 }
 
-/// An episode of 4 prompt tokens and a response of `length`; the numbers vary with row and iteration.
+/// An episode of 4 prompt tokens and a response of `length`; the numbers vary with row and
+/// iteration.
 fn episode(row: usize, iteration: usize, length: usize) -> Episode {
     let ids = |count: usize, shift: usize| {
-        (0..count).map(|t| u32::try_from((7 * t + 3 * row + shift + iteration) % 11).unwrap()).collect()
+        (0..count)
+            .map(|t| u32::try_from((7 * t + 3 * row + shift + iteration) % 11).unwrap())
+            .collect()
     };
-    let wave = |scale: f32| (0..length).map(|t| scale * ((t * t + row + 2 * iteration) as f32).sin()).collect();
-    let log_probs: Vec<f32> = (0..length).map(|t| -2.4 + 0.1 * ((t + row + iteration) as f32).cos()).collect();
+    let wave = |scale: f32| {
+        (0..length).map(|t| scale * ((t * t + row + 2 * iteration) as f32).sin()).collect()
+    };
+    let log_probs: Vec<f32> =
+        (0..length).map(|t| -2.4 + 0.1 * ((t + row + iteration) as f32).cos()).collect();
     Episode {
         prompt: Prompt { ids: ids(4, 1), text: String::new() },
         response_ids: ids(length, 2),
@@ -51,7 +57,8 @@ fn episode(row: usize, iteration: usize, length: usize) -> Episode {
     }
 }
 
-/// So many episodes of an iteration, the first with a response of `shortest` tokens, the others one longer each.
+/// So many episodes of an iteration, the first with a response of `shortest` tokens, the others one
+/// longer each.
 pub(crate) fn episodes(count: usize, iteration: usize, shortest: usize) -> Vec<Episode> {
     (0..count).map(|row| episode(row, iteration, shortest + row)).collect()
 }

@@ -12,7 +12,11 @@ fn about() -> About {
         program: "tailguard".into(),
         command: vec![],
         inputs,
-        scores: [("judge".to_owned(), ScoreAbout { label: 1, name: "TOXIC".into(), negated: true })].into(),
+        scores: [(
+            "judge".to_owned(),
+            ScoreAbout { label: 1, name: "TOXIC".into(), negated: true },
+        )]
+        .into(),
         places: [].into(),
         negated: vec![],
     }
@@ -76,9 +80,16 @@ fn a_path_below_a_file_cannot_be_a_run_directory() {
 #[test]
 fn numbered_directories_count_up() {
     let folder = tempfile::tempdir().unwrap();
-    let make = || NewRunDir::reserve_numbered(&folder.path().join("runs"), "imdb-smoke").unwrap().begin("", &about()).unwrap();
+    let make = || {
+        NewRunDir::reserve_numbered(&folder.path().join("runs"), "imdb-smoke")
+            .unwrap()
+            .begin("", &about())
+            .unwrap()
+    };
     let (first, second) = (make(), make());
-    assert!(first.path().ends_with("runs/imdb-smoke-1") && second.path().ends_with("runs/imdb-smoke-2"));
+    assert!(
+        first.path().ends_with("runs/imdb-smoke-1") && second.path().ends_with("runs/imdb-smoke-2")
+    );
 }
 
 #[test]
@@ -188,7 +199,10 @@ fn opening_a_run_puts_right_what_a_killed_process_left() {
     fs::write(folder.path().join(temporary("results.json", "new")), "{").unwrap();
     let run = RunDir::open(folder.path()).unwrap();
     assert_eq!(run.recovered().len(), 3);
-    assert_eq!(fs::read_to_string(training.join("state/progress.json")).unwrap(), temporary("state", "old"));
+    assert_eq!(
+        fs::read_to_string(training.join("state/progress.json")).unwrap(),
+        temporary("state", "old")
+    );
     assert_eq!(fs::read_dir(&training).unwrap().count(), 1);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), FOLDERS.len() + 3);
 }

@@ -75,8 +75,8 @@ impl fmt::Display for Pair {
     }
 }
 
-/// All pairs, in an order in which ours and theirs take turns and our iteration stands between PyTorch and TRL, which are both
-/// compared with it.
+/// All pairs, in an order in which ours and theirs take turns and our iteration stands between
+/// PyTorch and TRL, which are both compared with it.
 #[must_use]
 pub fn plan(sizes: &[&'static str], alphas: &[f64], rounds: usize) -> Vec<Pair> {
     let mut pairs = Vec::new();
@@ -108,7 +108,11 @@ impl Attempt {
     pub fn check(&self) -> Result<()> {
         for key in ["config", "parameters", "threads"] {
             let [ours, theirs] = [&self.ours, &self.theirs].map(|line| plain(&line[key]));
-            ensure!(ours == theirs, "`{key}` differs: {ours} in ours, {theirs} in the line of `{}`", benchmark(&self.theirs));
+            ensure!(
+                ours == theirs,
+                "`{key}` differs: {ours} in ours, {theirs} in the line of `{}`",
+                benchmark(&self.theirs)
+            );
         }
         Ok(())
     }
@@ -131,12 +135,15 @@ impl Attempt {
 fn plain(value: &Value) -> Value {
     match value {
         Value::Number(number) => number.as_f64().map_or(Value::Null, Value::from),
-        Value::Object(items) => items.iter().map(|(key, value)| (key.clone(), plain(value))).collect(),
+        Value::Object(items) => {
+            items.iter().map(|(key, value)| (key.clone(), plain(value))).collect()
+        }
         other => other.clone(),
     }
 }
 
-/// The first attempt that other processes left alone, or, after `repeats` more, the one that they disturbed least.
+/// The first attempt that other processes left alone, or, after `repeats` more, the one that they
+/// disturbed least.
 ///
 /// # Errors
 /// Those of `run`.
@@ -170,8 +177,13 @@ mod tests {
     use super::*;
 
     fn attempt(ours: f64, theirs: f64) -> Attempt {
-        let line =
-            |others: f64| json!({"benchmark": "b", "other_processes_cores": others, "config": {"layers": 4, "alpha_keep": 1.0}});
+        let line = |others: f64| {
+            json!({
+                "benchmark": "b",
+                "other_processes_cores": others,
+                "config": {"layers": 4, "alpha_keep": 1.0},
+            })
+        };
         Attempt { ours: line(ours), theirs: line(theirs) }
     }
 
@@ -200,7 +212,9 @@ mod tests {
             let found = quiet(repeats, || Ok(attempt(0.01, *left.next().unwrap()))).unwrap();
             (found.others(), left.len())
         };
-        let near = |found: (f64, usize), others: f64, left| (found.0 - others).abs() < 1e-9 && found.1 == left;
+        let near = |found: (f64, usize), others: f64, left| {
+            (found.0 - others).abs() < 1e-9 && found.1 == left
+        };
         assert!(near(run(&[0.1, 0.0], 3), 0.1, 1), "0.1 is quiet");
         assert!(near(run(&[0.5, 0.05, 0.0], 3), 0.05, 1));
         assert!(near(run(&[0.5, 0.3, 0.4, 0.0], 2), 0.3, 1), "the limit is met");
@@ -209,8 +223,14 @@ mod tests {
 
     #[test]
     fn either_side_can_disturb_a_pair_and_unknown_is_quiet() {
-        assert!(!attempt(0.2, 0.0).is_quiet() && !attempt(0.0, 0.2).is_quiet() && attempt(0.02, 0.09).is_quiet());
-        assert!(Attempt { ours: json!({"other_processes_cores": null}), theirs: json!({}) }.is_quiet());
+        assert!(
+            !attempt(0.2, 0.0).is_quiet()
+                && !attempt(0.0, 0.2).is_quiet()
+                && attempt(0.02, 0.09).is_quiet()
+        );
+        assert!(
+            Attempt { ours: json!({"other_processes_cores": null}), theirs: json!({}) }.is_quiet()
+        );
     }
 
     #[test]

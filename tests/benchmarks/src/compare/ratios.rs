@@ -49,7 +49,12 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn new(what: impl Into<String>, peer: &'static str, unit: Unit, rounds: &[(f64, f64)]) -> Result<Self> {
+    fn new(
+        what: impl Into<String>,
+        peer: &'static str,
+        unit: Unit,
+        rounds: &[(f64, f64)],
+    ) -> Result<Self> {
         let spread = |of: &dyn Fn(&(f64, f64)) -> f64| {
             Spread::of(&rounds.iter().map(of).collect::<Vec<_>>()).context("nothing was measured")
         };
@@ -87,7 +92,11 @@ const LEAN: &[(&str, &str, &str)] = &[
 /// What an iteration is made of: what, ours, PyTorch's.
 const PARTS: &[(&str, &str, &str)] = &[
     ("forward pass, all logits", "forward", "forward"),
-    ("forward pass, logits of responses", "forward_response_logits_only", "forward_response_logits_only"),
+    (
+        "forward pass, logits of responses",
+        "forward_response_logits_only",
+        "forward_response_logits_only",
+    ),
     ("training step", "train", "train"),
     ("generation, against a sampler by hand", "generate", "generate_by_hand"),
     ("generation, against transformers", "generate", "generate_transformers"),
@@ -99,13 +108,17 @@ const PARTS: &[(&str, &str, &str)] = &[
 /// A figure that a line lacks.
 pub(super) fn iterations(measured: &[Measured], case: Case) -> Result<Vec<Row>> {
     let of = |subject| {
-        let matching = move |measured: &&Measured| measured.pair.case == case && measured.pair.subject == subject;
+        let matching = move |measured: &&Measured| {
+            measured.pair.case == case && measured.pair.subject == subject
+        };
         measured.iter().filter(matching).map(|measured| &measured.attempt).collect::<Vec<_>>()
     };
     let (trl, parts) = (of(Subject::Iteration), of(Subject::Parts));
     let mut rows = Vec::new();
     for &(what, unit, ours, theirs) in TRL {
-        let figures = trl.iter().map(|attempt| Ok((sum(&attempt.ours, ours)?, number(&attempt.theirs, theirs)?)));
+        let figures = trl
+            .iter()
+            .map(|attempt| Ok((sum(&attempt.ours, ours)?, number(&attempt.theirs, theirs)?)));
         rows.push(Row::new(what, "TRL", unit, &figures.collect::<Result<Vec<_>>>()?)?);
     }
     for &(what, ours, theirs) in LEAN {
@@ -115,13 +128,26 @@ pub(super) fn iterations(measured: &[Measured], case: Case) -> Result<Vec<Row>> 
             let path = ["lean_iteration_s_by_kept_episodes", kept.as_str(), theirs];
             Ok((number(&iteration.ours, &[ours])?, number(&parts.theirs, &path)?))
         });
-        rows.push(Row::new(what, "lean PyTorch", Unit::Seconds, &figures.collect::<Result<Vec<_>>>()?)?);
+        rows.push(Row::new(
+            what,
+            "lean PyTorch",
+            Unit::Seconds,
+            &figures.collect::<Result<Vec<_>>>()?,
+        )?);
     }
     let figures = trl.iter().zip(&parts).map(|(iteration, parts)| {
-        Ok((number(&iteration.ours, &["gflops"])?, number(&parts.ours, &["matrix_product_gflops", "square_1024"])?))
+        Ok((
+            number(&iteration.ours, &["gflops"])?,
+            number(&parts.ours, &["matrix_product_gflops", "square_1024"])?,
+        ))
     });
     let what = "arithmetic of the update";
-    rows.push(Row::new(what, "our product of 1024 x 1024 matrices", Unit::Gflops, &figures.collect::<Result<Vec<_>>>()?)?);
+    rows.push(Row::new(
+        what,
+        "our product of 1024 x 1024 matrices",
+        Unit::Gflops,
+        &figures.collect::<Result<Vec<_>>>()?,
+    )?);
     Ok(rows)
 }
 
@@ -130,17 +156,30 @@ pub(super) fn iterations(measured: &[Measured], case: Case) -> Result<Vec<Row>> 
 /// # Errors
 /// A figure that a line lacks.
 pub(super) fn parts(measured: &[Measured], size: &str) -> Result<Vec<Row>> {
-    let matching = |measured: &&Measured| measured.pair.case.size == size && measured.pair.subject == Subject::Parts;
-    let attempts: Vec<_> = measured.iter().filter(matching).map(|measured| &measured.attempt).collect();
+    let matching = |measured: &&Measured| {
+        measured.pair.case.size == size && measured.pair.subject == Subject::Parts
+    };
+    let attempts: Vec<_> =
+        measured.iter().filter(matching).map(|measured| &measured.attempt).collect();
     let row = |what: &str, unit, ours: Path<'_>, theirs: Path<'_>| {
-        let figures = attempts.iter().map(|attempt| Ok((number(&attempt.ours, ours)?, number(&attempt.theirs, theirs)?)));
+        let figures = attempts
+            .iter()
+            .map(|attempt| Ok((number(&attempt.ours, ours)?, number(&attempt.theirs, theirs)?)));
         Row::new(what, "PyTorch", unit, &figures.collect::<Result<Vec<_>>>()?)
     };
     let mut rows = Vec::new();
     for &(what, ours, theirs) in PARTS {
-        rows.push(row(what, Unit::Seconds, &["seconds", ours, "median"], &["seconds", theirs, "median"])?);
+        rows.push(row(
+            what,
+            Unit::Seconds,
+            &["seconds", ours, "median"],
+            &["seconds", theirs, "median"],
+        )?);
     }
-    let products = attempts.first().and_then(|attempt| attempt.theirs.get("matrix_product_gflops")).and_then(Value::as_object);
+    let products = attempts
+        .first()
+        .and_then(|attempt| attempt.theirs.get("matrix_product_gflops"))
+        .and_then(Value::as_object);
     for name in products.into_iter().flatten().map(|(name, _)| name) {
         let path = ["matrix_product_gflops", name.as_str()];
         rows.push(row(&format!("product {name}"), Unit::Gflops, &path, &path)?);
@@ -159,31 +198,71 @@ pub(super) mod tests {
     use super::super::pairs::{Attempt, plan};
     use super::*;
 
-    /// Lines in which theirs take twice our time, three times in round 3, and products twice our rate.
+    /// Lines in which theirs take twice our time, three times in round 3, and products twice our
+    /// rate.
     pub(in super::super) fn measured() -> Vec<Measured> {
         let pairs = plan(&["xs"], &[1.0, 0.4], 3);
         let attempt = |subject, alpha: f64, slower: f64| match subject {
             Subject::Iteration => Attempt {
-                ours: json!({"benchmark": "iteration", "iteration_s": 2.0, "generate_s": 0.5, "reference_s": 0.25, "update_s": 1.25,
-                    "gflops": 45.0, "peak_rss_mib": 500.0, "kept": if alpha < 1.0 { 26 } else { 64 }, "other_processes_cores": 0.02,
-                    "config": {"batch": 64}, "threads": 2, "parameters": 10,
-                    "machine": {"cpu": "A CPU", "cores": 2}, "versions": {"tailguard": "0.1.0", "burn": "0.22.1"}}),
-                theirs: json!({"benchmark": "trl_ppo", "iteration_s": 2.0 * slower, "generate_s": 0.5 * slower,
-                    "step_s": 1.5 * slower, "peak_rss_mib": 500.0 * slower, "other_processes_cores": 0.04,
-                    "versions": {"torch": "2.5.1", "trl": "0.11.4"}}),
+                ours: json!({
+                    "benchmark": "iteration",
+                    "iteration_s": 2.0,
+                    "generate_s": 0.5,
+                    "reference_s": 0.25,
+                    "update_s": 1.25,
+                    "gflops": 45.0,
+                    "peak_rss_mib": 500.0,
+                    "kept": if alpha < 1.0 { 26 } else { 64 },
+                    "other_processes_cores": 0.02,
+                    "config": {"batch": 64},
+                    "threads": 2,
+                    "parameters": 10,
+                    "machine": {"cpu": "A CPU", "cores": 2},
+                    "versions": {"tailguard": "0.1.0", "burn": "0.22.1"},
+                }),
+                theirs: json!({
+                    "benchmark": "trl_ppo",
+                    "iteration_s": 2.0 * slower,
+                    "generate_s": 0.5 * slower,
+                    "step_s": 1.5 * slower,
+                    "peak_rss_mib": 500.0 * slower,
+                    "other_processes_cores": 0.04,
+                    "versions": {"torch": "2.5.1", "trl": "0.11.4"},
+                }),
             },
             Subject::Parts => {
-                let lean = json!({"iteration": 2.0 * slower, "generate": 0.5 * slower, "reference_and_advantages": 0.25 * slower, "update": 1.25 * slower});
+                let lean = json!({
+                    "iteration": 2.0 * slower,
+                    "generate": 0.5 * slower,
+                    "reference_and_advantages": 0.25 * slower,
+                    "update": 1.25 * slower,
+                });
                 let seconds = |names: &[&str], factor: f64| {
-                    names.iter().map(|name| ((*name).to_owned(), json!({"median": 0.1 * factor}))).collect::<Value>()
+                    names
+                        .iter()
+                        .map(|name| ((*name).to_owned(), json!({"median": 0.1 * factor})))
+                        .collect::<Value>()
                 };
                 let ours = ["forward", "forward_response_logits_only", "train", "generate"];
-                let theirs = ["forward", "forward_response_logits_only", "train", "generate_by_hand", "generate_transformers"];
+                let theirs = [
+                    "forward",
+                    "forward_response_logits_only",
+                    "train",
+                    "generate_by_hand",
+                    "generate_transformers",
+                ];
                 Attempt {
-                    ours: json!({"benchmark": "gpt2", "seconds": seconds(&ours, 1.0), "matrix_product_gflops": {"square_1024": 60.0}}),
-                    theirs: json!({"benchmark": "gpt2_pytorch", "seconds": seconds(&theirs, slower),
+                    ours: json!({
+                        "benchmark": "gpt2",
+                        "seconds": seconds(&ours, 1.0),
+                        "matrix_product_gflops": {"square_1024": 60.0},
+                    }),
+                    theirs: json!({
+                        "benchmark": "gpt2_pytorch",
+                        "seconds": seconds(&theirs, slower),
                         "matrix_product_gflops": {"square_1024": 120.0},
-                        "lean_iteration_s_by_kept_episodes": {"64": lean.clone(), "26": lean}}),
+                        "lean_iteration_s_by_kept_episodes": {"64": lean.clone(), "26": lean},
+                    }),
                 }
             }
         };
@@ -195,7 +274,9 @@ pub(super) mod tests {
     }
 
     fn near(spread: Spread, [median, min, max]: [f64; 3]) -> bool {
-        [(spread.median, median), (spread.min, min), (spread.max, max)].into_iter().all(|(a, b)| (a - b).abs() < 1e-9)
+        [(spread.median, median), (spread.min, min), (spread.max, max)]
+            .into_iter()
+            .all(|(a, b)| (a - b).abs() < 1e-9)
     }
 
     #[test]
@@ -203,7 +284,10 @@ pub(super) mod tests {
         let rows = iterations(&measured(), Case { size: "xs", alpha: 0.4 }).unwrap();
         let (arithmetic, rows) = rows.split_last().unwrap();
         assert_eq!(rows.len(), TRL.len() + LEAN.len());
-        assert!(near(arithmetic.ratio, [0.75; 3]) && near(arithmetic.theirs, [60.0; 3]), "{arithmetic:?}");
+        assert!(
+            near(arithmetic.ratio, [0.75; 3]) && near(arithmetic.theirs, [60.0; 3]),
+            "{arithmetic:?}"
+        );
         for row in rows {
             assert!(near(row.ratio, [2.0, 2.0, 3.0]), "{row:?}");
         }

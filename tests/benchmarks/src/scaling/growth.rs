@@ -45,13 +45,16 @@ impl Quantity {
         [1, 2, 4, 8].map(|factor| first * factor)
     }
 
-    /// The flags of `bench iteration` for one of them: a minibatch is the batch, a head 32 wide, and a prompt four sevenths of an episode.
+    /// The flags of `bench iteration` for one of them: a minibatch is the batch, a head 32 wide,
+    /// and a prompt four sevenths of an episode.
     #[must_use]
     pub fn flags(self, size: usize) -> Vec<String> {
         let flag = |name: &str, value: usize| [format!("--{name}"), value.to_string()];
         match self {
             Self::Batch => [flag("batch", size), flag("mini-batch", size)].concat(),
-            Self::Length => [flag("prompt-len", size / 7 * 4), flag("gen-len", size / 7 * 3)].concat(),
+            Self::Length => {
+                [flag("prompt-len", size / 7 * 4), flag("gen-len", size / 7 * 3)].concat()
+            }
             Self::Width => [flag("width", size), flag("heads", size / 32)].concat(),
             Self::Vocabulary => flag("vocab", size).to_vec(),
         }

@@ -1,4 +1,5 @@
-//! The growth as a picture: both axes logarithmic, so that a straight line is a power and the grey one is in proportion.
+//! The growth as a picture: both axes logarithmic, so that a straight line is a power and the grey
+//! one is in proportion.
 
 use anyhow::{Result, anyhow};
 use plotters::backend::SVGBackend;
@@ -13,7 +14,8 @@ use super::growth::{Growth, Point};
 /// Pixels.
 const SIZE: (u32, u32) = (720, 440);
 /// Okabe and Ito's colours, which colour-blind people can tell apart.
-const COLOURS: [RGBColor; 4] = [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
+const COLOURS: [RGBColor; 4] =
+    [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
 
 /// Time of an iteration against size, both as multiples of the second point's.
 ///
@@ -38,7 +40,10 @@ fn draw(growths: &[Growth], text: &mut String) -> Result<(), Box<dyn std::error:
         .margin(12)
         .x_label_area_size(44)
         .y_label_area_size(56)
-        .build_cartesian_2d((left * 0.95..right * 1.05).log_scale().base(2.0), (low * 0.9..high * 1.1).log_scale().base(2.0))?;
+        .build_cartesian_2d(
+            (left * 0.95..right * 1.05).log_scale().base(2.0),
+            (low * 0.9..high * 1.1).log_scale().base(2.0),
+        )?;
     let multiple = |value: &f64| format!("{}×", (value * 100.0).round() / 100.0);
     chart
         .configure_mesh()
@@ -76,7 +81,10 @@ fn draw(growths: &[Growth], text: &mut String) -> Result<(), Box<dyn std::error:
 /// Sizes and times as multiples of the second point's, which is `xs`.
 fn multiples(points: &[Point]) -> Vec<(f64, f64)> {
     let Some(base) = points.get(1) else { return Vec::new() };
-    points.iter().map(|point| (point.size as f64 / base.size as f64, point.iteration / base.iteration)).collect()
+    points
+        .iter()
+        .map(|point| (point.size as f64 / base.size as f64, point.iteration / base.iteration))
+        .collect()
 }
 
 #[cfg(test)]
@@ -97,12 +105,21 @@ mod tests {
             };
             (0..4).map(time).collect::<Vec<_>>()
         };
-        let text = svg(&Quantity::ALL.map(|quantity| (quantity, points(quantity.sizes()[0])))).unwrap();
-        for expected in
-            ["episodes (1×: 64)", "tokens of an episode (1×: 112)", "width (1×: 128)", "vocabulary (1×: 4096)", "in proportion"]
-        {
+        let text =
+            svg(&Quantity::ALL.map(|quantity| (quantity, points(quantity.sizes()[0])))).unwrap();
+        for expected in [
+            "episodes (1×: 64)",
+            "tokens of an episode (1×: 112)",
+            "width (1×: 128)",
+            "vocabulary (1×: 4096)",
+            "in proportion",
+        ] {
             assert!(text.contains(expected), "{expected}");
         }
-        assert!(text.starts_with("<svg") && text.trim_end().ends_with("</svg>") && text.matches("<circle").count() == 16);
+        assert!(
+            text.starts_with("<svg")
+                && text.trim_end().ends_with("</svg>")
+                && text.matches("<circle").count() == 16
+        );
     }
 }

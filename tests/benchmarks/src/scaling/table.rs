@@ -10,10 +10,13 @@ use super::growth::{Growth, Point};
 #[must_use]
 pub fn markdown(growths: &[Growth], lines: &[Value]) -> String {
     let first = lines.first().unwrap_or(&Value::Null);
-    let others = lines.iter().filter_map(|line| line["other_processes_cores"].as_f64()).fold(0.0, f64::max);
+    let others =
+        lines.iter().filter_map(|line| line["other_processes_cores"].as_f64()).fold(0.0, f64::max);
     let mut page = format!(
-        "{} threads on {}; share of the episodes kept: {}. The power is that with which the iteration grows from the row above. Other \
-         processes took at most {others:.2} cores.\n\n| | generate | reference | update | iteration | power | update, GFLOP/s |\n|---|--:|--:|--:|--:|--:|--:|\n",
+        "{} threads on {}; share of the episodes kept: {}. The power is that with which the \
+         iteration grows from the row above. Other processes took at most {others:.2} cores.\n\n| \
+         | generate | reference | update | iteration | power | update, GFLOP/s \
+         |\n|---|--:|--:|--:|--:|--:|--:|\n",
         first["threads"],
         first["machine"]["cpu"].as_str().unwrap_or("an unknown CPU"),
         first["config"]["alpha_keep"],
@@ -21,13 +24,15 @@ pub fn markdown(growths: &[Growth], lines: &[Value]) -> String {
     for (quantity, points) in growths {
         let mut above: Option<&Point> = None;
         for point in points {
-            let power = above.map_or_else(String::new, |above| format!("{:.2}", power(above, point)));
+            let power =
+                above.map_or_else(String::new, |above| format!("{:.2}", power(above, point)));
             let Point { size, generate, reference, update, iteration, gflops } = point;
             let name = quantity.name();
             // a string takes whatever is written
             let _ = writeln!(
                 page,
-                "| {name}: {size} | {generate:.2} s | {reference:.2} s | {update:.2} s | {iteration:.2} s | {power} | {gflops:.0} |"
+                "| {name}: {size} | {generate:.2} s | {reference:.2} s | {update:.2} s | \
+                 {iteration:.2} s | {power} | {gflops:.0} |"
             );
             above = Some(point);
         }
@@ -46,7 +51,14 @@ mod tests {
     use super::*;
 
     fn point(size: usize, iteration: f64) -> Point {
-        Point { size, generate: 0.1, reference: 0.2, update: iteration - 0.3, iteration, gflops: 123.4 }
+        Point {
+            size,
+            generate: 0.1,
+            reference: 0.2,
+            update: iteration - 0.3,
+            iteration,
+            gflops: 123.4,
+        }
     }
 
     #[test]
@@ -57,11 +69,25 @@ mod tests {
 
     #[test]
     fn rows_say_the_size_and_the_power_from_the_row_above() {
-        let lines = [serde_json::json!({"threads": 2, "machine": {"cpu": "a CPU"}, "config": {"alpha_keep": 0.4},
-            "other_processes_cores": 0.25})];
+        let lines = [serde_json::json!({
+            "threads": 2,
+            "machine": {"cpu": "a CPU"},
+            "config": {"alpha_keep": 0.4},
+            "other_processes_cores": 0.25,
+        })];
         let page = markdown(&[(Quantity::Width, vec![point(64, 1.0), point(128, 2.0)])], &lines);
-        assert!(page.contains("2 threads on a CPU; share of the episodes kept: 0.4") && page.contains("0.25 cores"), "{page}");
-        assert!(page.contains("| width: 64 | 0.10 s | 0.20 s | 0.70 s | 1.00 s |  | 123 |\n"), "{page}");
-        assert!(page.contains("| width: 128 | 0.10 s | 0.20 s | 1.70 s | 2.00 s | 1.00 | 123 |\n"), "{page}");
+        assert!(
+            page.contains("2 threads on a CPU; share of the episodes kept: 0.4")
+                && page.contains("0.25 cores"),
+            "{page}"
+        );
+        assert!(
+            page.contains("| width: 64 | 0.10 s | 0.20 s | 0.70 s | 1.00 s |  | 123 |\n"),
+            "{page}"
+        );
+        assert!(
+            page.contains("| width: 128 | 0.10 s | 0.20 s | 1.70 s | 2.00 s | 1.00 | 123 |\n"),
+            "{page}"
+        );
     }
 }

@@ -44,12 +44,23 @@ pub(super) enum End {
     Fault(String),
 }
 
-/// Lets a command run in a folder on one thread, with nothing in sight that the folder does not hold.
+/// Lets a command run in a folder on one thread, with nothing in sight that the folder does not
+/// hold.
 pub(super) fn isolated<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
-    for variable in ["TAILGUARD_DATA", "TAILGUARD_HOME", "HF_HUB_CACHE", "RUST_LOG", "RUST_BACKTRACE", "GLIBC_TUNABLES"] {
+    for variable in [
+        "TAILGUARD_DATA",
+        "TAILGUARD_HOME",
+        "HF_HUB_CACHE",
+        "RUST_LOG",
+        "RUST_BACKTRACE",
+        "GLIBC_TUNABLES",
+    ] {
         command.env_remove(variable);
     }
-    command.env("HF_HOME", folder.join("no-hugging-face-cache")).env("RAYON_NUM_THREADS", "1").env("POLARS_MAX_THREADS", "1");
+    command
+        .env("HF_HOME", folder.join("no-hugging-face-cache"))
+        .env("RAYON_NUM_THREADS", "1")
+        .env("POLARS_MAX_THREADS", "1");
     command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
 }
 
@@ -73,7 +84,10 @@ pub(super) fn run(program: &Path, words: &[String], folder: &Path, limits: Limit
         if computed_s > limits.cpu_s || elapsed > limits.wait {
             child.kill()?;
             child.wait()?;
-            return Ok(End::Hung(format!("it hangs: not done after {computed_s} s of {} s", elapsed.as_secs())));
+            return Ok(End::Hung(format!(
+                "it hangs: not done after {computed_s} s of {} s",
+                elapsed.as_secs()
+            )));
         }
         sleep(LOOK);
     }
@@ -85,7 +99,11 @@ fn judged(status: ExitStatus, stderr: &str) -> End {
     match status.code() {
         _ if stderr.contains("panicked") => fault("it panicked".to_owned()),
         Some(0) => End::Code(0),
-        Some(code @ (1 | 2)) if stderr.lines().any(|line| line.starts_with("error: ") && line.len() > "error: ".len()) => {
+        Some(code @ (1 | 2))
+            if stderr
+                .lines()
+                .any(|line| line.starts_with("error: ") && line.len() > "error: ".len()) =>
+        {
             End::Code(code)
         }
         Some(code @ (1 | 2)) => fault(format!("exit code {code} without a message")),
@@ -128,7 +146,11 @@ mod tests {
         assert!(matches!(end(&format!("{begins} while :; do :; done"), limits), End::Hung(_)));
         let short = Limits { wait: Duration::from_millis(200), ..limits };
         assert!(matches!(end(&format!("{begins} exec sleep 60"), short), End::Hung(_)));
-        assert_eq!(end(&format!("{begins} sleep 1"), limits), End::Code(0), "waiting is not computing");
+        assert_eq!(
+            end(&format!("{begins} sleep 1"), limits),
+            End::Code(0),
+            "waiting is not computing"
+        );
     }
 
     #[test]
@@ -137,7 +159,14 @@ mod tests {
         let limit = |kib: u64| {
             let mut command = Command::new("sh");
             command.args(["-c", LIMITED, &kib.to_string(), "sh", "-c", "ulimit -d"]);
-            String::from_utf8(isolated(&mut command, folder.path()).stdout(Stdio::piped()).output().unwrap().stdout).unwrap()
+            String::from_utf8(
+                isolated(&mut command, folder.path())
+                    .stdout(Stdio::piped())
+                    .output()
+                    .unwrap()
+                    .stdout,
+            )
+            .unwrap()
         };
         assert_eq!(limit(123_456).trim(), "123456");
     }

@@ -1,4 +1,5 @@
-//! What happens to a file: bytes flipped, cut, doubled, swapped, inserted; numbers that no file has; lines and JSON that do not fit.
+//! What happens to a file: bytes flipped, cut, doubled, swapped, inserted; numbers that no file
+//! has; lines and JSON that do not fit.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -54,8 +55,22 @@ const ODD_VALUES: &[&str] = &[
     "\"../..\"",
 ];
 /// Counts and lengths within a binary file.
-const ODD_COUNTS: &[u64] =
-    &[0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 40, i64::MAX as u64, 1 << 63, u64::MAX];
+const ODD_COUNTS: &[u64] = &[
+    0,
+    1,
+    0x7f,
+    0x80,
+    0xff,
+    0x7fff,
+    0xffff,
+    0x7fff_ffff,
+    0x8000_0000,
+    0xffff_ffff,
+    1 << 40,
+    i64::MAX as u64,
+    1 << 63,
+    u64::MAX,
+];
 /// Pieces of text that end fields, lines or strings, or are none.
 const ODD_PIECES: &[&[u8]] = &[
     b"\"",
@@ -156,8 +171,14 @@ fn place(length: usize, form: Form, rng: &mut ChaCha8Rng) -> usize {
 /// Puts another number in the place of the first one behind a place.
 fn number(mut bytes: Vec<u8>, at: usize, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let is_part = |byte: &u8| byte.is_ascii_digit() || b".-+eE".contains(byte);
-    let Some(begin) = bytes[at..].iter().position(u8::is_ascii_digit).map(|offset| at + offset) else { return bytes };
-    let end = bytes[begin..].iter().position(|byte| !is_part(byte)).map_or(bytes.len(), |offset| begin + offset);
+    let Some(begin) = bytes[at..].iter().position(u8::is_ascii_digit).map(|offset| at + offset)
+    else {
+        return bytes;
+    };
+    let end = bytes[begin..]
+        .iter()
+        .position(|byte| !is_part(byte))
+        .map_or(bytes.len(), |offset| begin + offset);
     let odd = ODD_NUMBERS[rng.random_range(0..ODD_NUMBERS.len())];
     drop(bytes.splice(begin..end, odd.bytes()));
     bytes
@@ -219,7 +240,10 @@ mod tests {
 
     #[test]
     fn damage_follows_the_seed_and_changes_nearly_always_something() {
-        let (json, lines) = (&b"{\"a\": 1, \"b\": [2, 3]}"[..], &b"{\"a\": 1, \"b\": [2, 3]}\n{\"a\": 4, \"b\": []}\n"[..]);
+        let (json, lines) = (
+            &b"{\"a\": 1, \"b\": [2, 3]}"[..],
+            &b"{\"a\": 1, \"b\": [2, 3]}\n{\"a\": 4, \"b\": []}\n"[..],
+        );
         let header = br#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
         let tensors = [&(header.len() as u64).to_le_bytes()[..], header, &[7; 8]].concat();
         for (form, text) in [

@@ -1,4 +1,5 @@
-//! Damage to JSON that stays JSON, or nearly: a key dropped or doubled, a value of another type, a number that no reader expects.
+//! Damage to JSON that stays JSON, or nearly: a key dropped or doubled, a value of another type, a
+//! number that no reader expects.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -30,12 +31,26 @@ pub(super) const ODD_NUMBERS: &[&str] = &[
     "99999999999999999999999",
 ];
 
-/// Stands for what is written in its place as text, since a [`Value`] holds no NaN, no key twice and no number of 30 digits.
+/// Stands for what is written in its place as text, since a [`Value`] holds no NaN, no key twice
+/// and no number of 30 digits.
 const PLACE: &str = "@@place@@";
 /// Values of other types.
-const OTHERS: &[&str] =
-    &["null", "true", "false", "\"\"", "\"x\"", "\"\\u0000\"", "\"\\ud800\"", "[]", "{}", "[null]", "{\"\":{}}", "[[1,2],[3]]"];
-/// Levels of arrays: more than any reader may follow on its stack, and few enough that it may not overflow by the text's length.
+const OTHERS: &[&str] = &[
+    "null",
+    "true",
+    "false",
+    "\"\"",
+    "\"x\"",
+    "\"\\u0000\"",
+    "\"\\ud800\"",
+    "[]",
+    "{}",
+    "[null]",
+    "{\"\":{}}",
+    "[[1,2],[3]]",
+];
+/// Levels of arrays: more than any reader may follow on its stack, and few enough that it may not
+/// overflow by the text's length.
 const DEEP: [usize; 3] = [100, 130, 100_000];
 /// Times that a string or an array is said again.
 const AGAIN: usize = 300;
@@ -71,7 +86,12 @@ fn replacement(node: &mut Value, rng: &mut ChaCha8Rng) -> String {
                 _ => {
                     // the same key again, with another's value
                     let rest = Value::Object(map.clone()).to_string();
-                    return format!("{{{}:{},{}", Value::from(key.as_str()), map[other], &rest[1..]);
+                    return format!(
+                        "{{{}:{},{}",
+                        Value::from(key.as_str()),
+                        map[other],
+                        &rest[1..]
+                    );
                 }
             }
             node.to_string()
@@ -96,7 +116,9 @@ fn replacement(node: &mut Value, rng: &mut ChaCha8Rng) -> String {
             }
             node.to_string()
         }
-        Value::Number(_) if chosen < 8 => ODD_NUMBERS[rng.random_range(0..ODD_NUMBERS.len())].to_owned(),
+        Value::Number(_) if chosen < 8 => {
+            ODD_NUMBERS[rng.random_range(0..ODD_NUMBERS.len())].to_owned()
+        }
         _ => match rng.random_range(0..6) {
             0 => {
                 let levels = DEEP[rng.random_range(0..DEEP.len())];
@@ -149,7 +171,8 @@ mod tests {
     fn every_value_is_reached_once() {
         let mut value = json!({"a": [1, {"b": null}], "c": "d"});
         assert_eq!(count(&value), 6);
-        let seen: Vec<String> = (0..6).map(|index| nth(&mut value, index).unwrap().to_string()).collect();
+        let seen: Vec<String> =
+            (0..6).map(|index| nth(&mut value, index).unwrap().to_string()).collect();
         assert_eq!(seen[1..], ["[1,{\"b\":null}]", "1", "{\"b\":null}", "null", "\"d\""]);
         assert!(nth(&mut value, 6).is_none());
     }
@@ -158,9 +181,17 @@ mod tests {
     fn keys_are_doubled_and_numbers_are_none() {
         let text = br#"{"a":1,"b":[2.5]}"#;
         let all: Vec<String> = (0..400)
-            .map(|seed| String::from_utf8(damage(text, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap()).unwrap())
+            .map(|seed| {
+                String::from_utf8(damage(text, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap())
+                    .unwrap()
+            })
             .collect();
-        for wanted in [r#"{"a":[2.5],"a":1,"b":[2.5]}"#, r#"{"a":NaN,"b":[2.5]}"#, r#"{"b":[2.5]}"#, r#"{"a":1,"b":[]}"#] {
+        for wanted in [
+            r#"{"a":[2.5],"a":1,"b":[2.5]}"#,
+            r#"{"a":NaN,"b":[2.5]}"#,
+            r#"{"b":[2.5]}"#,
+            r#"{"a":1,"b":[]}"#,
+        ] {
             assert!(all.iter().any(|text| text == wanted), "{wanted}");
         }
         assert!(all.iter().all(|text| !text.contains(PLACE)));

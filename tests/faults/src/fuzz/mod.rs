@@ -1,12 +1,16 @@
-//! Damaged files, each given to the program in a process of its own. What comes of it must be an end with exit code 0, 1
-//! or 2 and a message: no panic, no signal, no hang, no more memory than the sound file, ten times the damaged one and 256 MiB take together,
-//! and no other number where the program keeps a digest. Settings alone may ask for a run that would take longer than a case may: then it
-//! is enough that it has begun with other settings than the sound ones, which come to their end.
+//! Damaged files, each given to the program in a process of its own. What comes of it must be an
+//! end with exit code 0, 1 or 2 and a message: no panic, no signal, no hang, no more memory than
+//! the sound file, ten times the damaged one and 256 MiB take together, and no other number where
+//! the program keeps a digest. Settings alone may ask for a run that would take longer than a case
+//! may: then it is enough that it has begun with other settings than the sound ones, which come to
+//! their end.
 //!
-//! A case follows from the seed and its own number. What fails is kept, with the command that repeats it.
+//! A case follows from the seed and its own number. What fails is kept, with the command that
+//! repeats it.
 
 mod child;
 mod damage;
+mod inputs;
 mod json;
 mod sound;
 
@@ -66,13 +70,14 @@ pub fn calls() -> impl Iterator<Item = (&'static str, Vec<String>)> {
 }
 
 impl Fuzz {
-    /// Makes sound inputs, runs each, and then the cases. What ends as none should is told as an error of `tracing`, and kept with the
-    /// command that repeats it.
+    /// Makes sound inputs, runs each, and then the cases. What ends as none should is told as an
+    /// error of `tracing`, and kept with the command that repeats it.
     ///
     /// # Errors
     /// A sound input that does not pass; what keeps a case from being run.
     pub fn run(&self) -> Result<BTreeMap<&'static str, Counts>> {
-        let is_chosen = |kind: &&Kind| self.only.is_empty() || self.only.iter().any(|only| only == kind.name);
+        let is_chosen =
+            |kind: &&Kind| self.only.is_empty() || self.only.iter().any(|only| only == kind.name);
         let kinds: Vec<_> = KINDS.iter().filter(is_chosen).collect();
         let folder = tempfile::tempdir().context("cannot make a temporary directory")?;
         tracing::info!("fuzz: making sound inputs, and running each");
@@ -101,13 +106,15 @@ impl Cases<'_> {
                 if case >= cases.end {
                     break;
                 }
-                let (kind, end) = self.case(case).inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
+                let (kind, end) =
+                    self.case(case).inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
                 let mut counts = counts.lock().map_err(|_| anyhow!("another job panicked"))?;
                 let counts = counts.entry(kind).or_default();
                 match &end {
-                    End::Code(code) => {
-                        usize::try_from(*code).ok().and_then(|code| counts.codes.get_mut(code)).map_or((), |count| *count += 1)
-                    }
+                    End::Code(code) => usize::try_from(*code)
+                        .ok()
+                        .and_then(|code| counts.codes.get_mut(code))
+                        .map_or((), |count| *count += 1),
                     End::Hung(_) => counts.longer += 1,
                     End::Fault(what) => {
                         counts.faults += 1;
@@ -122,7 +129,8 @@ impl Cases<'_> {
         };
         thread::scope(|scope| {
             let jobs: Vec<_> = (0..jobs).map(|_| scope.spawn(job)).collect();
-            jobs.into_iter().try_for_each(|job| job.join().unwrap_or_else(|_| Err(anyhow!("a job panicked"))))
+            jobs.into_iter()
+                .try_for_each(|job| job.join().unwrap_or_else(|_| Err(anyhow!("a job panicked"))))
         })?;
         counts.into_inner().map_err(|_| anyhow!("a job panicked"))
     }
@@ -140,25 +148,36 @@ impl Cases<'_> {
 
         let folder = self.work.join(format!("case-{case}"));
         sound.copy(&folder, file, &damaged)?;
-        let mut end = sound.judge(&folder, child::run(&self.of.program, &words, &folder, Limits::with_kib(most_kib))?)?;
+        let mut end = sound.judge(
+            &folder,
+            child::run(&self.of.program, &words, &folder, Limits::with_kib(most_kib))?,
+        )?;
         fs::remove_dir_all(&folder)?;
         if let End::Fault(what) = &mut end {
             *what += &format!("\nthe damaged file is {}", file.display());
-            self.keep(case, sound, &words, (file, &damaged), most_kib).context("cannot keep the input that failed")?;
+            self.keep(case, sound, &words, (file, &damaged), most_kib)
+                .context("cannot keep the input that failed")?;
         }
         Ok((kind.name, end))
     }
 
     /// Keeps the input of a case, with the command that repeats it.
-    fn keep(&self, case: u64, sound: &Sound, words: &[String], (file, damaged): (&Path, &[u8]), most_kib: u64) -> Result<()> {
+    fn keep(
+        &self,
+        case: u64,
+        sound: &Sound,
+        words: &[String],
+        (file, damaged): (&Path, &[u8]),
+        most_kib: u64,
+    ) -> Result<()> {
         let kept = self.of.keep.join(format!("{}-{}-{case}", sound.kind.name, self.of.seed));
         if kept.exists() {
             fs::remove_dir_all(&kept)?;
         }
         sound.copy(&kept, file, damaged)?;
         let script = format!(
-            "# {} is damaged\ncd \"$(dirname \"$0\")\" && ulimit -d {most_kib} && ulimit -c 0 && \\\n\
-             HF_HOME=none RAYON_NUM_THREADS=1 POLARS_MAX_THREADS=1 exec '{}' {}\n",
+            "# {} is damaged\ncd \"$(dirname \"$0\")\" && ulimit -d {most_kib} && ulimit -c 0 && \
+             \\\nHF_HOME=none RAYON_NUM_THREADS=1 POLARS_MAX_THREADS=1 exec '{}' {}\n",
             file.display(),
             self.of.program.display(),
             words.join(" ")

@@ -1,8 +1,8 @@
 //! Two runs of the same settings, file by file.
 //!
 //! Files are compared bit for bit but for what holds time: of logs and tables all but the seconds,
-//! of events all but clock times and seconds. `processes.json` has to be whole, `log.txt` to be there, and `report.html` to
-//! be the page of the files beside it.
+//! of events all but clock times and seconds. `processes.json` has to be whole, `log.txt` to be
+//! there, and `report.html` to be the page of the files beside it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value};
 use tailguard_report::{Process, read_metrics};
 
-/// What the page of a run directory has to be: `report.html` of a run that is called [`OUT`](super::OUT).
+/// What the page of a run directory has to be: `report.html` of a run that is called
+/// [`OUT`](super::OUT).
 pub type PageOf<'a> = &'a dyn Fn(&Path) -> Result<String>;
 
 /// What differs, a line for each file.
@@ -26,7 +27,8 @@ pub(super) fn differences(left: &Path, right: &Path, page_of: PageOf<'_>) -> Res
     };
     let mut found = [lacks(&theirs, &ours, right), lacks(&ours, &theirs, left)].concat();
     for name in ours.iter().filter(|name| theirs.contains(name)) {
-        let same = content(left, name, page_of).and_then(|ours| Ok(ours == content(right, name, page_of)?));
+        let same = content(left, name, page_of)
+            .and_then(|ours| Ok(ours == content(right, name, page_of)?));
         match same {
             Ok(true) => {}
             Ok(false) => found.push(format!("{}: differs", name.display())),
@@ -80,7 +82,10 @@ fn content(run: &Path, name: &Path, page_of: PageOf<'_>) -> Result<Content> {
     Ok(match &*file_name {
         "processes.json" => {
             let processes: Vec<Process> = serde_json::from_slice(&bytes)?;
-            ensure!(processes.last().is_some_and(|last| last.wall_s.is_some()), "the last process did not come to its end");
+            ensure!(
+                processes.last().is_some_and(|last| last.wall_s.is_some()),
+                "the last process did not come to its end"
+            );
             Content::Sound
         }
         // what each process told, and when
@@ -98,7 +103,8 @@ fn content(run: &Path, name: &Path, page_of: PageOf<'_>) -> Result<Content> {
         other if other.ends_with(".jsonl") => {
             let text = String::from_utf8(bytes)?;
             ensure!(text.ends_with('\n'), "the last line has no end");
-            let mut rows: Vec<Map<String, Value>> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+            let mut rows: Vec<Map<String, Value>> =
+                text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
             rows.iter_mut().for_each(|row| row.retain(|name, _| !is_time(name)));
             Content::Rows(rows)
         }
@@ -117,7 +123,8 @@ fn timeless_events(mut bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
     while !bytes.is_empty() {
         // eight bytes of length, four of checksum, the data, four of checksum
         let (head, rest) = bytes.split_at_checked(12).context("cut off")?;
-        let length = head.iter().take(8).rev().fold(0_u64, |length, &byte| length << 8 | u64::from(byte));
+        let length =
+            head.iter().take(8).rev().fold(0_u64, |length, &byte| length << 8 | u64::from(byte));
         let length = usize::try_from(length)?;
         ensure!(rest.len() >= length.saturating_add(4), "cut off");
         let (data, rest) = rest.split_at(length);
@@ -133,7 +140,12 @@ fn timeless(data: &[u8]) -> Result<Vec<u8>> {
     ensure!(data.len() >= 9 && data[0] == 0x09, "an event without a clock time");
     data[1..9].fill(0);
     // a tag is its key, its length, its text; then come the number's key and four bytes
-    let tags: Vec<usize> = data.windows(5).enumerate().filter(|(_, word)| word == b"time/").map(|(place, _)| place).collect();
+    let tags: Vec<usize> = data
+        .windows(5)
+        .enumerate()
+        .filter(|(_, word)| word == b"time/")
+        .map(|(place, _)| place)
+        .collect();
     for place in tags {
         let number = place + usize::from(data[place - 1]) + 1;
         data.get_mut(number..number + 4).context("a tag without a number")?.fill(0);
@@ -180,7 +192,13 @@ mod tests {
         run(&other, b"weighty", 0.25, 2.0);
         fs::write(other.join("rest"), "").unwrap();
         let found = differences(&whole, &other, &no_page).unwrap();
-        let places = ["rest: not in", "checkpoints/model", "metrics.jsonl", "metrics.parquet", "tensorboard/events"];
+        let places = [
+            "rest: not in",
+            "checkpoints/model",
+            "metrics.jsonl",
+            "metrics.parquet",
+            "tensorboard/events",
+        ];
         assert_eq!(found.len(), places.len(), "{found:?}");
         assert!(found.iter().zip(places).all(|(line, place)| line.starts_with(place)), "{found:?}");
     }
@@ -198,7 +216,14 @@ mod tests {
             fs::write(cut.join(name), &bytes[..bytes.len() - 1]).unwrap();
         }
         let found = differences(&whole, &cut, &no_page).unwrap();
-        let words = ["metrics.jsonl: the last line has no end", "processes.json: the last process", "tensorboard/events"];
-        assert!(found.len() == 3 && found.iter().zip(words).all(|(line, word)| line.starts_with(word)), "{found:?}");
+        let words = [
+            "metrics.jsonl: the last line has no end",
+            "processes.json: the last process",
+            "tensorboard/events",
+        ];
+        assert!(
+            found.len() == 3 && found.iter().zip(words).all(|(line, word)| line.starts_with(word)),
+            "{found:?}"
+        );
     }
 }

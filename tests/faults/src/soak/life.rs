@@ -16,9 +16,11 @@ use super::compare;
 
 /// The run directory, in the folder that the process works in.
 pub const OUT: &str = "run";
-/// A process that takes longer hangs: a run takes a minute, and is never killed later than a few times that.
+/// A process that takes longer hangs: a run takes a minute, and is never killed later than a few
+/// times that.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
-/// Between two looks at the process and its directory: shorter than a small file takes to be synced.
+/// Between two looks at the process and its directory: shorter than a small file takes to be
+/// synced.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 
 /// When a process is to be killed.
@@ -90,12 +92,19 @@ impl Life {
     fn start(mut command: Command, folder: &Path, is_resumed: bool) -> Result<Self> {
         let out = folder.join(OUT);
         let left = temporaries(&out);
-        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot start the run")?;
         let said = Arc::new(Mutex::new(String::new()));
-        let streams: [Option<Box<dyn Read + Send>>; 2] =
-            [child.stdout.take().map(|stream| Box::new(stream) as _), child.stderr.take().map(|stream| Box::new(stream) as _)];
-        let listeners = streams.into_iter().flatten().map(|stream| listen(stream, Arc::clone(&said))).collect();
+        let streams: [Option<Box<dyn Read + Send>>; 2] = [
+            child.stdout.take().map(|stream| Box::new(stream) as _),
+            child.stderr.take().map(|stream| Box::new(stream) as _),
+        ];
+        let listeners =
+            streams.into_iter().flatten().map(|stream| listen(stream, Arc::clone(&said))).collect();
         Ok(Self { child, out, is_resumed, left, said, listeners })
     }
 
@@ -141,7 +150,10 @@ impl Life {
         if ended.is_some() || status.code().is_some() {
             return Ok(End::ByItself { status, said });
         }
-        Ok(End::Killed { phase: phase(&said).to_owned(), inside: self.half_written().next().is_some() })
+        Ok(End::Killed {
+            phase: phase(&said).to_owned(),
+            inside: self.half_written().next().is_some(),
+        })
     }
 
     /// What it has said so far.
@@ -176,7 +188,11 @@ fn listen(stream: Box<dyn Read + Send>, said: Arc<Mutex<String>>) -> JoinHandle<
 
 /// What is being written, or was when a process was killed. Files come and go meanwhile.
 fn temporaries(out: &Path) -> BTreeSet<PathBuf> {
-    compare::files(out).unwrap_or_default().into_iter().filter(|path| is_half_written(path)).collect()
+    compare::files(out)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|path| is_half_written(path))
+        .collect()
 }
 
 /// Whether a file has no final name yet, or is in a folder that has none.
@@ -194,7 +210,9 @@ fn phase(said: &str) -> &'static str {
         ("run directory: ", "begin"),
         ("reward  tail", "results"),
     ];
-    let of = |line: &str| begins.iter().find(|(begin, _)| line.starts_with(begin)).map(|(_, phase)| *phase);
+    let of = |line: &str| {
+        begins.iter().find(|(begin, _)| line.starts_with(begin)).map(|(_, phase)| *phase)
+    };
     said.lines().rev().find_map(of).unwrap_or("start")
 }
 
@@ -214,7 +232,8 @@ mod tests {
     #[test]
     fn what_the_process_before_left_half_written_is_no_write_of_this_one() {
         let folder = tempfile::tempdir().unwrap();
-        let [left, new] = ["left", "new"].map(|name| format!("{OUT}/.{name}.0123456789abcdef.tailguard-new"));
+        let [left, new] =
+            ["left", "new"].map(|name| format!("{OUT}/.{name}.0123456789abcdef.tailguard-new"));
         std::fs::create_dir(folder.path().join(OUT)).unwrap();
         std::fs::write(folder.path().join(&left), "").unwrap();
         let end = |script: &str, moment| {
@@ -224,10 +243,19 @@ mod tests {
         };
         let in_write = Moment::InWrite { write: 1, delay: Duration::ZERO };
         // it has recovered nothing yet
-        assert!(matches!(end("exec sleep 60", Moment::After(Duration::ZERO)), End::Killed { inside: false, .. }));
+        assert!(matches!(
+            end("exec sleep 60", Moment::After(Duration::ZERO)),
+            End::Killed { inside: false, .. }
+        ));
         // it recovers, and ends without a write
-        assert!(matches!(end(&format!("rm {left}"), in_write), End::ByItself { status, .. } if status.success()));
+        assert!(matches!(
+            end(&format!("rm {left}"), in_write),
+            End::ByItself { status, .. } if status.success()
+        ));
         std::fs::write(folder.path().join(&left), "").unwrap();
-        assert!(matches!(end(&format!(": > {new}; exec sleep 60"), in_write), End::Killed { inside: true, .. }));
+        assert!(matches!(
+            end(&format!(": > {new}; exec sleep 60"), in_write),
+            End::Killed { inside: true, .. }
+        ));
     }
 }

@@ -1,4 +1,5 @@
-//! A small run is killed again and again, and has to come to the files of a run that was left alone.
+//! A small run is killed again and again, and has to come to the files of a run that was left
+//! alone.
 
 mod compare;
 mod life;
@@ -21,10 +22,13 @@ pub use tally::Tally;
 use life::{End, Life, Moment, is_half_written};
 
 /// Settings of the run: all methods with two seeds, and so long that a state is saved on the way.
-const SETTINGS: [&str; 3] = ["ppo.iterations=21", "evaluation.prompts=24", "evaluation.perplexity_texts=8"];
-/// A process is killed in one of its first writes, so that a run is killed often before it comes to its end.
+const SETTINGS: [&str; 3] =
+    ["ppo.iterations=21", "evaluation.prompts=24", "evaluation.perplexity_texts=8"];
+/// A process is killed in one of its first writes, so that a run is killed often before it comes to
+/// its end.
 const MOST_WRITES: usize = 12;
-/// Processes that were killed one after another before anything more was finished: the next is left alone.
+/// Processes that were killed one after another before anything more was finished: the next is left
+/// alone.
 const MOST_IN_VAIN: usize = 6;
 
 /// What to kill, and how often.
@@ -43,11 +47,16 @@ impl Soak<'_> {
     /// Kills and resumes runs in a folder of its own, which is removed if all is well.
     ///
     /// # Errors
-    /// A run that cannot go on or that comes to other files than one that was left alone: the folder is kept, and named.
+    /// A run that cannot go on or that comes to other files than one that was left alone: the
+    /// folder is kept, and named.
     pub fn run(&self) -> Result<Tally> {
-        let folder = tempfile::Builder::new().prefix("tailguard-soak-").tempdir().context("cannot make a temporary folder")?;
-        self.run_in(folder.path())
-            .map_err(|error| error.context(format!("soak failed; the runs are kept in {}", folder.keep().display())))
+        let folder = tempfile::Builder::new()
+            .prefix("tailguard-soak-")
+            .tempdir()
+            .context("cannot make a temporary folder")?;
+        self.run_in(folder.path()).map_err(|error| {
+            error.context(format!("soak failed; the runs are kept in {}", folder.keep().display()))
+        })
     }
 
     fn run_in(&self, folder: &Path) -> Result<Tally> {
@@ -58,25 +67,45 @@ impl Soak<'_> {
         texts::write(&texts)?;
         let words = words(&texts);
         Life::begin(self.program, &undisturbed, &words)?.end(Moment::Never)?.succeeded()?;
-        let mut moments = Moments { rng: ChaCha8Rng::seed_from_u64(self.seed), whole: begun.elapsed(), in_vain: 0 };
+        let mut moments = Moments {
+            rng: ChaCha8Rng::seed_from_u64(self.seed),
+            whole: begun.elapsed(),
+            in_vain: 0,
+        };
         let mut tally = Tally::default();
         while tally.kills < self.kills || self.kills == 0 && tally.runs == 0 {
             let folder = folder.join(format!("run-{}", tally.runs + 1));
             create_dirs(&folder)?;
             self.one_run((&folder, &words), &mut moments, &mut tally)?;
-            let differences = compare::differences(&undisturbed.join(OUT), &folder.join(OUT), self.page_of)?;
+            let differences =
+                compare::differences(&undisturbed.join(OUT), &folder.join(OUT), self.page_of)?;
             if !differences.is_empty() {
-                bail!("{} is not as the run that was left alone:\n{}", folder.display(), differences.join("\n"));
+                bail!(
+                    "{} is not as the run that was left alone:\n{}",
+                    folder.display(),
+                    differences.join("\n")
+                );
             }
             tally.runs += 1;
-            tracing::info!("run {}: same files; {} of {} kills", tally.runs, tally.kills, self.kills);
-            std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+            tracing::info!(
+                "run {}: same files; {} of {} kills",
+                tally.runs,
+                tally.kills,
+                self.kills
+            );
+            std::fs::remove_dir_all(&folder)
+                .with_context(|| format!("cannot remove {}", folder.display()))?;
         }
         Ok(tally)
     }
 
     /// Kills and resumes a run until it comes to its end.
-    fn one_run(&self, (folder, words): (&Path, &[OsString]), moments: &mut Moments, tally: &mut Tally) -> Result<()> {
+    fn one_run(
+        &self,
+        (folder, words): (&Path, &[OsString]),
+        moments: &mut Moments,
+        tally: &mut Tally,
+    ) -> Result<()> {
         loop {
             let before = finished_parts(&folder.join(OUT))?;
             let moment = if tally.kills < self.kills { moments.next() } else { Moment::Never };
@@ -85,7 +114,11 @@ impl Soak<'_> {
             match life.end(moment)? {
                 End::Killed { phase, inside } => {
                     tally.note(&phase, inside);
-                    tracing::info!("kill {}: {phase}{}", tally.kills, if inside { ", inside a write" } else { "" });
+                    tracing::info!(
+                        "kill {}: {phase}{}",
+                        tally.kills,
+                        if inside { ", inside a write" } else { "" }
+                    );
                 }
                 ended => return ended.succeeded(),
             }
@@ -97,7 +130,8 @@ impl Soak<'_> {
 
 /// The command of the run.
 fn words(texts: &Path) -> Vec<OsString> {
-    let fixed = ["reproduce", "imdb", "--preset", "smoke", "--out", OUT, "--data-dir"].map(OsString::from);
+    let fixed =
+        ["reproduce", "imdb", "--preset", "smoke", "--out", OUT, "--data-dir"].map(OsString::from);
     let settings = SETTINGS.iter().flat_map(|setting| ["--set".into(), OsString::from(setting)]);
     fixed.into_iter().chain([texts.into()]).chain(settings).collect()
 }
@@ -112,10 +146,12 @@ struct Moments {
 }
 
 impl Moments {
-    /// Half of them in a write, the others at any time; later ones if nothing has come of the last few.
+    /// Half of them in a write, the others at any time; later ones if nothing has come of the last
+    /// few.
     fn next(&mut self) -> Moment {
         let in_write = self.rng.random_bool(0.5);
-        let (share, write): (f64, usize) = (self.rng.random(), self.rng.random_range(1..=MOST_WRITES));
+        let (share, write): (f64, usize) =
+            (self.rng.random(), self.rng.random_range(1..=MOST_WRITES));
         let delay = Duration::from_micros(self.rng.random_range(0..3_000));
         if self.in_vain >= MOST_IN_VAIN {
             return Moment::Never;
@@ -133,13 +169,23 @@ impl Moments {
 fn finished_parts(out: &Path) -> Result<Vec<(PathBuf, u64)>> {
     let is_part = |path: &Path| {
         let name = path.file_name().unwrap_or_default();
-        let is_result = path.starts_with("evaluation") || name == "model.safetensors" || name == "progress.json";
+        let is_result = path.starts_with("evaluation")
+            || name == "model.safetensors"
+            || name == "progress.json";
         is_result && !is_half_written(path)
     };
     let mut parts = Vec::new();
     for path in compare::files(out)?.into_iter().filter(|path| is_part(path)) {
-        let text = if path.ends_with("progress.json") { std::fs::read(out.join(&path)).unwrap_or_default() } else { Vec::new() };
-        parts.push((path, text.into_iter().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into()))));
+        let text = if path.ends_with("progress.json") {
+            std::fs::read(out.join(&path)).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        parts.push((
+            path,
+            text.into_iter()
+                .fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(byte.into())),
+        ));
     }
     Ok(parts)
 }

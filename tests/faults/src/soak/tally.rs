@@ -27,6 +27,10 @@ impl Tally {
     /// `rlhf 3, sft 1`.
     #[must_use]
     pub fn phases(&self) -> String {
-        self.by_phase.iter().map(|(phase, kills)| format!("{phase} {kills}")).collect::<Vec<_>>().join(", ")
+        self.by_phase
+            .iter()
+            .map(|(phase, kills)| format!("{phase} {kills}"))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }

@@ -28,8 +28,14 @@ pub(super) fn write(folder: &Path) -> Result<()> {
         for row in 0..rows {
             let words = if row % 2 == 1 { GOOD } else { BAD };
             for _ in 0..SENTENCES {
-                let (thing, word) = (THINGS.choose(&mut rng).unwrap_or(&"film"), words.choose(&mut rng).unwrap_or(&"long"));
-                table += &format!("The {thing} is {word} {}. ", if rng.random() { "at first" } else { "in the end" });
+                let (thing, word) = (
+                    THINGS.choose(&mut rng).unwrap_or(&"film"),
+                    words.choose(&mut rng).unwrap_or(&"long"),
+                );
+                table += &format!(
+                    "The {thing} is {word} {}. ",
+                    if rng.random() { "at first" } else { "in the end" }
+                );
             }
             table += &format!(",{}\n", row % 2);
         }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use tailguard::failure::{Failure, say};
-use tailguard_benchmarks::compare::{Attempt, Case, Measured, Pair, Subject, markdown, plan, quiet};
+use tailguard_benchmarks::compare::{
+    Attempt, Case, Measured, Pair, Subject, markdown, plan, quiet,
+};
 use tailguard_files::{create_dirs, write_file};
 
 use super::args::CompareArgs;
@@ -22,14 +24,18 @@ const TABLE: &str = "compare.md";
 /// Runs the command.
 ///
 /// # Errors
-/// Flags that make no sense, peers that are not there or fail, lines that do not measure the same work, files that cannot be
-/// written.
+/// Flags that make no sense, peers that are not there or fail, lines that do not measure the same
+/// work, files that cannot be written.
 pub(crate) fn run(args: &CompareArgs) -> Result<()> {
     let scripts = peers::scripts(args.peers.as_deref())?;
     let raw = Raw::place(&args.out)?; // before minutes of installing
     let peers = Peers::prepare(scripts, args.python_env.as_deref())?;
     let mut raw = Raw::create(raw)?; // after what may fail, so that it can be tried again
-    let pairs = plan(&args.size.iter().map(|size| size.name()).collect::<Vec<_>>(), &args.alpha_keep, args.rounds);
+    let pairs = plan(
+        &args.size.iter().map(|size| size.name()).collect::<Vec<_>>(),
+        &args.alpha_keep,
+        args.rounds,
+    );
     let mut measured = Vec::with_capacity(pairs.len());
     for (index, pair) in pairs.iter().enumerate() {
         let name = format!("{}/{}: {pair}", index + 1, pairs.len());
@@ -61,8 +67,12 @@ fn report(name: &str, attempt: &Attempt, repeats_left: usize) {
     let others = attempt.others();
     match (attempt.is_quiet(), repeats_left) {
         (true, _) => tracing::info!("{name}: done, other processes took {others:.2} cores"),
-        (false, 0) => tracing::warn!("{name}: other processes took {others:.2} cores, and it has been repeated often enough"),
-        (false, _) => tracing::warn!("{name}: discarded and repeated, other processes took {others:.2} cores"),
+        (false, 0) => tracing::warn!(
+            "{name}: other processes took {others:.2} cores, and it has been repeated often enough"
+        ),
+        (false, _) => {
+            tracing::warn!("{name}: discarded and repeated, other processes took {others:.2} cores")
+        }
     }
 }
 
@@ -93,7 +103,8 @@ impl Raw {
     fn append(&mut self, pair: &Pair, attempt: usize, lines: &Attempt) -> Result<()> {
         for (side, line) in [("tailguard", &lines.ours), (pair.subject.peer(), &lines.theirs)] {
             let text = raw_line(pair, attempt, side, lines.is_quiet(), line);
-            writeln!(self.file, "{text}").with_context(|| format!("cannot write {}", self.path.display()))?;
+            writeln!(self.file, "{text}")
+                .with_context(|| format!("cannot write {}", self.path.display()))?;
         }
         Ok(())
     }
@@ -106,7 +117,13 @@ fn raw_line(pair: &Pair, attempt: usize, side: &str, quiet: bool, line: &Value) 
         Subject::Iteration => "iteration",
     };
     serde_json::json!({
-        "size": size, "alpha_keep": alpha, "subject": subject, "round": round, "attempt": attempt, "side": side,
-        "quiet": quiet, "line": line,
+        "size": size,
+        "alpha_keep": alpha,
+        "subject": subject,
+        "round": round,
+        "attempt": attempt,
+        "side": side,
+        "quiet": quiet,
+        "line": line,
     })
 }

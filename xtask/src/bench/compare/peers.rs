@@ -23,15 +23,22 @@ const SETUP: &str = "setup.sh";
 pub(super) fn scripts(peers: Option<&Path>) -> Result<PathBuf, Failure> {
     let names = [Subject::Parts.script(), Subject::Iteration.script(), SETUP];
     let hint = format!(
-        "--peers DIR names a folder with {}: benchmarks of plain PyTorch and of TRL 0.11.4's PPOTrainer that take the flags of `bench iteration` and print one line of JSON, and what installs their Python packages",
+        "--peers DIR names a folder with {}: benchmarks of plain PyTorch and of TRL 0.11.4's \
+         PPOTrainer that take the flags of `bench iteration` and print one line of JSON, and what \
+         installs their Python packages",
         names.join(", ")
     );
     let Some(folder) = peers else {
-        return Err(Failure::usage("--peers is missing: the benchmarks of the peers are not part of this repository").hint(hint));
+        return Err(Failure::usage(
+            "--peers is missing: the benchmarks of the peers are not part of this repository",
+        )
+        .hint(hint));
     };
     match names.iter().find(|name| !folder.join(name).is_file()) {
         None => Ok(folder.to_owned()),
-        Some(name) => Err(Failure::usage(format!("--peers {}: no {name}", folder.display())).hint(hint)),
+        Some(name) => {
+            Err(Failure::usage(format!("--peers {}: no {name}", folder.display())).hint(hint))
+        }
     }
 }
 
@@ -53,7 +60,10 @@ impl Peers {
             Some(folder) => (folder.to_owned(), None),
             None => {
                 let made = tempfile::tempdir().context("cannot make a temporary directory")?;
-                tracing::info!("making a Python environment in {}: some minutes and gigabytes", made.path().display());
+                tracing::info!(
+                    "making a Python environment in {}: some minutes and gigabytes",
+                    made.path().display()
+                );
                 let mut setup = Command::new("bash");
                 setup.arg(scripts.join(SETUP)).arg(made.path()).stdout(Stdio::null());
                 let status = setup.status().context("cannot run bash")?;
@@ -64,7 +74,9 @@ impl Peers {
         let python = folder.join("bin").join("python");
         if !python.is_file() {
             let message = format!("{} is not there", python.display());
-            return Err(Failure::usage(message).hint("--python-env names a virtual environment").into());
+            return Err(Failure::usage(message)
+                .hint("--python-env names a virtual environment")
+                .into());
         }
         Ok(Self { scripts, python, _made: made })
     }
@@ -78,7 +90,11 @@ impl Peers {
         // as people run it, not with what we tell our own memory
         command.env_remove(heap::VARIABLE);
         // the folder may be read-only, and is not ours
-        command.arg("-B").arg(self.scripts.join(pair.subject.script())).args(words(pair)).args(flags);
+        command
+            .arg("-B")
+            .arg(self.scripts.join(pair.subject.script()))
+            .args(words(pair))
+            .args(flags);
         child::line_of(command, pair.subject.script())
     }
 }
@@ -88,7 +104,10 @@ impl Peers {
 /// # Errors
 /// As [`Peers::run`].
 pub(super) fn ours(pair: &Pair, flags: &[OsString]) -> Result<Value> {
-    child::ours(pair.subject.ours(), words(pair).into_iter().map(OsString::from).chain(flags.iter().cloned()))
+    child::ours(
+        pair.subject.ours(),
+        words(pair).into_iter().map(OsString::from).chain(flags.iter().cloned()),
+    )
 }
 
 fn words(pair: &Pair) -> [String; 4] {
@@ -105,13 +124,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for peers in [None, Some(folder.path())] {
             let message = tailguard::failure::message(&scripts(peers).unwrap_err().into());
-            assert!(message.contains("--peers") && message.contains("trl_ppo_bench.py"), "{message}");
+            assert!(
+                message.contains("--peers") && message.contains("trl_ppo_bench.py"),
+                "{message}"
+            );
         }
     }
 
     #[test]
     fn both_sides_are_given_the_same_words() {
-        let pair = Pair { case: Case { size: "gpt2", alpha: 0.4 }, subject: Subject::Iteration, round: 1 };
+        let pair =
+            Pair { case: Case { size: "gpt2", alpha: 0.4 }, subject: Subject::Iteration, round: 1 };
         assert_eq!(words(&pair), ["--size", "gpt2", "--alpha-keep", "0.4"]);
         assert_eq!(words(&Pair { case: Case { alpha: 1.0, ..pair.case }, ..pair })[3], "1");
     }
