@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use tailguard_experiment::settings::PrecisionName;
-use tailguard_kernels::DeviceError;
+use tailguard_kernels::{DeviceError, Precision};
 
 use crate::failure::Failure;
 use crate::program::Program;
@@ -23,20 +23,31 @@ pub fn select(spec: &str, program: &Program) -> Result<Device, Failure> {
             )),
             DeviceError::NotPresent { need, .. } => Failure::new(message)
                 .hint(format!("it needs {need}; --device flex runs on any CPU")),
+            DeviceError::NoBfloat16 { .. } => Failure::usage(message),
         }
     })
 }
 
-/// Sets what factors of products are rounded to, for a device of this specification.
+/// The device that a specification names, and what factors of products are rounded to on it.
 ///
 /// # Errors
-/// bf16 on a CPU, where it would do nothing.
-pub fn set_precision(precision: PrecisionName, spec: &str) -> Result<(), Failure> {
+/// As [`select`]; bf16 on a CPU, or on a GPU that has no bfloat16.
+pub fn select_with(
+    spec: &str,
+    precision: PrecisionName,
+    program: &Program,
+) -> Result<Device, Failure> {
+    // before a GPU is looked for
     if precision == PrecisionName::Bf16 && spec.starts_with("flex") {
         return Err(Failure::usage("--precision bf16 is for GPUs, and --device is flex"));
     }
-    tailguard_kernels::set_precision(precision.into());
-    Ok(())
+    let device = select(spec, program)?;
+    tailguard_kernels::set_precision(precision.into(), &device).map_err(|error| {
+        let name = Precision::from(precision).name();
+        Failure::usage(format!("--device {spec}, --precision {name}: {error}"))
+            .hint("--precision f32 runs on any device")
+    })?;
+    Ok(device)
 }
 
 /// More threads than this are a slip of the finger, and starting them would take minutes.
@@ -70,6 +81,13 @@ mod tests {
                 select(spec, &Program::tailguard(Options::default())).unwrap_err().to_string();
             assert!(message.contains("expected flex (the CPU), wgpu"), "{spec}: {message}");
         }
+    }
+
+    #[test]
+    fn bf16_on_a_cpu_is_refused() {
+        let program = Program::tailguard(Options::default());
+        let refused = select_with("flex", PrecisionName::Bf16, &program).unwrap_err().to_string();
+        assert!(refused.contains("bf16 is for GPUs"), "{refused}");
     }
 
     #[test]

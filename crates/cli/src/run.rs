@@ -45,8 +45,7 @@ pub(crate) fn run(
     let settings = resolve(task, preset, &args.overrides()?, recorded)?;
     device::set_threads(settings.run.threads)?;
     // refused before a directory is reserved, with what to do
-    device::select(&settings.run.device, program)?;
-    tailguard_kernels::set_precision(settings.run.precision.into());
+    device::select_with(&settings.run.device, settings.run.precision, program)?;
     let runs = program.runs()?;
     let out = match (resumed, &args.out) {
         (Some(dir), _) => Out::Resumed(dir),

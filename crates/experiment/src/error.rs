@@ -58,7 +58,7 @@ pub enum ExperimentError {
     /// Settings.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A device that is not there.
+    /// A device that is not there, or cannot do what was asked of it.
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// A directory of a model.

@@ -132,7 +132,7 @@ impl Experiment {
         self.settings.validate()?;
         Plan::of(&self.settings, &self.recipes, &self.objectives)?;
         let device = tailguard_kernels::device(&self.settings.run.device)?;
-        tailguard_kernels::set_precision(self.settings.run.precision.into());
+        tailguard_kernels::set_precision(self.settings.run.precision.into(), &device)?;
         let models = locate(&self.settings, home, self.reward.is_some())?;
         let dir = match out {
             Out::Resumed(dir) => {

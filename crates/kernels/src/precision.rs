@@ -2,6 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use burn::tensor::Device;
+
+use crate::machine::DeviceError;
+
 /// Whether they are rounded to bf16.
 static HALF: AtomicBool = AtomicBool::new(false);
 
@@ -27,10 +31,37 @@ impl Precision {
     }
 }
 
-/// Sets the precision of products on GPUs, for the whole process. The CPU always computes in single
-/// precision, and so does a GPU without bfloat16.
-pub fn set_precision(precision: Precision) {
+/// Sets the precision of products on GPUs, for the whole process, which is to compute on this
+/// device.
+///
+/// # Errors
+/// [`DeviceError::NoBfloat16`] for bf16 on a device without it, as the CPU is: it would go on in
+/// single precision without a word.
+///
+/// ```
+/// use burn::tensor::Device;
+/// use tailguard_kernels::{Precision, precision, set_precision};
+/// assert!(set_precision(Precision::Bf16, &Device::flex()).is_err());
+/// assert_eq!(precision(), Precision::F32);
+/// ```
+pub fn set_precision(precision: Precision, device: &Device) -> Result<(), DeviceError> {
+    if precision == Precision::Bf16 && !has_bfloat16(device) {
+        return Err(DeviceError::NoBfloat16 { device: format!("{device:?}") });
+    }
     HALF.store(precision == Precision::Bf16, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Whether products on this device can take factors in bfloat16.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn has_bfloat16(device: &Device) -> bool {
+    crate::gpu::has_bfloat16(device)
+}
+
+/// Whether products on this device can take factors in bfloat16: there are no GPUs in this build.
+#[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+fn has_bfloat16(_device: &Device) -> bool {
+    false
 }
 
 /// The precision of products on GPUs.

@@ -34,8 +34,7 @@ const WEIGHT_DECAY: f32 = 0.01;
 pub(crate) fn run(args: &Gpt2Args, program: &Program) -> Result<()> {
     let sizes = Sizes::resolve(&args.size)?;
     device::set_threads(args.size.timing.threads)?;
-    let device = device::select(&args.size.device, program)?;
-    device::set_precision(args.size.precision, &args.size.device)?;
+    let device = device::select_with(&args.size.device, args.size.precision, program)?;
     let policy = Policy::new(sizes.model(&device)?);
     let parameters = policy.num_params();
     let mut bench =

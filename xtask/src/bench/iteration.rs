@@ -30,8 +30,7 @@ use super::sizes::Sizes;
 pub(crate) fn run(args: &SizeArgs, program: &Program) -> Result<()> {
     let sizes = Sizes::resolve(args)?;
     device::set_threads(args.timing.threads)?;
-    let device = device::select(&args.device, program)?;
-    device::set_precision(args.precision, &args.device)?;
+    let device = device::select_with(&args.device, args.precision, program)?;
     let supervised = sizes.model(&device)?;
     let config = ppo_config(&sizes);
     let state = TrainingState::new(&supervised, &config)?;

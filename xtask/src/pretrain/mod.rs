@@ -34,10 +34,8 @@ pub(crate) fn run(command: &PretrainCommand, program: &Program) -> Result<()> {
         PretrainCommand::Prompts(args) => &args.common,
     };
     device::set_threads(common.threads)?;
-    let device = |network: &NetworkArgs| {
-        device::set_precision(network.precision, &network.device)?;
-        device::select(&network.device, program)
-    };
+    let device =
+        |network: &NetworkArgs| device::select_with(&network.device, network.precision, program);
     match command {
         PretrainCommand::Tokenizer(args) => {
             create_dirs(&common.out)?;

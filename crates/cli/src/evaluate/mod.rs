@@ -116,8 +116,7 @@ fn run_on_model(args: &EvaluateArgs, model: &Path, program: &Program) -> Result<
         resolve(Some(task), args.task.preset, &args.run_args(Some(&model)).overrides()?, None)?;
     let preset = resolve(Some(task), args.task.preset, &args.run_args(None).overrides()?, None)?;
     device::set_threads(settings.run.threads)?;
-    let device = device::select(&settings.run.device, program)?;
-    tailguard_kernels::set_precision(settings.run.precision.into());
+    let device = device::select_with(&settings.run.device, settings.run.precision, program)?;
     let out = args.reserve()?;
     let home = program.home_for(&settings)?;
     let name = preset.policy.dir.as_str();

@@ -51,6 +51,15 @@ pub(crate) fn ready(device: &Device) -> bool {
     device.client().properties().hardware.max_units_per_cube >= UNITS
 }
 
+/// Whether the kernels run on a device, and can keep factors of products there in bfloat16.
+pub(crate) fn has_bfloat16(device: &Device) -> bool {
+    let inner = device.clone().inner();
+    let DispatchDevice::Cube(cube) = inner.as_dispatch() else {
+        return false;
+    };
+    ready(device) && products::takes_bfloat16(&cube.client())
+}
+
 /// Whether planes are all of one size and add up by themselves; otherwise units meet in shared
 /// memory.
 fn has_planes(client: &Client) -> bool {

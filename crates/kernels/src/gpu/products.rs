@@ -21,11 +21,16 @@ use cubek::std::InputBinding;
 
 use super::{elem, empty, lanes, units};
 
-/// What factors of products are rounded to on this device.
-pub(super) fn factors(client: &Client) -> DType {
+/// Whether factors of products can be bfloat16 on this device.
+pub(super) fn takes_bfloat16(client: &Client) -> bool {
     let usage = TypeUsage::Conversion | TypeUsage::Buffer;
-    let half = crate::precision::is_half()
-        && client.properties().type_usage(half::bf16::elem_type_native()).is_superset(usage);
+    client.properties().type_usage(half::bf16::elem_type_native()).is_superset(usage)
+}
+
+/// What factors of products are rounded to on this device. (It may be another one than
+/// [`crate::set_precision`] was asked about.)
+pub(super) fn factors(client: &Client) -> DType {
+    let half = crate::precision::is_half() && takes_bfloat16(client);
     if half { DType::BF16 } else { DType::F32 }
 }
 

@@ -4,8 +4,8 @@
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 
 use crate::{
-    AdamStep, AttentionCache, Linear, Masks, causal_attention, drawing_head, embedding, gelu_new,
-    layer_norm, token_log_probs,
+    AdamStep, AttentionCache, DeviceError, Linear, Masks, Precision, causal_attention,
+    drawing_head, embedding, gelu_new, layer_norm, precision, set_precision, token_log_probs,
 };
 
 /// The GPUs of this build that are there, and how near their products are to those of the CPU.
@@ -55,6 +55,15 @@ fn compare(exact: bool, f: impl Fn(&Device) -> Vec<Vec<f32>>) {
         {
             near(&format!("{device:?}: {at}"), found, expected, tolerance);
         }
+    }
+}
+
+#[test]
+fn bf16_is_refused_where_there_is_none() {
+    for (device, _) in devices().into_iter().filter(|(device, _)| !super::has_bfloat16(device)) {
+        let error = set_precision(Precision::Bf16, &device).unwrap_err();
+        assert!(matches!(error, DeviceError::NoBfloat16 { .. }), "{error}");
+        assert_eq!(precision(), Precision::F32);
     }
 }
 

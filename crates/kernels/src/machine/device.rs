@@ -30,6 +30,12 @@ pub enum DeviceError {
         /// What the backend needs.
         need: &'static str,
     },
+    /// The device cannot round to bfloat16.
+    #[error("{device} has no bfloat16: precision bf16 is for GPUs that have it")]
+    NoBfloat16 {
+        /// The device.
+        device: String,
+    },
 }
 
 /// The device of a name: `flex` (the CPU), `wgpu[:n]` or `cuda[:n]`; the last two if the crate has
