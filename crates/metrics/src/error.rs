@@ -50,6 +50,34 @@ pub enum MetricsError {
         /// The most that would do.
         most: usize,
     },
+    /// A probability is none.
+    #[error("{what} {index} is {value}, expected 0 to 1")]
+    NoProbability {
+        /// What the value is.
+        what: &'static str,
+        /// Position of the first such value.
+        index: usize,
+        /// The value found.
+        value: f64,
+    },
+    /// Values are all alike where their spread is needed.
+    #[error("{what}: all {count} are {value}, expected some that differ")]
+    NoSpread {
+        /// What the values are.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// The one value.
+        value: f64,
+    },
+    /// A width is none.
+    #[error("{name} is {value}, expected more than 0")]
+    NotPositive {
+        /// What it is.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+    },
     /// A text has no tokens to take the perplexity of.
     #[error("text {index} has no scored tokens, expected at least one")]
     NoTokens {
@@ -124,4 +152,9 @@ pub(crate) fn check_range(
     } else {
         Err(MetricsError::OutOfRange { name, value, least, most })
     }
+}
+
+/// Refuses what is not above 0.
+pub(crate) fn check_positive(name: &'static str, value: f64) -> Result<(), MetricsError> {
+    if value > 0.0 { Ok(()) } else { Err(MetricsError::NotPositive { name, value }) }
 }

@@ -1,9 +1,6 @@
 //! How far a figure can be trusted: one account for every figure and every difference of two.
 
-use crate::{
-    MetricsError, error::check, error::check_finite, influence::Influences, moments::mean_of,
-    std_sample, student::t_975,
-};
+use crate::{MetricsError, error::check_finite, influence::Influences, spread::Seen};
 
 /// A figure with its standard error and its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -69,11 +66,9 @@ pub enum Scale {
 /// # Ok::<(), tailguard_metrics::MetricsError>(())
 /// ```
 pub fn estimate(seeds: &[Influences], scale: Scale) -> Result<Estimate, MetricsError> {
-    let values: Vec<f64> = seeds.iter().map(Influences::value).collect();
-    check("figures of seeds", &values)?;
-    let value = mean_of(&values);
-    let seeds_std = if seeds.len() > 1 { Some(std_sample(&values)?) } else { None };
-    let Some(spread) = Spread::of(seeds, seeds_std) else {
+    let seen = Seen::of(seeds)?;
+    let (value, seeds_std) = (seen.value(), seen.seeds_std());
+    let Some(spread) = seen.spread() else {
         return Ok(Estimate { value, se: None, ci95: None, seeds_std });
     };
     let ci95 = match scale {
@@ -82,154 +77,4 @@ pub fn estimate(seeds: &[Influences], scale: Scale) -> Result<Estimate, MetricsE
     };
     check_finite("interval", ci95)?;
     Ok(Estimate { value, se: Some(spread.variance.sqrt()), ci95: Some(ci95), seeds_std })
-}
-
-/// What is known of the distribution of a figure about the true one.
-struct Spread {
-    variance: f64,
-    /// How many standard errors the interval reaches to either side, if the distribution is
-    /// symmetric.
-    reach: f64,
-    /// Skewness of the figure's distribution.
-    skewness: f64,
-    /// Different prompts.
-    prompts: f64,
-}
-
-/// The influences of the prompts on the mean over seeds.
-struct Prompts {
-    count: f64,
-    /// Sums of their squares, third and fourth powers.
-    powers: [f64; 3],
-    /// Sum over seeds of the variance that prompts give the figure of the seed.
-    within: f64,
-}
-
-impl Prompts {
-    fn of(seeds: &[Influences]) -> Self {
-        let seed_count = seeds.len() as f64;
-        let len = seeds
-            .iter()
-            .flat_map(|seed| seed.parts().last())
-            .map(|(prompt, _)| prompt + 1)
-            .max()
-            .unwrap_or(0);
-        let mut sums: Vec<Option<f64>> = vec![None; len];
-        for &(prompt, part) in seeds.iter().flat_map(Influences::parts) {
-            *sums[prompt].get_or_insert(0.0) += part / seed_count;
-        }
-        let mut powers = [0.0; 3];
-        let mut count = 0.0;
-        for sum in sums.into_iter().flatten() {
-            count += 1.0;
-            let square = sum * sum;
-            [square, square * sum, square * square]
-                .iter()
-                .zip(&mut powers)
-                .for_each(|(power, total)| *total += power);
-        }
-        let of_seed = |seed: &Influences| {
-            unbiased(
-                seed.parts().iter().map(|(_, part)| part * part).sum(),
-                seed.parts().len() as f64,
-            )
-        };
-        Self { count, powers, within: seeds.iter().map(of_seed).sum() }
-    }
-
-    /// Degrees of freedom of the spread of prompts: those of equal prompts whose spread is known as
-    /// well. Where few prompts have all the influence, they are few.
-    fn freedom(&self) -> f64 {
-        let [squares, _, fourth] = self.powers;
-        let kurtosis = if squares > 0.0 { self.count * fourth / (squares * squares) } else { 0.0 };
-        let most = self.count - 1.0;
-        if kurtosis > 1.0 {
-            (2.0 * self.count / (kurtosis - 1.0)).clamp(1.0, most.max(1.0))
-        } else {
-            most.max(1.0)
-        }
-    }
-}
-
-/// A sum of squares about a mean of so many, as if about the true mean.
-fn unbiased(squares: f64, count: f64) -> f64 {
-    if count > 1.0 { squares * count / (count - 1.0) } else { 0.0 }
-}
-
-impl Spread {
-    /// `None` where there is neither a second prompt nor a second seed.
-    fn of(seeds: &[Influences], seeds_std: Option<f64>) -> Option<Self> {
-        let prompts = Prompts::of(seeds);
-        let [squares, cubes, _] = prompts.powers;
-        let of_prompts = unbiased(squares, prompts.count);
-        let (variance, reach) = match seeds_std {
-            None if prompts.count < 2.0 => return None,
-            None => (of_prompts, t_975(prompts.freedom())),
-            Some(std) => crossed(of_prompts, std, seeds.len() as f64, &prompts),
-        };
-        let skewness = if variance > 0.0 { cubes / variance.powf(1.5) } else { 0.0 };
-        Some(Self { variance, reach, skewness, prompts: prompts.count })
-    }
-
-    fn interval(&self, value: f64) -> [f64; 2] {
-        let (error, skewness) = (self.variance.sqrt(), self.skewness / 2.0);
-        // Hall's transformation of the deviation in standard errors, the other way round
-        let point = |z: f64| {
-            if skewness.abs() < 1e-6 {
-                z
-            } else {
-                3.0 / skewness * ((1.0 + skewness * (z - skewness / 6.0)).cbrt() - 1.0)
-            }
-        };
-        [self.reach, -self.reach].map(|z| value - error * point(z))
-    }
-
-    fn interval_of_share(&self, share: f64) -> [f64; 2] {
-        let binomial = share * (1.0 - share);
-        let texts = if self.variance > 0.0 && binomial > 0.0 {
-            binomial / self.variance
-        } else {
-            self.prompts
-        };
-        let square = self.reach * self.reach / texts;
-        let (centre, half) = (share + square / 2.0, (square * (binomial + square / 4.0)).sqrt());
-        let [low, high] = [centre - half, centre + half].map(|end| end / (1.0 + square));
-        // rounding may leave the share itself outside
-        [low.clamp(0.0, share), high.clamp(share, 1.0)]
-    }
-}
-
-/// Variance and reach with several seeds.
-fn crossed(of_prompts: f64, seeds_std: f64, seeds: f64, prompts: &Prompts) -> (f64, f64) {
-    let of_seeds = seeds_std * seeds_std / seeds;
-    // the mean covariance of two seeds: what prompts do alike in both
-    let alike = ((of_prompts - prompts.within / (seeds * seeds)) * seeds / (seeds - 1.0)).max(0.0);
-    let rest = ((prompts.within / seeds - alike) / seeds).max(0.0);
-    let of_prompts = alike + rest;
-    let variance = (alike + of_seeds).max(of_prompts);
-    let [by_prompt, by_seed] = [prompts.freedom(), seeds - 1.0];
-    let reach = if variance > 0.0 {
-        let of_variances = of_prompts.powi(2) / by_prompt
-            + of_seeds.powi(2) / by_seed
-            + rest.powi(2) / (by_prompt * by_seed);
-        let freedom = match (of_seeds > rest, alike > 0.0) {
-            (false, _) if variance <= of_prompts => by_prompt,
-            (true, false) => by_seed,
-            _ => (variance * variance / of_variances).max(1.0),
-        };
-        // of a spread only as much as is not the rest, which the other one has seen as well
-        let alone = |spread: f64, freedom: f64| {
-            t_975(freedom) * spread / ((spread + rest) * variance).sqrt()
-        };
-        let own = [(of_prompts, by_prompt), (of_seeds, by_seed)]
-            .into_iter()
-            .filter(|(spread, _)| *spread > 0.0);
-        own.map(|(spread, freedom)| alone(spread, freedom)).fold(t_975(freedom), f64::max)
-    } else {
-        // All texts of all seeds are alike. No seed shows that another one would differ, and t of
-        // one or two degrees of freedom would make a share of nothing one of up to 70 %. (Figures
-        // that are no shares have an interval of no width here.)
-        t_975(by_prompt)
-    };
-    (variance, reach)
 }

@@ -73,6 +73,11 @@ impl Influences {
         Ok(Self { value: mean, parts: sums(&values, |value| shortfall(value) - share) })
     }
 
+    /// A figure whose influences are known, by prompt in ascending order.
+    pub(crate) fn of_parts(value: f64, parts: Vec<ByPrompt>) -> Self {
+        Self { value, parts }
+    }
+
     /// Any figure, from what it would be without each of the prompts, by their ascending numbers
     /// (the jackknife; Shao and Tu, The Jackknife and Bootstrap, 1995, chapter 2).
     pub(crate) fn of_jackknife(value: f64, mut without: Vec<ByPrompt>) -> Self {
@@ -112,7 +117,7 @@ impl Influences {
 }
 
 /// Values in the order of their prompts.
-fn checked(values: &[ByPrompt]) -> Result<Vec<ByPrompt>, MetricsError> {
+pub(crate) fn checked(values: &[ByPrompt]) -> Result<Vec<ByPrompt>, MetricsError> {
     if values.is_empty() {
         return Err(MetricsError::TooFew { what: "values", needed: 1, found: 0 });
     }
@@ -123,7 +128,7 @@ fn checked(values: &[ByPrompt]) -> Result<Vec<ByPrompt>, MetricsError> {
 }
 
 /// The sum over the values of each prompt.
-fn sums(values: &[ByPrompt], of: impl Fn(f64) -> f64) -> Vec<ByPrompt> {
+pub(crate) fn sums(values: &[ByPrompt], of: impl Fn(f64) -> f64) -> Vec<ByPrompt> {
     let same = values.chunk_by(|(one, _), (other, _)| one == other);
     same.map(|same| (same[0].0, same.iter().map(|(_, value)| of(*value)).sum())).collect()
 }

@@ -1,5 +1,7 @@
 //! Figures of a method from the values of its texts, seed by seed.
 
+use std::borrow::Cow;
+
 use crate::{ByPrompt, Estimate, Influences, MetricsError, Scale, estimate};
 
 /// The mean over all texts of a seed, averaged over seeds. None where a seed has no value.
@@ -42,28 +44,66 @@ pub fn lowest_over_seeds(
     over_seeds(seeds, Scale::Any, |values| Influences::of_lowest(values, count(values.len())))
 }
 
+/// The quantile of a seed's values ([`Influences::of_quantile`]), averaged over seeds: the
+/// `count`-th lowest; which, `count` says from how many there are. As [`mean_over_seeds`]
+/// otherwise.
+///
+/// # Errors
+/// [`MetricsError::NotFinite`]; [`MetricsError::OutOfRange`] for a count of 0, or of more than
+/// there are.
+pub fn quantile_over_seeds(
+    seeds: &[Vec<ByPrompt>],
+    count: impl Fn(usize) -> usize,
+) -> Result<Option<Estimate>, MetricsError> {
+    over_seeds(seeds, Scale::Any, |values| Influences::of_quantile(values, count(values.len())))
+}
+
 fn over_seeds(
     seeds: &[Vec<ByPrompt>],
     scale: Scale,
     figure: impl Fn(&[ByPrompt]) -> Result<Influences, MetricsError>,
 ) -> Result<Option<Estimate>, MetricsError> {
-    let Some(first) =
-        seeds.iter().flatten().next().filter(|_| seeds.iter().all(|values| !values.is_empty()))
-    else {
+    influences_over_seeds(seeds, figure)?.map(|influences| estimate(&influences, scale)).transpose()
+}
+
+/// The influences on a figure of each seed, for [`estimate`], [`p_value`](crate::p_value) and
+/// [`prompts_needed`](crate::prompts_needed). None where a seed has no value. Texts of a single
+/// prompt stand for prompts.
+///
+/// # Errors
+/// Those of the figure.
+///
+/// # Example
+/// ```
+/// # use tailguard_metrics::{Influences, Scale, estimate, influences_over_seeds, mean_over_seeds};
+/// let seeds = [vec![(0, 1.0), (1, 3.0), (2, 2.0), (3, 6.0)]];
+/// let of_mean = influences_over_seeds(&seeds, Influences::of_mean)?.unwrap();
+/// assert_eq!(Some(estimate(&of_mean, Scale::Any)?), mean_over_seeds(&seeds, Scale::Any)?);
+/// # Ok::<(), tailguard_metrics::MetricsError>(())
+/// ```
+pub fn influences_over_seeds(
+    seeds: &[Vec<ByPrompt>],
+    figure: impl Fn(&[ByPrompt]) -> Result<Influences, MetricsError>,
+) -> Result<Option<Vec<Influences>>, MetricsError> {
+    if seeds.is_empty() || seeds.iter().any(Vec::is_empty) {
         return Ok(None);
-    };
-    let is_one_prompt = seeds.iter().flatten().all(|(prompt, _)| *prompt == first.0);
+    }
+    prompts_or_texts(seeds).iter().map(|values| figure(values)).collect::<Result<_, _>>().map(Some)
+}
+
+/// The values as they are; where all are of one prompt, with numbers of their own.
+pub(crate) fn prompts_or_texts(seeds: &[Vec<ByPrompt>]) -> Cow<'_, [Vec<ByPrompt>]> {
+    let first = seeds.iter().flatten().next().map(|(prompt, _)| *prompt);
+    if seeds.iter().flatten().any(|(prompt, _)| Some(*prompt) != first) {
+        return Cow::Borrowed(seeds);
+    }
     let mut begin = 0;
-    let mut of_seed = |values: &Vec<ByPrompt>| {
-        if !is_one_prompt {
-            return figure(values);
-        }
-        let alone: Vec<ByPrompt> = (begin..).zip(values.iter().map(|(_, value)| *value)).collect();
-        begin += alone.len();
-        figure(&alone)
-    };
-    let influences = seeds.iter().map(&mut of_seed).collect::<Result<Vec<_>, _>>()?;
-    estimate(&influences, scale).map(Some)
+    let mut alone = Vec::with_capacity(seeds.len());
+    for values in seeds {
+        alone.push((begin..).zip(values.iter().map(|(_, value)| *value)).collect());
+        begin += values.len();
+    }
+    Cow::Owned(alone)
 }
 
 #[cfg(test)]

@@ -86,7 +86,7 @@ impl<'a> Pairs<'a> {
     /// # Errors
     /// [`MetricsError::NotFinite`].
     pub fn mean_difference(&self) -> Result<Option<Estimate>, MetricsError> {
-        self.difference(|values| Influences::of_mean(&means(values)))
+        estimated(self.influences_of_mean()?)
     }
 
     /// The difference of the means of the lowest values (`CVaR`), each method's own; of how many,
@@ -99,22 +99,74 @@ impl<'a> Pairs<'a> {
         &self,
         count: impl Fn(usize) -> usize,
     ) -> Result<Option<Estimate>, MetricsError> {
-        self.difference(|values| Influences::of_lowest(&values, count(values.len())))
+        estimated(self.influences_of_lowest(count)?)
     }
 
-    fn difference(
+    /// The difference of the quantiles ([`Influences::of_quantile`]), each method's own: of the
+    /// `count`-th lowest values; which, `count` says from how many there are. None for fewer than
+    /// two prompts.
+    ///
+    /// # Errors
+    /// [`MetricsError::NotFinite`]; [`MetricsError::OutOfRange`] for a count of 0, or of more than
+    /// there are.
+    pub fn difference_of_quantiles(
         &self,
-        figure: impl Fn(Vec<ByPrompt>) -> Result<Influences, MetricsError>,
+        count: impl Fn(usize) -> usize,
     ) -> Result<Option<Estimate>, MetricsError> {
+        estimated(self.influences(|values| Influences::of_quantile(values, count(values.len())))?)
+    }
+
+    /// What [`mean_difference`](Self::mean_difference) comes from, seed by seed: for
+    /// [`p_value`](crate::p_value) and [`prompts_needed`](crate::prompts_needed).
+    ///
+    /// # Errors
+    /// Those of the difference.
+    pub fn influences_of_mean(&self) -> Result<Option<Vec<Influences>>, MetricsError> {
+        self.influences(|values| Influences::of_mean(&means(values.to_vec())))
+    }
+
+    /// What [`difference_of_lowest`](Self::difference_of_lowest) comes from, seed by seed.
+    ///
+    /// # Errors
+    /// Those of the difference.
+    pub fn influences_of_lowest(
+        &self,
+        count: impl Fn(usize) -> usize,
+    ) -> Result<Option<Vec<Influences>>, MetricsError> {
+        self.influences(|values| Influences::of_lowest(values, count(values.len())))
+    }
+
+    /// The difference of any figure, seed by seed, each method's own on the prompts that both have.
+    /// None for fewer than two prompts.
+    ///
+    /// # Errors
+    /// Those of the figure.
+    pub fn influences(
+        &self,
+        figure: impl Fn(&[ByPrompt]) -> Result<Influences, MetricsError>,
+    ) -> Result<Option<Vec<Influences>>, MetricsError> {
         if self.prompts() < 2 || self.seeds.is_empty() {
             return Ok(None);
         }
         let of = |values: &[ByPrompt]| {
-            figure(values.iter().copied().filter(|(prompt, _)| self.counts[*prompt]).collect())
+            figure(
+                &values
+                    .iter()
+                    .copied()
+                    .filter(|(prompt, _)| self.counts[*prompt])
+                    .collect::<Vec<_>>(),
+            )
         };
-        let differences = self.seeds.iter().map(|[left, right]| Ok(of(left)?.less(&of(right)?)));
-        estimate(&differences.collect::<Result<Vec<_>, MetricsError>>()?, Scale::Any).map(Some)
+        self.seeds
+            .iter()
+            .map(|[left, right]| Ok(of(left)?.less(&of(right)?)))
+            .collect::<Result<_, _>>()
+            .map(Some)
     }
+}
+
+fn estimated(differences: Option<Vec<Influences>>) -> Result<Option<Estimate>, MetricsError> {
+    differences.map(|differences| estimate(&differences, Scale::Any)).transpose()
 }
 
 /// The mean of each prompt's values.

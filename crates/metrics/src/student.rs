@@ -2,6 +2,8 @@
 
 use std::f64::consts::PI;
 
+use crate::beta::beta_below;
+
 /// The point that the normal distribution exceeds with probability 2.5 %.
 const NORMAL_975: f64 = 1.959_963_984_540_054;
 /// From so many degrees of freedom on, the expansion about the normal distribution is exact to six
@@ -29,6 +31,11 @@ pub(crate) fn t_975(freedom: f64) -> f64 {
         }
     }
     t
+}
+
+/// The probability that Student's t is at least so far from 0, to either side.
+pub(crate) fn two_sided(t: f64, freedom: f64) -> f64 {
+    beta_below(freedom / (freedom + t * t), freedom / 2.0, 0.5)
 }
 
 /// 26.7.5 of Abramowitz and Stegun, up to the second order.
@@ -88,6 +95,21 @@ mod tests {
         assert!(
             (t_975(1e9) - NORMAL_975).abs() < 1e-8
                 && (t_975(MANY - 1e-9) - t_975(MANY)).abs() < 1e-6
+        );
+    }
+
+    #[test]
+    fn one_in_twenty_is_beyond_the_point_for_one_in_twenty() {
+        for freedom in [1.0, 1.5, 2.0, 7.3, 40.0, 199.0, 201.0, 5_000.0] {
+            assert!(
+                (two_sided(t_975(freedom), freedom) - 0.05).abs() < 1e-6,
+                "{freedom}: {}",
+                two_sided(t_975(freedom), freedom)
+            );
+        }
+        // of one degree it is the distribution of Cauchy
+        assert!(
+            (two_sided(1.0, 1.0) - 0.5).abs() < 1e-12 && (two_sided(0.0, 3.0) - 1.0).abs() < 1e-12
         );
     }
 
