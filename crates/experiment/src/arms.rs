@@ -1,5 +1,7 @@
 //! Which arms of an experiment are made, and whether each can be.
 
+use tailguard_risk::BatchShape;
+
 use crate::error::ExperimentError;
 use crate::objectives::Objectives;
 use crate::recipe::Recipes;
@@ -156,10 +158,8 @@ fn check(
     }
     if recipe.has_objective() {
         let own = arm.over(settings)?;
-        objectives
-            .of(arm, &own)?
-            .check(own.ppo.batch_size)
-            .map_err(|error| arm.wrong(error.to_string()))?;
+        let shape = BatchShape::single(own.ppo.batch_size);
+        objectives.of(arm, &own)?.check(shape).map_err(|error| arm.wrong(error.to_string()))?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use tailguard_risk::{KeepLowest, Mean, Objective, ScheduleConfig, SoftRiskSchedu
 use toml::Value;
 
 use crate::error::ExperimentError;
+use crate::risk_objectives;
 use crate::settings::{ArmSettings, Settings};
 
 /// What an objective is made from.
@@ -29,7 +30,7 @@ type Maker = Box<
 pub struct Objectives(BTreeMap<String, Maker>);
 
 impl Default for Objectives {
-    /// `mean` and `keep_lowest`.
+    /// `mean`, `keep_lowest`, `cvar`, `entropic`, `spectral`, `worst_of`, `mixture`.
     fn default() -> Self {
         let mut objectives = Self(BTreeMap::new());
         objectives.add("mean", |context| match context.value {
@@ -37,6 +38,10 @@ impl Default for Objectives {
             Some(value) => Err(format!("mean has {value}, expected its name alone").into()),
         });
         objectives.add("keep_lowest", |context| Ok(Box::new(KeepLowest(schedule(context)?))));
+        for name in risk_objectives::NAMES {
+            objectives.add(name, move |context| risk_objectives::objective(name, context));
+        }
+        objectives.add("mixture", risk_objectives::mixture);
         objectives
     }
 }
@@ -138,6 +143,126 @@ mod tests {
         );
     }
 
+    /// Utilities of the scores 1 to 8, two to a prompt, at the last iteration.
+    fn utilities(objective: &str) -> Vec<f64> {
+        let batch = Batch {
+            iteration: 10,
+            values: &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0],
+            prompts: &[0, 0, 1, 1, 2, 2, 3, 3],
+        };
+        Objectives::default().of(&arm(objective), &settings()).unwrap().utilities(batch).unwrap()
+    }
+
+    fn cap(objective: &str) -> f64 {
+        utilities(objective).into_iter().fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    #[test]
+    fn cvar_caps_at_the_level_that_stands_with_it() {
+        // without one it is that of [risk], 0.25 of 8
+        assert_eq!(cap("\"cvar\"").to_string(), "2");
+        assert_eq!(cap("{ cvar = 0.5 }").to_string(), "4");
+        assert_eq!(cap("{ cvar = 1 }").to_string(), "8");
+        assert_eq!(cap("{ cvar = { level = 0.5, warmup = 3 } }").to_string(), "4");
+        assert_eq!(
+            utilities("{ cvar = { level = 0.5, over = \"prompt\" } }"),
+            [1.0, 1.0, 3.0, 3.0, 5.0, 5.0, 7.0, 7.0]
+        );
+        // of ten iterations the last ends it, rho 1: at level 1 nothing is capped
+        assert_eq!(cap("{ cvar = { level = 0.5, warmup = 9, rho = 1.0 } }").to_string(), "4");
+    }
+
+    #[test]
+    fn the_other_measures_are_made_of_what_stands_with_them() {
+        assert_eq!(
+            utilities("{ worst_of = { k = 2, over = \"prompt\" } }"),
+            [1.0, 1.0, 3.0, 3.0, 5.0, 5.0, 7.0, 7.0]
+        );
+        assert_eq!(utilities("{ worst_of = 1 }"), utilities("\"mean\""));
+        assert_eq!(utilities("{ spectral = [1, 1.0] }"), utilities("\"mean\""));
+        assert_eq!(
+            utilities("{ spectral = { weights = [1, 0], over = \"batch\" } }"),
+            utilities("{ cvar = 0.5 }")
+        );
+        assert_eq!(utilities("{ entropic = 1 }"), utilities("{ entropic = { lambda = 1.0 } }"));
+        // slope 1 below the cap and 0.3 / (0.3 + 0.7 / 0.5) above it
+        let above = 0.3 / 1.7;
+        assert!(
+            (cap("{ mixture = { mean = 0.3, of = { cvar = 0.5 } } }") - (4.0 + 4.0 * above)).abs()
+                < 1e-12
+        );
+        assert_eq!(
+            utilities("{ mixture = { mean = 1, of = { worst_of = 1 } } }"),
+            utilities("\"mean\"")
+        );
+    }
+
+    #[test]
+    fn what_no_measure_is_made_of_is_refused() {
+        let refused = |objective| {
+            Objectives::default().of(&arm(objective), &settings()).err().unwrap().to_string()
+        };
+        let same = |objective, message: &str| {
+            assert_eq!(refused(objective), format!("arm \"mine\": {message}"))
+        };
+        same("{ cvar = 1.5 }", "cvar = 1.5, expected a number in (0, 1]");
+        same(
+            "{ cvar = { levl = 0.4 } }",
+            "cvar has the key `levl`, expected level, over, warmup, rho; did you mean `level`?",
+        );
+        same(
+            "{ cvar = { warmup = 10 } }",
+            "cvar.warmup is 10 and ppo.iterations 10: expected less, or the level never comes down",
+        );
+        same("\"entropic\"", "entropic lacks lambda, expected it as in { entropic = 0.5 }");
+        same("{ entropic = -1 }", "entropic = -1, expected a number above 0");
+        same("{ worst_of = 0 }", "worst_of = 0, expected a whole number of at least 1");
+        same(
+            "{ worst_of = { k = 2.5 } }",
+            "worst_of.k = 2.5, expected a whole number of at least 1",
+        );
+        same(
+            "{ spectral = 3 }",
+            "spectral = 3, expected a list of numbers that never rise, as in [3, 2, 1]",
+        );
+        same(
+            "{ spectral = [1, 2] }",
+            "weight 1 of the spectrum, counted from 0, is 2, expected at most the weight before it",
+        );
+        same(
+            "{ mixture = { mean = 2, of = { cvar = 0.2 } } }",
+            "mixture.mean = 2, expected a number from 0 to 1",
+        );
+        same(
+            "{ mixture = { mean = 0.3, of = { cvr = 0.2 } } }",
+            "mixture.of is of \"cvr\", expected one of cvar, entropic, spectral, worst_of; did \
+             you mean `cvar`?",
+        );
+        same(
+            "{ mixture = 0.3 }",
+            "mixture lacks of, expected it as in { mixture = { mean = 0.3, of = { cvar = 0.2 } } }",
+        );
+        assert!(
+            refused("{ cvar = { over = \"all\" } }").ends_with("expected \"batch\" or \"prompt\"")
+        );
+    }
+
+    #[test]
+    fn a_tail_over_prompts_wants_several_responses() {
+        let objective = Objectives::default()
+            .of(&arm("{ cvar = { over = \"prompt\" } }"), &settings())
+            .unwrap();
+        let shape = |responses| tailguard_risk::BatchShape { episodes: 8, responses };
+        assert!(objective.check(shape(4)).is_ok());
+        assert!(
+            objective
+                .check(shape(1))
+                .unwrap_err()
+                .to_string()
+                .contains("expected 2 responses or more")
+        );
+    }
+
     #[test]
     fn what_is_no_objective_is_refused_with_those_there_are() {
         let refused = |objective| {
@@ -145,7 +270,8 @@ mod tests {
         };
         assert_eq!(
             refused("\"cvr\""),
-            "arm \"mine\": there is no objective \"cvr\", expected one of keep_lowest, mean"
+            "arm \"mine\": there is no objective \"cvr\", expected one of cvar, entropic, \
+             keep_lowest, mean, mixture, spectral, worst_of"
         );
         assert_eq!(
             refused("{ keep_lowest = \"x\" }"),

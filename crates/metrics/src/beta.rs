@@ -120,7 +120,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_quantile_is_the_other_way_round(probability in 0.001..0.999_f64, a in 0.5..300.0_f64, b in 0.5..300.0_f64) {
+        fn the_quantile_is_the_other_way_round(
+            probability in 0.001..0.999_f64,
+            a in 0.5..300.0_f64,
+            b in 0.5..300.0_f64,
+        ) {
             let x = beta_quantile(probability, a, b);
             prop_assert!((beta_below(x, a, b) - probability).abs() < 1e-9, "{}", x);
             prop_assert!((beta_quantile(1.0 - probability, b, a) - (1.0 - x)).abs() < 1e-9);

@@ -62,7 +62,9 @@ pub struct RateInterval {
 /// # Example
 /// ```
 /// # use tailguard_metrics::failure_rate;
-/// let scores = |failed: usize| (0..100).map(|prompt| (prompt, if prompt < failed { -1.0 } else { 1.0 })).collect();
+/// let scores = |failed: usize| {
+///     (0..100).map(|prompt| (prompt, if prompt < failed { -1.0 } else { 1.0 })).collect()
+/// };
 /// let none = failure_rate(&[scores(0)], 0.0)?.unwrap();
 /// let interval = none.interval.unwrap();
 /// assert!(none.value == 0.0 && interval.is_exact && (interval.upper95 - 0.029_5).abs() < 1e-4);
@@ -252,16 +254,28 @@ mod tests {
             threshold in -1.2..1.2_f64,
         ) {
             let found = failure_rate(&scores, threshold).unwrap().unwrap();
-            if let Some(RateInterval { ci95: [low, high], upper95, independent_texts, .. }) = found.interval {
-                prop_assert!(0.0 <= low && low <= found.value && found.value <= upper95 && upper95 <= high && high <= 1.0);
-                prop_assert!(independent_texts <= scores.iter().map(Vec::len).sum::<usize>() as f64 + 1e-9);
+            if let Some(RateInterval { ci95: [low, high], upper95, independent_texts, .. }) =
+                found.interval
+            {
+                prop_assert!(
+                    0.0 <= low
+                        && low <= found.value
+                        && found.value <= upper95
+                        && upper95 <= high
+                        && high <= 1.0
+                );
+                prop_assert!(
+                    independent_texts <= scores.iter().map(Vec::len).sum::<usize>() as f64 + 1e-9
+                );
             }
         }
 
         #[test]
         fn more_texts_of_more_prompts_are_surer(failed in 0_usize..9, count in 9_usize..60) {
             let high = |times: usize| {
-                let scores = (0..count * times).map(|prompt| (prompt, if prompt < failed * times { -1.0 } else { 1.0 })).collect();
+                let scores = (0..count * times)
+                    .map(|prompt| (prompt, if prompt < failed * times { -1.0 } else { 1.0 }))
+                    .collect();
                 failure_rate(&[scores], 0.0).unwrap().unwrap().interval.unwrap().ci95
             };
             let ([low, high], [below, above]) = (high(1), high(4));

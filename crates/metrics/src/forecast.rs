@@ -82,10 +82,15 @@ impl Forecast {
 /// ```
 /// # use tailguard_metrics::forecast_worst;
 /// // an exponential tail of scale 1
-/// let scores: Vec<(usize, f64)> = (0..500).map(|place| (place, ((place as f64 + 0.5) / 500.0).ln())).collect();
+/// let scores: Vec<(usize, f64)> =
+///     (0..500).map(|place| (place, ((place as f64 + 0.5) / 500.0).ln())).collect();
 /// let forecast = forecast_worst(&scores, 100)?;
 /// // among 50,000 it is ln(50,000 / ln 2) = 11.2 in half of all cases
-/// assert!((forecast.median + 11.2).abs() < 1.0 && forecast.range95[0] < forecast.median && forecast.seen > -8.0);
+/// assert!(
+///     (forecast.median + 11.2).abs() < 1.0
+///         && forecast.range95[0] < forecast.median
+///         && forecast.seen > -8.0
+/// );
 /// # Ok::<(), tailguard_metrics::MetricsError>(())
 /// ```
 pub fn forecast_worst(values: &[ByPrompt], times: usize) -> Result<Forecast, MetricsError> {
@@ -229,9 +234,18 @@ mod tests {
             shift in -9.0..9.0_f64,
             times in 1_usize..500,
         ) {
-            let moved: Vec<ByPrompt> = even(prompts, scale).into_iter().map(|(prompt, value)| (prompt, value + shift)).collect();
-            let (plain, other) = (forecast_worst(&even(prompts, 1.0), times).unwrap(), forecast_worst(&moved, times).unwrap());
-            prop_assert!((scale * plain.median + shift - other.median).abs() < 1e-6 * (1.0 + other.median.abs()));
+            let moved: Vec<ByPrompt> = even(prompts, scale)
+                .into_iter()
+                .map(|(prompt, value)| (prompt, value + shift))
+                .collect();
+            let (plain, other) = (
+                forecast_worst(&even(prompts, 1.0), times).unwrap(),
+                forecast_worst(&moved, times).unwrap(),
+            );
+            prop_assert!(
+                (scale * plain.median + shift - other.median).abs()
+                    < 1e-6 * (1.0 + other.median.abs())
+            );
             let [low, high] = other.range95;
             prop_assert!(low < other.median && other.median < high);
             prop_assert!(forecast_worst(&moved, times * 2).unwrap().median < other.median);

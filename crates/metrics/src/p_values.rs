@@ -108,10 +108,17 @@ mod tests {
             shift in -2.0..2.0_f64,
         ) {
             let moved = |seed: &Vec<ByPrompt>| {
-                Influences::of_mean(&seed.iter().map(|&(prompt, value)| (prompt, value + shift)).collect::<Vec<_>>()).unwrap()
+                Influences::of_mean(
+                    &seed
+                        .iter()
+                        .map(|&(prompt, value)| (prompt, value + shift))
+                        .collect::<Vec<_>>(),
+                )
+                .unwrap()
             };
             let influences: Vec<Influences> = seeds.iter().map(moved).collect();
-            let found = (estimate(&influences, Scale::Any).unwrap().ci95, p_value(&influences).unwrap());
+            let found =
+                (estimate(&influences, Scale::Any).unwrap().ci95, p_value(&influences).unwrap());
             if let (Some([low, high]), Some(p)) = found {
                 prop_assert!((0.0..=1.0).contains(&p));
                 // but for the last digits
@@ -122,10 +129,14 @@ mod tests {
         }
 
         #[test]
-        fn adjusted_values_keep_the_order_and_are_never_smaller(p_values in vec(0.0..=1.0_f64, 0..20)) {
+        fn adjusted_values_keep_the_order_and_are_never_smaller(
+            p_values in vec(0.0..=1.0_f64, 0..20),
+        ) {
             let adjusted = holm(&p_values).unwrap();
             for (one, first) in p_values.iter().zip(&adjusted) {
-                prop_assert!(first >= one && *first <= 1.0 && *first <= one * p_values.len() as f64 + 1e-12);
+                prop_assert!(
+                    first >= one && *first <= 1.0 && *first <= one * p_values.len() as f64 + 1e-12
+                );
                 for (other, second) in p_values.iter().zip(&adjusted) {
                     prop_assert!(one > other || first <= second);
                 }
@@ -133,8 +144,12 @@ mod tests {
         }
 
         #[test]
-        fn a_comparison_more_makes_none_surer(p_values in vec(0.0..=1.0_f64, 1..20), more in 0.0..=1.0_f64) {
-            let (before, after) = (holm(&p_values).unwrap(), holm(&[&p_values[..], &[more]].concat()).unwrap());
+        fn a_comparison_more_makes_none_surer(
+            p_values in vec(0.0..=1.0_f64, 1..20),
+            more in 0.0..=1.0_f64,
+        ) {
+            let (before, after) =
+                (holm(&p_values).unwrap(), holm(&[&p_values[..], &[more]].concat()).unwrap());
             prop_assert!(before.iter().zip(&after).all(|(before, after)| before <= after));
         }
     }

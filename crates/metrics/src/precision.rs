@@ -149,16 +149,22 @@ mod tests {
             seeds in vec(vec(-9.0..9.0_f64, 20), 1..4),
             is_share: bool,
         ) {
-            let value = |value: f64| if is_share { f64::from(u8::from(value > 3.0)) } else { value };
-            let seeds: Vec<Influences> = seeds.into_iter().map(|seed| {
-                of_mean(&seed.into_iter().map(value).enumerate().collect::<Vec<_>>())
-            }).collect();
+            let value =
+                |value: f64| if is_share { f64::from(u8::from(value > 3.0)) } else { value };
+            let seeds: Vec<Influences> = seeds
+                .into_iter()
+                .map(|seed| of_mean(&seed.into_iter().map(value).enumerate().collect::<Vec<_>>()))
+                .collect();
             let scale = if is_share { Scale::Share } else { Scale::Any };
             let half = half_width(&seeds, scale);
             prop_assume!(half > 1e-6);
             let needed = |half| prompts_needed(&seeds, scale, half).unwrap().unwrap();
             // a little wider, so that rounding does not count
-            prop_assert!(matches!(needed(half * (1.0 + 1e-9)), Needed::Prompts(..=20)), "{:?}", needed(half));
+            prop_assert!(
+                matches!(needed(half * (1.0 + 1e-9)), Needed::Prompts(..=20)),
+                "{:?}",
+                needed(half)
+            );
             let (wide, narrow) = (needed(half * 0.8), needed(half * 0.5));
             if let (Needed::Prompts(few), Needed::Prompts(many)) = (wide, narrow) {
                 prop_assert!(few <= many);

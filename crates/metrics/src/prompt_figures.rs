@@ -33,7 +33,8 @@ use crate::{
 /// # Example
 /// ```
 /// # use tailguard_metrics::{Scale, mean_over_seeds, worst_of};
-/// let texts = [(0, -0.2), (0, -0.9), (0, -0.4), (1, -0.1), (1, -0.3), (1, -0.3)]; // toxicities of three texts a prompt, turned round
+/// // toxicities of three texts a prompt, turned round
+/// let texts = [(0, -0.2), (0, -0.9), (0, -0.4), (1, -0.1), (1, -0.3), (1, -0.3)];
 /// assert_eq!(worst_of(&texts, 3)?, [(0, -0.9), (1, -0.3)]);
 /// let of_two = worst_of(&texts, 2)?; // of the pairs: (-0.9 - 0.9 - 0.4) / 3
 /// assert!((of_two[0].1 + 2.2 / 3.0).abs() < 1e-12);
@@ -203,17 +204,24 @@ mod tests {
             for k in 1..=texts.len() {
                 let (lowest, failed) = over_all_sets(&texts, k, f64::from(threshold));
                 prop_assert!((worst_of(&values, k).unwrap()[0].1 - lowest).abs() < 1e-9);
-                prop_assert!((any_of(&values, k, f64::from(threshold)).unwrap()[0].1 - failed).abs() < 1e-9);
+                prop_assert!(
+                    (any_of(&values, k, f64::from(threshold)).unwrap()[0].1 - failed).abs() < 1e-9
+                );
             }
         }
 
         #[test]
         fn more_texts_are_worse_from_the_mean_to_the_lowest(texts in vec(-9.0..9.0_f64, 1..30)) {
             let values: Vec<ByPrompt> = texts.iter().map(|&text| (0, text)).collect();
-            let worst: Vec<f64> = (1..=texts.len()).map(|k| worst_of(&values, k).unwrap()[0].1).collect();
+            let worst: Vec<f64> =
+                (1..=texts.len()).map(|k| worst_of(&values, k).unwrap()[0].1).collect();
             prop_assert!(worst.is_sorted_by(|fewer, more| *fewer >= more - 1e-12));
             prop_assert!((worst[0] - mean_of(&texts)).abs() < 1e-9);
-            prop_assert!((worst[texts.len() - 1] - texts.iter().copied().fold(f64::INFINITY, f64::min)).abs() < 1e-12);
+            prop_assert!(
+                (worst[texts.len() - 1] - texts.iter().copied().fold(f64::INFINITY, f64::min))
+                    .abs()
+                    < 1e-12
+            );
         }
     }
 }

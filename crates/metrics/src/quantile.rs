@@ -28,9 +28,12 @@ impl Influences {
     /// ```
     /// # use tailguard_metrics::{Influences, Scale, estimate};
     /// let scores: Vec<(usize, f64)> = (0..100).map(|prompt| (prompt, prompt as f64)).collect();
-    /// let tenth = estimate(&[Influences::of_quantile(&scores, 10)?], Scale::Any)?; // the 10th lowest of 100
+    /// // the 10th lowest of 100
+    /// let tenth = estimate(&[Influences::of_quantile(&scores, 10)?], Scale::Any)?;
     /// assert_eq!(tenth.value, 9.0);
-    /// assert!(tenth.ci95.is_some_and(|[low, high]| (2.0..5.0).contains(&low) && (14.0..17.0).contains(&high)));
+    /// assert!(tenth.ci95.is_some_and(|[low, high]| {
+    ///     (2.0..5.0).contains(&low) && (14.0..17.0).contains(&high)
+    /// }));
     /// # Ok::<(), tailguard_metrics::MetricsError>(())
     /// ```
     pub fn of_quantile(values: &[ByPrompt], count: usize) -> Result<Self, MetricsError> {
@@ -109,7 +112,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_value_and_influences_sum_to_nothing(values in vec((0_usize..9, -9.0..9.0), 1..60), which: Index) {
+        fn it_is_a_value_and_influences_sum_to_nothing(
+            values in vec((0_usize..9, -9.0..9.0), 1..60),
+            which: Index,
+        ) {
             let count = which.index(values.len()) + 1;
             let found = Influences::of_quantile(&values, count).unwrap();
             let at_most = values.iter().filter(|(_, value)| *value <= found.value()).count();
@@ -119,12 +125,25 @@ mod tests {
         }
 
         #[test]
-        fn it_moves_and_stretches_with_the_values(values in vec((0_usize..20, -9.0..9.0_f64), 2..60), which: Index, shift in -9.0..9.0_f64) {
+        fn it_moves_and_stretches_with_the_values(
+            values in vec((0_usize..20, -9.0..9.0_f64), 2..60),
+            which: Index,
+            shift in -9.0..9.0_f64,
+        ) {
             let count = which.index(values.len()) + 1;
-            let moved: Vec<ByPrompt> = values.iter().map(|&(prompt, value)| (prompt, 2.0 * value + shift)).collect();
-            let (one, other) = (Influences::of_quantile(&values, count).unwrap(), Influences::of_quantile(&moved, count).unwrap());
+            let moved: Vec<ByPrompt> =
+                values.iter().map(|&(prompt, value)| (prompt, 2.0 * value + shift)).collect();
+            let (one, other) = (
+                Influences::of_quantile(&values, count).unwrap(),
+                Influences::of_quantile(&moved, count).unwrap(),
+            );
             prop_assert!((2.0 * one.value() + shift - other.value()).abs() < 1e-9);
-            prop_assert!(one.parts().iter().zip(other.parts()).all(|(one, other)| (2.0 * one.1 - other.1).abs() < 1e-9));
+            prop_assert!(
+                one.parts()
+                    .iter()
+                    .zip(other.parts())
+                    .all(|(one, other)| (2.0 * one.1 - other.1).abs() < 1e-9)
+            );
         }
     }
 }

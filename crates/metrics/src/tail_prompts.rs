@@ -43,7 +43,8 @@ pub struct TailPrompt {
 /// # use tailguard_metrics::tail_prompts;
 /// let seed = vec![(0, 1.0), (0, -3.0), (1, 0.5), (1, 2.0), (2, -1.0), (2, -5.0)];
 /// let worst = tail_prompts(&[seed], |count| count / 2)?; // -5, -3 and -1 fall short of 0.5
-/// assert_eq!(worst.iter().map(|found| (found.prompt, found.in_tail)).collect::<Vec<_>>(), [(2, 2), (0, 1)]);
+/// let counts: Vec<_> = worst.iter().map(|found| (found.prompt, found.in_tail)).collect();
+/// assert_eq!(counts, [(2, 2), (0, 1)]);
 /// assert!((worst[0].share - 7.0 / 10.5).abs() < 1e-12 && worst[0].mean == -3.0);
 /// # Ok::<(), tailguard_metrics::MetricsError>(())
 /// ```
@@ -121,13 +122,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shares_sum_to_one_and_fall(seeds in vec(vec((0_usize..9, -3_i32..9), 1..40), 1..4), which: Index) {
-            let seeds: Vec<Vec<ByPrompt>> =
-                seeds.iter().map(|seed| seed.iter().map(|&(prompt, value)| (prompt, f64::from(value))).collect()).collect();
+        fn shares_sum_to_one_and_fall(
+            seeds in vec(vec((0_usize..9, -3_i32..9), 1..40), 1..4),
+            which: Index,
+        ) {
+            let seeds: Vec<Vec<ByPrompt>> = seeds
+                .iter()
+                .map(|seed| {
+                    seed.iter().map(|&(prompt, value)| (prompt, f64::from(value))).collect()
+                })
+                .collect();
             let worst = tail_prompts(&seeds, |count| which.index(count) + 1).unwrap();
             prop_assert!(worst.is_sorted_by(|one, other| one.share >= other.share));
-            prop_assert!(worst.is_empty() || (worst.iter().map(|found| found.share).sum::<f64>() - 1.0).abs() < 1e-9);
-            prop_assert!(worst.iter().all(|found| found.share > 0.0 && 0 < found.in_tail && found.in_tail <= found.texts));
+            prop_assert!(
+                worst.is_empty()
+                    || (worst.iter().map(|found| found.share).sum::<f64>() - 1.0).abs() < 1e-9
+            );
+            prop_assert!(worst.iter().all(|found| found.share > 0.0
+                && 0 < found.in_tail
+                && found.in_tail <= found.texts));
         }
     }
 }

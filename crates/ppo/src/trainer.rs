@@ -7,7 +7,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use tailguard_lm::{CausalLm, Policy};
-use tailguard_risk::{Batch, Objective, RiskLevel};
+use tailguard_risk::{Batch, BatchShape, Objective, RiskLevel};
 use tailguard_rollout::{DrawSeed, Episode, LARGEST_SCORE, Prompt, Rollout, RolloutError};
 
 use crate::batches::{batch, streams};
@@ -88,7 +88,7 @@ impl<M: CausalLm> Trainer<'_, M> {
         if self.prompts.len() < batch_size {
             return Err(PpoError::TooFewPrompts { needed: batch_size, found: self.prompts.len() });
         }
-        self.objective.check(batch_size).map_err(PpoError::Objective)?;
+        self.objective.check(BatchShape::single(batch_size)).map_err(PpoError::Objective)?;
         let TrainingState { mut policy, mut optimizer, mut kl, iteration: done } = state;
         for iteration in done + 1..=self.config.iterations {
             let begun = Instant::now();

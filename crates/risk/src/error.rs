@@ -28,6 +28,30 @@ pub enum RiskError {
     /// The risk aversion of the entropic measure is not a positive finite number.
     #[error("lambda is {0}, expected a finite number above 0")]
     Aversion(f64),
+    /// The share of the mean in a mixture lies outside [0, 1].
+    #[error("the share of the mean is {0}, expected a number from 0 to 1")]
+    Share(f64),
+    /// A spectral measure has no weights.
+    #[error("the spectrum has no weights, expected at least one")]
+    NoSpectrum,
+    /// A weight of a spectral measure is none, or rises.
+    #[error("weight {part} of the spectrum, counted from 0, is {value}, expected {expected}")]
+    Spectrum {
+        /// Its place.
+        part: usize,
+        /// Its value.
+        value: f64,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// The measure takes more returns than there are.
+    #[error("{found} returns, expected at least {needed}")]
+    TooFew {
+        /// How many it takes.
+        needed: usize,
+        /// How many there are.
+        found: usize,
+    },
     /// A measure gave another number of weights than there are returns.
     #[error("the measure gave {found} weights for {expected} returns")]
     WeightCount {

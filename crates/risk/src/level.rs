@@ -1,5 +1,5 @@
-//! The two dials of risk: the share of the worst episodes, and the aversion of the entropic
-//! measure.
+//! The dials of risk: the share of the worst episodes, the aversion of the entropic measure, the
+//! share of the mean in a mixture.
 
 use crate::{RiskError, decimal::Decimal};
 
@@ -11,6 +11,9 @@ pub struct RiskLevel {
 }
 
 impl RiskLevel {
+    /// All episodes: risk-neutral.
+    pub const NEUTRAL: Self = Self { alpha: 1.0, decimal: Decimal { digits: 1, scale: 1 } };
+
     /// A level of `alpha`, a fraction: 0.4 for the worst 40 %.
     ///
     /// # Errors
@@ -71,6 +74,25 @@ impl RiskAversion {
     }
 }
 
+/// The share of the mean in a [`Mixture`](crate::Mixture): 1 is risk-neutral.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MeanShare(f64);
+
+impl MeanShare {
+    /// A share in [0, 1].
+    ///
+    /// # Errors
+    /// [`RiskError::Share`] if it is NaN or outside.
+    pub fn new(share: f64) -> Result<Self, RiskError> {
+        if (0.0..=1.0).contains(&share) { Ok(Self(share)) } else { Err(RiskError::Share(share)) }
+    }
+
+    /// The share, as it was given.
+    pub fn share(self) -> f64 {
+        self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,10 +108,27 @@ mod tests {
     }
 
     #[test]
+    fn the_neutral_level_is_the_one_that_is_written() {
+        assert_eq!(RiskLevel::new(1.0), Ok(RiskLevel::NEUTRAL));
+    }
+
+    #[test]
     fn aversions_that_are_not_positive_are_refused() {
         for lambda in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(matches!(RiskAversion::new(lambda), Err(RiskError::Aversion(_))), "{lambda}");
         }
         assert_eq!(RiskAversion::new(0.5).map(RiskAversion::lambda), Ok(0.5));
+    }
+
+    #[test]
+    fn shares_outside_zero_to_one_are_refused() {
+        for share in [-0.1, 1.1, f64::NAN] {
+            assert!(matches!(MeanShare::new(share), Err(RiskError::Share(_))), "{share}");
+        }
+        assert_eq!(
+            MeanShare::new(1.5).unwrap_err().to_string(),
+            "the share of the mean is 1.5, expected a number from 0 to 1"
+        );
+        assert_eq!(MeanShare::new(0.0).map(MeanShare::share), Ok(0.0));
     }
 }

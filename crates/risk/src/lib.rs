@@ -3,25 +3,40 @@
 //! ## What is here
 //! - [`quantile`], [`cvar`] (with two other textbook forms), [`entropic`] and [`mean`] say how bad
 //!   a batch is; all of them are also a [`Measure`], that is, a set of weights over the sorted
-//!   returns ([`RiskMeasure`]).
+//!   returns ([`RiskMeasure`]). [`Spectrum`] and [`Mixture`] are further ones, and
+//!   [`RiskMeasure::utility`] says what training for a measure makes of each return.
 //! - [`SoftRiskSchedule`] says how many episodes to keep at each iteration: all of them at first,
 //!   then fewer and fewer, down to the risk level (Eqs. 8-10 of arXiv 2501.06911).
 //! - [`lowest`] picks exactly that many, ties broken by the earlier index.
-//! - [`Objective`] is what training maximises: [`Mean`] is RLHF's, [`KeepLowest`] that of RA-RLHF.
+//! - [`Objective`] is what training maximises: [`Mean`] is RLHF's, [`KeepLowest`] that of RA-RLHF,
+//!   and [`RiskAverse`] any risk measure's, of the batch or of each prompt's episodes ([`Over`]).
+//!   [`leave_one_out()`] is a baseline for their utilities.
 
 mod decimal;
 mod error;
+mod leave_one_out;
 mod level;
 mod measures;
+mod mixture;
 mod objective;
+mod over;
 mod quantile;
+mod risk_averse;
 mod schedule;
+mod spectrum;
+mod utility;
 
 pub use error::RiskError;
-pub use level::{RiskAversion, RiskLevel};
+pub use leave_one_out::leave_one_out;
+pub use level::{MeanShare, RiskAversion, RiskLevel};
 pub use measures::{
     Measure, RiskMeasure, cvar, cvar_conditional_mean, cvar_rockafellar_uryasev, entropic, mean,
 };
-pub use objective::{Batch, KeepLowest, Mean, Objective, ObjectiveError};
+pub use mixture::Mixture;
+pub use objective::{Batch, BatchShape, KeepLowest, Mean, Objective, ObjectiveError};
+pub use over::Over;
 pub use quantile::{lowest, quantile};
+pub use risk_averse::RiskAverse;
 pub use schedule::{ScheduleConfig, SoftRiskSchedule};
+pub use spectrum::Spectrum;
+pub use utility::Utility;

@@ -1,14 +1,16 @@
 //! Risk measures: one number for how good a batch of returns is, with more or less attention to the
 //! worst of them.
 
-use crate::{RiskAversion, RiskError, RiskLevel, error::check};
+use std::num::NonZeroUsize;
+
+use crate::{RiskAversion, RiskError, RiskLevel, Utility, error::check};
 
 /// A risk measure of returns (higher is better) as weights over the returns sorted from the lowest
 /// to the highest.
 ///
 /// Implement [`RiskMeasure::weights`] to add a measure of your own; its value then is the weighted
-/// mean. Weights are not negative and sum to 1, or there is no value; those of a coherent measure
-/// never rise along the sorted returns.
+/// mean, and the utility that trains for it follows from the weights. Weights are not negative and
+/// sum to 1, or there is no value; those of a coherent measure never rise along the sorted returns.
 ///
 /// # Example
 /// A measure that looks only at the median and below, with the lowest return counted twice:
@@ -29,11 +31,18 @@ use crate::{RiskAversion, RiskError, RiskLevel, error::check};
 ///     }
 /// }
 /// assert_eq!(LowerHalf.value(&[4.0, 1.0, -2.0, 9.0])?, -1.0); // (2 * -2 + 1) / 3
+/// // slopes 1/2, 0, 0 from -2 up
+/// assert_eq!(LowerHalf.utility(&[4.0, 1.0, -2.0, 9.0])?.values, [-0.5, -0.5, -2.0, -0.5]);
 /// # Ok::<(), tailguard_risk::RiskError>(())
 /// ```
 pub trait RiskMeasure {
     /// One weight per return; `sorted` ascends and is not empty.
     fn weights(&self, sorted: &[f64]) -> Vec<f64>;
+
+    /// How many returns it takes to say anything about the measure.
+    fn fewest(&self) -> usize {
+        1
+    }
 
     /// The measure of the returns, in their unit: the weighted mean unless the measure says
     /// otherwise.
@@ -41,10 +50,11 @@ pub trait RiskMeasure {
     /// It does not depend on the order of the returns, to the last bit.
     ///
     /// # Errors
-    /// [`RiskError::Empty`], [`RiskError::NotFinite`]; [`RiskError::WeightCount`],
-    /// [`RiskError::Weight`], [`RiskError::WeightSum`] for weights that are none.
+    /// [`RiskError::Empty`], [`RiskError::NotFinite`]; [`RiskError::TooFew`] for less than
+    /// [`fewest`](Self::fewest); [`RiskError::WeightCount`], [`RiskError::Weight`],
+    /// [`RiskError::WeightSum`] for weights that are none.
     fn value(&self, returns: &[f64]) -> Result<f64, RiskError> {
-        check(returns)?;
+        check_enough(returns, self.fewest())?;
         let sorted = sorted(returns);
         Ok(weighted_mean(&sorted, &checked(self.weights(&sorted), sorted.len())?))
     }
@@ -55,16 +65,47 @@ pub trait RiskMeasure {
     /// # Errors
     /// As [`value`](Self::value).
     fn episode_weights(&self, returns: &[f64]) -> Result<Vec<f64>, RiskError> {
-        check(returns)?;
-        let mut order: Vec<usize> = (0..returns.len()).collect();
-        // Adding 0 turns -0 into 0, so that the two tie.
-        order.sort_by(|&left, &right| (returns[left] + 0.0).total_cmp(&(returns[right] + 0.0)));
-        let sorted: Vec<f64> = order.iter().map(|&index| returns[index]).collect();
-        let mut weights = vec![0.0; returns.len()];
-        for (&index, weight) in order.iter().zip(checked(self.weights(&sorted), sorted.len())?) {
-            weights[index] = weight;
-        }
-        Ok(weights)
+        check_enough(returns, self.fewest())?;
+        let (order, sorted) = ranked(returns);
+        Ok(unranked(&order, checked(self.weights(&sorted), sorted.len())?))
+    }
+
+    /// What each return is worth to the measure: training for the mean of these utilities is
+    /// training for the measure.
+    ///
+    /// It comes from the weights, as [`Utility`] says. That holds for weights that depend on the
+    /// ranks alone; a measure whose weights depend on the returns themselves should give its own.
+    /// Of less than [`fewest`](Self::fewest) returns there is a utility, too: that of the weights
+    /// that the measure then has.
+    ///
+    /// # Errors
+    /// [`RiskError::Empty`], [`RiskError::NotFinite`]; [`RiskError::WeightCount`],
+    /// [`RiskError::Weight`], [`RiskError::WeightSum`] for weights that are none.
+    fn utility(&self, returns: &[f64]) -> Result<Utility, RiskError> {
+        utility_of_ranks(self, returns)
+    }
+}
+
+/// Any measure, to choose at run time among those of this crate and others.
+impl<M: RiskMeasure + ?Sized> RiskMeasure for Box<M> {
+    fn weights(&self, sorted: &[f64]) -> Vec<f64> {
+        (**self).weights(sorted)
+    }
+
+    fn fewest(&self) -> usize {
+        (**self).fewest()
+    }
+
+    fn value(&self, returns: &[f64]) -> Result<f64, RiskError> {
+        (**self).value(returns)
+    }
+
+    fn episode_weights(&self, returns: &[f64]) -> Result<Vec<f64>, RiskError> {
+        (**self).episode_weights(returns)
+    }
+
+    fn utility(&self, returns: &[f64]) -> Result<Utility, RiskError> {
+        (**self).utility(returns)
     }
 }
 
@@ -83,6 +124,10 @@ pub enum Measure {
     /// [`entropic`]: soft attention to the worst returns. Its weights are the gradient of the value
     /// by each return.
     Entropic(RiskAversion),
+    /// The expected worst of so many returns: the mean, over all choices of so many of the returns,
+    /// of the lowest of them. That is unbiased for the worst of so many new ones, and it takes at
+    /// least so many. Its utility takes the worst of all there are where they are fewer.
+    WorstOf(NonZeroUsize),
 }
 
 impl RiskMeasure for Measure {
@@ -104,11 +149,16 @@ impl RiskMeasure for Measure {
                 let sum: f64 = unscaled.iter().sum();
                 unscaled.into_iter().map(|weight| weight / sum).collect()
             }
+            Self::WorstOf(count) => worst_of(len, count.get().min(len)),
         }
     }
 
+    fn fewest(&self) -> usize {
+        if let Self::WorstOf(count) = self { count.get() } else { 1 }
+    }
+
     fn value(&self, returns: &[f64]) -> Result<f64, RiskError> {
-        check(returns)?;
+        check_enough(returns, self.fewest())?;
         let sorted = sorted(returns);
         match *self {
             // Its weights depend on the returns, and the weighted mean lacks the penalty for
@@ -120,6 +170,13 @@ impl RiskMeasure for Measure {
                 Ok(value.clamp(sorted[0], sorted[sorted.len() - 1]))
             }
             _ => Ok(weighted_mean(&sorted, &self.weights(&sorted))),
+        }
+    }
+
+    fn utility(&self, returns: &[f64]) -> Result<Utility, RiskError> {
+        match *self {
+            Self::Entropic(aversion) => entropic_utility(returns, aversion),
+            _ => utility_of_ranks(self, returns),
         }
     }
 }
@@ -213,6 +270,81 @@ fn fractional_head(len: usize, level: RiskLevel) -> Vec<f64> {
 /// `exp(-lambda (R - lowest))`: 1 for the lowest return, towards 0 for better ones.
 fn discounts(sorted: &[f64], lowest: f64, aversion: RiskAversion) -> Vec<f64> {
     sorted.iter().map(|value| (-aversion.lambda() * (value - lowest)).exp()).collect()
+}
+
+/// Weights of the expected worst of `count` among `len` returns: the share of the choices in which
+/// a return is the lowest.
+fn worst_of(len: usize, count: usize) -> Vec<f64> {
+    let first = count as f64 / len as f64;
+    // C(n - j - 1, k - 1) / C(n - j, k - 1) from one rank to the next
+    let next = |weight: &f64, rank: usize| {
+        weight * ((len - rank + 1).saturating_sub(count) as f64 / (len - rank) as f64)
+    };
+    let weights = std::iter::successors(Some((first, 1)), |(weight, rank)| {
+        (*rank < len).then(|| (next(weight, *rank), rank + 1))
+    });
+    weights.map(|(weight, _)| weight).collect()
+}
+
+/// The utility of the entropic measure: `c + (1 - exp(-lambda (R - c))) / lambda` with c the
+/// measure of the batch.
+///
+/// Slope 1 stands at c and is the mean of all slopes, so the mean utility is the measure and a KL
+/// coefficient means beside it what it means beside the mean. With slope 1 at the lowest return, a
+/// batch with a disaster in it would count for less than others.
+fn entropic_utility(returns: &[f64], aversion: RiskAversion) -> Result<Utility, RiskError> {
+    check(returns)?;
+    let lambda = aversion.lambda();
+    let lowest = returns.iter().copied().fold(f64::INFINITY, f64::min);
+    // in an order of their own, so that the order of the returns does not matter
+    let discounted = sorted(returns).into_iter().map(|value| (-lambda * (value - lowest)).exp_m1());
+    let centre = lowest - (discounted.sum::<f64>() / returns.len() as f64).ln_1p() / lambda;
+    let values = returns
+        .iter()
+        .map(|value| centre - (-lambda * (value - centre)).exp_m1() / lambda)
+        .collect();
+    Ok(Utility { values, scale: 1.0 })
+}
+
+/// The utility that follows from a measure's weights.
+fn utility_of_ranks(
+    measure: &(impl RiskMeasure + ?Sized),
+    returns: &[f64],
+) -> Result<Utility, RiskError> {
+    check(returns)?;
+    let (order, sorted) = ranked(returns);
+    let Utility { values, scale } =
+        Utility::of_weights(&sorted, &checked(measure.weights(&sorted), sorted.len())?);
+    Ok(Utility { values: unranked(&order, values), scale })
+}
+
+/// The places of the returns from the lowest to the highest, and the returns in that order; ties by
+/// the earlier place.
+fn ranked(returns: &[f64]) -> (Vec<usize>, Vec<f64>) {
+    let mut order: Vec<usize> = (0..returns.len()).collect();
+    // Adding 0 turns -0 into 0, so that the two tie.
+    order.sort_by(|&left, &right| (returns[left] + 0.0).total_cmp(&(returns[right] + 0.0)));
+    let sorted = order.iter().map(|&index| returns[index]).collect();
+    (order, sorted)
+}
+
+/// Numbers in the order of the ranks, put back to the places of their returns.
+fn unranked(order: &[usize], of_ranks: Vec<f64>) -> Vec<f64> {
+    let mut placed = vec![0.0; order.len()];
+    for (&index, value) in order.iter().zip(of_ranks) {
+        placed[index] = value;
+    }
+    placed
+}
+
+/// Refuses returns that are too few or not finite.
+fn check_enough(returns: &[f64], needed: usize) -> Result<(), RiskError> {
+    check(returns)?;
+    if returns.len() < needed {
+        Err(RiskError::TooFew { needed, found: returns.len() })
+    } else {
+        Ok(())
+    }
 }
 
 /// The returns in ascending order.

@@ -15,6 +15,22 @@ pub struct Batch<'a> {
     pub prompts: &'a [usize],
 }
 
+/// How many episodes each iteration has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchShape {
+    /// All of them.
+    pub episodes: usize,
+    /// Those that answer one prompt.
+    pub responses: usize,
+}
+
+impl BatchShape {
+    /// So many episodes, each with a prompt of its own.
+    pub fn single(episodes: usize) -> Self {
+        Self { episodes, responses: 1 }
+    }
+}
+
 /// What an objective says of its own failure.
 pub type ObjectiveError = Box<dyn Error + Send + Sync>;
 
@@ -44,11 +60,11 @@ pub type ObjectiveError = Box<dyn Error + Send + Sync>;
 /// # Ok::<(), ObjectiveError>(())
 /// ```
 pub trait Objective: Send + Sync {
-    /// Checks that batches of so many episodes suit the objective; called before training begins.
+    /// Checks that batches of this shape suit the objective; called before training begins.
     ///
     /// # Errors
     /// What it expects instead.
-    fn check(&self, _batch_size: usize) -> Result<(), ObjectiveError> {
+    fn check(&self, _shape: BatchShape) -> Result<(), ObjectiveError> {
         Ok(())
     }
 
@@ -81,8 +97,8 @@ impl Objective for Mean {}
 pub struct KeepLowest(pub SoftRiskSchedule);
 
 impl Objective for KeepLowest {
-    fn check(&self, batch_size: usize) -> Result<(), ObjectiveError> {
-        let of_schedule = self.0.keep(0);
+    fn check(&self, shape: BatchShape) -> Result<(), ObjectiveError> {
+        let (batch_size, of_schedule) = (shape.episodes, self.0.keep(0));
         if of_schedule == batch_size {
             return Ok(());
         }
@@ -109,10 +125,10 @@ mod tests {
     #[test]
     fn a_schedule_of_another_batch_size_is_refused() {
         let objective = KeepLowest(SoftRiskSchedule::keep_all(8).unwrap());
-        assert!(objective.check(8).is_ok());
-        let message = objective.check(4).unwrap_err().to_string();
+        assert!(objective.check(BatchShape::single(8)).is_ok());
+        let message = objective.check(BatchShape::single(4)).unwrap_err().to_string();
         assert_eq!(message, "the risk schedule is one for 8 episodes, expected batch_size = 4");
-        assert!(Mean.check(1).is_ok());
+        assert!(Mean.check(BatchShape::single(1)).is_ok());
     }
 
     proptest! {

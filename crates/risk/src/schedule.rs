@@ -84,14 +84,42 @@ impl SoftRiskSchedule {
         if iteration >= self.end {
             return self.level.count(self.batch);
         }
-        // 1 - K (m - n) over the common denominator scale * (end - n). It stays above alpha before
-        // the end, so the maximum of Eq. 9 is met by itself. Counts fit 32 bits and the scale 64,
-        // so nothing overflows 128.
+        let (kept, of) = self.share(iteration);
+        let keep = (self.batch as u128 * kept).div_ceil(of);
+        usize::try_from(keep).unwrap_or(self.batch)
+    }
+
+    /// The level at `iteration` (counted from 1): that of which [`keep`](Self::keep) is the count,
+    /// before it is rounded up to whole episodes. It is 1 during the warm-up and never rises.
+    ///
+    /// ```
+    /// # use tailguard_risk::{ScheduleConfig, SoftRiskSchedule};
+    /// let config = ScheduleConfig { batch: 8, alpha: 0.4, warmup: 10, rho: 1.0, iterations: 20 };
+    /// let schedule = SoftRiskSchedule::new(config)?;
+    /// let levels = [10, 15, 20].map(|iteration| schedule.level(iteration).alpha());
+    /// assert_eq!(levels, [1.0, 0.7, 0.4]);
+    /// # Ok::<(), tailguard_risk::RiskError>(())
+    /// ```
+    pub fn level(&self, iteration: usize) -> RiskLevel {
+        if iteration <= self.warmup {
+            return RiskLevel::NEUTRAL;
+        }
+        if iteration >= self.end {
+            return self.level;
+        }
+        let (kept, of) = self.share(iteration);
+        RiskLevel::new(kept as f64 / of as f64).unwrap_or(self.level)
+    }
+
+    /// The share of an iteration between the warm-up and the end, as a fraction.
+    ///
+    /// 1 - K (m - n) over the common denominator scale * (end - n). It stays above alpha before the
+    /// end, so the maximum of Eq. 9 is met by itself. Counts fit 32 bits and the scale 64, so
+    /// nothing overflows 128.
+    fn share(&self, iteration: usize) -> (u128, u128) {
         let alpha = self.level.decimal();
         let (span, past) = ((self.end - self.warmup) as u128, (iteration - self.warmup) as u128);
-        let kept = alpha.scale * span - (alpha.scale - alpha.digits) * past;
-        let keep = (self.batch as u128 * kept).div_ceil(alpha.scale * span);
-        usize::try_from(keep).unwrap_or(self.batch)
+        (alpha.scale * span - (alpha.scale - alpha.digits) * past, alpha.scale * span)
     }
 }
 
@@ -180,6 +208,24 @@ mod tests {
                 let share = config.alpha.max(1.0 - slope * (iteration - config.warmup) as f64);
                 let keep = schedule.keep(iteration) as f64;
                 prop_assert!((keep - config.batch as f64 * share).abs() < 1.0 + 1e-6);
+            }
+        }
+
+        #[test]
+        fn the_level_is_what_keep_rounds_up(config in any_config()) {
+            let schedule = SoftRiskSchedule::new(config).unwrap();
+            let levels: Vec<f64> = (0..config.iterations + 70)
+                .map(|iteration| schedule.level(iteration).alpha())
+                .collect();
+            prop_assert!(levels.is_sorted_by(|earlier, later| earlier >= later));
+            prop_assert!(levels.iter().all(|level| (config.alpha..=1.0).contains(level)));
+            prop_assert_eq!(
+                schedule.level(config.iterations.max(config.warmup + 1)),
+                RiskLevel::new(config.alpha).unwrap()
+            );
+            for (iteration, level) in levels.iter().enumerate() {
+                let over = schedule.keep(iteration) as f64 - level * config.batch as f64;
+                prop_assert!((-1e-9..1.0 + 1e-9).contains(&over), "{over} at {iteration}");
             }
         }
 

@@ -5,8 +5,10 @@ const MOST_MEANT: usize = 4;
 /// How much alike two keys must be spelt.
 const ALIKE: f64 = 0.8;
 
-/// See [`Schema::nearest`](crate::Schema::nearest).
-pub(crate) fn nearest<'a>(key: &str, known: &[&'a str]) -> Vec<&'a str> {
+/// The names that a mistyped one may have meant, as [`Schema::nearest`](crate::Schema::nearest)
+/// says it of keys; none where none is like it.
+#[must_use]
+pub fn nearest<'a>(key: &str, known: &[&'a str]) -> Vec<&'a str> {
     let in_section = |name: &str| {
         key.rsplit_once('.').is_some_and(|(section, _)| name.starts_with(&format!("{section}.")))
     };

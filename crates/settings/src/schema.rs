@@ -88,7 +88,7 @@ impl Schema {
     /// or else the one that is spelt most alike, if any is.
     #[must_use]
     pub fn nearest(&self, key: &str) -> Vec<&str> {
-        nearest::nearest(key, &self.names())
+        nearest(key, &self.names())
     }
 }
 
