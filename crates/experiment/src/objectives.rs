@@ -7,17 +7,9 @@ use tailguard_risk::{KeepLowest, Mean, Objective, ScheduleConfig, SoftRiskSchedu
 use toml::Value;
 
 use crate::error::ExperimentError;
+use crate::objective_context::ObjectiveContext;
 use crate::risk_objectives;
 use crate::settings::{ArmSettings, Settings};
-
-/// What an objective is made from.
-#[derive(Clone, Copy)]
-pub struct ObjectiveContext<'a> {
-    /// What stands with its name, as the 0.4 in `objective = { keep_lowest = 0.4 }`.
-    pub value: Option<&'a Value>,
-    /// The settings of the arm.
-    pub settings: &'a Settings,
-}
 
 /// Makes an objective; the error says what is wrong with the value.
 type Maker = Box<

@@ -9,8 +9,8 @@ use tailguard_risk::{
 use tailguard_settings::nearest;
 use toml::Value;
 
+use crate::objective_context::ObjectiveContext;
 use crate::objective_value::{Keys, Wrong, count, fraction, number, numbers, parsed};
-use crate::objectives::ObjectiveContext;
 
 /// Those that a mixture may have besides the mean.
 pub(crate) const NAMES: [&str; 4] = ["cvar", "entropic", "spectral", "worst_of"];

@@ -338,7 +338,8 @@ fn what_cannot_be_made_is_refused_and_nothing_is_left_behind() {
         (
             "{ good_enough = -6 }",
             "\"enough\"",
-            "there is no objective \"enough\", expected one of good_enough, keep_lowest, mean",
+            "there is no objective \"enough\", expected one of cvar, entropic, good_enough, \
+             keep_lowest, mean, mixture, spectral, worst_of",
         ),
         (
             "reference = \"small\"",

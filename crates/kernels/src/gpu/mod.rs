@@ -30,7 +30,7 @@ use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::ops::reshape;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
-use cubecl::features::Plane;
+use cubecl::features::{Plane, TypeUsage};
 use cubecl::prelude::*;
 
 /// Units of a cube that works on one row.
@@ -57,7 +57,13 @@ pub(crate) fn has_bfloat16(device: &Device) -> bool {
     let DispatchDevice::Cube(cube) = inner.as_dispatch() else {
         return false;
     };
-    ready(device) && products::takes_bfloat16(&cube.client())
+    ready(device) && takes_bfloat16(&cube.client())
+}
+
+/// Whether factors of products can be bfloat16 on this device.
+fn takes_bfloat16(client: &Client) -> bool {
+    let usage = TypeUsage::Conversion | TypeUsage::Buffer;
+    client.properties().type_usage(half::bf16::elem_type_native()).is_superset(usage)
 }
 
 /// Whether planes are all of one size and add up by themselves; otherwise units meet in shared

@@ -6,7 +6,6 @@ use burn::tensor::{DType, Shape};
 use burn_cubecl::kernel::{cast, into_contiguous};
 use burn_cubecl::ops::permute;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::features::TypeUsage;
 use cubecl::prelude::*;
 use cubecl::zspace::Strides;
 use cubecl::zspace::metadata::Metadata;
@@ -19,13 +18,7 @@ use cubek::matmul::routine::BlueprintStrategy::Inferred;
 use cubek::matmul::strategy::Strategy;
 use cubek::std::InputBinding;
 
-use super::{elem, empty, lanes, units};
-
-/// Whether factors of products can be bfloat16 on this device.
-pub(super) fn takes_bfloat16(client: &Client) -> bool {
-    let usage = TypeUsage::Conversion | TypeUsage::Buffer;
-    client.properties().type_usage(half::bf16::elem_type_native()).is_superset(usage)
-}
+use super::{elem, empty, lanes, takes_bfloat16, units};
 
 /// What factors of products are rounded to on this device. (It may be another one than
 /// [`crate::set_precision`] was asked about.)
