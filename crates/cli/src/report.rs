@@ -84,10 +84,10 @@ pub(crate) fn read(dir: &Path) -> Result<Run> {
     read_as(dir, dir.display().to_string())
 }
 
-/// [`read`] of a run that is called otherwise.
+/// Reads a finished run that is called otherwise than its directory.
 ///
 /// # Errors
-/// As [`read`].
+/// A directory that holds no finished run, or a file of it that cannot be read.
 pub fn read_as(dir: &Path, name: String) -> Result<Run> {
     let text = |name: &str| text(&dir.join(name));
     let results = text("results.json")?.ok_or_else(|| {
