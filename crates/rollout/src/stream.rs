@@ -36,7 +36,7 @@ use crate::softmax::Scratch;
 ///     ControlFlow::Continue(())
 /// })?;
 /// assert_eq!(ids, seen);
-/// # Ok::<(), tailguard_rollout::RolloutError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn stream<M: CausalLm>(
     model: &M,
