@@ -245,7 +245,7 @@ fn a_wide_table_has_a_method_per_pair_of_columns() {
             .refused(2, &[said]);
     };
     refused(&["--method", "SFT"], "expected NAME=RESPONSE:SCORE");
-    refused(&[&methods[..], &methods].concat(), "--method RLHF is given twice");
+    refused(&[&methods[..], &methods].concat(), "--method RLHF names the column");
     refused(
         &["--method", "a=sft text:sft score", "--method", "b=rlhf text"],
         "--method b has no column of scores",

@@ -25,4 +25,5 @@ mod sample;
 mod settings;
 mod smoke;
 mod streams;
+mod tails;
 mod truncation;

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::json;
 use tailguard_files::write_file;
 use tailguard_page::{GENERATOR, Run, RunFiles, run_page};
-use tailguard_report::{read_metrics, read_texts};
+use tailguard_report::{TAIL_PROMPTS, read_metrics, read_tail_prompts, read_texts};
 
 use crate::failure::{Failure, pretty, put_json, say};
 use crate::program::Program;
@@ -103,6 +103,7 @@ pub fn read_as(dir: &Path, name: String) -> Result<Run> {
         processes: text("processes.json")?,
         texts: texts.is_file().then(|| read_texts(&texts)).transpose()?,
         metrics: if metrics.is_file() { read_metrics(&metrics)? } else { Vec::new() },
+        tail_prompts: read_tail_prompts(&dir.join(TAIL_PROMPTS))?,
     };
     Ok(Run::new(files)?)
 }

@@ -28,8 +28,8 @@ const MODES: &[Mode] = &[
         words: "evaluate --generations a.csv",
         obeyed: "--json --home --reward --judge --tail-share --threads --out --prompt-column \
             --response-column --responses-include-prompt --text-column --method --score-column \
-            --prompt-score-column --judge-column --group-by --tail-threshold --baseline \
-            --tokenizer",
+            --prompt-score-column --judge-column --group-by --tail-threshold --failure \
+            --baseline --tokenizer",
         needing: &[
             "--device: --reward --judge",
             "--negate: --score-column --reward",
@@ -89,7 +89,8 @@ const COMMAND_LINE: CommandLine = CommandLine {
     },
     modes: MODES,
     // --seeds is a setting, which has a range of its own
-    may_be_zero: "--threads --seed --seeds --label --judge-label --temperature --tail-threshold",
+    may_be_zero: "--threads --seed --seeds --label --judge-label --temperature --tail-threshold \
+        --failure",
     values: &[("--method", "a=b")],
 };
 

@@ -71,8 +71,9 @@ pub fn evaluate_model(
         append(&mut texts, &inputs, &samples);
         lengths.extend(samples.tokens.iter().map(|&tokens| f64::from(tokens)));
         let perplexities = samples.perplexities()?;
-        human.push(by_place(perplexities.0));
-        generated.extend(perplexities.1.map(by_place));
+        human.push(by_place(perplexities.0, usize::MAX));
+        let count = inputs.prompts.len();
+        generated.extend(perplexities.1.map(|values| by_place(values, count)));
         groups.push(Group {
             method: name.clone(),
             seed: Some(seed),
@@ -94,6 +95,7 @@ pub fn evaluate_model(
     let wanted = Wanted {
         tail: Some(tail),
         other_tails: evaluation.other_tails.clone(),
+        failures: evaluation.failure_thresholds.clone(),
         ..Wanted::of_level(level)
     };
     let mut judged = judge_texts(texts, groups, &wanted, Some(&lengths))?;
@@ -167,10 +169,12 @@ fn name(model: &Path) -> String {
 /// Adds what a seed has sampled, in the order of the prompts.
 fn append(all: &mut Generations, inputs: &Inputs, samples: &Samples) {
     let prompts = all.prompts.get_or_insert_default();
-    inputs.prompts.iter().for_each(|prompt| prompts.push(Some(&prompt.text)));
+    let (count, rounds) = (samples.responses.len(), inputs.prompts.iter().cycle());
+    rounds.take(count).for_each(|prompt| prompts.push(Some(&prompt.text)));
     samples.responses.iter().for_each(|response| all.responses.push(Some(response)));
     let add = |to: &mut Option<Scores>, scores: &[f32]| {
-        to.get_or_insert_default().extend(scores.iter().map(|&score| Some(f64::from(score))));
+        let rounds = scores.iter().cycle().take(count);
+        to.get_or_insert_default().extend(rounds.map(|&score| Some(f64::from(score))));
     };
     add(&mut all.scores, &samples.rewards);
     add(&mut all.prompt_scores, &inputs.prompt_scores);
@@ -179,9 +183,10 @@ fn append(all: &mut Generations, inputs: &Inputs, samples: &Samples) {
     }
 }
 
-/// The perplexities that there are, by the places of their texts.
-fn by_place(values: Perplexities) -> Vec<ByPrompt> {
-    values.into_iter().enumerate().filter_map(|(place, value)| Some((place, value?))).collect()
+/// The perplexities that there are, by the places of their texts, which begin anew after so many.
+fn by_place(values: Perplexities, count: usize) -> Vec<ByPrompt> {
+    let places = values.into_iter().enumerate();
+    places.filter_map(|(place, value)| Some((place % count, value?))).collect()
 }
 
 /// The mean of values of each seed; none where a seed has none.

@@ -1,6 +1,7 @@
 //! The figures of the paper's table, and what one arm gains over another, from what was measured
 //! text by text.
 
+use tailguard_judging::{tail_gains, tail_report};
 use tailguard_metrics::{
     ByPrompt, Influences, NumberedNGrams, Scale, at_or_below, duplicates, empty, estimate,
     mean_over_seeds, repeating,
@@ -15,11 +16,11 @@ use crate::settings::Settings;
 
 type Result<T, E = ExperimentError> = std::result::Result<T, E>;
 
-/// What was measured of an arm, by seed. A prompt goes by its place among the evaluation prompts,
-/// also where two are alike.
-pub(super) fn values(seeds: &[Evaluated]) -> Values {
+/// What was measured of an arm, by seed. A prompt goes by its place among the evaluation prompts, of
+/// which there are `prompts`, also where two are alike.
+pub(super) fn values(seeds: &[Evaluated], prompts: usize) -> Values {
     let of_rows = |value: fn(&Generation) -> Option<f64>| {
-        let of_seed = |seed: &Evaluated| places(seed.rows.iter().map(value));
+        let of_seed = |seed: &Evaluated| places(seed.rows.iter().map(value), prompts);
         seeds.iter().map(of_seed).collect()
     };
     Values {
@@ -27,16 +28,16 @@ pub(super) fn values(seeds: &[Evaluated]) -> Values {
         judge: of_rows(|row| row.judge.map(f64::from)),
         perplexity_human: seeds
             .iter()
-            .map(|seed| places(seed.perplexity_human.iter().copied()))
+            .map(|seed| places(seed.perplexity_human.iter().copied(), usize::MAX))
             .collect(),
         perplexity_generated: of_rows(|row| row.perplexity),
         kl: of_rows(|row| row.kl),
     }
 }
 
-/// The values that there are, with their places.
-fn places(values: impl Iterator<Item = Option<f64>>) -> Vec<ByPrompt> {
-    values.enumerate().filter_map(|(place, value)| Some((place, value?))).collect()
+/// The values that there are, with their places, which begin anew after so many.
+fn places(values: impl Iterator<Item = Option<f64>>, count: usize) -> Vec<ByPrompt> {
+    values.enumerate().filter_map(|(place, value)| Some((place % count, value?))).collect()
 }
 
 /// A figure of all texts of a seed, whose prompts go by these numbers.
@@ -53,7 +54,7 @@ pub(super) fn figures(
     values: &Values,
 ) -> Result<MethodResults> {
     let prompt_scores: Vec<f64> = inputs.prompt_scores.iter().map(|&score| score.into()).collect();
-    let tail = inputs.tail(config);
+    let (tail, prompts) = (inputs.tail(config), inputs.prompts.len());
     let other_tail = |&threshold: &f64| -> Result<OtherTail> {
         let prompts = at_or_below(&prompt_scores, threshold)?;
         Ok(OtherTail {
@@ -73,19 +74,22 @@ pub(super) fn figures(
     };
     let lengths: Vec<Vec<ByPrompt>> = seeds
         .iter()
-        .map(|seed| places(seed.rows.iter().map(|row| row.tokens.map(f64::from))))
+        .map(|seed| places(seed.rows.iter().map(|row| row.tokens.map(f64::from)), prompts))
         .collect();
     let responses: Vec<Vec<&str>> = seeds
         .iter()
         .map(|seed| seed.rows.iter().map(|row| row.response.as_str()).collect())
         .collect();
     let share = |flags: &dyn Fn(&[&str]) -> Result<Vec<f64>>| -> Result<Figure> {
-        let of_seed = |texts: &Vec<&str>| Ok(flags(texts)?.into_iter().enumerate().collect());
+        let of_seed = |texts: &Vec<&str>| Ok(places(flags(texts)?.into_iter().map(Some), prompts));
         mean(&responses.iter().map(of_seed).collect::<Result<Vec<_>>>()?, Scale::Share)?
             .ok_or_else(|| ExperimentError::failed("there are no responses"))
     };
     let of_all = |figure: &OfTexts| -> Result<Figure> {
-        let of_seed = |texts: &Vec<&str>| figure(texts, &(0..texts.len()).collect::<Vec<_>>());
+        let numbers = |texts: &[&str]| -> Vec<usize> {
+            (0..texts.len()).map(|place| place % prompts).collect()
+        };
+        let of_seed = |texts: &Vec<&str>| figure(texts, &numbers(texts));
         Ok(estimate(&responses.iter().map(of_seed).collect::<Result<Vec<_>>>()?, Scale::Share)?
             .into())
     };
@@ -111,6 +115,7 @@ pub(super) fn figures(
         empty: share(&|texts| Ok(empty(texts)?.values()))?,
         duplicate: of_all(&|texts, prompts| Ok(duplicates(texts, prompts)?))?,
         other_tails: config.evaluation.other_tails.iter().map(other_tail).collect::<Result<_>>()?,
+        tail_report: tail_report(&values.reward, &config.evaluation.failure_thresholds, false)?,
     })
 }
 
@@ -130,8 +135,13 @@ pub(super) fn comparison(
     let level = RiskLevel::new(config.risk.alpha)?;
     let count = |count| level.count(count);
     let cvar = Some((level.alpha(), &count as &dyn Fn(usize) -> usize));
-    Comparison::of((arm, own), (over, others), Some(&|prompt| in_tail[prompt]), cvar)
-        .during(|| format!("cannot compare {arm} with {over}"))
+    let doing = || format!("cannot compare {arm} with {over}");
+    let found = Comparison::of((arm, own), (over, others), Some(&|prompt| in_tail[prompt]), cvar)
+        .during(doing)?;
+    let Some(found) = found else { return Ok(None) };
+    let thresholds = &config.evaluation.failure_thresholds;
+    let tail_report = tail_gains(&own.reward, &others.reward, thresholds).during(doing)?;
+    Ok(Some(Comparison { tail_report, ..found }))
 }
 
 /// The values of some prompts.

@@ -1,4 +1,4 @@
-//! The evaluation protocol: one response per held-out prompt, and what is measured of it.
+//! The evaluation protocol: responses to each held-out prompt, and what is measured of them.
 
 use std::path::{Path, PathBuf};
 
@@ -21,12 +21,13 @@ use crate::observer::{Event, Observer};
 use crate::recipe::Made;
 use crate::settings::Settings;
 
-/// The streams of the run's seed that draw evaluation samples; training draws from those below.
+/// The streams of the run's seed that draw evaluation samples, one for each response to a prompt;
+/// training draws from those below.
 const EVALUATION: u64 = 1 << 50;
 
 /// What was measured of a policy and seed, text by text.
 pub(crate) struct Evaluated {
-    /// One for each evaluation prompt, in their order.
+    /// The first response to each evaluation prompt, in their order; then the second, and so on.
     pub(crate) rows: Vec<Generation>,
     /// Perplexity of each human text under the policy; nothing for one without a token to score.
     pub(crate) perplexity_human: Vec<Option<f64>>,
@@ -48,8 +49,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) reference: &'a Gpt2,
 }
 
-/// Takes one response per prompt from a policy, measures it, and writes what was measured into the
-/// run directory.
+/// Takes responses to each prompt from a policy, measures them, and writes what was measured into
+/// the run directory.
 ///
 /// # Errors
 /// When the model fails, or a file cannot be written.
@@ -123,7 +124,8 @@ fn sums_of(path: &Path, texts: &Path) -> (PathBuf, [String; 2]) {
     (path.with_extension("sha256"), [name(path), format!("../{folder}/{}", name(texts))])
 }
 
-/// What a policy made of the evaluation prompts, one entry per prompt, and of the human texts.
+/// What a policy made of the evaluation prompts, and of the human texts. The first entries are the
+/// first responses to the prompts, in their order; then come the second, and so on.
 pub struct Samples {
     /// The responses.
     pub responses: Vec<String>,
@@ -163,10 +165,11 @@ impl Samples {
     ) -> impl Iterator<Item = Generation> {
         let perplexity =
             move |place: usize| perplexities.as_ref().and_then(|perplexities| perplexities[place]);
+        let count = inputs.prompts.len();
         let row = move |(place, response): (usize, String)| Generation {
-            prompt: inputs.prompts[place].text.clone(),
-            prompt_score: inputs.prompt_scores[place],
-            good: Some(inputs.prompt_good[place]),
+            prompt: inputs.prompts[place % count].text.clone(),
+            prompt_score: inputs.prompt_scores[place % count],
+            good: Some(inputs.prompt_good[place % count]),
             response,
             reward: self.rewards[place],
             judge: self.judge.as_ref().map(|scores| scores[place]),
@@ -194,29 +197,15 @@ pub fn sample(
     observer: &mut dyn Observer,
 ) -> Result<Samples, ExperimentError> {
     let batch_size = settings.evaluation.batch_size;
-    let draws = DrawSeed { seed, stream: EVALUATION };
-    let generations = match made {
-        Made::Model(model) => {
-            generate(&**model, None, &inputs.prompts, &inputs.sampling, draws, batch_size)?
-        }
-        Made::Answers(answers) => {
-            let given = answers.answer(inputs, draws)?;
-            if given.len() != inputs.prompts.len() {
-                let (found, expected) = (given.len(), inputs.prompts.len());
-                return Err(ExperimentError::failed(format!(
-                    "the policy gave {found} answers to {expected} prompts"
-                )));
-            }
-            given
-        }
-    };
+    let mut generations = Vec::new();
+    for round in 0..settings.evaluation.responses as u64 {
+        let draws = DrawSeed { seed, stream: EVALUATION + round };
+        generations.extend(one_each(inputs, made, draws, batch_size)?);
+    }
     let responses = responses(&inputs.tokenizer, &generations)?;
-    let texts: Vec<ScoredText> = inputs
-        .prompts
-        .iter()
-        .zip(&responses)
-        .map(|(prompt, text)| scored_text(prompt, text))
-        .collect();
+    let prompts = || inputs.prompts.iter().cycle();
+    let texts: Vec<ScoredText> =
+        prompts().zip(&responses).map(|(prompt, text)| scored_text(prompt, text)).collect();
     let mut warn = |note: &str| observer.tell(Event::Warning(note));
     let rewards = inputs.reward.score(&texts, "evaluated texts", &mut warn)?;
     let judge = inputs
@@ -224,9 +213,7 @@ pub fn sample(
         .as_ref()
         .map(|judge| judge.score(&texts, "evaluated texts", &mut warn))
         .transpose()?;
-    let sequences: Vec<Sequence<'_>> = inputs
-        .prompts
-        .iter()
+    let sequences: Vec<Sequence<'_>> = prompts()
         .zip(&generations)
         .map(|(prompt, generation)| Sequence {
             prompt: &prompt.ids,
@@ -262,6 +249,30 @@ pub fn sample(
         base_nlls: under_base.map(|scores| scores.into_iter().map(nlls).collect()),
         human_nlls: made.model().map(human_nlls).transpose()?.unwrap_or_default(),
     })
+}
+
+/// A response to each of the prompts.
+fn one_each(
+    inputs: &Inputs,
+    made: &Made,
+    draws: DrawSeed,
+    batch_size: usize,
+) -> Result<Vec<tailguard_rollout::Generation>, ExperimentError> {
+    match made {
+        Made::Model(model) => {
+            Ok(generate(&**model, None, &inputs.prompts, &inputs.sampling, draws, batch_size)?)
+        }
+        Made::Answers(answers) => {
+            let given = answers.answer(inputs, draws)?;
+            if given.len() != inputs.prompts.len() {
+                let (found, expected) = (given.len(), inputs.prompts.len());
+                return Err(ExperimentError::failed(format!(
+                    "the policy gave {found} answers to {expected} prompts"
+                )));
+            }
+            Ok(given)
+        }
+    }
 }
 
 /// [`Perplexities`] from the negative log-likelihoods of tokens.

@@ -1,9 +1,11 @@
 //! From the figures of each seed to the results of the run, and the samples that people look at.
 
 use indexmap::IndexMap;
+use tailguard_judging::{TailText, worst_prompts};
 use tailguard_report::{
-    Arm, Comparison, Diverged, Generation, ReportError, Results, Tail, Values, Watched,
-    read_generations, read_log, write_generations, write_metrics, write_trl_metrics,
+    Arm, Comparison, Diverged, Generation, ReportError, Results, TAIL_GAINS, TAIL_PROMPTS,
+    TAIL_TABLE, Tail, Values, Watched, adjust, read_generations, read_log, write_generations,
+    write_metrics, write_tail_gains, write_tail_prompts, write_tail_table, write_trl_metrics,
 };
 
 use crate::error::{During, ExperimentError};
@@ -41,7 +43,7 @@ pub(crate) fn collect(
             .iter()
             .map(|&seed| evaluated(&phases.run.dir, &arm.key, seed))
             .collect::<Result<Vec<_>, _>>()?;
-        let values = values(&of_seeds);
+        let values = values(&of_seeds, inputs.prompts.len());
         let figures = figures(inputs, settings, &of_seeds, &values)
             .during(|| format!("cannot judge {}", arm.title))?;
         methods.insert(arm.key.clone(), figures);
@@ -59,6 +61,7 @@ pub(crate) fn collect(
             comparisons.extend(comparison(inputs, settings, (&arm.key, own), (over, others))?);
         }
     }
+    adjust(&mut comparisons)?;
     let watched = watched(phases, &measured, &comparisons)?;
     let (task, preset, device) =
         (settings.task.clone(), settings.preset.clone(), settings.run.device.clone());
@@ -130,7 +133,8 @@ fn with_texts(phases: &Phases<'_>, results: &Results, seed: u64) -> Vec<Arm> {
     phases.plan.compared().map(|planned| planned.arm.arm()).filter(|arm| !is_lost(arm)).collect()
 }
 
-/// Writes `metrics.parquet` and `generations.parquet` from the parts that the phases left.
+/// Writes `metrics.parquet` and `generations.parquet` from the parts that the phases left, and what
+/// these say of the tails.
 pub(crate) fn write_tables(phases: &Phases<'_>, results: &Results) -> Result<(), ExperimentError> {
     let dir = &phases.run.dir;
     let mut rows = Vec::new();
@@ -145,7 +149,32 @@ pub(crate) fn write_tables(phases: &Phases<'_>, results: &Results) -> Result<(),
             texts.extend(read_generations(&dir.method_generations_path(&arm.key, seed))?);
         }
     }
-    Ok(write_generations(&dir.generations_path(), &texts)?)
+    write_generations(&dir.generations_path(), &texts)?;
+    let (mut tails, mut prompts) = (Vec::new(), Vec::new());
+    for (arm, figures) in results.in_order() {
+        tails.extend(figures.tail_report.as_ref().map(|report| (arm.key.as_str(), report)));
+        let of_seeds =
+            texts.chunk_by(|one, other| (&one.method, one.seed) == (&other.method, other.seed));
+        let of_seeds = of_seeds.filter(|rows| rows.iter().any(|row| row.method == arm.key));
+        let of_seeds = of_seeds.map(|rows| tail_texts(rows, phases.inputs.prompts.len()));
+        prompts.extend(worst_prompts(&arm.key, &of_seeds.collect::<Vec<_>>())?);
+    }
+    write_tail_gains(&dir.path().join(TAIL_GAINS), &results.comparisons)?;
+    write_tail_table(&dir.path().join(TAIL_TABLE), tails.into_iter())?;
+    Ok(write_tail_prompts(&dir.path().join(TAIL_PROMPTS), &prompts)?)
+}
+
+/// The texts of an arm and seed, whose prompts go by their places among so many.
+fn tail_texts(rows: &[Generation], prompts: usize) -> Vec<TailText<'_>> {
+    let places = rows.iter().enumerate();
+    places
+        .map(|(place, row)| TailText {
+            number: place % prompts,
+            prompt: &row.prompt,
+            response: Some(&row.response),
+            reward: row.reward.into(),
+        })
+        .collect()
 }
 
 /// A few prompts of the tail, the worst first, with what the arms of the first seed made of them.

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use tailguard_data::{Generations, Scores};
 use tailguard_metrics::{ByPrompt, at_or_below};
-use tailguard_report::{Comparison, EvaluatedTail, Values, one_line};
-use tailguard_risk::RiskLevel;
+use tailguard_report::{Comparison, EvaluatedTail, Values, adjust, one_line};
 
 use crate::error::JudgingError;
+use crate::figures::Wanted;
 use crate::groups::Group;
 use crate::rows::{finite, prompt};
 use crate::sentences::{folded, some};
+use crate::tails::tail_gains;
 
 /// Refuses a baseline that nothing can be compared with; `scored` says whether the texts have
 /// scores, or will have.
@@ -47,22 +48,22 @@ pub(crate) fn check(
 }
 
 /// Compares every other method with the baseline, with the seeds that both have: rewards, their
-/// tails, and the judge's scores. Says also which methods cannot be compared.
+/// tails, and the judge's scores. Says also which methods cannot be compared. There is nothing to
+/// compare without a baseline.
 ///
 /// # Errors
 /// When a metric refuses its input.
 pub(crate) fn comparisons(
     texts: &Generations,
     groups: &[Group],
-    baseline: &str,
-    tail: Option<&EvaluatedTail>,
-    level: RiskLevel,
+    wanted: &Wanted,
 ) -> Result<(Vec<Comparison>, Vec<String>), JudgingError> {
-    let prompts = Prompts::of(texts);
+    let Some(baseline) = &wanted.baseline else { return Ok((Vec::new(), Vec::new())) };
+    let (prompts, level) = (Prompts::of(texts), wanted.level);
     let (mut base, mut others): (BTreeMap<_, _>, Vec<(&str, Vec<&Group>)>) =
         (BTreeMap::new(), Vec::new());
     for group in groups {
-        if group.method == baseline {
+        if group.method == *baseline {
             base.insert(group.seed, group);
         } else {
             // those of a method come one after the other
@@ -72,8 +73,8 @@ pub(crate) fn comparisons(
             }
         }
     }
-    let in_tail = match tail {
-        Some(EvaluatedTail::PromptScores { threshold, .. }) => Some(prompts.within(*threshold)?),
+    let in_tail = match wanted.tail {
+        Some(EvaluatedTail::PromptScores { threshold, .. }) => Some(prompts.within(threshold)?),
         _ => None,
     };
     let in_tail = in_tail.as_ref().map(|low| |prompt: usize| low[prompt]);
@@ -82,9 +83,10 @@ pub(crate) fn comparisons(
     for (method, groups) in others {
         let (own, others): (Vec<&Group>, Vec<&Group>) =
             groups.into_iter().filter_map(|group| Some((group, *base.get(&group.seed)?))).unzip();
-        let found = Comparison::of(
-            (method, &prompts.values(texts, &own)),
-            (baseline, &prompts.values(texts, &others)),
+        let (of_own, of_others) = (prompts.values(texts, &own), prompts.values(texts, &others));
+        let mut found = Comparison::of(
+            (method, &of_own),
+            (baseline, &of_others),
             in_tail.as_ref().map(|in_tail| in_tail as &dyn Fn(usize) -> bool),
             Some((level.alpha(), &count)),
         )?;
@@ -96,8 +98,12 @@ pub(crate) fn comparisons(
                 format!("{method} and {baseline} cannot be compared: they have {what} in common"),
             ));
         }
+        if let Some(found) = &mut found {
+            found.tail_report = tail_gains(&of_own.reward, &of_others.reward, &wanted.failures)?;
+        }
         comparisons.extend(found);
     }
+    adjust(&mut comparisons)?;
     Ok((comparisons, folded(&notes)))
 }
 
@@ -156,6 +162,7 @@ impl Prompts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tailguard_risk::RiskLevel;
 
     fn group(method: &str, seed: Option<u64>, rows: std::ops::Range<usize>) -> Group {
         Group { method: method.to_owned(), seed, rows: rows.collect() }
@@ -166,7 +173,12 @@ mod tests {
         groups: &[Group],
         tail: Option<&EvaluatedTail>,
     ) -> (Vec<Comparison>, Vec<String>) {
-        comparisons(texts, groups, "old", tail, RiskLevel::new(0.5).unwrap()).unwrap()
+        let wanted = Wanted {
+            tail: tail.copied(),
+            baseline: Some("old".to_owned()),
+            ..Wanted::of_level(RiskLevel::new(0.5).unwrap())
+        };
+        comparisons(texts, groups, &wanted).unwrap()
     }
 
     fn texts(prompts: &[&str], scores: &[Option<f64>]) -> Generations {

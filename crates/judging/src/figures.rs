@@ -16,6 +16,7 @@ use tailguard_risk::RiskLevel;
 
 use crate::error::JudgingError;
 use crate::rows::{finite, prompt};
+use crate::tails::tail_report;
 
 /// What is asked for, the same for all methods.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +27,10 @@ pub struct Wanted {
     pub level: RiskLevel,
     /// Other thresholds of the prompts' scores, each with a tail of its own.
     pub other_tails: Vec<f64>,
+    /// A text fails whose score is at most one of these.
+    pub failures: Vec<f64>,
+    /// Whether scores are toxicities from 0 to 1, with a minus.
+    pub is_toxicity: bool,
     /// The method that all others are compared with.
     pub baseline: Option<String>,
     /// Whether there is to be a curve of the reward against the quantile of the prompt score; of
@@ -37,13 +42,15 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// No tail, no comparison, no curve; `level` is the share of CVaR.
+    /// No tail, no failures, no comparison, no curve; `level` is the share of CVaR.
     #[must_use]
     pub fn of_level(level: RiskLevel) -> Self {
         Self {
             tail: None,
             level,
             other_tails: Vec::new(),
+            failures: Vec::new(),
+            is_toxicity: false,
             baseline: None,
             curve: false,
             buckets: None,
@@ -195,6 +202,8 @@ pub(crate) fn figures(
         let fewest = rewards.iter().map(Vec::len).min().unwrap_or(0);
         Ok(OtherTail { threshold, prompts: fewest, reward: mean(&rewards, Scale::Any)? })
     };
+    let rewards = of_each(&|seed| seed.finite(&texts.scores));
+    let tail_report = tail_report(&rewards, &wanted.failures, wanted.is_toxicity)?;
     let rows: Vec<usize> = seeds.concat();
     let of = |scores: &Option<Scores>| -> Vec<Option<f64>> {
         scores
@@ -227,6 +236,7 @@ pub(crate) fn figures(
         empty,
         duplicate,
         other_tails: wanted.other_tails.iter().map(other_tail).collect::<Result<_, _>>()?,
+        tail_report,
         reward_spread: std_sample(&rewards).ok(),
         curve,
         buckets,

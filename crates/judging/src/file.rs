@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use tailguard_checkpoint::read_tokenizer;
-use tailguard_data::Texts;
+use tailguard_data::{Scores, Texts};
 use tailguard_report::ScoreAbout;
 use tokenizers::Tokenizer;
 
@@ -21,6 +21,7 @@ use crate::reading::{PROMPT, Read, read};
 use crate::scorer::Scorer;
 use crate::scoring::{JUDGED, Scoring, WHOLE, scored_once, scored_whole};
 use crate::tail::{tail, ties};
+use crate::tails::{LOGIT_BORDER, TOXIC};
 
 /// Models that score texts which have no scores; what is `None` is read from the file, if it is
 /// there.
@@ -65,7 +66,7 @@ pub fn judge(
     options.check(has_reward, has_judge)?;
     let level = options.level()?;
     let tokenizer = options.tokenizer.as_deref().map(tokenizer).transpose()?;
-    let Read { mut texts, group_by, mut negated, notes: mut said } =
+    let Read { mut texts, group_by, mut negated, is_of_a_run, notes: mut said } =
         read(options, file, has_reward, has_judge)?;
     if texts.responses.len() == 1 {
         let message = format!(
@@ -118,9 +119,36 @@ pub fn judge(
     let tail = tail(&texts, &groups, options.tail_threshold, level)?;
     said.extend(tail.and_then(|tail| ties(&texts, &tail, level)));
     let buckets = options.buckets.map(NonZeroUsize::get);
-    let wanted =
-        Wanted { tail, baseline, curve: options.curve, buckets, ..Wanted::of_level(level) };
+    let is_toxicity = !has_reward && options.negate && are_toxicities(&texts.scores);
+    let failures = match (&options.failures[..], is_toxicity) {
+        ([], true) => {
+            said.push(TOXICITIES.to_owned());
+            vec![TOXIC]
+        }
+        ([], false) if has_reward || is_of_a_run => vec![LOGIT_BORDER],
+        (given, _) => given.to_owned(),
+    };
+    let wanted = Wanted {
+        tail,
+        failures,
+        is_toxicity,
+        baseline,
+        curve: options.curve,
+        buckets,
+        ..Wanted::of_level(level)
+    };
     Ok(Judged { negated, scores, ..judge_noted(texts, groups, &wanted, lengths.as_deref(), said)? })
+}
+
+/// What is said of a column of toxicities.
+const TOXICITIES: &str = "the scores are from 0 to 1 and lower is better, so that they are taken \
+    as toxicities: a text fails from 0.5 on (--failure says otherwise)";
+
+/// Whether scores, of which the negative was taken, can be toxicities: some are there, and all that
+/// are numbers are from 0 to 1.
+fn are_toxicities(scores: &Option<Scores>) -> bool {
+    let mut scores = scores.iter().flatten().flatten().filter(|score| score.is_finite()).peekable();
+    scores.peek().is_some() && scores.all(|score| (-1.0..=0.0).contains(score))
 }
 
 /// A tokenizer that cuts and pads nothing.

@@ -1,11 +1,12 @@
 //! Texts in memory, judged: figures, comparisons, and what must be said with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use tailguard_data::{Generations, Scores};
 use tailguard_report::{
     About, EvaluatedMethod, Evaluation, GenerationRow, Kind, LengthUnit, NewRunDir, ResultsFile,
-    ScoreAbout, write_generation_rows,
+    ScoreAbout, TAIL_GAINS, TAIL_PROMPTS, TAIL_TABLE, TailPromptRow, write_generation_rows,
+    write_tail_gains, write_tail_prompts, write_tail_table,
 };
 
 use crate::comparisons::comparisons;
@@ -13,6 +14,8 @@ use crate::error::JudgingError;
 use crate::figures::{Wanted, figures};
 use crate::groups::{Group, seeds};
 use crate::notes;
+use crate::rows::{finite, prompt_or_row};
+use crate::tails::{TailText, worst_prompts};
 
 /// The device of an evaluation unless somebody says otherwise: figures are computed on the CPU.
 const DEVICE: &str = "flex";
@@ -82,13 +85,8 @@ pub(crate) fn judge_noted(
 ) -> Result<Judged, JudgingError> {
     check(&texts, &groups, lengths)?;
     let methods = methods(&texts, &groups, wanted, lengths)?;
-    let mut compared = Vec::new();
-    if let Some(baseline) = &wanted.baseline {
-        let (found, others) =
-            comparisons(&texts, &groups, baseline, wanted.tail.as_ref(), wanted.level)?;
-        compared = found;
-        said.extend(others);
-    }
+    let (compared, others) = comparisons(&texts, &groups, wanted)?;
+    said.extend(others);
     said.extend(notes::few(&texts, &groups, wanted.tail.as_ref())?);
     let evaluation = Evaluation {
         kind: Kind::Evaluation,
@@ -186,20 +184,55 @@ impl Judged {
         })
     }
 
+    /// The prompts that make the tails, in the order of the methods. Rows without a prompt count
+    /// one by one.
+    fn worst_prompts(&self) -> Result<Vec<TailPromptRow>, JudgingError> {
+        let texts = &self.texts;
+        let (mut numbers, mut rows) = (HashMap::new(), Vec::new());
+        for (method, _) in self.evaluation.in_order() {
+            let mut of_group = |group: &Group| -> Vec<TailText<'_>> {
+                let text = |&row: &usize| {
+                    let (key, next) = (prompt_or_row(texts, row), numbers.len());
+                    Some(TailText {
+                        number: *numbers.entry(key).or_insert(next),
+                        prompt: key.unwrap_or_default(),
+                        response: texts.responses.get(row),
+                        reward: finite(&texts.scores, row)?,
+                    })
+                };
+                group.rows.iter().filter_map(text).collect()
+            };
+            let of_method = self.groups.iter().filter(|group| group.method == *method);
+            let seeds: Vec<Vec<TailText<'_>>> = of_method.map(&mut of_group).collect();
+            rows.extend(worst_prompts(method, &seeds)?);
+        }
+        Ok(rows)
+    }
+
     /// Figures and notes alone: the texts, which may be many, are forgotten.
     #[must_use]
     pub fn into_figures(self) -> (Evaluation, Vec<String>) {
         (self.evaluation, self.notes)
     }
 
-    /// Writes `run.json`, `generations.parquet` and `results.json` into a directory that was
-    /// reserved for them, and keeps it.
+    /// Writes `run.json`, `generations.parquet`, `results.json` and, of texts with scores,
+    /// `tail.csv`, `tail_gains.csv` and `tail_prompts.jsonl` into a directory that was reserved for them, and keeps
+    /// it.
     ///
     /// # Errors
     /// A file that cannot be written.
     pub fn write(&self, out: &NewRunDir, about: &About) -> Result<(), JudgingError> {
         out.write_about(about)?;
         write_generation_rows(&out.file("generations.parquet"), self.rows())?;
+        let mut tails = Vec::new();
+        for (name, method) in self.evaluation.in_order() {
+            tails.extend(method.tail_report.as_ref().map(|report| (name.as_str(), report)));
+        }
+        if !tails.is_empty() {
+            write_tail_table(&out.file(TAIL_TABLE), tails.into_iter())?;
+            write_tail_gains(&out.file(TAIL_GAINS), &self.evaluation.comparisons)?;
+            write_tail_prompts(&out.file(TAIL_PROMPTS), &self.worst_prompts()?)?;
+        }
         // last: what has results is whole
         self.evaluation.write(&out.file("results.json"))?;
         out.keep();

@@ -3,7 +3,8 @@
 //! ## What is here
 //! [`judge`] reads a file and gives a [`Judged`]: the figures, what must be said with them, and the
 //! rows. [`judge_texts`] does the same for texts in memory. [`Scorer`] is a model that scores what
-//! has no scores.
+//! has no scores. [`tail_report`], [`tail_gains`] and [`worst_prompts`] are about the worst texts,
+//! and take rewards of a run as well.
 
 mod comparisons;
 mod error;
@@ -19,6 +20,7 @@ mod scorer;
 mod scoring;
 mod sentences;
 mod tail;
+mod tails;
 mod wide;
 
 pub use burn;
@@ -30,4 +32,5 @@ pub use judged::{Judged, judge_texts};
 pub use options::{Columns, Options};
 pub use scorer::Scorer;
 pub use scoring::Scoring;
+pub use tails::{TailText, tail_gains, tail_report, worst_prompts};
 pub use wide::MethodColumns;

@@ -23,6 +23,10 @@ pub struct Options {
     /// The tail is the prompts that score at most this, rather than a share of them; without scores
     /// of prompts, the responses.
     pub tail_threshold: Option<f64>,
+    /// A text fails whose score is at most one of these, each with a rate of its own. Empty is what
+    /// the scores speak for, if anything: 0 for the logits of a reward model and of a run, -0.5 for
+    /// toxicities, a column from 0 to 1 of which [`negate`](Self::negate) takes the negative.
+    pub failures: Vec<f64>,
     /// The method that every other one is compared with, prompt by prompt; `None` is the first of
     /// [`Columns::methods`], if there are any.
     pub baseline: Option<String>,
@@ -84,6 +88,11 @@ impl Options {
         if let Some(threshold) = self.tail_threshold.filter(|threshold| !threshold.is_finite()) {
             return Err(JudgingError::refused(format!(
                 "--tail-threshold is {threshold}, expected a finite number"
+            )));
+        }
+        if let Some(threshold) = self.failures.iter().find(|threshold| !threshold.is_finite()) {
+            return Err(JudgingError::refused(format!(
+                "--failure is {threshold}, expected a finite number"
             )));
         }
         self.check_pairs(has_reward, has_judge)?;
@@ -166,6 +175,7 @@ impl Options {
         let about_scores = [
             ("--tail-share", self.tail_share.is_some()),
             ("--tail-threshold", self.tail_threshold.is_some()),
+            ("--failure", !self.failures.is_empty()),
             ("--prompt-score-column", self.columns.prompt_score.is_some()),
             ("--curve", self.curve),
             ("--buckets", self.buckets.is_some()),
@@ -328,6 +338,7 @@ mod tests {
         }
         for threshold in [f64::NAN, f64::NEG_INFINITY] {
             refused(|options| options.tail_threshold = Some(threshold), "--tail-threshold is ");
+            refused(|options| options.failures = vec![0.0, threshold], "--failure is ");
         }
     }
 }

@@ -40,8 +40,8 @@ impl FromStr for MethodColumns {
     }
 }
 
-/// Refuses methods that cannot be told apart, and scores that are given twice or to some of the
-/// methods alone.
+/// Refuses a column of responses that a method is given twice, and scores that are given twice or
+/// to some of the methods alone. A method with several columns has several texts of each prompt.
 ///
 /// # Errors
 /// What is wrong with them.
@@ -50,10 +50,13 @@ pub(crate) fn check(
     has_model: bool,
     is_negated: bool,
 ) -> Result<(), JudgingError> {
-    let mut names: Vec<&str> = methods.iter().map(|method| method.name.as_str()).collect();
-    names.sort_unstable();
-    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(JudgingError::refused(format!("--method {} is given twice", twice[0])));
+    let mut columns: Vec<(&str, &str)> =
+        methods.iter().map(|method| (method.name.as_str(), method.response.as_str())).collect();
+    columns.sort_unstable();
+    if let Some(twice) = columns.windows(2).find(|pair| pair[0] == pair[1]) {
+        let (name, column) = twice[0];
+        let message = format!("--method {name} names the column {column:?} twice");
+        return Err(JudgingError::refused(message));
     }
     let scored = methods.iter().filter(|method| method.score.is_some()).count();
     if scored > 0 && scored < methods.len() {
@@ -165,7 +168,11 @@ mod tests {
         assert_eq!(said(&[], true, true), "");
         assert_eq!(said(&["a=x:y", "b=z:w"], false, true), "");
         assert_eq!(said(&["a=x", "b=z"], true, true), "");
-        assert_eq!(said(&["a=x", "b=y", "a=z"], false, false), "--method a is given twice");
+        assert_eq!(said(&["a=x", "b=x", "a=z"], false, false), "", "two texts a prompt");
+        assert_eq!(
+            said(&["a=x", "b=y", "a=x"], false, false),
+            "--method a names the column \"x\" twice"
+        );
         assert_eq!(
             said(&["a=x:y", "b=z"], false, false),
             "--method b has no column of scores, and others have one"

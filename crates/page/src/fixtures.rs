@@ -145,6 +145,7 @@ pub(crate) fn files(kind: Kind) -> RunFiles {
         ),
         texts: Some(texts),
         metrics: if kind == Kind::Others { Vec::new() } else { metrics.collect() },
+        tail_prompts: Vec::new(),
     }
 }
 

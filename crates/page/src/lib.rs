@@ -22,7 +22,9 @@ mod run;
 mod settings;
 mod summary;
 mod table;
+mod tails;
 mod texts;
+mod worst_prompts;
 
 pub use compare::Comparison;
 pub use error::PageError;

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::PageError;
 use crate::run::Run;
-use crate::{clean, figures, prompts, settings, summary, table};
+use crate::{clean, figures, prompts, settings, summary, table, tails};
 
 const STYLE: &str = include_str!("assets/page.css");
 const SCRIPT: &str = include_str!("assets/page.js");
@@ -31,7 +31,9 @@ pub fn run_page(run: &Run) -> Result<String, PageError> {
         .map(|(number, figure)| figures::section(number, figure))
         .collect::<Result<_, _>>()?;
     let has_prompts = !run.texts.prompts().is_empty();
+    let tails = tails::section(run);
     let mut links = vec![("summary", "In short"), ("table", "Table")];
+    links.extend(tails.is_some().then_some(("tails", "Worst texts")));
     links.extend(figures.iter().map(|figure| (figure.id, figure.heading)));
     links.extend(has_prompts.then_some(("prompts", "Texts")));
     links.push(("run", "The run"));
@@ -42,6 +44,7 @@ pub fn run_page(run: &Run) -> Result<String, PageError> {
             h2 { "Table" }
             (table::tables(run))
         }
+        @if let Some(tails) = tails { (tails) }
         @for section in &sections { (section) }
         @if let Some(lack) = lack(run) { p.remark { (lack) } }
         @if run.metrics.is_empty() { p.remark { "The run has no training log (metrics.parquet), \

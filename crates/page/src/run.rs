@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use tailguard_report::{
     About, Arm, Comparison, Diverged, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, LogRow,
-    OtherTail, Process, TableColumn, TextRow, Watched, few_prompts, percent, rises_alone, upgrade,
+    OtherTail, Process, TableColumn, TailPromptRow, TailReport, TextRow, Watched, few_prompts,
+    percent, rises_alone, upgrade,
 };
 
 use crate::error::PageError;
@@ -35,6 +36,8 @@ pub struct RunFiles {
     pub texts: Option<Vec<TextRow>>,
     /// Rows of `metrics.parquet`; none if it is missing.
     pub metrics: Vec<LogRow>,
+    /// Rows of `tail_prompts.jsonl`; none if it is missing.
+    pub tail_prompts: Vec<TailPromptRow>,
 }
 
 /// A run that can be shown.
@@ -54,6 +57,7 @@ pub struct Run {
     /// Whether there is a file of texts, be it without one that can be shown.
     pub(crate) has_texts_file: bool,
     pub(crate) metrics: Vec<LogRow>,
+    pub(crate) tail_prompts: Vec<TailPromptRow>,
 }
 
 /// `results.json`, with whatever it has; texts that are missing are empty.
@@ -144,6 +148,11 @@ impl Summary {
         let tails =
             self.methods.get(policy).and_then(|figures| figures.get("other_tails")).cloned();
         tails.and_then(|tails| serde_json::from_value(tails).ok()).unwrap_or_default()
+    }
+
+    /// What is known of the worst texts of a policy.
+    pub(crate) fn tail_report(&self, policy: &str) -> Option<TailReport> {
+        serde_json::from_value(self.methods.get(policy)?.get("tail_report")?.clone()).ok()
     }
 
     /// What a method gains over another on the same prompts, if they were compared.
@@ -278,7 +287,8 @@ impl Run {
     /// # Errors
     /// [`PageError::File`] for a file that is not what its name says.
     pub fn new(files: RunFiles) -> Result<Self, PageError> {
-        let RunFiles { name, results, about, config, processes, texts, metrics } = files;
+        let RunFiles { name, results, about, config, processes, texts, metrics, tail_prompts } =
+            files;
         let not = |file: &'static str| {
             let run = name.clone();
             move |error: &dyn std::fmt::Display| PageError::File {
@@ -320,6 +330,7 @@ impl Run {
             settings,
             processes: processes.transpose()?.unwrap_or_default(),
             metrics,
+            tail_prompts,
             name,
         })
     }

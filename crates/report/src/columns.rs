@@ -2,6 +2,7 @@
 
 use crate::figure::Figure;
 use crate::methods::{EvaluatedMethod, MethodResults, OtherTail};
+use crate::tail_report::TailReport;
 
 /// A figure of a method, as a run or an evaluation has it.
 pub(crate) struct Column<T> {
@@ -110,13 +111,19 @@ pub(crate) fn numbers<'a>(
     method: &'a str,
     figures: impl Iterator<Item = (&'static str, Figure)> + 'a,
     other_tails: &'a [OtherTail],
+    tail_report: Option<&'a TailReport>,
 ) -> impl Iterator<Item = (String, f64)> + 'a {
     let rewards = other_tails.iter().filter_map(|tail| Some(("other_tails", tail.reward?)));
     let of_figures = figures
         .chain(rewards)
         .flat_map(|(key, figure)| figure.numbers().map(move |number| (key, number)));
     let thresholds = other_tails.iter().map(|tail| ("other_tails", tail.threshold));
-    of_figures.chain(thresholds).map(move |(key, number)| (format!("{method}: {key}"), number))
+    let report = tail_report.map(TailReport::numbers).unwrap_or_default();
+    let report = report.into_iter().map(|number| ("tail_report", number));
+    of_figures
+        .chain(thresholds)
+        .chain(report)
+        .map(move |(key, number)| (format!("{method}: {key}"), number))
 }
 
 /// A figure of the tables, for whoever shows it in another form.

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 use tailguard_metrics::{ByPrompt, MetricsError, Pairs};
 
-use crate::figure::{Figure, number, percent};
+use crate::figure::{Figure, gain, percent};
+use crate::tail_gains::TailGains;
 
 /// What was measured of a method text by text: for each seed the values with the numbers of their
 /// prompts, which are the same for all methods. A quantity that was not measured has no seed, or no
@@ -60,6 +61,10 @@ pub struct Comparison {
     /// Of the KL estimates to the reference.
     #[serde(default)]
     pub kl: Option<Figure>,
+    /// Of the figures of the tail, with p-values; whoever has these values adds it, and older files
+    /// have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail_report: Option<TailGains>,
 }
 
 /// What a method that rewards have formed gains over the one that it was made from, where no
@@ -134,6 +139,7 @@ impl Comparison {
             perplexity_human: difference(of(|values| &values.perplexity_human)?)?,
             perplexity_generated: difference(of(|values| &values.perplexity_generated)?)?,
             kl: difference(of(|values| &values.kl)?)?,
+            tail_report: None,
         }))
     }
 
@@ -161,11 +167,13 @@ impl Comparison {
         let what = format!("{} less {}", self.method, self.over);
         let numbers =
             self.differences().flat_map(|(.., figure)| figure.numbers()).chain(self.cvar_share);
-        numbers.map(|number| (what.clone(), number)).collect()
+        let of_tail = self.tail_report.iter().flat_map(TailGains::numbers);
+        numbers.chain(of_tail).map(|number| (what.clone(), number)).collect()
     }
 
     /// What stands beneath the tables, with the methods called by these names: a line for the
-    /// rewards, and if there is more to say, one for the other scores and one for what they cost.
+    /// rewards, and if there is more to say, one for the other scores, one for what they cost and one
+    /// for the tail.
     #[must_use]
     pub fn line(&self, method: &str, over: &str) -> String {
         let mut line = format!(
@@ -188,24 +196,16 @@ impl Comparison {
                 line += &format!("\n  {}", others.join(", "));
             }
         }
+        let of_tail = self.tail_report.as_ref().and_then(|gains| gains.line(self.cvar_share));
+        line.extend(of_tail.map(|gains| format!("\n  {gains}")));
         line
     }
-}
-
-/// A difference as it is shown: `+0.25 [0.20, 0.30]`.
-#[must_use]
-pub fn gain(difference: Figure, digits: usize) -> String {
-    let mean = number(difference.mean, digits);
-    let sign = if mean.starts_with('-') { "" } else { "+" };
-    let interval = difference
-        .ci95
-        .map(|[low, high]| format!(" [{}, {}]", number(low, digits), number(high, digits)));
-    format!("{sign}{mean}{}", interval.unwrap_or_default())
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::tail_gains::tests::tail_gains;
 
     fn difference(mean: f64) -> Figure {
         Figure { mean, se: Some(0.02), ci95: Some([mean - 0.05, mean + 0.05]), seeds_std: None }
@@ -225,6 +225,7 @@ pub(crate) mod tests {
             perplexity_human: None,
             perplexity_generated: None,
             kl: Some(difference(-0.5)),
+            tail_report: None,
         }
     }
 
@@ -240,7 +241,10 @@ pub(crate) mod tests {
         );
         (comparison.tail, comparison.cvar, comparison.judge, comparison.kl) =
             (None, None, None, None);
-        comparison.reward.ci95 = None;
+        comparison.tail_report = Some(tail_gains());
+        let line = comparison.line("RA-RLHF", "RLHF");
+        assert!(line.contains("]\n  CVaR 1 % +0.51 [0.01, 1.01], p 0.010; "), "{line}");
+        (comparison.reward.ci95, comparison.tail_report) = (None, None);
         assert_eq!(comparison.line("A", "B"), "A - B, on 2000 prompts: reward +0.25");
     }
 
@@ -281,5 +285,8 @@ pub(crate) mod tests {
     #[test]
     fn every_number_is_looked_at() {
         assert_eq!(comparison().numbers().len(), 5 * 4 + 1);
+        let with_tail = Comparison { tail_report: Some(tail_gains()), ..comparison() };
+        // of seven gains with a p-value each, two levels and a threshold
+        assert_eq!(with_tail.numbers().len(), 5 * 4 + 1 + 7 * 5 + 2 + 1);
     }
 }

@@ -107,7 +107,12 @@ impl ResultsFile for Evaluation {
             all.push(("the threshold of the tail".to_owned(), threshold));
         }
         for (method, results) in &self.methods {
-            all.extend(numbers(method, results.figures(), &results.other_tails));
+            all.extend(numbers(
+                method,
+                results.figures(),
+                &results.other_tails,
+                results.tail_report.as_ref(),
+            ));
             let buckets =
                 results.buckets.iter().flat_map(|bucket| [bucket.prompt_score, bucket.reward]);
             let others = results

@@ -59,6 +59,17 @@ pub fn cell(figure: Figure, digits: usize) -> String {
     })
 }
 
+/// A difference as it is shown: `+0.25 [0.20, 0.30]`.
+#[must_use]
+pub fn gain(difference: Figure, digits: usize) -> String {
+    let mean = number(difference.mean, digits);
+    let sign = if mean.starts_with('-') { "" } else { "+" };
+    let interval = difference
+        .ci95
+        .map(|[low, high]| format!(" [{}, {}]", number(low, digits), number(high, digits)));
+    format!("{sign}{mean}{}", interval.unwrap_or_default())
+}
+
 /// A number with so many digits after the point, fewer where it is large, and three in all from a
 /// million on. One that is too small for so many digits is 0.
 #[must_use]

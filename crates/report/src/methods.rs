@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::figure::Figure;
+use crate::tail_report::TailReport;
 
 /// The figures of one method.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,9 @@ pub struct MethodResults {
     pub duplicate: Figure,
     /// Mean reward in tails by other thresholds.
     pub other_tails: Vec<OtherTail>,
+    /// What is known of its worst texts; older files have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail_report: Option<TailReport>,
 }
 
 /// The mean reward in a tail other than the one that `tail` is about.
@@ -107,6 +111,9 @@ pub struct EvaluatedMethod {
     pub duplicate: Option<Figure>,
     /// Mean reward in tails by other thresholds.
     pub other_tails: Vec<OtherTail>,
+    /// What is known of its worst texts; none without rewards, and in older files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail_report: Option<TailReport>,
     /// Sample standard deviation of the rewards; of one seed alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reward_spread: Option<f64>,

@@ -136,7 +136,12 @@ impl ResultsFile for Results {
     fn numbers(&self) -> Vec<(String, f64)> {
         let mut all = vec![("the threshold of the tail".to_owned(), self.tail.threshold)];
         for (arm, results) in self.in_order() {
-            all.extend(numbers(&arm.title, results.figures(), &results.other_tails));
+            all.extend(numbers(
+                &arm.title,
+                results.figures(),
+                &results.other_tails,
+                results.tail_report.as_ref(),
+            ));
         }
         all.extend(self.comparisons.iter().flat_map(Comparison::numbers));
         all.extend(self.watched.iter().flat_map(Watched::numbers));
@@ -149,6 +154,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::figure::Figure;
     use crate::methods::OtherTail;
+    use crate::tail_report::tests::tail_report;
 
     /// Figures `base`, `base + 1`, ...
     pub(crate) fn method_results(base: f64) -> MethodResults {
@@ -175,6 +181,7 @@ pub(crate) mod tests {
                 OtherTail { threshold: 5.0, prompts: 60, reward: Some(figure(14.0)) },
                 OtherTail { threshold: -9.5, prompts: 0, reward: None },
             ],
+            tail_report: None,
         }
     }
 
@@ -275,6 +282,7 @@ pub(crate) mod tests {
         let mut results = results(&[7]);
         results.methods.get_mut("sft").unwrap().length.mean = 0.1 + 0.2;
         results.comparisons.push(crate::comparison::tests::comparison());
+        results.methods.get_mut("rlhf").unwrap().tail_report = Some(tail_report());
         results.watched.push(Watched {
             method: "rlhf".into(),
             over: "sft".into(),
@@ -294,7 +302,9 @@ pub(crate) mod tests {
     fn a_file_without_comparisons_and_divergence_is_read_and_written_as_it_was() {
         let json = results(&[1]).to_json().unwrap();
         assert!(
-            ["comparisons", "watched", "diverged"].iter().all(|key| !json.contains(key)),
+            ["comparisons", "watched", "diverged", "tail_report"]
+                .iter()
+                .all(|key| !json.contains(key)),
             "{json}"
         );
         let read: Results = serde_json::from_str(&json).unwrap();
@@ -309,6 +319,12 @@ pub(crate) mod tests {
             results.to_json().unwrap_err().to_string(),
             "RLHF: tail is NaN, expected a finite number"
         );
+        let mut report = tail_report();
+        report.failures[0].rate.value = f64::NAN;
+        let mut broken = self::results(&[1]);
+        broken.methods.get_mut("sft").unwrap().tail_report = Some(report);
+        let message = broken.to_json().unwrap_err().to_string();
+        assert_eq!(message, "SFT: tail_report is NaN, expected a finite number");
     }
 
     #[test]

@@ -53,6 +53,8 @@ mod tests {
     use crate::comparison::tests::comparison;
     use crate::evaluation::tests::evaluation;
     use crate::results::tests::results;
+    use crate::tail_gains::tests::tail_gains;
+    use crate::tail_report::tests::tail_report;
     use crate::{Diverged, PromptBucket, QuantilePoint, Watched};
 
     const DOCUMENTATION: &str = include_str!("../../../docs/results.md");
@@ -81,6 +83,8 @@ mod tests {
     fn every_key_is_documented() {
         let (mut run, mut evaluation) = (results(&[1]), evaluation());
         run.comparisons = vec![comparison()];
+        run.comparisons[0].tail_report = Some(tail_gains());
+        run.methods.get_mut("sft").unwrap().tail_report = Some(tail_report());
         run.watched =
             vec![Watched { method: "rlhf".into(), over: "sft".into(), reward: None, judge: None }];
         run.diverged = vec![Diverged { method: "rlhf".into(), seed: 1, reason: String::new() }];

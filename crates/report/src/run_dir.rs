@@ -251,6 +251,7 @@ impl Traces {
 /// | `evaluation/seed-1-rlhf.json` | the figures of one arm and seed, in the caller's form |
 /// | `checkpoints/seed-1-rlhf/` | Hugging Face directories and what resuming needs |
 /// | `results.json` | [`Results`](crate::Results) |
+/// | `tail.csv`, `tail_gains.csv`, `tail_prompts.jsonl` | the worst texts of each method |
 /// | `processes.json` | a [`Process`] for each that worked on the run: how long, how much memory |
 /// | `report.html` | all of this as a page, by whoever makes one |
 /// | `lock` | held while a process works here |

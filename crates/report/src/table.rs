@@ -1,28 +1,19 @@
 //! The tables of a run, as plain text and as Markdown.
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
-
 use crate::arms::{Arm, title};
 use crate::columns::{Column, EVALUATED_QUALITY, EVALUATED_TEXT, QUALITY, TEXT};
 use crate::comparison::Comparison;
 use crate::evaluation::{EvaluatedTail, Evaluation, LengthUnit};
 use crate::figure::{Figure, cell, percent};
+use crate::grid::{Row, Style, grid};
 use crate::methods::{EvaluatedMethod, MethodResults, OtherTail};
 use crate::results::{Diverged, Results};
+use crate::tail_table::tail_table;
 use crate::terminal::one_line;
 
-/// How a table is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    /// Columns for a terminal.
-    Plain,
-    /// A Markdown table.
-    Markdown,
-}
-
 /// The tables, with an empty line between them: how good the texts are, what they look like, the
-/// tails by other thresholds if there are any, what methods gain over another, and what diverged. A
-/// row per method, a column per figure.
+/// tails by other thresholds if there are any, the worst texts, what methods gain over another, and
+/// what diverged. A row per method, a column per figure.
 ///
 /// A cell is `mean [low, high]`, the 95 % interval: see [`Figure`].
 #[must_use]
@@ -37,6 +28,7 @@ pub fn table(results: &Results, style: Style) -> String {
     let mut tables =
         vec![of_columns(&rows, style, &QUALITY, head), of_columns(&rows, style, &TEXT, head)];
     tables.extend(of_other_tails(&rows, style, |figures| &figures.other_tails));
+    tables.extend(tail_table(&rows, style, |figures| figures.tail_report.as_ref()));
     tables.extend(gains(&results.comparisons, named));
     tables.extend(diverged(&results.diverged, &results.arms, style));
     tables.join("\n")
@@ -102,6 +94,7 @@ pub fn evaluation_table(evaluation: &Evaluation, style: Style) -> String {
         .map(|columns| of_columns(&rows, style, columns, head))
         .collect();
     tables.extend(of_other_tails(&rows, style, |figures| &figures.other_tails));
+    tables.extend(tail_table(&rows, style, |figures| figures.tail_report.as_ref()));
     tables.extend(gains(&evaluation.comparisons, one_line));
     tables.join("\n")
 }
@@ -129,12 +122,6 @@ impl EvaluatedTail {
 fn shown(threshold: f64) -> f64 {
     // adding 0 turns -0 into 0
     (threshold * 1e3).round() / 1e3 + 0.0
-}
-
-/// A method's row of every table.
-struct Row<'a, T> {
-    name: String,
-    figures: &'a T,
 }
 
 fn cell_or_dash(figure: Option<Figure>, digits: usize) -> String {
@@ -185,32 +172,6 @@ fn tail_head(threshold: f64, prompts: Option<usize>) -> String {
         Some(prompts) => format!("tail ≤ {threshold} ({prompts} prompts)"),
         None => format!("tail ≤ {threshold}"),
     }
-}
-
-/// A table with a row per method.
-fn grid<T>(
-    style: Style,
-    heads: Vec<String>,
-    rows: &[Row<'_, T>],
-    cells: impl Fn(&Row<'_, T>) -> Vec<String>,
-) -> String {
-    let mut table = Table::new();
-    table.load_style(if style == Style::Plain {
-        presets::NOTHING
-    } else {
-        presets::ASCII_MARKDOWN
-    });
-    let to_the_right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-    table.set_header(std::iter::once(Cell::new("")).chain(heads.into_iter().map(to_the_right)));
-    for row in rows {
-        let name =
-            if style == Style::Markdown { row.name.replace('|', "\\|") } else { row.name.clone() };
-        table.add_row(
-            std::iter::once(Cell::new(name)).chain(cells(row).into_iter().map(to_the_right)),
-        );
-    }
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 //! judge that the policy was not trained on sees nothing of it.
 
 use crate::arms::title;
-use crate::comparison::{Comparison, Watched, gain};
+use crate::comparison::{Comparison, Watched};
 use crate::few::few_prompts;
-use crate::figure::Figure;
+use crate::figure::{Figure, gain};
 use crate::results::Results;
 
 /// One sentence for each arm whose reward has risen over that of the arm it was made from, while

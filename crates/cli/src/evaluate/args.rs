@@ -48,7 +48,7 @@ pub struct EvaluateArgs {
     /// `flex`, `wgpu[:n]` or `cuda[:n]`, for models [default: flex]
     #[arg(long, value_name = "DEVICE", requires = "networks")]
     pub(crate) device: Option<String>,
-    /// Directory to write results.json, generations.parquet, run.json and report.html into
+    /// Directory to write results.json, generations.parquet, run.json, tail.csv and report.html into
     #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) out: Option<PathBuf>,
     // last, as their headings would go on over what follows
@@ -90,7 +90,7 @@ pub(crate) struct ColumnArgs {
     pub(crate) text_column: Option<String>,
     /// A method of a wide table, which has a row per prompt: its name, its columns of responses
     /// and, unless --reward scores them, of scores, as in --method "RLHF=rlhf text:rlhf score";
-    /// once for each method [--baseline: the first of them]
+    /// once for each method, or for each of its texts of a prompt [--baseline: the first of them]
     #[arg(
         long,
         value_name = "NAME=RESPONSE[:SCORE]",
@@ -128,6 +128,10 @@ pub(crate) struct JudgingArgs {
         conflicts_with = "tail_share"
     )]
     pub(crate) tail_threshold: Option<f64>,
+    /// A text fails that scores at most this; may be repeated [default: 0 for --reward and the texts
+    /// of a run; -0.5 for toxicities, a column from 0 to 1 with --negate]
+    #[arg(long, value_name = "T", value_parser = typed::finite, allow_negative_numbers = true)]
+    pub(crate) failure: Vec<f64>,
     /// Compare every other method with this one, prompt by prompt
     #[arg(long, value_name = "METHOD")]
     pub(crate) baseline: Option<String>,
@@ -223,6 +227,7 @@ impl EvaluateArgs {
             },
             tail_share: self.tail_share,
             tail_threshold: judging.tail_threshold,
+            failures: judging.failure.clone(),
             baseline: judging.baseline.clone(),
             negate: judging.negate,
             prompt_negate: judging.prompt_negate,

@@ -330,10 +330,15 @@ pub struct EvaluationSection {
     /// How many prompts.
     #[schemars(range(min = 1))]
     pub prompts: usize,
+    /// Responses to each prompt. With several, the worst of them is reported as well.
+    #[schemars(range(min = 1, max = 1000))]
+    pub responses: usize,
     /// A prompt whose own score is at most this is in the tail.
     pub tail_threshold: f64,
     /// Further thresholds whose tails are reported.
     pub other_tails: Vec<f64>,
+    /// A text fails whose reward is at most one of these; how often that happens is reported.
+    pub failure_thresholds: Vec<f64>,
     /// Human texts of the good class, of which the policies' perplexity is taken.
     #[schemars(range(min = 1))]
     pub perplexity_texts: usize,

@@ -30,6 +30,21 @@
   });
   addEventListener("afterprint", () => opened.forEach((details) => (details.open = false)));
 
+  // blurred texts are hidden from screen readers, too
+  const blurs = Array.from(document.querySelectorAll("button.blur"));
+  const sections = blurs.map((blur) => blur.closest("section"));
+  function blurring(on) {
+    blurs.forEach((blur) => (blur.textContent = on ? "Show texts" : "Blur texts"));
+    for (const section of sections) {
+      section.classList.toggle("blurred", on);
+      for (const text of section.querySelectorAll(".text")) {
+        on ? text.setAttribute("aria-hidden", "true") : text.removeAttribute("aria-hidden");
+      }
+    }
+  }
+  blurs.forEach((blur) => blur.addEventListener("click", () => blurring(!sections[0].classList.contains("blurred"))));
+  if (sections.length) blurring(sections[0].classList.contains("blurred"));
+
   const table = get("texts");
   if (!table) return;
   const body = table.tBodies[0];
@@ -74,15 +89,5 @@
     });
   });
 
-  // blurred texts are hidden from screen readers, too
-  const blur = get("blur"), section = get("prompts");
-  const texts = Array.from(body.querySelectorAll(".text"));
-  function blurring(on) {
-    section.classList.toggle("blurred", on);
-    blur.textContent = on ? "Show texts" : "Blur texts";
-    texts.forEach((text) => (on ? text.setAttribute("aria-hidden", "true") : text.removeAttribute("aria-hidden")));
-  }
-  blur.addEventListener("click", () => blurring(!section.classList.contains("blurred")));
-  blurring(section.classList.contains("blurred"));
   show();
 })();

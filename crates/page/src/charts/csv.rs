@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tailguard_report::csv_cell;
 
 use super::Chart;
 use crate::curves::Point;
@@ -13,28 +14,17 @@ const ENCODED: &AsciiSet =
 /// One row per point: `series,x,y,low,high`; the last two are the lowest and the highest of the
 /// seeds, or the interval.
 pub(crate) fn csv(chart: &Chart) -> String {
-    let mut text = format!("series,{},{},low,high\n", cell(&chart.x.label), cell(&chart.y.label));
+    let mut text =
+        format!("series,{},{},low,high\n", csv_cell(&chart.x.label), csv_cell(&chart.y.label));
     for series in &chart.series {
         for Point { x, y, range } in &series.points {
-            let x = chart.name_of(*x).map_or_else(|| x.to_string(), |name| cell(&name));
+            let x = chart.name_of(*x).map_or_else(|| x.to_string(), |name| csv_cell(&name));
             let [low, high] =
                 range.map_or_else(Default::default, |range| range.map(|end| end.to_string()));
-            text += &format!("{},{x},{y},{low},{high}\n", cell(&series.name));
+            text += &format!("{},{x},{y},{low},{high}\n", csv_cell(&series.name));
         }
     }
     text
-}
-
-/// A cell of text, in quotation marks where it needs them. What a spreadsheet would take for a
-/// formula gets an apostrophe before it.
-fn cell(text: &str) -> String {
-    let formula = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-    let text = format!("{formula}{text}");
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text
-    }
 }
 
 /// A link that saves the numbers of the chart.

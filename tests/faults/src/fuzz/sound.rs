@@ -114,6 +114,7 @@ const FINISHED: &[&str] = &[
     "run/processes.json",
     "run/generations.parquet",
     "run/metrics.parquet",
+    "run/tail_prompts.jsonl",
 ];
 /// What a run reads.
 const OF_RUNS: &[&str] = &["run.toml", "data", "policy", "distilbert", "judge"];
