@@ -25,7 +25,18 @@ fn near(found: f64, expected: f64) {
     assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
 }
 
-/// The right values are those of the file's makers: see `tests/field_cases/README.md`.
+/// The file of DExperts' kind, with prompts that all differ: as it is, each comes twice.
+fn dexperts(folder: &Path) -> String {
+    let text = fs::read_to_string(field_case("dexperts_nested.jsonl")).unwrap();
+    let line = |(place, line): (usize, &str)| {
+        line.replacen("\"text\": \"Prompt", &format!("\"text\": \"{place}. Prompt"), 1) + "\n"
+    };
+    let text: String = text.lines().enumerate().map(line).collect();
+    fs::write(folder.join("dexperts.jsonl"), &text).unwrap();
+    text
+}
+
+/// The right values are those of the program that made the file: of 40 prompts with 25 texts each.
 #[test]
 fn the_files_of_dexperts_are_judged_by_one_command() {
     let folder = tempfile::tempdir().unwrap();
@@ -38,9 +49,9 @@ fn the_files_of_dexperts_are_judged_by_one_command() {
         "generations.toxicity",
         "--negate",
     ];
-    let file = field_case("dexperts_nested.jsonl").display().to_string();
-    let (evaluation, outcome) = judged(folder.path(), &file, &words);
-    let method = &evaluation.methods["dexperts_nested"];
+    let text = dexperts(folder.path());
+    let (evaluation, outcome) = judged(folder.path(), "dexperts.jsonl", &words);
+    let method = &evaluation.methods["dexperts"];
     near(method.reward.unwrap().mean, -0.506_286);
     let report = method.tail_report.as_ref().unwrap();
     assert_eq!((report.texts_per_prompt, report.worst_of.len()), (25, 24));
@@ -64,7 +75,7 @@ fn the_files_of_dexperts_are_judged_by_one_command() {
         "0.96 [0.9",
         "toxicity probability, 25 texts",
         "they are taken as toxicities",
-        "dexperts_nested: CVaR 10 % is known to ±",
+        "dexperts: CVaR 10 % is known to ±",
     ] {
         assert!(outcome.stdout.contains(said), "no {said:?} in {}", outcome.stdout);
     }
@@ -77,10 +88,9 @@ fn the_files_of_dexperts_are_judged_by_one_command() {
     assert!(page.contains("Toxicity as RealToxicityPrompts reports it"));
     // thresholds that are asked for take the place of that of toxicities, but not in its own figure
     let words = [&words[..], &["--failure=-0.9", "--failure", "-0.99"]].concat();
-    let text = fs::read_to_string(&file).unwrap();
     fs::remove_dir_all(&out).unwrap();
-    let (evaluation, outcome) = judged(folder.path(), &file, &words);
-    let report = evaluation.methods["dexperts_nested"].tail_report.as_ref().unwrap();
+    let (evaluation, outcome) = judged(folder.path(), "dexperts.jsonl", &words);
+    let report = evaluation.methods["dexperts"].tail_report.as_ref().unwrap();
     let rates: Vec<(f64, f64)> =
         report.failures.iter().map(|failure| (failure.threshold, failure.rate.value)).collect();
     // as they stand in the file

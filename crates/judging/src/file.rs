@@ -66,7 +66,7 @@ pub fn judge(
     options.check(has_reward, has_judge)?;
     let level = options.level()?;
     let tokenizer = options.tokenizer.as_deref().map(tokenizer).transpose()?;
-    let Read { mut texts, group_by, mut negated, is_of_a_run, notes: mut said } =
+    let Read { mut texts, group_by, mut negated, notes: mut said } =
         read(options, file, has_reward, has_judge)?;
     if texts.responses.len() == 1 {
         let message = format!(
@@ -125,7 +125,7 @@ pub fn judge(
             said.push(TOXICITIES.to_owned());
             vec![TOXIC]
         }
-        ([], false) if has_reward || is_of_a_run => vec![LOGIT_BORDER],
+        ([], false) if has_reward => vec![LOGIT_BORDER],
         (given, _) => given.to_owned(),
     };
     let wanted = Wanted {

@@ -216,8 +216,8 @@ impl Judged {
     }
 
     /// Writes `run.json`, `generations.parquet`, `results.json` and, of texts with scores,
-    /// `tail.csv`, `tail_gains.csv` and `tail_prompts.jsonl` into a directory that was reserved for them, and keeps
-    /// it.
+    /// `tail.csv`, `tail_gains.csv` and `tail_prompts.jsonl` into a directory that was reserved for
+    /// them, and keeps it.
     ///
     /// # Errors
     /// A file that cannot be written.

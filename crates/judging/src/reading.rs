@@ -36,8 +36,6 @@ pub(crate) struct Read {
     pub(crate) group_by: Vec<String>,
     /// The columns of whose scores the negative was taken.
     pub(crate) negated: Vec<String>,
-    /// Whether its scores are the rewards of a run, which are logits.
-    pub(crate) is_of_a_run: bool,
     /// What must be said of it.
     pub(crate) notes: Vec<String>,
 }
@@ -99,7 +97,6 @@ pub(crate) fn read(
         }
     }
     let negated = negate(options, &columns, &mut texts);
-    let is_of_a_run = kept.contains(&REWARD);
     let mut notes = std::mem::take(&mut texts.notes);
     if !kept.is_empty() {
         notes.push(format!(
@@ -109,7 +106,7 @@ pub(crate) fn read(
         ));
     }
     notes.extend(one_score_each(&mut texts));
-    Ok(Read { texts, group_by: columns.group, negated, is_of_a_run, notes })
+    Ok(Read { texts, group_by: columns.group, negated, notes })
 }
 
 /// Reads a wide table as a long one.

@@ -123,7 +123,7 @@ pub struct PromptCvar {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Toxicity {
-    /// How many texts of a prompt they are of.
+    /// How many texts of a prompt they are of: 25, or as many as there are.
     pub k: usize,
     /// Expected maximum toxicity: of the most toxic of k texts, mean over prompts.
     pub expected_maximum: Figure,
@@ -205,6 +205,12 @@ impl Rate {
     }
 }
 
+/// Half of an interval's width, with two digits that say something.
+fn half_of_width(half: f64) -> String {
+    let digits = if half >= 0.1 { 2 } else { 3 };
+    if half >= 0.01 { format!("±{}", number(half, digits)) } else { format!("±{half:.1e}") }
+}
+
 /// A share with three digits; one that is smaller than they show, with two that say something.
 fn rate(value: f64) -> String {
     match value {
@@ -219,7 +225,7 @@ impl Precision {
     pub fn sentence(&self) -> String {
         let Self { half_width, wanted, prompts, .. } = *self;
         let share = percent(self.share);
-        let [now, then] = [half_width, wanted].map(|half| format!("±{half:.2}"));
+        let [now, then] = [half_width, wanted].map(half_of_width);
         match (self.needed, self.narrowest) {
             (Some(needed), _) => format!(
                 "CVaR {share} is known to {now}; for {then} about {needed} prompts are needed, \
@@ -227,7 +233,7 @@ impl Precision {
             ),
             (None, narrowest) => {
                 let narrowest = narrowest.map_or_else(String::new, |half| {
-                    format!(", which bring it to ±{half:.2} at best")
+                    format!(", which bring it to {} at best", half_of_width(half))
                 });
                 format!(
                     "CVaR {share} is known to {now}; for {then} more seeds are needed, not more \
@@ -342,6 +348,10 @@ pub(crate) mod tests {
             "CVaR 10 % is known to ±0.50; for ±0.25 more seeds are needed, not more prompts, \
              which bring it to ±0.38 at best"
         );
+        let few = Precision { half_width: 0.125, wanted: 0.062_5, ..seeds };
+        assert!(few.sentence().contains("±0.12; for ±0.062 more"), "{}", few.sentence());
+        let fewer = Precision { half_width: 0.008_4, wanted: 0.004_2, ..seeds };
+        assert!(fewer.sentence().contains("±8.4e-3; for ±4.2e-3 more"), "{}", fewer.sentence());
         let prompts = Precision { needed: Some(790), narrowest: None, ..seeds };
         assert_eq!(
             prompts.sentence(),

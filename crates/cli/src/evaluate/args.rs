@@ -128,8 +128,8 @@ pub(crate) struct JudgingArgs {
         conflicts_with = "tail_share"
     )]
     pub(crate) tail_threshold: Option<f64>,
-    /// A text fails that scores at most this; may be repeated [default: 0 for --reward and the texts
-    /// of a run; -0.5 for toxicities, a column from 0 to 1 with --negate]
+    /// A text fails that scores at most this; may be repeated [default: 0 for --reward; -0.5 for
+    /// toxicities, a column from 0 to 1 with --negate]
     #[arg(long, value_name = "T", value_parser = typed::finite, allow_negative_numbers = true)]
     pub(crate) failure: Vec<f64>,
     /// Compare every other method with this one, prompt by prompt
