@@ -36,8 +36,8 @@ pub struct PpoConfig {
     /// First iterations, in which the rate rises in a line up to `learning_rate`; 0: none. The rate
     /// of the value head stays as it is.
     pub rate_warmup: usize,
-    /// Share of `learning_rate` that is left in the last iteration. After the warm-up the rate falls
-    /// to it in a line; 1: it is constant.
+    /// Share of `learning_rate` that is left in the last iteration. After the warm-up the rate
+    /// falls to it in a line; 1: it is constant.
     #[schemars(extend("exclusiveMinimum" = 0.0, "maximum" = 1.0))]
     pub rate_end: f64,
     /// Share of the iterations, the last ones, whose policies are averaged, weight by weight, into

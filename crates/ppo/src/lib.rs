@@ -2,8 +2,8 @@
 //!
 //! ## What is here
 //! The formulas: [`shaped_rewards`], [`gae`], [`whiten`], [`rloo`], [`policy_loss`],
-//! [`value_loss`], [`KlController`]. [`Trainer`] puts them together; it is given prompts, a rollout and a
-//! supervised model. [`supervised`] fine-tunes one.
+//! [`value_loss`], [`KlController`]. [`Trainer`] puts them together; it is given prompts, a rollout
+//! and a supervised model. [`supervised`] fine-tunes one.
 
 mod advantages;
 mod average;

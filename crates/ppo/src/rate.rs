@@ -3,9 +3,9 @@
 use crate::config::PpoConfig;
 
 impl PpoConfig {
-    /// The policy's learning rate in an iteration, counted from 1. With a warm-up of w iterations it
-    /// is `m / (w + 1)` of `learning_rate` in iteration `m <= w`, all of it in iteration w + 1, and
-    /// from there it falls in a line to the share `rate_end` in the last one.
+    /// The policy's learning rate in an iteration, counted from 1. With a warm-up of w iterations
+    /// it is `m / (w + 1)` of `learning_rate` in iteration `m <= w`, all of it in iteration w + 1,
+    /// and from there it falls in a line to the share `rate_end` in the last one.
     ///
     /// # Example
     /// ```

@@ -92,7 +92,8 @@ impl<M: CausalLm> Trainer<'_, M> {
     ///
     /// # Errors
     /// Settings out of range, a schedule of another batch size, too few prompts, a state with
-    /// another average than the settings ask for, a failed self-check, [`PpoError::Diverged`], [`PpoError::Score`], or what the observer returns.
+    /// another average than the settings ask for, a failed self-check, [`PpoError::Diverged`],
+    /// [`PpoError::Score`], or what the observer returns.
     pub fn run(
         &self,
         state: TrainingState<M>,

@@ -86,8 +86,9 @@ impl KeptBatch {
         Ok(Self { rows })
     }
 
-    /// The episodes `keep` with one advantage each, as [`rloo`](crate::rloo) gives them: every token
-    /// of a response has that of its episode, as it is. There is no value head to learn anything.
+    /// The episodes `keep` with one advantage each, as [`rloo`](crate::rloo) gives them: every
+    /// token of a response has that of its episode, as it is. There is no value head to learn
+    /// anything.
     ///
     /// # Errors
     /// As [`KeptBatch::new`].

@@ -74,8 +74,8 @@ pub struct Rollout<'a, M> {
 }
 
 impl<M: CausalLm> Rollout<'_, M> {
-    /// So many episodes per prompt, those of a prompt together, in the order of the prompts; and how
-    /// long it took. `policy` and `value_head` are inference copies (`valid()`).
+    /// So many episodes per prompt, those of a prompt together, in the order of the prompts; and
+    /// how long it took. `policy` and `value_head` are inference copies (`valid()`).
     ///
     /// # Errors
     /// Those of [`generate_each`], [`score_texts`] and [`log_probs_of`].
