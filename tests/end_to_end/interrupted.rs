@@ -194,3 +194,39 @@ fn a_training_whose_rows_are_lost_begins_anew() {
     let (_, said) = interrupted(folder.path(), "rlhf, seed 1 1/24", "-KILL");
     assert!(said.contains("no row of iteration 1") && said.contains("begins anew"), "{said}");
 }
+
+#[test]
+fn a_killed_run_without_a_value_head_goes_on_to_the_same_average() {
+    const MORE: [&str; 10] = [
+        "--arms",
+        "rlhf",
+        "--set",
+        "ppo.advantages=rloo",
+        "--set",
+        "ppo.responses=4",
+        "--set",
+        "ppo.average=0.5",
+        "--set",
+        "ppo.rate_end=0.1",
+    ];
+    let [whole, killed] = [(); 2].map(|()| few_texts());
+    let finished = |folder: &Path| {
+        let outcome = run(folder, &[&words(folder)[..], &MORE].concat());
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        let model = folder.join("run/checkpoints/seed-1-rlhf/model");
+        assert!(!model.join("value_head.safetensors").exists());
+        let log = fs::read_to_string(folder.join("run/metrics.jsonl")).unwrap();
+        assert!(log.contains("ppo/loss/policy") && !log.contains("ppo/loss/value"), "{log}");
+        let results = fs::read_to_string(folder.join("run/results.json")).unwrap();
+        (fs::read(model.join("model.safetensors")).unwrap(), results)
+    };
+    let expected = finished(whole.path());
+    let mut begun = command(killed.path());
+    begun.args(words(killed.path())).args(MORE);
+    let (code, said) = signalled(&mut begun, "rlhf, seed 1 22/24", &["-KILL"]);
+    assert_eq!(code, None, "{said}");
+    // since iteration 13
+    let average = killed.path().join("run/checkpoints/seed-1-rlhf/state/average.bpk");
+    assert!(average.is_file());
+    assert!(finished(killed.path()) == expected, "it went on to other bits");
+}

@@ -1,7 +1,5 @@
 //! Which arms of an experiment are made, and whether each can be.
 
-use tailguard_risk::BatchShape;
-
 use crate::error::ExperimentError;
 use crate::objectives::Objectives;
 use crate::recipe::Recipes;
@@ -158,8 +156,11 @@ fn check(
     }
     if recipe.has_objective() {
         let own = arm.over(settings)?;
-        let shape = BatchShape::single(own.ppo.batch_size);
-        objectives.of(arm, &own)?.check(shape).map_err(|error| arm.wrong(error.to_string()))?;
+        let shape = own.ppo.batch_shape();
+        objectives.of(arm, &own)?.check(shape).map_err(|error| {
+            let (episodes, responses) = (shape.episodes, shape.responses);
+            arm.wrong(format!("{error} (ppo.batch_size is {episodes}, ppo.responses {responses})"))
+        })?;
     }
     Ok(())
 }
@@ -212,6 +213,25 @@ mod tests {
         let plan = Plan::of(&settings, &Recipes::default(), &Objectives::default()).unwrap();
         assert!((plan.made[1].settings.ppo.kl_coef - 0.75).abs() < 1e-12);
         assert_eq!(plan.made[0].settings, settings);
+    }
+
+    #[test]
+    fn a_tail_over_prompts_wants_several_responses_and_names_the_key() {
+        let arm = |set: &str| {
+            let arms = format!(
+                "[evaluation]\nreference = \"a\"\n{BASE}[[arm]]\nkey = \"b\"\nfrom = \
+                 \"a\"\nrecipe = \"ppo\"\nobjective = {{ cvar = {{ over = \"prompt\" }} \
+                 }}\n{set}"
+            );
+            plan(&settings(&arms)).map(|made| made.len())
+        };
+        assert_eq!(
+            arm(""),
+            Err("arm \"b\": over = \"prompt\" and 1 response to each prompt: expected 2 \
+                 responses or more, or over = \"batch\" (ppo.batch_size is 8, ppo.responses 1)"
+                .to_owned())
+        );
+        assert_eq!(arm("set = { \"ppo.responses\" = 4 }"), Ok(2));
     }
 
     #[test]

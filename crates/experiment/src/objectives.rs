@@ -240,6 +240,20 @@ mod tests {
     }
 
     #[test]
+    fn all_but_keep_lowest_count_every_episode() {
+        let objectives = [
+            "\"mean\"",
+            "{ cvar = 0.25 }",
+            "{ entropic = 0.5 }",
+            "{ spectral = [3, 1] }",
+            "{ worst_of = 4 }",
+            "{ mixture = { mean = 0.3, of = { cvar = 0.2 } } }",
+        ];
+        assert_eq!(objectives.map(kept), [8; 6]);
+        assert_eq!(objectives.len() + 1, Objectives::default().0.len());
+    }
+
+    #[test]
     fn a_tail_over_prompts_wants_several_responses() {
         let objective = Objectives::default()
             .of(&arm("{ cvar = { over = \"prompt\" } }"), &settings())

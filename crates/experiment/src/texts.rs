@@ -122,7 +122,7 @@ pub(crate) fn check_counts(
 ) -> Result<(), ExperimentError> {
     let good = evaluation.iter().filter(|record| record.label == 1).count();
     let counts = [
-        ("training prompts", "ppo.batch_size", train.len(), config.ppo.batch_size),
+        ("training prompts", "ppo.batch_size", train.len(), config.ppo.prompts()),
         ("evaluation prompts", "evaluation.prompts", evaluation.len(), config.evaluation.prompts),
         (
             "evaluation texts of the good class",
@@ -135,12 +135,16 @@ pub(crate) fn check_counts(
     if few.is_empty() {
         return Ok(());
     }
+    let responses = config.ppo.responses;
     let line = |(what, key, found, needed): &(&str, &str, usize, usize)| {
-        format!("\n  {what}: {found}, expected at least {needed} ({key})")
+        let shared =
+            if *key == "ppo.batch_size" && responses > 1 { " / ppo.responses" } else { "" };
+        format!("\n  {what}: {found}, expected at least {needed} ({key}{shared})")
     };
     let lines: String = few.iter().map(line).collect();
     let mut lower: Vec<String> = Vec::new();
     for (_, key, found, _) in few.iter().filter(|(_, _, found, _)| *found > 0) {
+        let found = if *key == "ppo.batch_size" { found * responses } else { *found };
         lower.push(format!("--set {key}={found}"));
         // what may not be larger
         let (within, value) = match *key {
@@ -148,7 +152,7 @@ pub(crate) fn check_counts(
             "evaluation.prompts" => ("evaluation.shown_samples", config.evaluation.shown_samples),
             _ => continue,
         };
-        lower.extend((value > *found).then(|| format!("--set {within}={found}")));
+        lower.extend((value > found).then(|| format!("--set {within}={found}")));
     }
     let lower = if lower.is_empty() {
         String::new()

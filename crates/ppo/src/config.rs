@@ -2,7 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tailguard_risk::BatchShape;
 
+use crate::advantages::Advantages;
 use crate::error::PpoError;
 use crate::kl::KlController;
 
@@ -17,6 +19,10 @@ pub struct PpoConfig {
     /// B of Algorithm 1: episodes sampled per iteration.
     #[schemars(range(min = 1))]
     pub batch_size: usize,
+    /// K: episodes sampled for each prompt, so an iteration has `batch_size / responses` prompts;
+    /// 1 in the paper.
+    #[schemars(range(min = 1))]
+    pub responses: usize,
     /// Episodes per optimiser step when all are kept; at most `batch_size`. When fewer are kept,
     /// the number of steps stays and each sees fewer episodes.
     #[schemars(range(min = 1))]
@@ -24,9 +30,23 @@ pub struct PpoConfig {
     /// Passes over the kept episodes.
     #[schemars(range(min = 1))]
     pub epochs: usize,
-    /// Adam's rate, constant.
+    /// Adam's rate; constant in the paper.
     #[schemars(extend("exclusiveMinimum" = 0.0, "maximum" = LARGEST_RATE))]
     pub learning_rate: f64,
+    /// First iterations, in which the rate rises in a line up to `learning_rate`; 0: none. The rate
+    /// of the value head stays as it is.
+    pub rate_warmup: usize,
+    /// Share of `learning_rate` that is left in the last iteration. After the warm-up the rate
+    /// falls to it in a line; 1: it is constant.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "maximum" = 1.0))]
+    pub rate_end: f64,
+    /// Share of the iterations, the last ones, whose policies are averaged, weight by weight, into
+    /// the finished model; 0: it is the policy of the last iteration.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub average: f64,
+    /// Where advantages come from: `gae`, the value head; `rloo`, the other responses to the same
+    /// prompt, without a value head.
+    pub advantages: Advantages,
     /// Rate of the value head, which starts from nothing; the same as `learning_rate` in the paper.
     #[schemars(extend("exclusiveMinimum" = 0.0, "maximum" = LARGEST_RATE))]
     pub value_learning_rate: f64,
@@ -67,9 +87,14 @@ impl Default for PpoConfig {
         Self {
             iterations: 194,
             batch_size: 128,
+            responses: 1,
             minibatch_size: 128,
             epochs: 4,
             learning_rate: 1.41e-5,
+            rate_warmup: 0,
+            rate_end: 1.0,
+            average: 0.0,
+            advantages: Advantages::Gae,
             value_learning_rate: 1.41e-5,
             gamma: 1.0,
             lambda: 0.95,
@@ -92,15 +117,64 @@ impl PpoConfig {
     /// [`PpoError::Setting`] names the first that is out of range.
     pub fn validate(&self) -> Result<(), PpoError> {
         tailguard_settings::check(self)?;
-        let refuse =
-            |key, found: &dyn ToString, expected| Err(PpoError::setting(key, found, expected));
+        let refuse = |key: &str, found: &dyn ToString, expected: &str| {
+            Err(PpoError::setting(key, found, expected))
+        };
         if self.minibatch_size > self.batch_size {
             return refuse("minibatch_size", &self.minibatch_size, "1 to batch_size");
+        }
+        if !self.batch_size.is_multiple_of(self.responses) {
+            let expected = format!("a divisor of batch_size, which is {}", self.batch_size);
+            return refuse("responses", &self.responses, &expected);
+        }
+        if self.rate_warmup >= self.iterations {
+            return refuse("rate_warmup", &self.rate_warmup, "less than iterations");
+        }
+        if let Some((key, found, expected)) = self.against_rloo() {
+            return refuse(key, &found, expected);
         }
         if KlController::gain(self.batch_size, self.kl_horizon) >= KlController::GAIN_LIMIT {
             return refuse("kl_horizon", &self.kl_horizon, "0, or more than a fifth of batch_size");
         }
         Ok(())
+    }
+
+    /// The first setting that `advantages = "rloo"` cannot work with: its key, the value found, and
+    /// what is expected next to it.
+    #[must_use]
+    pub fn against_rloo(&self) -> Option<(&'static str, String, &'static str)> {
+        let wrong = |key, found: &dyn ToString, expected| Some((key, found.to_string(), expected));
+        if self.has_value_head() {
+            None
+        } else if self.responses < 2 {
+            wrong("responses", &self.responses, "2 or more next to advantages = \"rloo\"")
+        } else if self.value_warmup > 0 {
+            let expected = "0 next to advantages = \"rloo\", which has no value head";
+            wrong("value_warmup", &self.value_warmup, expected)
+        } else if self.gamma < 1.0 {
+            let expected = "1 next to advantages = \"rloo\", which does not discount";
+            wrong("gamma", &self.gamma, expected)
+        } else {
+            None
+        }
+    }
+
+    /// Whether a value head is trained and says what to expect.
+    #[must_use]
+    pub fn has_value_head(&self) -> bool {
+        self.advantages == Advantages::Gae
+    }
+
+    /// The shape of an iteration's batch, as an objective checks it.
+    #[must_use]
+    pub fn batch_shape(&self) -> BatchShape {
+        BatchShape { episodes: self.batch_size, responses: self.responses }
+    }
+
+    /// Prompts of an iteration, of valid settings.
+    #[must_use]
+    pub fn prompts(&self) -> usize {
+        self.batch_size / self.responses.max(1)
     }
 
     /// What a training with these settings comes to if something is not finite.

@@ -42,10 +42,12 @@ pub enum PpoError {
         /// The value found.
         value: f64,
     },
-    /// Fewer prompts than a batch.
-    #[error("there are {found} training prompts, expected at least batch_size = {needed}")]
+    /// Fewer prompts than an iteration takes.
+    #[error(
+        "there are {found} training prompts, expected at least batch_size / responses = {needed}"
+    )]
     TooFewPrompts {
-        /// The batch size.
+        /// Prompts of an iteration.
         needed: usize,
         /// Prompts given.
         found: usize,
@@ -113,6 +115,19 @@ pub enum PpoError {
         found: f64,
         /// How far it may be off.
         limit: f64,
+    },
+    /// A state does not have the averaged weights that the settings ask for.
+    #[error(
+        "the state of iteration {iteration} averages the weights of {found} iterations, expected \
+         {expected} with this average"
+    )]
+    Averaged {
+        /// Iterations done.
+        iteration: usize,
+        /// How many are averaged.
+        found: usize,
+        /// How many should be.
+        expected: usize,
     },
     /// A training state cannot be written or read.
     #[error("cannot {action} the training state in {path}: {reason}")]

@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 //!
 //! ## What is here
-//! The formulas: [`shaped_rewards`], [`gae`], [`whiten`], [`policy_loss`], [`value_loss`],
-//! [`KlController`]. [`Trainer`] puts them together; it is given prompts, a rollout and a
-//! supervised model. [`supervised`] fine-tunes one.
+//! The formulas: [`shaped_rewards`], [`gae`], [`whiten`], [`rloo`], [`policy_loss`],
+//! [`value_loss`], [`KlController`]. [`Trainer`] puts them together; it is given prompts, a rollout
+//! and a supervised model. [`supervised`] fine-tunes one.
 
+mod advantages;
+mod average;
 mod batches;
+mod checked;
 mod config;
 mod error;
 mod gae;
@@ -16,6 +19,7 @@ mod losses;
 mod moments;
 mod next_token;
 mod optimizer;
+mod rate;
 mod rewards;
 mod self_check;
 mod sft;
@@ -24,6 +28,8 @@ mod trainer;
 mod training_state;
 mod update;
 
+pub use advantages::{Advantages, rloo};
+pub use average::WeightAverage;
 pub use burn;
 pub use config::PpoConfig;
 pub use error::PpoError;

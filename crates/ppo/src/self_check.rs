@@ -28,7 +28,7 @@ fn limit() -> f64 {
 ///    TRL, it is not seen here),
 /// 3. a row scored alone is a row scored in a padded batch,
 /// 4. the score lands on the last response token,
-/// 5. one kept episode gives finite advantages.
+/// 5. one kept episode gives finite advantages by the value head, if there is one.
 ///
 /// # Errors
 /// [`PpoError::SelfCheck`] says which of them failed, by how much.
@@ -50,13 +50,9 @@ pub(crate) fn self_check<M: CausalLm>(
     let distribution = rollout.sampling.distribution();
     let sample: Vec<&Episode> = episodes.iter().take(8).chain([shortest]).collect();
     let sequences: Vec<_> = sample.iter().map(|episode| episode.sequence()).collect();
-    let together = log_probs_of(
-        &policy.lm,
-        Some(&policy.value_head),
-        &sequences,
-        &distribution,
-        sequences.len(),
-    )?;
+    let value_head = config.has_value_head().then_some(&policy.value_head);
+    let together =
+        log_probs_of(&policy.lm, value_head, &sequences, &distribution, sequences.len())?;
     for (episode, scores) in sample.iter().zip(&together) {
         // one after the other: the larger of a number and NaN is the number
         for gap in [
@@ -73,7 +69,9 @@ pub(crate) fn self_check<M: CausalLm>(
         shaped_rewards(&shortest.log_probs, &shortest.log_probs, shortest.score, config.kl_coef)?;
     let gap = rewards.last().map_or(f64::NAN, |&last| f64::from(last) - f64::from(shortest.score));
     check("the score does not land on the last response token", gap.abs(), 0.0)?;
-    KeptBatch::new(&episodes[..1], &[vec![0.0; episodes[0].log_probs.len()]], &[0], config)?;
+    if value_head.is_some() {
+        KeptBatch::new(&episodes[..1], &[vec![0.0; episodes[0].log_probs.len()]], &[0], config)?;
+    }
     Ok(())
 }
 

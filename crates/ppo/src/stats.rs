@@ -43,8 +43,11 @@ pub struct IterationStats {
     pub entropy: f64,
     /// Mean length of the responses in tokens.
     pub length: f64,
-    /// Correlation of the value of the first state with the return, over all episodes.
-    pub value_correlation: f64,
+    /// Correlation of the value of the first state with the return, over all episodes; none without
+    /// a value head.
+    pub value_correlation: Option<f64>,
+    /// The policy's learning rate in this iteration.
+    pub learning_rate: f64,
     /// What the update did.
     pub update: UpdateStats,
     /// Seconds of sampling and scoring, with the self-check of a first iteration.
@@ -56,7 +59,8 @@ pub struct IterationStats {
 }
 
 impl IterationStats {
-    /// The figures without the length of the run and the times, which the trainer knows.
+    /// The figures without the length of the run, the learning rate and the times, which the
+    /// trainer knows.
     pub(crate) fn new(
         iteration: usize,
         reported_level: RiskLevel,
@@ -71,9 +75,9 @@ impl IterationStats {
             episodes.iter().map(|episode| episode_kl(&episode.log_probs, &episode.ref_log_probs));
         let kls = kls.collect::<Result<Vec<f64>, _>>()?;
         let kept = |of: &[f64]| mean(keep.iter().map(|&index| of[index]));
-        let first_values: Vec<f64> = episodes
+        let first_values: Option<Vec<f64>> = episodes
             .iter()
-            .map(|episode| episode.values.first().map_or(0.0, |&v| f64::from(v)))
+            .map(|episode| episode.values.first().map(|&value| f64::from(value)))
             .collect();
         let entropies = episodes
             .iter()
@@ -98,7 +102,8 @@ impl IterationStats {
             kl_coef: kl.coef(),
             entropy: mean(entropies),
             length: mean(lengths),
-            value_correlation: correlation(&first_values, returns),
+            value_correlation: first_values.map(|values| correlation(&values, returns)),
+            learning_rate: 0.0,
             update,
             rollout_s: 0.0,
             rollout: RolloutTimes::default(),

@@ -7,13 +7,16 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::optim::ModuleOptimizer;
 use tailguard_lm::{CausalLm, Policy};
-use tailguard_risk::{Batch, BatchShape, Objective, RiskLevel};
-use tailguard_rollout::{DrawSeed, Episode, LARGEST_SCORE, Prompt, Rollout, RolloutError};
+use tailguard_risk::{Batch, Objective, RiskLevel};
+use tailguard_rollout::{DrawSeed, Episode, Prompt, Rollout, RolloutError};
 
+use crate::advantages::{Advantages, rloo};
+use crate::average::WeightAverage;
 use crate::batches::{batch, streams};
+use crate::checked::Checked;
 use crate::config::PpoConfig;
 use crate::error::PpoError;
-use crate::kl::KlController;
+use crate::kl::{KlController, episode_kl};
 use crate::optimizer::adam;
 use crate::rewards::{episode_return, shaped_rewards};
 use crate::self_check::{ratio_is_one, self_check};
@@ -31,7 +34,7 @@ pub struct Trainer<'a, M> {
     pub reported_level: RiskLevel,
     /// Sampling, scoring, reference.
     pub rollout: &'a Rollout<'a, M>,
-    /// Training prompts, at least `batch_size`.
+    /// Training prompts, at least `batch_size / responses`.
     pub prompts: &'a [Prompt],
     /// Decides prompts, draws and minibatches.
     pub seed: u64,
@@ -47,6 +50,9 @@ pub struct TrainingState<M: CausalLm> {
     pub kl: KlController,
     /// Iterations done.
     pub iteration: usize,
+    /// The mean of the policies so far whose iterations the settings average; none before the first
+    /// of them.
+    pub average: Option<WeightAverage<Policy<M>>>,
 }
 
 impl<M: CausalLm> TrainingState<M> {
@@ -62,7 +68,17 @@ impl<M: CausalLm> TrainingState<M> {
             config.kl_target,
             KlController::gain(config.batch_size, config.kl_horizon),
         )?;
-        Ok(Self { policy, optimizer: adam(), kl, iteration: 0 })
+        Ok(Self { policy, optimizer: adam(), kl, iteration: 0, average: None })
+    }
+
+    /// The policy that training has come to, as an inference copy: the averaged one where the
+    /// settings ask for it, the last one otherwise.
+    #[must_use]
+    pub fn finished(&self) -> Policy<M> {
+        match &self.average {
+            Some(average) => average.mean().clone(),
+            None => self.policy.valid(),
+        }
     }
 }
 
@@ -75,8 +91,9 @@ impl<M: CausalLm> Trainer<'_, M> {
     /// reference: its first batch checks that their KL is 0.
     ///
     /// # Errors
-    /// Settings out of range, a schedule of another batch size, too few prompts, a failed
-    /// self-check, [`PpoError::Diverged`], [`PpoError::Score`], or what the observer returns.
+    /// Settings out of range, a schedule of another batch size, too few prompts, a state with
+    /// another average than the settings ask for, a failed self-check, [`PpoError::Diverged`],
+    /// [`PpoError::Score`], or what the observer returns.
     pub fn run(
         &self,
         state: TrainingState<M>,
@@ -84,36 +101,56 @@ impl<M: CausalLm> Trainer<'_, M> {
     ) -> Result<TrainingState<M>, PpoError> {
         self.config.validate()?;
         self.rollout.sampling.validate()?;
-        let batch_size = self.config.batch_size;
-        if self.prompts.len() < batch_size {
-            return Err(PpoError::TooFewPrompts { needed: batch_size, found: self.prompts.len() });
+        let needed = self.config.prompts();
+        if self.prompts.len() < needed {
+            return Err(PpoError::TooFewPrompts { needed, found: self.prompts.len() });
         }
-        self.objective.check(BatchShape::single(batch_size)).map_err(PpoError::Objective)?;
-        let TrainingState { mut policy, mut optimizer, mut kl, iteration: done } = state;
+        let objective = Checked(self.objective);
+        objective.check(self.config.batch_shape()).map_err(PpoError::Objective)?;
+        let TrainingState { mut policy, mut optimizer, mut kl, iteration: done, mut average } =
+            state;
+        self.check_average(done, average.as_ref())?;
+        let prompt_numbers = self.prompt_numbers();
         for iteration in done + 1..=self.config.iterations {
             let begun = Instant::now();
-            // 2  sample B prompts, generate, score
+            // 2  sample B / K prompts, generate K responses to each, score
             let (prompts, draws) = (self.prompt_batch(iteration), self.draws(iteration));
             let named = |error: PpoError| in_iteration(error, iteration, self.config);
+            let sampler = policy.valid();
+            let value_head = self.config.has_value_head().then_some(&sampler.value_head);
             let (episodes, times) = self
                 .rollout
-                .collect(&policy.valid(), &prompts, draws)
+                .collect(&sampler.lm, value_head, &prompts, self.config.responses, draws)
                 .map_err(|error| named(error.into()))?;
             if iteration == 1 {
-                self_check(&policy.valid(), self.rollout, &episodes, self.config)?;
+                self_check(&sampler, self.rollout, &episodes, self.config)?;
             }
+            drop(sampler);
             let sampled = begun.elapsed();
             // 3  shaped rewards (Eq. 5)
-            let utilities = self.utilities(iteration, &episodes)?;
+            let scores: Vec<f64> = episodes.iter().map(|episode| episode.score.into()).collect();
+            let scores = Batch { iteration, values: &scores, prompts: &prompt_numbers };
+            let utilities = objective.utilities(scores).map_err(PpoError::Objective)?;
+            #[expect(clippy::cast_possible_truncation, reason = "rewards are in single precision")]
+            let utilities: Vec<f32> = utilities.into_iter().map(|utility| utility as f32).collect();
             let shaped = episodes
                 .iter()
                 .zip(&utilities)
                 .map(|(episode, utility)| shape(episode, *utility, kl.coef()));
             let rewards = shaped.collect::<Result<Vec<_>, _>>().map_err(named)?;
             let returns: Vec<f64> = rewards.iter().map(|rewards| episode_return(rewards)).collect();
-            // 4 keep the episodes that count (Eqs. 8-10); advantages and whitening see nothing else
-            let keep = self.counted(iteration, &returns)?;
-            let kept = KeptBatch::new(&episodes, &rewards, &keep, self.config).map_err(named)?;
+            // 4 keep the episodes that count (Eqs. 8-10); advantages and whitening see nothing
+            // else, but for a leave-one-out baseline, which is made of all responses to a prompt
+            let keep = objective
+                .counted(Batch { values: &returns, ..scores })
+                .map_err(PpoError::Objective)?;
+            let kept = match self.config.advantages {
+                Advantages::Gae => KeptBatch::new(&episodes, &rewards, &keep, self.config),
+                Advantages::Rloo => penalties(&episodes, kl.coef())
+                    .and_then(|penalties| rloo(&objective, scores, &penalties))
+                    .and_then(|of_all| KeptBatch::with_advantages(&episodes, &of_all, &keep)),
+            };
+            let kept = kept.map_err(named)?;
             // 5 update value and policy on the kept episodes (Eqs. 11 and 13), then beta (Eqs. 4
             // and 12)
             let train =
@@ -132,6 +169,13 @@ impl<M: CausalLm> Trainer<'_, M> {
             if iteration == 1 {
                 ratio_is_one(updated.first_ratio_gap)?;
             }
+            if self.config.averaged(iteration) > 0 {
+                let latest = policy.valid();
+                average = Some(match average {
+                    Some(average) => average.with(&latest),
+                    None => WeightAverage::of(latest, 1),
+                });
+            }
             let (level, of_episodes) =
                 (self.reported_level, (utilities.as_slice(), returns.as_slice()));
             let mut stats =
@@ -139,80 +183,45 @@ impl<M: CausalLm> Trainer<'_, M> {
                     .map_err(named)?;
             kl.update(stats.kl_kept).map_err(named)?;
             stats.iterations = self.config.iterations;
+            stats.learning_rate = self.config.rate(iteration);
             stats.rollout = times;
             stats.rollout_s = sampled.as_secs_f64();
             stats.update_s = begun.elapsed().as_secs_f64() - stats.rollout_s;
 
-            let state = TrainingState { policy, optimizer, kl, iteration };
+            let state = TrainingState { policy, optimizer, kl, iteration, average };
             let flow = observe(&stats, &state)?;
-            TrainingState { policy, optimizer, kl, .. } = state;
             if flow.is_break() {
-                return Ok(TrainingState { policy, optimizer, kl, iteration });
+                return Ok(state);
             }
+            TrainingState { policy, optimizer, kl, average, .. } = state;
         }
         let iteration = done.max(self.config.iterations);
-        Ok(TrainingState { policy, optimizer, kl, iteration })
+        Ok(TrainingState { policy, optimizer, kl, iteration, average })
     }
 
-    /// What the objective makes of the scores of an iteration's episodes.
-    fn utilities(&self, iteration: usize, episodes: &[Episode]) -> Result<Vec<f32>, PpoError> {
-        let scores: Vec<f64> = episodes.iter().map(|episode| episode.score.into()).collect();
-        let prompts: Vec<usize> = (0..scores.len()).collect();
-        let utilities =
-            self.objective.utilities(Batch { iteration, values: &scores, prompts: &prompts });
-        let utilities = utilities.map_err(PpoError::Objective)?;
-        if utilities.len() != scores.len() {
-            let message = format!(
-                "it gives {} utilities, expected one for each of {} episodes",
-                utilities.len(),
-                scores.len()
-            );
-            return Err(PpoError::Objective(message.into()));
+    /// Refuses a state whose average is not that of its iteration.
+    fn check_average(
+        &self,
+        iteration: usize,
+        average: Option<&WeightAverage<Policy<M>>>,
+    ) -> Result<(), PpoError> {
+        let (found, expected) =
+            (average.map_or(0, WeightAverage::count), self.config.averaged(iteration));
+        if found == expected {
+            return Ok(());
         }
-        let limit = f64::from(LARGEST_SCORE);
-        if let Some(utility) =
-            utilities.iter().find(|utility| !utility.is_finite() || utility.abs() > limit)
-        {
-            let message = format!(
-                "it gives the utility {utility:e}, expected numbers of at most {LARGEST_SCORE:e} \
-                 in size, as scores are"
-            );
-            return Err(PpoError::Objective(message.into()));
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "rewards are in single precision")]
-        Ok(utilities.into_iter().map(|utility| utility as f32).collect())
+        Err(PpoError::Averaged { iteration, found, expected })
     }
 
-    /// The episodes that count by their returns.
-    fn counted(&self, iteration: usize, returns: &[f64]) -> Result<Vec<usize>, PpoError> {
-        let prompts: Vec<usize> = (0..returns.len()).collect();
-        let keep = self
-            .objective
-            .counted(Batch { iteration, values: returns, prompts: &prompts })
-            .map_err(PpoError::Objective)?;
-        let is_ascending = keep.is_sorted_by(|one, next| one < next);
-        if keep.is_empty()
-            || !is_ascending
-            || keep.last().is_some_and(|last| *last >= returns.len())
-        {
-            let message = format!(
-                "it counts {keep:?}, expected ascending places of {} episodes, at least one",
-                returns.len()
-            );
-            return Err(PpoError::Objective(message.into()));
-        }
-        Ok(keep)
+    /// The number of each episode's prompt: those of a prompt stand together.
+    fn prompt_numbers(&self) -> Vec<usize> {
+        (0..self.config.batch_size).map(|episode| episode / self.config.responses).collect()
     }
 
     /// The prompts of an iteration; two methods with the same seed see the same ones.
     fn prompt_batch(&self, iteration: usize) -> Vec<Prompt> {
-        let batch = batch(
-            self.prompts.len(),
-            self.config.batch_size,
-            iteration - 1,
-            self.seed,
-            streams::PROMPTS,
-        );
+        let (all, size) = (self.prompts.len(), self.config.prompts());
+        let batch = batch(all, size, iteration - 1, self.seed, streams::PROMPTS);
         batch.into_iter().map(|prompt| self.prompts[prompt].clone()).collect()
     }
 
@@ -227,6 +236,12 @@ impl<M: CausalLm> Trainer<'_, M> {
 
 fn shape(episode: &Episode, utility: f32, kl_coef: f64) -> Result<Vec<f32>, PpoError> {
     shaped_rewards(&episode.log_probs, &episode.ref_log_probs, utility, kl_coef)
+}
+
+/// What each episode pays for its KL.
+fn penalties(episodes: &[Episode], kl_coef: f64) -> Result<Vec<f64>, PpoError> {
+    let kls = episodes.iter().map(|episode| episode_kl(&episode.log_probs, &episode.ref_log_probs));
+    kls.map(|kl| Ok(kl_coef * kl?)).collect()
 }
 
 /// The same error, or the divergence that it is a sign of: numbers that are not finite once

@@ -1,5 +1,5 @@
 //! What a killed run needs to go on with the same numbers: weights, optimiser moments, KL
-//! coefficient, iteration.
+//! coefficient, iteration, and the mean of the weights where it is asked for.
 //!
 //! Burn keys the moments by parameter ids, which a Hugging Face directory does not carry; so Burn's
 //! own records are kept, of policy and optimiser together. Randomness needs no state: it follows
@@ -17,12 +17,14 @@ use tailguard_checkpoint::{SUMS_FILE, Sums};
 use tailguard_files::{write_dir, write_file};
 use tailguard_lm::CausalLm;
 
+use crate::average::WeightAverage;
 use crate::error::PpoError;
 use crate::moments;
 use crate::trainer::TrainingState;
 
 const MODEL: &str = "model.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
+const AVERAGE: &str = "average.bpk";
 const PROGRESS: &str = "progress.json";
 
 #[derive(Serialize, Deserialize)]
@@ -30,6 +32,9 @@ const PROGRESS: &str = "progress.json";
 struct Progress {
     iteration: usize,
     kl_coef: f64,
+    /// Of how many iterations `average.bpk` is the mean; without one, there is no such file.
+    #[serde(default)]
+    averaged: usize,
 }
 
 /// Writes a model, its optimiser's moments and what else is needed to go on into a directory, whole
@@ -54,15 +59,28 @@ fn write_state<M: Module>(
     progress: &impl Serialize,
 ) -> Result<(), PpoError> {
     let failed = |reason: String| PpoError::State { action: "write", path: dir.into(), reason };
-    model
-        .clone()
-        .into_record()
-        .save(dir.join(MODEL))
-        .map_err(|error| failed(format!("{MODEL}: {error}")))?;
+    write_module(dir, MODEL, model)?;
     optimizer.save(dir.join(OPTIMIZER)).map_err(|error| failed(format!("{OPTIMIZER}: {error}")))?;
     let text = serde_json::to_vec(progress).map_err(|error| failed(error.to_string()))?;
     write_file(&dir.join(PROGRESS), &text)?;
     Ok(Sums::seal(dir)?)
+}
+
+/// Writes a module into a file of a directory.
+fn write_module<M: Module>(dir: &Path, name: &str, module: &M) -> Result<(), PpoError> {
+    module.clone().into_record().save(dir.join(name)).map_err(|error| PpoError::State {
+        action: "write",
+        path: dir.into(),
+        reason: format!("{name}: {error}"),
+    })
+}
+
+/// Reads what [`write_module`] wrote, into a module of the same shape.
+fn read_module<M: Module>(dir: &Path, name: &str, module: M) -> Result<M, PpoError> {
+    let failed = |reason: String| PpoError::State { action: "read", path: dir.into(), reason };
+    let record =
+        ModuleRecord::load(dir.join(name)).map_err(|error| failed(format!("{name}: {error}")))?;
+    module.try_load_record(record).map_err(|error| failed(format!("{name}: {error}")))
 }
 
 /// Reads what else than model and moments [`save_state`] wrote: what the state belongs to is found
@@ -91,10 +109,7 @@ pub fn load_state<M: Module, P: DeserializeOwned>(
 ) -> Result<(M, ModuleOptimizer, P), PpoError> {
     let failed = |reason: String| PpoError::State { action: "read", path: path.into(), reason };
     let progress = load_progress(path)?;
-    let record = ModuleRecord::load(path.join(MODEL))
-        .map_err(|error| failed(format!("{MODEL}: {error}")))?;
-    let model =
-        model.try_load_record(record).map_err(|error| failed(format!("{MODEL}: {error}")))?;
+    let model = read_module(path, MODEL, model)?;
     let optimizer = optimizer
         .load(path.join(OPTIMIZER))
         .map_err(|error| failed(format!("{OPTIMIZER}: {error}")))?;
@@ -118,7 +133,12 @@ impl<M: CausalLm> TrainingState<M> {
     /// # Errors
     /// As [`save_state`].
     pub fn write_into(&self, dir: &Path) -> Result<(), PpoError> {
-        let progress = Progress { iteration: self.iteration, kl_coef: self.kl.coef() };
+        let averaged = self.average.as_ref().map_or(0, WeightAverage::count);
+        let progress = Progress { iteration: self.iteration, kl_coef: self.kl.coef(), averaged };
+        if let Some(average) = &self.average {
+            write_module(dir, AVERAGE, average.mean())?;
+        }
+        // what is there by then gets its digest
         write_state(dir, &self.policy, &self.optimizer, &progress)
     }
 
@@ -128,7 +148,7 @@ impl<M: CausalLm> TrainingState<M> {
     /// # Errors
     /// As [`load_state`].
     pub fn load(self, path: &Path) -> Result<Self, PpoError> {
-        let (policy, optimizer, Progress { iteration, kl_coef }) =
+        let (policy, optimizer, Progress { iteration, kl_coef, averaged }) =
             load_state(path, self.policy, self.optimizer)?;
         let kl = self.kl.with_coef(kl_coef);
         let kl = kl.map_err(|error| PpoError::State {
@@ -136,6 +156,10 @@ impl<M: CausalLm> TrainingState<M> {
             path: path.into(),
             reason: format!("{PROGRESS}: {error}"),
         })?;
-        Ok(Self { policy, optimizer, kl, iteration })
+        let average = match averaged {
+            0 => None,
+            count => Some(WeightAverage::of(read_module(path, AVERAGE, policy.valid())?, count)),
+        };
+        Ok(Self { policy, optimizer, kl, iteration, average })
     }
 }

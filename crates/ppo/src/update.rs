@@ -28,14 +28,38 @@ struct Row {
     ids: Vec<u32>,
     prompt_len: usize,
     old_log_probs: Vec<f32>,
-    old_values: Vec<f32>,
     advantages: Vec<f32>,
+    critic: Option<Critic>,
+}
+
+/// What the value head learns from an episode, if there is one.
+#[derive(Clone, Debug)]
+struct Critic {
+    old_values: Vec<f32>,
     returns: Vec<f32>,
 }
 
+impl Row {
+    fn new(
+        episode: &Episode,
+        advantages: Vec<f32>,
+        critic: Option<Critic>,
+    ) -> Result<Self, PpoError> {
+        same_length("log-probabilities", episode.log_probs.len(), episode.response_ids.len())?;
+        finite("log-probabilities", &episode.log_probs)?;
+        Ok(Self {
+            ids: [episode.prompt.ids.as_slice(), &episode.response_ids].concat(),
+            prompt_len: episode.prompt.ids.len(),
+            old_log_probs: episode.log_probs.clone(),
+            advantages,
+            critic,
+        })
+    }
+}
+
 impl KeptBatch {
-    /// Advantages and returns of the episodes `keep`, whitened over their tokens alone (Algorithm
-    /// 1, lines 3 and 4).
+    /// Advantages and returns of the episodes `keep` by a value head, whitened over their tokens
+    /// alone (Algorithm 1, lines 3 and 4).
     ///
     /// # Errors
     /// [`PpoError::Length`] if there are no episodes to keep, not rewards for each, or rows that
@@ -46,35 +70,60 @@ impl KeptBatch {
         keep: &[usize],
         config: &PpoConfig,
     ) -> Result<Self, PpoError> {
-        let mut rows = Vec::with_capacity(keep.len());
-        if keep.is_empty() {
-            return Err(PpoError::Length { what: "episodes to keep", found: 0, expected: 1 });
-        }
-        for &index in keep {
-            let (Some(episode), Some(rewards)) = (episodes.get(index), rewards.get(index)) else {
-                return Err(PpoError::Keep { index, episodes: episodes.len().min(rewards.len()) });
-            };
+        let mut advantages = Vec::with_capacity(keep.len());
+        let mut rows = kept(episodes, rewards, keep, |episode, rewards| {
             same_length("rewards", rewards.len(), episode.response_ids.len())?;
-            same_length("log-probabilities", episode.log_probs.len(), episode.response_ids.len())?;
-            finite("log-probabilities", &episode.log_probs)?;
             let estimate = gae(rewards, &episode.values, config.gamma, config.lambda)?;
-            rows.push(Row {
-                ids: [episode.prompt.ids.as_slice(), &episode.response_ids].concat(),
-                prompt_len: episode.prompt.ids.len(),
-                old_log_probs: episode.log_probs.clone(),
-                old_values: episode.values.clone(),
-                advantages: estimate.advantages,
-                returns: estimate.returns,
-            });
-        }
-        let mut advantages: Vec<Vec<f32>> =
-            rows.iter_mut().map(|row| std::mem::take(&mut row.advantages)).collect();
+            advantages.push(estimate.advantages);
+            let old_values = episode.values.clone();
+            let critic = Critic { old_values, returns: estimate.returns };
+            Row::new(episode, Vec::new(), Some(critic))
+        })?;
         whiten(&mut advantages)?;
         for (row, advantages) in rows.iter_mut().zip(advantages) {
             row.advantages = advantages;
         }
         Ok(Self { rows })
     }
+
+    /// The episodes `keep` with one advantage each, as [`rloo`](crate::rloo) gives them: every
+    /// token of a response has that of its episode, as it is. There is no value head to learn
+    /// anything.
+    ///
+    /// # Errors
+    /// As [`KeptBatch::new`].
+    pub fn with_advantages(
+        episodes: &[Episode],
+        advantages: &[f32],
+        keep: &[usize],
+    ) -> Result<Self, PpoError> {
+        finite("advantages", advantages)?;
+        let rows = kept(episodes, advantages, keep, |episode, &advantage| {
+            Row::new(episode, vec![advantage; episode.response_ids.len()], None)
+        })?;
+        Ok(Self { rows })
+    }
+
+    fn has_critic(&self) -> bool {
+        self.rows.iter().all(|row| row.critic.is_some())
+    }
+}
+
+/// The rows of the episodes to keep, each from its episode and what else there is of it.
+fn kept<T>(
+    episodes: &[Episode],
+    of_episodes: &[T],
+    keep: &[usize],
+    mut row: impl FnMut(&Episode, &T) -> Result<Row, PpoError>,
+) -> Result<Vec<Row>, PpoError> {
+    if keep.is_empty() {
+        return Err(PpoError::Length { what: "episodes to keep", found: 0, expected: 1 });
+    }
+    let one = |&index: &usize| match (episodes.get(index), of_episodes.get(index)) {
+        (Some(episode), Some(of_episode)) => row(episode, of_episode),
+        _ => Err(PpoError::Keep { index, episodes: episodes.len().min(of_episodes.len()) }),
+    };
+    keep.iter().map(one).collect()
 }
 
 /// What happened in one update, as means over its minibatches, the skipped ones among them unless
@@ -83,8 +132,8 @@ impl KeptBatch {
 pub struct UpdateStats {
     /// Policy loss before the value loss is added.
     pub policy_loss: f64,
-    /// Value loss before its weight.
-    pub value_loss: f64,
+    /// Value loss before its weight; none without a value head, or if nothing is known of it.
+    pub value_loss: Option<f64>,
     /// Half the mean squared difference of new and old log-probabilities.
     pub approx_kl: f64,
     /// Share of tokens at which the clipped policy term is the larger one.
@@ -129,6 +178,10 @@ pub fn update<M: CausalLm>(
     (seed, iteration): (u64, usize),
 ) -> Result<(Policy<M>, UpdateStats), PpoError> {
     config.validate()?;
+    if train == Train::ValueHead && !batch.has_critic() {
+        let expected = "0, as there is no value head to train";
+        return Err(PpoError::setting("value_warmup", &config.value_warmup, expected));
+    }
     let diverged =
         |epoch: usize, what: String| config.diverged(iteration, format!("{what} (epoch {epoch})"));
     let mut stats = UpdateStats::default();
@@ -151,8 +204,10 @@ pub fn update<M: CausalLm>(
                         error
                     }
                 })?;
-            let losses = [("policy loss", step.policy_loss), ("value loss", step.value_loss)];
-            let infinite = losses.into_iter().find(|(_, loss)| !loss.is_finite());
+            let losses = [("policy loss", Some(step.policy_loss)), ("value loss", step.value_loss)];
+            let infinite = losses
+                .into_iter()
+                .find_map(|(name, loss)| Some((name, loss.filter(|loss| !loss.is_finite())?)));
             // a ratio beyond the threshold may be so large that the loss is infinite; what is
             // skipped does no harm
             let skipped = step.policy.ratio > config.ratio_threshold;
@@ -171,7 +226,8 @@ pub fn update<M: CausalLm>(
             if !norm.is_finite() {
                 return Err(diverged(epoch, PpoError::Gradients { norm }.to_string()));
             }
-            policy = step_both(policy, optimizer, &mut grads, config);
+            let rates = (config.rate(iteration), config.value_learning_rate);
+            policy = step_both(policy, optimizer, &mut grads, rates);
             stats.steps += 1;
         }
     }
@@ -193,20 +249,20 @@ fn minibatches(
     (0..count).map(move |at| &order[at * kept / count..(at + 1) * kept / count])
 }
 
-/// One optimiser step: the value head at its own rate, all else at the policy's.
+/// One optimiser step: the value head at its own rate, the second one, all else at the policy's.
+/// What has no gradients is left as it is.
 fn step_both<M: CausalLm>(
     policy: Policy<M>,
     optimizer: &mut ModuleOptimizer,
     grads: &mut GradientsParams,
-    config: &PpoConfig,
+    (rate, value_rate): (f64, f64),
 ) -> Policy<M> {
     let mut head = Take { from: grads, taken: GradientsParams::new() };
     policy.value_head.visit(&mut head);
     let head = head.taken;
     let rest = std::mem::take(grads);
-    let policy =
-        if rest.is_empty() { policy } else { optimizer.step(config.learning_rate, policy, rest) };
-    optimizer.step(config.value_learning_rate, policy, head)
+    let policy = if rest.is_empty() { policy } else { optimizer.step(rate, policy, rest) };
+    if head.is_empty() { policy } else { optimizer.step(value_rate, policy, head) }
 }
 
 /// Takes the gradients of the parameters it visits.
@@ -227,7 +283,7 @@ impl ModuleVisitor for Take<'_> {
 #[derive(Clone, Copy, Debug, Default)]
 struct StepStats {
     policy_loss: f64,
-    value_loss: f64,
+    value_loss: Option<f64>,
     policy: PolicyStats,
 }
 
@@ -235,7 +291,7 @@ impl UpdateStats {
     /// Those of no minibatch.
     const UNKNOWN: Self = Self {
         policy_loss: f64::NAN,
-        value_loss: f64::NAN,
+        value_loss: None,
         approx_kl: f64::NAN,
         clip_fraction: f64::NAN,
         ratio: f64::NAN,
@@ -251,11 +307,14 @@ impl UpdateStats {
         let share = 1.0 / *seen as f64;
         for (mean, value) in [
             (&mut self.policy_loss, step.policy_loss),
-            (&mut self.value_loss, step.value_loss),
             (&mut self.approx_kl, step.policy.approx_kl),
             (&mut self.clip_fraction, step.policy.clip_fraction),
             (&mut self.ratio, step.policy.ratio),
         ] {
+            *mean += (value - *mean) * share;
+        }
+        if let Some(value) = step.value_loss {
+            let mean = self.value_loss.get_or_insert(0.0);
             *mean += (value - *mean) * share;
         }
     }
@@ -277,27 +336,40 @@ fn gradients<M: CausalLm>(
         let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
         let first: Vec<usize> = rows.iter().map(|row| row.prompt_len).collect();
         let batch = Predictions::new(&ids, &first, 0, &device)?;
-        let flat = |of: fn(&Row) -> &Vec<f32>| flat(rows, of, &device);
+        let of_rows = |of: fn(&Row) -> &[f32]| flat(rows.iter().map(|row| of(row)), &device);
         let states = policy.lm.predicting(&batch)?;
         let log_probs =
             policy.lm.token_stats(states.clone(), batch.targets, distribution).log_probs;
-        let states = if train == Train::ValueHead { states.detach() } else { states };
-        let values = policy.value_head.forward(states);
-        let old_log_probs = flat(|row| &row.old_log_probs);
-        let policy_part =
-            policy_loss(log_probs.clone(), old_log_probs, flat(|row| &row.advantages), config.clip);
-        let value_part = value_loss(
-            values,
-            flat(|row| &row.old_values),
-            flat(|row| &row.returns),
-            config.value_clip,
+        let policy_part = policy_loss(
+            log_probs.clone(),
+            of_rows(|row| &row.old_log_probs),
+            of_rows(|row| &row.advantages),
+            config.clip,
         );
+        let critic: Option<Vec<&Critic>> = rows.iter().map(|row| row.critic.as_ref()).collect();
+        let value_part = critic.map(|critic| {
+            let states = if train == Train::ValueHead { states.detach() } else { states };
+            let of_critic =
+                |of: fn(&Critic) -> &[f32]| flat(critic.iter().map(|row| of(row)), &device);
+            value_loss(
+                policy.value_head.forward(states),
+                of_critic(|row| &row.old_values),
+                of_critic(|row| &row.returns),
+                config.value_clip,
+            )
+        });
         #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
         let share =
             rows.iter().map(|row| row.advantages.len()).sum::<usize>() as f64 / tokens as f64;
-        let losses = (policy_part.clone().inner() * share, value_part.clone().inner() * share);
-        let value_part = value_part * config.value_coef;
-        let loss = if train == Train::ValueHead { value_part } else { policy_part + value_part };
+        let losses = (
+            policy_part.clone().inner() * share,
+            value_part.clone().map(|part| part.inner() * share),
+        );
+        let loss = match value_part.map(|part| part * config.value_coef) {
+            Some(value_part) if train == Train::ValueHead => value_part,
+            Some(value_part) => policy_part + value_part,
+            None => policy_part,
+        };
         let new_log_probs = log_probs.inner().into_data().iter::<f32>().collect::<Vec<f32>>();
         Ok::<_, PpoError>((loss * share, (losses, new_log_probs)))
     })?;
@@ -305,7 +377,9 @@ fn gradients<M: CausalLm>(
     let mut new_log_probs = Vec::with_capacity(tokens);
     for ((policy_part, value_part), log_probs) in parts {
         stats.policy_loss += f64::from(policy_part.into_scalar::<f32>());
-        stats.value_loss += f64::from(value_part.into_scalar::<f32>());
+        if let Some(value_part) = value_part {
+            *stats.value_loss.get_or_insert(0.0) += f64::from(value_part.into_scalar::<f32>());
+        }
         new_log_probs.extend(log_probs);
     }
     let host = |of: fn(&Row) -> &Vec<f32>| {
@@ -317,8 +391,8 @@ fn gradients<M: CausalLm>(
 }
 
 /// One number per response token of all rows, `[n]`.
-fn flat(rows: &[&Row], of: fn(&Row) -> &Vec<f32>, device: &Device) -> Tensor<1> {
-    let values: Vec<f32> = rows.iter().flat_map(|row| of(row)).copied().collect();
+fn flat<'r>(rows: impl Iterator<Item = &'r [f32]>, device: &Device) -> Tensor<1> {
+    let values: Vec<f32> = rows.flatten().copied().collect();
     let count = values.len();
     Tensor::from_data(TensorData::new(values, [count]), &device.clone().inner())
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall say where")]
 
 mod kit;
+mod training;
 
 use std::ops::ControlFlow;
 
@@ -10,56 +11,23 @@ use burn::module::Module;
 use tailguard_gpt2::Gpt2;
 use tailguard_lm::LmError;
 use tailguard_ppo::{
-    KeptBatch, PpoConfig, PpoError, SftConfig, Trainer, TrainingState, supervised, validation_loss,
+    Advantages, KeptBatch, PpoConfig, PpoError, SftConfig, TrainingState, supervised,
+    validation_loss,
 };
-use tailguard_reward::{RewardError, RewardModel};
-use tailguard_risk::{
-    Batch, KeepLowest, Mean, Objective, ObjectiveError, RiskLevel, SoftRiskSchedule,
-};
-use tailguard_rollout::{Episode, Prompt, Rollout, SamplingConfig};
-use tokenizers::Tokenizer;
-use tokenizers::models::wordlevel::WordLevel;
+use tailguard_risk::{Batch, KeepLowest, Mean, Objective, ObjectiveError, SoftRiskSchedule};
+use tailguard_rollout::Episode;
 
 use kit::{Bits, config, episodes, model};
+use training::{Reward, train};
 
-/// A reward model that gives all texts this score.
-struct Always(f32);
-
-impl RewardModel for Always {
-    fn score(&self, texts: &[String]) -> Result<Vec<f32>, RewardError> {
-        Ok(vec![self.0; texts.len()])
-    }
-}
-
-/// What a training of the small model comes to.
+/// What a training of the small model comes to if all texts have this score.
 fn trained(
     config: &PpoConfig,
     reward: f32,
     objective: &dyn Objective,
 ) -> Result<TrainingState<Gpt2>, PpoError> {
-    let supervised = model();
-    let words = (0..11).map(|id: u32| (id.to_string(), id)).collect();
-    let tokenizer = Tokenizer::new(
-        WordLevel::builder().vocab(words).unk_token("0".to_owned()).build().unwrap(),
-    );
-    let rollout = Rollout {
-        tokenizer: &tokenizer,
-        reference: &supervised,
-        reward: &Always(reward),
-        sampling: SamplingConfig { max_new_tokens: 3, ..SamplingConfig::default() },
-        batch_size: 4,
-    };
-    let prompts = vec![Prompt { ids: vec![1, 2], text: String::new() }; 4];
-    let reported_level = RiskLevel::new(0.5).unwrap();
-    let trainer = Trainer {
-        config,
-        objective,
-        reported_level,
-        rollout: &rollout,
-        prompts: &prompts,
-        seed: 1,
-    };
-    trainer.run(TrainingState::new(&supervised, config)?, &mut |_, _| Ok(ControlFlow::Continue(())))
+    let state = TrainingState::new(&model(), config)?;
+    train(config, &Reward(|_: &str| reward), objective, state, |_, _| true)
 }
 
 #[test]
@@ -167,6 +135,49 @@ fn a_horizon_that_would_turn_the_coefficient_negative_is_refused() {
             "{kl_horizon}"
         );
     }
+}
+
+#[test]
+fn settings_that_do_not_suit_each_other_are_refused_with_the_one_to_change() {
+    let refused = |change: fn(&mut PpoConfig)| {
+        let mut config = PpoConfig { value_warmup: 0, responses: 2, ..config() };
+        config.advantages = Advantages::Rloo;
+        assert!(config.validate().is_ok());
+        change(&mut config);
+        config.validate().err().map(|error| error.to_string()).unwrap()
+    };
+    assert_eq!(
+        refused(|config| config.responses = 3),
+        "training setting responses is 3, expected a divisor of batch_size, which is 4"
+    );
+    assert_eq!(
+        refused(|config| config.responses = 1),
+        "training setting responses is 1, expected 2 or more next to advantages = \"rloo\""
+    );
+    assert!(refused(|config| config.value_warmup = 1).contains("value_warmup is 1, expected 0"));
+    assert!(refused(|config| config.gamma = 0.5).contains("gamma is 0.5, expected 1 next to"));
+    assert!(
+        refused(|config| config.rate_warmup = 6).contains("rate_warmup is 6, expected less than")
+    );
+    for rate_end in [0.0, 1.5, f64::NAN] {
+        assert!(PpoConfig { rate_end, ..config() }.validate().is_err(), "{rate_end}");
+    }
+    for average in [-0.1, 1.5, f64::NAN] {
+        assert!(PpoConfig { average, ..config() }.validate().is_err(), "{average}");
+    }
+}
+
+#[test]
+fn fewer_prompts_than_an_iteration_takes_are_refused() {
+    let few = |responses| {
+        let config = PpoConfig { batch_size: 8, responses, ..config() };
+        trained(&config, 1.0, &Mean).err().map(|error| error.to_string())
+    };
+    assert_eq!(few(2), None);
+    assert_eq!(
+        few(1).unwrap(),
+        "there are 4 training prompts, expected at least batch_size / responses = 8"
+    );
 }
 
 #[test]

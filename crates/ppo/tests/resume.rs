@@ -24,7 +24,7 @@ fn state() -> TrainingState<Gpt2> {
 /// Iterations after those done, up to `last`.
 fn train(state: TrainingState<Gpt2>, last: usize) -> TrainingState<Gpt2> {
     let config = config();
-    let TrainingState { mut policy, mut optimizer, mut kl, iteration: done } = state;
+    let TrainingState { mut policy, mut optimizer, mut kl, iteration: done, average } = state;
     for iteration in done + 1..=last {
         let episodes = episodes(4, iteration, 3);
         let rewards: Vec<Vec<f32>> =
@@ -39,7 +39,7 @@ fn train(state: TrainingState<Gpt2>, last: usize) -> TrainingState<Gpt2> {
         policy = updated;
         kl.update(3.0 + iteration as f64).unwrap();
     }
-    TrainingState { policy, optimizer, kl, iteration: last }
+    TrainingState { policy, optimizer, kl, iteration: last, average }
 }
 
 /// Bits of the weights, in the order of the module.

@@ -24,6 +24,7 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("approx_kl", "ppo/policy/approxkl"),
     ("clip_fraction", "ppo/policy/clipfrac"),
     ("ratio", "ppo/policy/ratio"),
+    ("learning_rate", "ppo/learning_rate"),
     ("length", "tokens/responses_len_mean"),
     ("update_s", "time/ppo/optimize_step"),
     ("reward_tail", "risk/reward_tail"),

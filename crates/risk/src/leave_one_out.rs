@@ -13,7 +13,8 @@ use crate::{Batch, Objective, ObjectiveError};
 /// asks the objective for the utilities of as many batches as there are episodes.
 ///
 /// # Errors
-/// A prompt with a single response; what the objective cannot work with.
+/// A prompt with a single response; not a prompt for each score, or not a utility for each; what
+/// the objective cannot work with.
 ///
 /// # Example
 /// ```
@@ -34,6 +35,13 @@ pub fn leave_one_out(
     objective: &dyn Objective,
     scores: Batch<'_>,
 ) -> Result<Vec<f64>, ObjectiveError> {
+    let as_many = |what: &str, found: usize, expected: usize| {
+        if found == expected {
+            return Ok(());
+        }
+        Err(format!("there are {found} {what}, expected {expected}, one per episode"))
+    };
+    as_many("prompt numbers", scores.prompts.len(), scores.values.len())?;
     let without = |left_out: usize| -> Result<f64, ObjectiveError> {
         let others = || (0..scores.values.len()).filter(move |place| *place != left_out);
         let values: Vec<f64> = others().map(|place| scores.values[place]).collect();
@@ -44,6 +52,7 @@ pub fn leave_one_out(
         }
         let utilities =
             objective.utilities(Batch { values: &values, prompts: &prompts, ..scores })?;
+        as_many("utilities of the others", utilities.len(), values.len())?;
         let same: Vec<f64> = utilities
             .iter()
             .zip(&prompts)
@@ -53,4 +62,33 @@ pub fn leave_one_out(
         Ok(same.iter().sum::<f64>() / same.len() as f64)
     };
     (0..scores.values.len()).map(without).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Mean;
+
+    #[test]
+    fn numbers_that_are_not_as_many_are_refused() {
+        let refused = |objective: &dyn Objective, values: &[f64], prompts: &[usize]| {
+            leave_one_out(objective, Batch { iteration: 1, values, prompts })
+                .unwrap_err()
+                .to_string()
+        };
+        let few = "there are 2 prompt numbers, expected 3, one per episode";
+        assert_eq!(refused(&Mean, &[1.0, 2.0, 3.0], &[0, 0]), few);
+        assert_eq!(
+            refused(&Mean, &[1.0, 2.0, 3.0], &[0, 0, 4]),
+            "prompt 4 has 1 response, expected 2 or more"
+        );
+        struct One;
+        impl Objective for One {
+            fn utilities(&self, _: Batch<'_>) -> Result<Vec<f64>, ObjectiveError> {
+                Ok(vec![0.0])
+            }
+        }
+        let one = "there are 1 utilities of the others, expected 2, one per episode";
+        assert_eq!(refused(&One, &[1.0, 2.0, 3.0], &[0; 3]), one);
+    }
 }

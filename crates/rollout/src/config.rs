@@ -149,6 +149,11 @@ pub(crate) fn check_batch_size(batch_size: usize) -> Result<(), RolloutError> {
     if batch_size == 0 { refuse("batch_size", batch_size, "at least 1") } else { Ok(()) }
 }
 
+/// Refuses no responses to a prompt.
+pub(crate) fn check_responses(responses: usize) -> Result<(), RolloutError> {
+    if responses == 0 { refuse("responses", responses, "at least 1") } else { Ok(()) }
+}
+
 fn refuse<T>(
     key: &'static str,
     found: impl ToString,

@@ -1,12 +1,14 @@
 //! Prompts in, responses out: prefill, then one token per row and step until all rows have ended.
 
+use std::iter::repeat_n;
+
 use burn::tensor::{Device, Int, Tensor, TensorData, Transaction};
 use rayon::prelude::*;
 use tailguard_kernels::{Drawn, Masks, side_by_side};
 use tailguard_lm::{CausalLm, Decoder, KvCache, LmSizes, TokenBatch, TokenDistribution, ValueHead};
 
 use crate::buckets::sampled_batches;
-use crate::config::{SamplingConfig, check_batch_size};
+use crate::config::{SamplingConfig, check_batch_size, check_responses};
 use crate::draws::{DrawSeed, Uniforms};
 use crate::error::RolloutError;
 use crate::prompt::Prompt;
@@ -42,7 +44,6 @@ pub struct Generation {
 /// # Errors
 /// Settings, prompts and models that cannot be sampled from, each by its own [`RolloutError`];
 /// [`RolloutError::NotFinite`] if the model gives logits or values that are no numbers.
-#[tracing::instrument(level = "debug", skip_all, fields(prompts = prompts.len()))]
 pub fn generate<M: CausalLm>(
     model: &M,
     value_head: Option<&ValueHead>,
@@ -51,7 +52,27 @@ pub fn generate<M: CausalLm>(
     draws: DrawSeed,
     batch_size: usize,
 ) -> Result<Vec<Generation>, RolloutError> {
+    generate_each(model, value_head, prompts, 1, config, draws, batch_size)
+}
+
+/// Samples several responses to every prompt: those of a prompt stand together, in the order of the
+/// prompts. Episode `i` answers prompt `i / responses`, and a prompt is read once for all responses
+/// to it in a batch; all else is as in [`generate`].
+///
+/// # Errors
+/// As [`generate`], and for no responses; what is wrong with a prompt names the prompt.
+#[tracing::instrument(level = "debug", skip_all, fields(prompts = prompts.len(), responses))]
+pub fn generate_each<M: CausalLm>(
+    model: &M,
+    value_head: Option<&ValueHead>,
+    prompts: &[Prompt],
+    responses: usize,
+    config: &SamplingConfig,
+    draws: DrawSeed,
+    batch_size: usize,
+) -> Result<Vec<Generation>, RolloutError> {
     check_batch_size(batch_size)?;
+    check_responses(responses)?;
     let sizes = model.sizes();
     config.validate_for(&sizes)?;
     check_device(&model.device())?;
@@ -62,16 +83,26 @@ pub fn generate<M: CausalLm>(
         check_tokens(&sizes, row, &prompt.ids)?;
         check_length(&sizes, row, prompt.ids.len(), config.max_new_tokens)?;
     }
-    let mut generations = vec![Generation::default(); prompts.len()];
-    let lengths: Vec<usize> = prompts.iter().map(|prompt| prompt.ids.len()).collect();
+    let mut generations = vec![Generation::default(); prompts.len() * responses];
+    let lengths: Vec<usize> =
+        prompts.iter().flat_map(|prompt| repeat_n(prompt.ids.len(), responses)).collect();
     let (device, decoder) = (model.device(), model.decoder());
     let batches = sampled_batches(&lengths, batch_size, &device);
     let sampled = side_by_side(&device, &batches, |episodes| {
         let rows = episodes.iter().map(|&episode| Row::new(episode, draws)).collect();
-        let ids: Vec<&[u32]> =
-            episodes.iter().map(|&episode| prompts[episode].ids.as_slice()).collect();
+        // rows of like length keep their order in a batch: those of a prompt are neighbours
+        let (mut read, mut places) = (Vec::new(), Vec::with_capacity(episodes.len()));
+        for episode in episodes {
+            let prompt = episode / responses;
+            if read.last() != Some(&prompt) {
+                read.push(prompt);
+            }
+            places.push(read.len() - 1);
+        }
+        let ids: Vec<&[u32]> = read.iter().map(|&prompt| prompts[prompt].ids.as_slice()).collect();
         let batch = TokenBatch::left_padded(&ids, 0, &device)?;
-        (Batch { decoder: &decoder, value_head, config, rows, done: Vec::new() }).run(&batch)
+        (Batch { decoder: &decoder, value_head, config, rows, done: Vec::new() })
+            .run(&batch, &places)
     });
     for rows in sampled {
         for row in rows? {
@@ -110,10 +141,16 @@ struct Batch<'a, D> {
 }
 
 impl<D: Decoder> Batch<'_, D> {
-    fn run(mut self, prompts: &TokenBatch) -> Result<Vec<Row>, RolloutError> {
+    /// Row `i` continues the prompt in place `places[i]` of those that are read.
+    fn run(mut self, prompts: &TokenBatch, places: &[usize]) -> Result<Vec<Row>, RolloutError> {
         let [batch, seq] = prompts.dims();
         let mut cache = self.decoder.cache(batch, seq + self.config.max_new_tokens);
         let mut hidden = self.decoder.prefill(prompts, &mut cache)?;
+        if places.len() > batch {
+            cache.select(places)?;
+            let places = row_tensor(places, &hidden.device());
+            hidden = hidden.select(0, places);
+        }
         if self.decoder.draws() && self.config.is_plain() {
             return self.run_on_device(hidden, cache);
         }
@@ -195,17 +232,7 @@ impl<D: Decoder> Batch<'_, D> {
                 }
             }
             let ids = match keep {
-                Some(live) => {
-                    let live: Vec<i64> = live
-                        .into_iter()
-                        .map(|row| i64::try_from(row).unwrap_or(i64::MAX))
-                        .collect();
-                    let count = live.len();
-                    ids.select(
-                        0,
-                        Tensor::<1, Int>::from_data(TensorData::new(live, [count]), &device),
-                    )
-                }
+                Some(live) => ids.select(0, row_tensor(&live, &device)),
                 None => ids,
             };
             hidden = self.decoder.step_drawn(ids, &mut cache)?;
@@ -293,6 +320,12 @@ impl<D: Decoder> Batch<'_, D> {
         }
         Ok(())
     }
+}
+
+/// Numbers of rows, to select them.
+fn row_tensor(rows: &[usize], device: &Device) -> Tensor<1, Int> {
+    let ids: Vec<i64> = rows.iter().map(|&row| i64::try_from(row).unwrap_or(i64::MAX)).collect();
+    Tensor::from_data(TensorData::new(ids, [rows.len()]), device)
 }
 
 /// Refuses the device of a model that would record what it computes.

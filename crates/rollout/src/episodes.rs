@@ -1,15 +1,16 @@
 //! Line 2 of Algorithm 1: sample, score, and note what the update needs.
 
+use std::iter::repeat_n;
 use std::time::Instant;
 
 use rayon::prelude::*;
-use tailguard_lm::{CausalLm, Policy};
+use tailguard_lm::{CausalLm, ValueHead};
 use tailguard_reward::{RewardModel, Scored, ScoredText};
 use tokenizers::Tokenizer;
 
 use crate::config::SamplingConfig;
 use crate::draws::DrawSeed;
-use crate::engine::{Generation, generate};
+use crate::engine::{Generation, generate_each};
 use crate::error::RolloutError;
 use crate::prompt::{Prompt, decode};
 use crate::score::{Sequence, log_probs_of};
@@ -33,7 +34,7 @@ pub struct Episode {
     pub log_probs: Vec<f32>,
     /// Log-probabilities under the reference, in nats.
     pub ref_log_probs: Vec<f32>,
-    /// Values of the states before each token.
+    /// Values of the states before each token; empty if there was no value head.
     pub values: Vec<f32>,
     /// Entropies of the policy in nats.
     pub entropies: Vec<f32>,
@@ -73,32 +74,31 @@ pub struct Rollout<'a, M> {
 }
 
 impl<M: CausalLm> Rollout<'_, M> {
-    /// One episode per prompt, in the order of the prompts, and how long it took. `policy` is the
-    /// inference copy (`valid()`).
+    /// So many episodes per prompt, those of a prompt together, in the order of the prompts; and
+    /// how long it took. `policy` and `value_head` are inference copies (`valid()`).
     ///
     /// # Errors
-    /// Those of [`generate`], [`score_texts`] and [`log_probs_of`].
+    /// Those of [`generate_each`], [`score_texts`] and [`log_probs_of`].
     #[tracing::instrument(name = "rollout", skip_all, fields(prompts = prompts.len()))]
     pub fn collect(
         &self,
-        policy: &Policy<M>,
+        policy: &M,
+        value_head: Option<&ValueHead>,
         prompts: &[Prompt],
+        responses: usize,
         draws: DrawSeed,
     ) -> Result<(Vec<Episode>, RolloutTimes), RolloutError> {
         let begun = Instant::now();
-        let generations = generate(
-            &policy.lm,
-            Some(&policy.value_head),
-            prompts,
-            &self.sampling,
-            draws,
-            self.batch_size,
-        )?;
+        let (sampling, batch_size) = (&self.sampling, self.batch_size);
+        let generations =
+            generate_each(policy, value_head, prompts, responses, sampling, draws, batch_size)?;
         let generated = Instant::now();
-        let responses = responses(self.tokenizer, &generations)?;
+        let prompts: Vec<&Prompt> =
+            prompts.iter().flat_map(|prompt| repeat_n(prompt, responses)).collect();
+        let answers = self::responses(self.tokenizer, &generations)?;
         let texts: Vec<ScoredText> = prompts
             .iter()
-            .zip(&responses)
+            .zip(&answers)
             .map(|(prompt, response)| scored_text(prompt, response))
             .collect();
         let Scored { scores, cut } = score_texts(self.reward, &texts)?;
@@ -111,21 +111,16 @@ impl<M: CausalLm> Rollout<'_, M> {
                 response: &generation.response_ids,
             })
             .collect();
-        let reference = log_probs_of(
-            self.reference,
-            None,
-            &sequences,
-            &self.sampling.distribution(),
-            self.batch_size,
-        )?;
+        let reference =
+            log_probs_of(self.reference, None, &sequences, &sampling.distribution(), batch_size)?;
         let times = RolloutTimes {
             generate_s: (generated - begun).as_secs_f64(),
             score_s: (scored - generated).as_secs_f64(),
             reference_s: scored.elapsed().as_secs_f64(),
         };
         let noted = generations.into_iter().zip(reference);
-        let judged = responses.into_iter().zip(scores.into_iter().zip(cut));
-        let rows = prompts.iter().zip(noted).zip(judged);
+        let judged = answers.into_iter().zip(scores.into_iter().zip(cut));
+        let rows = prompts.into_iter().zip(noted).zip(judged);
         let episodes =
             rows.map(|((prompt, (generation, reference)), (response, (score, cut)))| Episode {
                 prompt: prompt.clone(),
@@ -213,7 +208,8 @@ mod tests {
             sampling,
             batch_size: 3,
         };
-        let (episodes, times) = rollout.collect(&policy, &prompts, SEED).unwrap();
+        let (episodes, times) =
+            rollout.collect(&policy.lm, Some(&policy.value_head), &prompts, 1, SEED).unwrap();
         assert_eq!(episodes.len(), 4);
         for (episode, prompt) in episodes.iter().zip(&prompts) {
             assert_eq!(&episode.prompt, prompt);
@@ -241,7 +237,10 @@ mod tests {
             times.generate_s > 0.0 && times.reference_s > 0.0 && times.score_s >= 0.0,
             "{times:?}"
         );
-        assert_eq!(rollout.collect(&policy, &[], SEED).unwrap().0, []);
+        let (without, _) = rollout.collect(&policy.lm, None, &prompts, 1, SEED).unwrap();
+        let valueless = |episode: &Episode| Episode { values: Vec::new(), ..episode.clone() };
+        assert_eq!(without, episodes.iter().map(valueless).collect::<Vec<_>>());
+        assert_eq!(rollout.collect(&policy.lm, None, &[], 2, SEED).unwrap().0, []);
     }
 
     /// A reward that reads no more than so many bytes of a text.
@@ -276,7 +275,7 @@ mod tests {
                 sampling,
                 batch_size: 2,
             };
-            let (episodes, _) = rollout.collect(&policy(1), &prompts, SEED).unwrap();
+            let (episodes, _) = rollout.collect(&model(1), None, &prompts, 1, SEED).unwrap();
             episodes.iter().map(|episode| episode.cut).collect::<Vec<_>>()
         };
         assert_eq!(
@@ -287,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_policy_equal_to_the_reference_has_no_divergence() {
-        let (tokenizer, reference, policy) = (tokenizer(), model(1), policy(1));
+        let (tokenizer, reference, policy) = (tokenizer(), model(1), model(1));
         let prompts =
             prompts(&tokenizer, &["the cat".to_owned(), "a movie that".to_owned()], 4).unwrap();
         let rollout = Rollout {
@@ -297,7 +296,7 @@ mod tests {
             sampling: sampling(8),
             batch_size: 2,
         };
-        for episode in rollout.collect(&policy, &prompts, SEED).unwrap().0 {
+        for episode in rollout.collect(&policy, None, &prompts, 1, SEED).unwrap().0 {
             close(&episode.log_probs, &episode.ref_log_probs, 1e-4, "log-probabilities");
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use burn::module::Module;
 use tailguard_checkpoint::WeightType;
+use tailguard_lm::CausalLm;
 use tailguard_ppo::{IterationStats, Trainer, TrainingState};
 use tailguard_report::LogRow;
 use tailguard_risk::RiskLevel;
@@ -95,15 +95,21 @@ impl Recipe for Ppo {
         if stopped {
             return Err(ExperimentError::Stopped);
         }
-        let policy = state.policy.valid();
+        let policy = state.finished();
         record.sync()?;
-        work.finish(|dir| policy.save(dir, WeightType::F32))?;
+        work.finish(|dir| {
+            if config.has_value_head() {
+                policy.save(dir, WeightType::F32)
+            } else {
+                policy.lm.save(dir, WeightType::F32)
+            }
+        })?;
         Record::forget_state(work.dir, (arm, seed))?;
         Ok(policy.lm.into())
     }
 }
 
-/// The row of the training log.
+/// The row of the training log; what is of a value head is left out where there is none.
 fn row(stats: &IterationStats, arm: &str, seed: u64) -> LogRow {
     let values = [
         ("reward", stats.reward),
@@ -119,9 +125,8 @@ fn row(stats: &IterationStats, arm: &str, seed: u64) -> LogRow {
         ("length", stats.length),
         ("kept", stats.kept as f64),
         ("cut", stats.cut as f64),
-        ("value_correlation", stats.value_correlation),
+        ("learning_rate", stats.learning_rate),
         ("policy_loss", stats.update.policy_loss),
-        ("value_loss", stats.update.value_loss),
         ("approx_kl", stats.update.approx_kl),
         ("clip_fraction", stats.update.clip_fraction),
         ("ratio", stats.update.ratio),
@@ -132,8 +137,12 @@ fn row(stats: &IterationStats, arm: &str, seed: u64) -> LogRow {
         ("reference_s", stats.rollout.reference_s),
         ("update_s", stats.update_s),
     ];
+    let of_value_head =
+        [("value_correlation", stats.value_correlation), ("value_loss", stats.update.value_loss)];
+    let of_value_head = of_value_head.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let values = values
         .into_iter()
+        .chain(of_value_head)
         .map(|(name, value)| (name.to_owned(), value))
         .collect::<BTreeMap<_, _>>();
     LogRow { method: arm.to_owned(), seed, iteration: stats.iteration as u64, values }

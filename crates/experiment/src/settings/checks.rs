@@ -1,6 +1,6 @@
 //! Settings that contradict each other, and arms that no experiment can be made of.
 
-use tailguard_ppo::KlController;
+use tailguard_ppo::{KlController, PpoConfig};
 use tailguard_settings::{Layers, SettingsError};
 
 use super::arms::ArmSettings;
@@ -163,7 +163,28 @@ pub(super) fn suit_each_other(
         }
         .into());
     }
+    suits_responses(&settings.ppo, origin)?;
+    let (warmup, never) = (ppo.rate_warmup, "the learning rate never gets there");
+    check_warmup("ppo.rate_warmup", warmup, settings, never, origin)?;
     check_warmup("ppo.value_warmup", ppo.value_warmup, settings, "the policy never learns", origin)
+}
+
+/// Refuses a number of responses that does not divide the batch, and what leave-one-out advantages
+/// cannot work with.
+fn suits_responses(ppo: &PpoConfig, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
+    if !ppo.batch_size.is_multiple_of(ppo.responses) {
+        let (key, found) = ("ppo.responses", ppo.responses);
+        let detail = format!("ppo.batch_size is {}: expected a divisor of that", ppo.batch_size);
+        return Err(ConfigError::Conflict { origin: origin(key), key, found, detail });
+    }
+    match ppo.against_rloo() {
+        Some((key, found, expected)) => {
+            let key = format!("ppo.{key}");
+            let (origin, expected) = (origin(&key), format!("{expected} (ppo.advantages)"));
+            Err(SettingsError::Value { origin, key, found, expected }.into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses a warm-up that leaves no iteration after it.

@@ -227,11 +227,15 @@ fn read_back(path: &Path, text: &str) -> Result<Settings, ConfigError> {
     Ok(layers.settings()?)
 }
 
-/// Puts the settings of a run. One of an earlier version has the arms of the paper and full
-/// precision, and does not say so.
+/// What runs of versions did that had no keys for it.
+const EARLIER: &str = "run.precision = \"f32\"
+ppo = { responses = 1, rate_warmup = 0, rate_end = 1.0, average = 0.0, advantages = \"gae\" }";
+
+/// Puts the settings of a run. One of an earlier version has the arms of the paper and what
+/// [`EARLIER`] has, and does not say so.
 fn put_recorded(layers: &mut Layers<'_>, path: &Path, text: &str) -> Result<(), ConfigError> {
     layers.put("preset arms", &parse("preset arms", presets::ARMS)?)?;
-    layers.put_value("an earlier version", "run.precision", &Value::String("f32".to_owned()))?;
+    layers.put("an earlier version", &parse("an earlier version", EARLIER)?)?;
     let origin = path.display().to_string();
     Ok(layers.put(&origin, &parse(&origin, text)?)?)
 }

@@ -299,6 +299,9 @@ fn values_out_of_range_are_refused() {
         ("run.seeds=0", "1 to 1000"),
         ("run.seeds=9223372036854775807", "1 to 1000"),
         ("ppo.ratio_threshold=1", "above 1"),
+        ("ppo.responses=0", "at least 1"),
+        ("ppo.rate_end=0", "(0, 1]"),
+        ("ppo.average=1.1", "from 0 to 1"),
         ("data.places=[]", "a list of some of"),
         ("data.score_columns=[]", "a list of at least 1 string"),
         ("data.text_column=[]", "a string or a list of at least 1 string"),
@@ -336,6 +339,14 @@ fn settings_that_contradict_each_other_are_refused() {
         refused(&["ppo.value_warmup=100", "ppo.iterations=100"])
             .ends_with("or the policy never learns")
     );
+    assert!(
+        refused(&["ppo.rate_warmup=100", "ppo.iterations=100"])
+            .ends_with("or the learning rate never gets there")
+    );
+    assert_eq!(
+        refused(&["ppo.batch_size=128", "ppo.responses=3"]),
+        "--set: ppo.responses = 3, but ppo.batch_size is 128: expected a divisor of that"
+    );
     // an arm that keeps all episodes may have as few iterations as it likes
     let own = |arm: usize| {
         let mut settings = resolve(Some(TASK), None, &set(&[]), None).unwrap();
@@ -354,6 +365,22 @@ fn settings_that_contradict_each_other_are_refused() {
         refused(&["ppo.batch_size=128", "ppo.kl_horizon=20"])
             .contains("more than a fifth of ppo.batch_size, which is 128")
     );
+}
+
+#[test]
+fn what_leave_one_out_cannot_work_with_is_refused() {
+    let rloo = |more: &[&str]| refused(&[&["ppo.advantages=rloo"], more].concat());
+    assert_eq!(
+        rloo(&[]),
+        "preset embedded: ppo.responses = 1, expected 2 or more next to advantages = \"rloo\" \
+         (ppo.advantages)"
+    );
+    assert!(rloo(&["ppo.responses=4", "ppo.gamma=0.9"]).contains("--set: ppo.gamma = 0.9"));
+    let warmup = rloo(&["ppo.responses=4", "ppo.value_warmup=2"]);
+    assert!(warmup.contains("ppo.value_warmup = 2, expected 0"), "{warmup}");
+    let right = set(&["ppo.advantages=rloo", "ppo.responses=4"]);
+    assert!(resolve(Some(TASK), None, &right, None).unwrap().ppo.prompts() == 32);
+    assert!(refused(&["ppo.advantages=grpo"]).contains("ppo.advantages = \"grpo\""));
 }
 
 #[test]
@@ -408,12 +435,16 @@ fn seeds_count_up() {
 }
 
 #[test]
-fn a_run_of_a_version_without_arms_and_precision_goes_on() {
+fn a_run_of_a_version_with_fewer_keys_goes_on() {
     let settings = resolve(Some(TASK), Some(Preset::Smoke), &set(&[]), None).unwrap();
     let mut recorded = settings.to_toml().unwrap().parse::<Table>().unwrap();
     recorded.remove("arm");
     recorded["run"].as_table_mut().unwrap().retain(|key, _| key != "precision" && key != "arms");
     recorded["evaluation"].as_table_mut().unwrap().remove("reference");
+    let is_old = |key: &str| {
+        !["responses", "rate_warmup", "rate_end", "average", "advantages"].contains(&key)
+    };
+    recorded["ppo"].as_table_mut().unwrap().retain(|key, _| is_old(key));
     let text = recorded.to_string();
     let resumed =
         resolve(Some(TASK), None, &set(&[]), Some((Path::new("config.toml"), &text))).unwrap();

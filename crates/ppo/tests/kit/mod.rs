@@ -24,6 +24,7 @@ pub(crate) fn config() -> PpoConfig {
         kl_horizon: 300.0,
         ratio_threshold: 10.0,
         value_warmup: 1,
+        ..PpoConfig::default()
     }
 }
 

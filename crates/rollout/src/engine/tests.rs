@@ -1,5 +1,7 @@
 //! Claims about sampling.
 
+use std::iter::repeat_n;
+
 use super::*;
 use crate::config::EndOfText;
 use crate::fixtures::{SEED, model, prompts, sampling, value_head};
@@ -84,6 +86,34 @@ fn batches_and_rows_that_leave_them_change_no_token() {
             close(&whole.log_probs, &part.log_probs, 1e-4, "log-probabilities");
         }
     }
+}
+
+#[test]
+fn several_responses_to_a_prompt_are_those_to_the_same_prompt_several_times() {
+    let prompts = prompts(&[5, 4, 6, 5]);
+    let config = SamplingConfig { end_of_text: EndOfText::Stop(3), ..sampling(12) };
+    let times = |count: usize| {
+        prompts.iter().flat_map(|prompt| repeat_n(prompt.clone(), count)).collect::<Vec<_>>()
+    };
+    let each = |responses, batch_size| {
+        let head = value_head();
+        generate_each(&model(1), Some(&head), &prompts, responses, &config, SEED, batch_size)
+            .unwrap()
+    };
+    for (responses, batch_size) in [(3, 16), (3, 2), (2, 5), (1, 4)] {
+        let several = each(responses, batch_size);
+        let repeated = sample(&times(responses), &config, batch_size);
+        assert_eq!(several.len(), repeated.len());
+        for (several, repeated) in several.iter().zip(&repeated) {
+            assert_eq!(several.response_ids, repeated.response_ids, "{responses}, {batch_size}");
+            close(&several.log_probs, &repeated.log_probs, 1e-4, "log-probabilities");
+            close(&several.values, &repeated.values, 1e-4, "values");
+        }
+        assert!(several.iter().any(|one| one.response_ids != several[0].response_ids));
+    }
+    assert_eq!(each(1, 4), sample(&prompts, &config, 4));
+    let none = generate_each(&model(1), None, &prompts, 0, &config, SEED, 4).unwrap_err();
+    assert_eq!(none.to_string(), "sampling setting responses is 0, expected at least 1");
 }
 
 #[test]
