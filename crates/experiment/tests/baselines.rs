@@ -131,7 +131,7 @@ fn the_example_compares_what_it_says_and_an_interruption_changes_nothing() {
     assert!(keys.iter().all(|&arm| arm == "best_of_4" || bound(arm).is_none()));
     let kl = |arm: &str| results.methods[arm].kl.map(|kl| kl.mean);
     assert_eq!((kl("best_of_4"), kl("guarded")), (None, None));
-    assert!(kl("dexperts").unwrap() > 1.0 && kl("prompted").unwrap() > 0.1, "{results:?}");
+    assert!(kl("dexperts").unwrap() > 0.3 && kl("prompted").unwrap() > 0.1, "{results:?}");
     for arm in ["best_of_4", "guarded", "dexperts", "prompted"] {
         assert!(results.methods[arm].perplexity_human.is_none(), "{arm}");
     }

@@ -53,12 +53,17 @@ impl Answers for Best {
                 .map(|((_, prompt), text)| scored_text(prompt, text))
                 .collect();
             let scores = inputs.reward.score(&texts, "candidates", &mut |_| {})?;
-            for (place, candidate) in scores.into_iter().zip(found).enumerate() {
-                match best.get_mut(place) {
-                    None => best.push(candidate),
-                    Some(known) if candidate.0 > known.0 => *known = candidate,
-                    Some(_) => {}
+            for (place, mut candidate) in scores.into_iter().zip(found).enumerate() {
+                candidate.1.cost.reward_calls += 1;
+                let Some(known) = best.get_mut(place) else {
+                    best.push(candidate);
+                    continue;
+                };
+                let cost = known.1.cost + candidate.1.cost;
+                if candidate.0 > known.0 {
+                    *known = candidate;
                 }
+                known.1.cost = cost;
             }
         }
         Ok(best.into_iter().map(|(_, answer)| answer).collect())
@@ -204,7 +209,8 @@ fn arms_recipe_objective_and_reward_model_of_ones_own() {
     // others; what a recipe of one's own costs to make is known if its log says it
     let best = &results.methods["best"];
     assert!(best.kl.is_none() && best.perplexity_human.is_none() && best.making_tokens.is_none());
-    assert_eq!(best.answer_tokens, Some(best.length));
+    let [tokens, rewards] = [best.answer_tokens, best.answer_rewards].map(|of| of.unwrap().mean);
+    assert!((tokens - 3.0 * best.length.mean).abs() < 1e-9 && (rewards - 3.0).abs() < 1e-9);
     assert!(
         results.methods["best"].perplexity_generated.mean > 1.0
             && results.methods["enough"].kl.is_some()
