@@ -51,8 +51,9 @@ fn figures_are_those_of_the_results(browser: &Browser, dir: &Path) {
     for method in ["gpt2", "sft", "rlhf", "ra_rlhf"] {
         for (key, figure) in results.methods[method].figures() {
             let digits = match key {
-                "reward" | "tail" | "judge" | "judge_tail" | "kl" => 2,
-                "perplexity_human" | "perplexity_generated" | "length" => 1,
+                "making_tokens" | "making_rewards" => 0,
+                "reward" | "tail" | "judge" | "judge_tail" | "kl" | "answer_rewards" => 2,
+                "perplexity_human" | "perplexity_generated" | "length" | "answer_tokens" => 1,
                 _ => 3,
             };
             let place = format!("td[data-method=\"{method}\"][data-key=\"{key}\"]");

@@ -378,7 +378,11 @@ fn check_smoke(task: &Task, out: &Path) -> Result<()> {
                 "reward" | "tail" | "judge" | "judge_tail" | "kl" => {
                     (f64::NEG_INFINITY, f64::INFINITY)
                 }
-                "perplexity_human" | "perplexity_generated" | "length" => (1.0, f64::INFINITY),
+                "perplexity_human" | "perplexity_generated" | "length" | "answer_tokens" => {
+                    (1.0, f64::INFINITY)
+                }
+                // counted, and no estimates
+                "making_tokens" | "making_rewards" => continue,
                 _ => (0.0, 1.0),
             };
             let Figure { mean, ci95: Some([low, high]), se: Some(_), seeds_std: Some(_) } = figure

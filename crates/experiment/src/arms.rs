@@ -1,9 +1,11 @@
 //! Which arms of an experiment are made, and whether each can be.
 
 use crate::error::ExperimentError;
+use crate::inputs::Inputs;
 use crate::objectives::Objectives;
-use crate::recipe::Recipes;
+use crate::recipe::{Recipe, Recipes};
 use crate::settings::{ArmSettings, Settings};
+use tailguard_settings::nearest;
 
 /// The arms of an experiment.
 pub(crate) struct Plan<'s> {
@@ -49,12 +51,22 @@ impl<'s> Plan<'s> {
             check(arm, settings, recipes, objectives)?;
             let is_compared = chosen(&arm.key);
             if is_compared || needed.contains(&arm.key.as_str()) {
-                needed.extend(arm.from.as_deref());
+                needed.extend(arm.made_from());
                 made.push(Planned { arm, settings: arm.over(settings)?, is_compared });
             }
         }
         made.reverse();
         Ok(Self { made, reference })
+    }
+
+    /// Refuses arms that cannot be made of these models and texts.
+    ///
+    /// # Errors
+    /// What a recipe refuses.
+    pub(crate) fn check(&self, recipes: &Recipes, inputs: &Inputs) -> Result<(), ExperimentError> {
+        self.made.iter().try_for_each(|Planned { arm, settings, .. }| {
+            recipes.get(&arm.recipe).map_or(Ok(()), |recipe| recipe.check(arm, settings, inputs))
+        })
     }
 
     /// The arms that are compared, in their order.
@@ -77,7 +89,17 @@ impl<'s> Plan<'s> {
     /// Whether an arm behind this place begins with the one of that key, or is measured against it.
     pub(crate) fn is_needed_behind(&self, place: usize, key: &str) -> bool {
         key == self.reference
-            || self.made[place + 1..].iter().any(|later| later.arm.from.as_deref() == Some(key))
+            || self.made[place + 1..].iter().any(|later| later.arm.made_from().any(|of| of == key))
+    }
+
+    /// An arm and all that it is made from, by however many others, each once.
+    pub(crate) fn lineage<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Planned<'s>> {
+        let mut needed = vec![key];
+        self.made.iter().rev().filter(move |planned| {
+            let is_needed = needed.contains(&planned.arm.key.as_str());
+            needed.extend(planned.arm.made_from().filter(|_| is_needed));
+            is_needed
+        })
     }
 }
 
@@ -112,6 +134,7 @@ fn check(
         }
         _ => {}
     }
+    check_needs(arm, recipe)?;
     if arm.objective.is_some() && !recipe.has_objective() {
         return Err(arm
             .wrong(format!("it has an objective, but the recipe {:?} has none", arm.recipe))
@@ -137,11 +160,10 @@ fn check(
         settings.arm.iter().find(|arm| arm.key == key).and_then(|arm| recipes.get(&arm.recipe))
     };
     let makes_no_model = |key: &str| recipe_of(key).is_some_and(|recipe| !recipe.makes_model());
-    if let Some(from) =
-        arm.from.as_deref().filter(|from| recipe.needs_model() && makes_no_model(from))
-    {
+    let mut named = arm.made_from_by_name().filter(|_| recipe.needs_model());
+    if let Some((what, key)) = named.find(|(_, key)| makes_no_model(key)) {
         let detail = format!(
-            "from = {from:?}, but the recipe {:?} begins with a language model, and that is none",
+            "{what} = {key:?}, but the recipe {:?} begins with a language model, and that is none",
             arm.recipe
         );
         return Err(arm.wrong(detail).into());
@@ -161,6 +183,31 @@ fn check(
             let (episodes, responses) = (shape.episodes, shape.responses);
             arm.wrong(format!("{error} (ppo.batch_size is {episodes}, ppo.responses {responses})"))
         })?;
+    }
+    Ok(())
+}
+
+/// Refuses an arm that does not name the arms that its recipe needs, or names others.
+fn check_needs(arm: &ArmSettings, recipe: &dyn Recipe) -> Result<(), ExperimentError> {
+    let (needs, name) = (recipe.needs(), &arm.recipe);
+    if let Some(what) = arm.needs.keys().find(|what| !needs.contains(&what.as_str())) {
+        let detail = if needs.is_empty() {
+            format!("needs has {what}, but the recipe {name:?} needs no other arms")
+        } else {
+            let meant = nearest(what, needs).into_iter().map(|key| format!("`{key}`"));
+            let meant = meant.collect::<Vec<_>>().join(" or ");
+            let meant = if meant.is_empty() { meant } else { format!("; did you mean {meant}?") };
+            let known = needs.join(", ");
+            format!("needs has the key `{what}`, but the recipe {name:?} needs {known}{meant}")
+        };
+        return Err(arm.wrong(detail).into());
+    }
+    if let Some(what) = needs.iter().find(|what| !arm.needs.contains_key(**what)) {
+        let detail = format!(
+            "needs.{what} is missing: the recipe {name:?} needs another arm as its {what}, as in \
+             needs = {{ {what} = \"sft\" }}"
+        );
+        return Err(arm.wrong(detail).into());
     }
     Ok(())
 }
@@ -215,6 +262,91 @@ mod tests {
         assert_eq!(plan.made[0].settings, settings);
     }
 
+    /// Arms whose last one needs two others, and which one of these is its anti-expert.
+    fn steered(needs: &str) -> String {
+        let tuned =
+            |key: &str| format!("[[arm]]\nkey = \"{key}\"\nrecipe = \"sft\"\nfrom = \"a\"\n");
+        format!(
+            "{BASE}{}{}[[arm]]\nkey = \"steered\"\nrecipe = \"dexperts\"\nfrom = \"a\"\n{needs}\n",
+            tuned("good"),
+            tuned("bad")
+        )
+    }
+
+    #[test]
+    fn arms_that_others_need_are_made_with_them() {
+        let arms = steered("needs = { expert = \"good\", anti_expert = \"bad\" }");
+        let more = format!(
+            "[run]\narms = [\"best\"]\n[evaluation]\nreference = \"a\"\n{arms}[[arm]]\nkey = \
+             \"best\"\nrecipe = \"best_of_n\"\nfrom = \"steered\"\n"
+        );
+        let settings = settings(&more);
+        let (recipes, objectives) = (Recipes::default(), Objectives::default());
+        let plan = Plan::of(&settings, &recipes, &objectives).unwrap();
+        let keys = |planned: &Planned<'_>| planned.arm.key.clone();
+        let made: Vec<_> = plan.made.iter().map(keys).collect();
+        assert_eq!(made, ["a", "good", "bad", "steered", "best"]);
+        assert_eq!(plan.compared().map(keys).collect::<Vec<_>>(), ["best"]);
+        // the base model is part of three of them, and is told once
+        let lineage: Vec<_> = plan.lineage("best").map(keys).collect();
+        assert_eq!(lineage, ["best", "steered", "bad", "good", "a"]);
+        assert_eq!(plan.lineage("good").map(keys).collect::<Vec<_>>(), ["good", "a"]);
+        let needed = |place, key| plan.is_needed_behind(place, key);
+        assert!(needed(2, "good") && needed(2, "bad") && !needed(3, "good") && needed(3, "a"));
+    }
+
+    #[test]
+    fn what_a_recipe_needs_is_named_by_its_arm_and_nothing_else_is() {
+        let with = |needs: &str| refused(&steered(needs));
+        assert_eq!(
+            with("needs = { expert = \"good\" }"),
+            "arm \"steered\": needs.anti_expert is missing: the recipe \"dexperts\" needs another \
+             arm as its anti_expert, as in needs = { anti_expert = \"sft\" }"
+        );
+        assert_eq!(
+            with("needs = { exprt = \"good\", anti_expert = \"bad\" }"),
+            "arm \"steered\": needs has the key `exprt`, but the recipe \"dexperts\" needs expert, \
+             anti_expert; did you mean `expert`?"
+        );
+        // in a circle, or not there at all
+        for other in ["steered", "none"] {
+            let needs = format!("needs = {{ expert = \"good\", anti_expert = \"{other}\" }}");
+            assert_eq!(
+                with(&needs),
+                format!(
+                    "arm \"steered\": needs.anti_expert = {other:?}, expected an arm that stands \
+                     before it; the arms are a, good, bad, steered"
+                )
+            );
+        }
+        let last = |more: &str| {
+            let needs = "needs = { expert = \"good\", anti_expert = \"bad\" }";
+            refused(&format!("{}[[arm]]\nkey = \"last\"\n{more}", steered(needs)))
+        };
+        assert!(
+            last("recipe = \"sft\"\nfrom = \"a\"\nneeds = { expert = \"good\" }")
+                .contains("needs has expert, but the recipe \"sft\" needs no other arms")
+        );
+        // what answers and is no language model steers nothing, and nothing is trained from it
+        assert!(
+            last(
+                "recipe = \"dexperts\"\nfrom = \"a\"\nneeds = { expert = \"steered\", anti_expert \
+                 = \"bad\" }"
+            )
+            .contains(
+                "needs.expert = \"steered\", but the recipe \"dexperts\" begins with a language \
+                 model, and that is none"
+            )
+        );
+        assert!(last("recipe = \"best_of_n\"").contains("from is missing"));
+        let mistyped = last("recipe = \"best_of_n\"\nfrom = \"a\"\nset = { \"best_of_n.m\" = 2 }");
+        assert!(mistyped.contains("unknown key `best_of_n.m`"), "{mistyped}");
+        assert!(
+            last("recipe = \"best_of_n\"\nfrom = \"a\"\nned = { a = \"b\" }")
+                .contains("did you mean `arm.needs`?")
+        );
+    }
+
     #[test]
     fn a_tail_over_prompts_wants_several_responses_and_names_the_key() {
         let arm = |set: &str| {
@@ -239,7 +371,8 @@ mod tests {
         let with = |more: &str| refused(&format!("{BASE}[[arm]]\nkey = \"b\"\n{more}"));
         assert_eq!(
             with("recipe = \"dpo\"\nfrom = \"a\""),
-            "arm \"b\": there is no recipe \"dpo\", expected one of base, ppo, sft"
+            "arm \"b\": there is no recipe \"dpo\", expected one of base, best_of_n, dexperts, ppo, \
+             prompted, sft"
         );
         assert!(with("recipe = \"ppo\"").contains("from is missing"));
         assert!(with("recipe = \"base\"\nfrom = \"a\"").contains("begins with no other arm"));

@@ -15,10 +15,10 @@ use tailguard_risk::RiskLevel;
 use crate::digests::of_file;
 use crate::error::ExperimentError;
 use crate::inputs::Inputs;
+use crate::made::Made;
 use crate::observer::{Event, Observer};
 use crate::places::{Home, ModelDirs, locate};
 use crate::protocol::{Perplexities, Samples, sample};
-use crate::recipe::Made;
 use crate::settings::Settings;
 
 /// A model that was evaluated, and what was read for it.

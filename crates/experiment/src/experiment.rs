@@ -193,6 +193,8 @@ impl Prepared {
             Sources { home: &home, models: &models, reward, device: &device },
             observer,
         )?;
+        let plan = Plan::of(&settings, &recipes, &objectives)?;
+        plan.check(&recipes, &inputs)?;
         let mut digests = inputs.digests.clone();
         // what a program adds has no digest; that it was added does not go unnoticed
         let is_used =
@@ -211,7 +213,6 @@ impl Prepared {
             places,
         };
         let run = Run::open(dir, beginning, begun, observer)?;
-        let plan = Plan::of(&settings, &recipes, &objectives)?;
         for note in plan.left_out() {
             observer.tell(Event::Info(&note));
         }

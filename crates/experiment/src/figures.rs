@@ -4,14 +4,15 @@
 use tailguard_judging::{tail_gains, tail_report};
 use tailguard_metrics::{
     ByPrompt, Influences, NumberedNGrams, Scale, at_or_below, duplicates, empty, estimate,
-    mean_over_seeds, repeating,
+    mean_over_seeds, repeating, std_sample,
 };
 use tailguard_report::{Comparison, Figure, Generation, MethodResults, OtherTail, Values};
 use tailguard_risk::RiskLevel;
 
+use crate::cost::Cost;
 use crate::error::{During, ExperimentError};
 use crate::inputs::Inputs;
-use crate::protocol::Evaluated;
+use crate::protocol::{Beside, Evaluated};
 use crate::settings::Settings;
 
 type Result<T, E = ExperimentError> = std::result::Result<T, E>;
@@ -28,7 +29,7 @@ pub(super) fn values(seeds: &[Evaluated], prompts: usize) -> Values {
         judge: of_rows(|row| row.judge.map(f64::from)),
         perplexity_human: seeds
             .iter()
-            .map(|seed| places(seed.perplexity_human.iter().copied(), usize::MAX))
+            .map(|seed| places(seed.beside.perplexity_human.iter().copied(), usize::MAX))
             .collect(),
         perplexity_generated: of_rows(|row| row.perplexity),
         kl: of_rows(|row| row.kl),
@@ -38,6 +39,28 @@ pub(super) fn values(seeds: &[Evaluated], prompts: usize) -> Values {
 /// The values that there are, with their places, which begin anew after so many.
 fn places(values: impl Iterator<Item = Option<f64>>, count: usize) -> Vec<ByPrompt> {
     values.enumerate().filter_map(|(place, value)| Some((place % count, value?))).collect()
+}
+
+/// What is known of an arm beside its texts.
+pub(super) struct Price {
+    /// What making it has cost, by seed.
+    pub(super) making: Vec<Option<Cost>>,
+    /// A number that its KL to the reference does not exceed.
+    pub(super) kl_bound: Option<f64>,
+}
+
+impl Price {
+    /// A count over the seeds; nothing where it is not known of each.
+    fn making(&self, count: fn(&Cost) -> u64) -> Result<Option<Figure>> {
+        let counts = self.making.iter().map(|cost| Some(count(cost.as_ref()?) as f64));
+        counts.collect::<Option<Vec<f64>>>().map(|counts| known(&counts)).transpose()
+    }
+}
+
+/// The mean of numbers that are known, one for each seed: they are estimates of nothing.
+fn known(seeds: &[f64]) -> Result<Figure> {
+    let mean = tailguard_metrics::mean(seeds)?;
+    Ok(Figure { mean, se: None, ci95: None, seeds_std: std_sample(seeds).ok() })
 }
 
 /// A figure of all texts of a seed, whose prompts go by these numbers.
@@ -52,6 +75,7 @@ pub(super) fn figures(
     config: &Settings,
     seeds: &[Evaluated],
     values: &Values,
+    price: &Price,
 ) -> Result<MethodResults> {
     let prompt_scores: Vec<f64> = inputs.prompt_scores.iter().map(|&score| score.into()).collect();
     let (tail, prompts) = (inputs.tail(config), inputs.prompts.len());
@@ -68,9 +92,15 @@ pub(super) fn figures(
             .ok_or_else(|| ExperimentError::failed(format!("nothing was measured of {what}")))
     };
     // what is no language model gives human texts no probability
-    let is_model = seeds.iter().any(|seed| !seed.perplexity_human.is_empty());
+    let is_model = seeds.iter().any(|seed| !seed.beside.perplexity_human.is_empty());
     let of_model = |values: &[Vec<ByPrompt>], what: &str| -> Result<Option<Figure>> {
-        if is_model { there(values, what).map(Some) } else { Ok(None) }
+        if is_model { there(values, what).map(Some) } else { mean(values, Scale::Any) }
+    };
+    let per_answer = |counts: fn(&Beside) -> &[u64]| -> Result<Option<Figure>> {
+        let of_seed =
+            |seed: &Evaluated| places(counts(&seed.beside).iter().map(|&count| Some(count as f64)));
+        let seeds: Vec<Vec<ByPrompt>> = seeds.iter().map(of_seed).collect();
+        if seeds.iter().any(Vec::is_empty) { Ok(None) } else { mean(&seeds, Scale::Any) }
     };
     let lengths: Vec<Vec<ByPrompt>> = seeds
         .iter()
@@ -116,6 +146,11 @@ pub(super) fn figures(
         duplicate: of_all(&|texts, prompts| Ok(duplicates(texts, prompts)?))?,
         other_tails: config.evaluation.other_tails.iter().map(other_tail).collect::<Result<_>>()?,
         tail_report: tail_report(&values.reward, &config.evaluation.failure_thresholds, false)?,
+        making_tokens: price.making(|cost| cost.sampled_tokens)?,
+        making_rewards: price.making(|cost| cost.reward_calls)?,
+        answer_tokens: per_answer(|beside| &beside.sampled_tokens)?,
+        answer_rewards: per_answer(|beside| &beside.reward_calls)?,
+        kl_bound: price.kl_bound.map(|bound| known(&[bound])).transpose()?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! What an experiment starts from: models, prompts, texts. The same for every seed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use burn::tensor::Device;
@@ -19,7 +19,7 @@ use crate::observer::{Event, Observer};
 use crate::places::{Home, ModelDirs};
 use crate::run::check_context;
 use crate::scorer::{check_prompts, score_settings};
-use crate::settings::{EndToken, Settings};
+use crate::settings::{EndToken, Settings, TextClass};
 use crate::texts::{EVALUATION_ORDER, Texts, check_counts, texts};
 
 /// Models, prompts and texts.
@@ -38,8 +38,8 @@ pub struct Inputs {
     pub sampling: SamplingConfig,
     /// Prompts of PPO, both classes.
     pub train_prompts: Vec<Prompt>,
-    /// Token ids of the good class for supervised fine-tuning.
-    pub sft_texts: Vec<Vec<u32>>,
+    /// Token ids for supervised fine-tuning, of the classes that arms learn from.
+    sft_texts: BTreeMap<TextClass, Vec<Vec<u32>>>,
     /// Held-out prompts, both classes.
     pub prompts: Vec<Prompt>,
     /// The score of each of them alone.
@@ -132,15 +132,14 @@ impl Inputs {
         }
 
         check_counts(config, &train, &evaluation)?;
-        let good = |record: &&Record| record.label == 1;
-        let good_of_train: Vec<&Record> = train.iter().filter(good).collect();
-        let good_texts: Vec<String> = good_of_train.iter().map(|record| record.whole()).collect();
-        let text_tokens = config.sft.text_tokens.min(base.config().n_positions);
-        let mut sft_texts = encode(&tokenizer, &good_texts, text_tokens)
-            .map_err(|error| located(error, &good_of_train))?;
-        if config.sft.end_token {
-            end_whole_texts(&mut sft_texts, text_tokens, end_token(&base)?);
+        let mut classes = BTreeSet::from([config.sft.class]);
+        for arm in &config.arm {
+            classes.insert(arm.over(config)?.sft.class);
         }
+        let sft_texts = classes
+            .into_iter()
+            .map(|class| Ok((class, texts_to_learn(config, &tokenizer, &base, &train, class)?)))
+            .collect::<Result<_, ExperimentError>>()?;
 
         let ordered: Vec<&Record> = shuffled(evaluation.len(), EVALUATION_ORDER)
             .into_iter()
@@ -157,6 +156,7 @@ impl Inputs {
         let prompt_texts: Vec<ScoredText> =
             evaluation_prompts.iter().map(|prompt| ScoredText::whole(&prompt.text)).collect();
 
+        let good = |record: &&Record| record.label == 1;
         let human: Vec<&Record> =
             ordered.iter().copied().filter(good).take(config.evaluation.perplexity_texts).collect();
         let beginning = |record: &&Record| {
@@ -216,6 +216,13 @@ impl Inputs {
         Ok(inputs)
     }
 
+    /// Token ids of the training texts of a class, for supervised fine-tuning; none of a class that
+    /// no arm learns from by `sft.class`.
+    #[must_use]
+    pub fn sft_texts(&self, class: TextClass) -> &[Vec<u32>] {
+        self.sft_texts.get(&class).map_or(&[], Vec::as_slice)
+    }
+
     /// What must be said wherever the figures of these data are shown; the embedded data are that
     /// whoever names their directory.
     #[must_use]
@@ -232,11 +239,14 @@ impl Inputs {
     }
 
     fn say(&self, settings: &Settings, home: &Home, observer: &mut dyn Observer) {
+        let to_learn = match self.sft_texts.values().map(Vec::len).collect::<Vec<_>>().as_slice() {
+            [good, bad] => format!("{good} good and {bad} bad"),
+            lengths => lengths.iter().sum::<usize>().to_string(),
+        };
         observer.tell(Event::Info(&format!(
-            "{} training prompts, {} texts for supervised fine-tuning, {} evaluation prompts of \
-             which {} score at most {}",
+            "{} training prompts, {to_learn} texts for supervised fine-tuning, {} evaluation \
+             prompts of which {} score at most {}",
             self.train_prompts.len(),
-            self.sft_texts.len(),
             self.prompts.len(),
             self.tail(settings).len(),
             settings.evaluation.tail_threshold
@@ -304,6 +314,25 @@ fn end_token(base: &Gpt2) -> Result<u32, ExperimentError> {
     base.config()
         .eos_token_id
         .ok_or_else(|| ExperimentError::failed("the policy's config.json has no eos_token_id"))
+}
+
+/// The training texts of a class as supervised fine-tuning reads them.
+fn texts_to_learn(
+    config: &Settings,
+    tokenizer: &Tokenizer,
+    base: &Gpt2,
+    train: &[Record],
+    class: TextClass,
+) -> Result<Vec<Vec<u32>>, ExperimentError> {
+    let of_class: Vec<&Record> =
+        train.iter().filter(|record| (record.label == 1) == (class == TextClass::Good)).collect();
+    let texts: Vec<String> = of_class.iter().map(|record| record.whole()).collect();
+    let most = config.sft.text_tokens.min(base.config().n_positions);
+    let mut ids = encode(tokenizer, &texts, most).map_err(|error| located(error, &of_class))?;
+    if config.sft.end_token {
+        end_whole_texts(&mut ids, most, end_token(base)?);
+    }
+    Ok(ids)
 }
 
 /// Puts the end token behind the texts that end within `limit` tokens; one that was cut there goes

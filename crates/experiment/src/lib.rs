@@ -5,6 +5,7 @@
 //! happens.
 
 mod arms;
+mod cost;
 mod digests;
 mod error;
 mod evaluate_model;
@@ -12,6 +13,7 @@ mod experiment;
 mod figures;
 mod inputs;
 pub mod machine;
+mod made;
 mod objective_context;
 mod objective_value;
 mod objectives;
@@ -30,17 +32,19 @@ mod summary;
 mod texts;
 
 pub use burn;
+pub use cost::Cost;
 pub use digests::{of_bytes, of_file, of_model};
 pub use error::ExperimentError;
 pub use evaluate_model::{BaseModel, EvaluatedModel, evaluate_model};
 pub use experiment::{Experiment, Finished, Out, Prepared};
 pub use inputs::Inputs;
+pub use made::{Answer, Answers, Asked, Made};
 pub use objective_context::ObjectiveContext;
 pub use objectives::Objectives;
 pub use observer::{Event, Observer};
 pub use places::{Home, ModelDirs, ModelPlace, checkpoint, directory, locate};
 pub use protocol::{Perplexities, Samples, sample};
-pub use recipe::{Answers, Made, Recipe, Recipes, Work};
+pub use recipe::{Recipe, Recipes, Work};
 pub use run::{Origin, about, check_context};
 pub use scorer::{label, score_settings};
 pub use settings::{ConfigError, Settings};

@@ -10,10 +10,11 @@ use tailguard_report::Diverged;
 use crate::arms::{Plan, Planned};
 use crate::error::{During, ExperimentError};
 use crate::inputs::Inputs;
+use crate::made::Made;
 use crate::objectives::Objectives;
 use crate::observer::{Event, Observer};
 use crate::protocol::{Subject, evaluate, is_evaluated};
-use crate::recipe::{Made, Recipes, Work};
+use crate::recipe::{Recipes, Work};
 use crate::run::Run;
 use crate::settings::Settings;
 
@@ -49,9 +50,8 @@ impl Phases<'_> {
             if is_done && !self.plan.is_needed_behind(place, &arm.key) {
                 continue;
             }
-            let from = arm.from.as_deref();
-            if let Some(from) = from.filter(|from| !made.contains_key(from)) {
-                let reason = format!("it begins with the arm {from:?}, which diverged");
+            if let Some(lost) = arm.made_from().find(|key| !made.contains_key(key)) {
+                let reason = format!("it is made from the arm {lost:?}, which diverged");
                 note(
                     diverged,
                     Diverged { method: arm.key.clone(), seed, reason },
@@ -60,7 +60,7 @@ impl Phases<'_> {
                 );
                 continue;
             }
-            match self.make(planned, from.and_then(|from| made.get(from)), seed, observer) {
+            match self.make(planned, &made, seed, observer) {
                 Ok(policy) => {
                     made.insert(&arm.key, policy);
                     waiting.push(planned);
@@ -87,7 +87,7 @@ impl Phases<'_> {
     fn make(
         &self,
         planned: &Planned<'_>,
-        from: Option<&Made>,
+        made: &HashMap<&str, Made>,
         seed: u64,
         observer: &mut dyn Observer,
     ) -> Result<Made, ExperimentError> {
@@ -100,7 +100,12 @@ impl Phases<'_> {
             settings,
             inputs: self.inputs,
             objectives: self.objectives,
-            from,
+            from: arm.from.as_deref().and_then(|from| made.get(from)),
+            needed: arm
+                .needs
+                .iter()
+                .filter_map(|(what, key)| Some((what.as_str(), made.get(key.as_str())?)))
+                .collect(),
             seed,
             dir: &self.run.dir,
             device: self.device,

@@ -12,13 +12,15 @@ use tailguard_ppo::episode_kl;
 use tailguard_report::{Generation, RunDir, read_generations, write_generations};
 use tailguard_reward::ScoredText;
 use tailguard_rollout::{
-    DrawSeed, Sequence, TokenScores, generate, log_probs_of, responses, scored_text, token_nlls,
+    DrawSeed, Generation as Drawn, Prompt, Sequence, TokenScores, log_probs_of, responses,
+    scored_text, token_nlls,
 };
 
+use crate::cost::Cost;
 use crate::error::ExperimentError;
 use crate::inputs::Inputs;
+use crate::made::{Asked, Made};
 use crate::observer::{Event, Observer};
-use crate::recipe::Made;
 use crate::settings::Settings;
 
 /// The streams of the run's seed that draw evaluation samples, one for each response to a prompt;
@@ -29,15 +31,22 @@ const EVALUATION: u64 = 1 << 50;
 pub(crate) struct Evaluated {
     /// The first response to each evaluation prompt, in their order; then the second, and so on.
     pub(crate) rows: Vec<Generation>,
-    /// Perplexity of each human text under the policy; nothing for one without a token to score.
-    pub(crate) perplexity_human: Vec<Option<f64>>,
+    /// What the rows do not say.
+    pub(crate) beside: Beside,
 }
 
 /// What the rows do not say. Written last: what has it is whole.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct HumanTexts {
-    perplexity_human: Vec<Option<f64>>,
+pub(crate) struct Beside {
+    /// Perplexity of each human text under the policy; nothing for one without a token to score.
+    pub(crate) perplexity_human: Vec<Option<f64>>,
+    /// Tokens that were sampled for each row; none in files of earlier versions.
+    #[serde(default)]
+    pub(crate) sampled_tokens: Vec<u64>,
+    /// Texts that the reward model has scored for each row; likewise.
+    #[serde(default)]
+    pub(crate) reward_calls: Vec<u64>,
 }
 
 /// A policy and seed that are evaluated.
@@ -65,14 +74,19 @@ pub(crate) fn evaluate(
     let samples =
         sample(inputs, settings, seed, made, Some(&inputs.base), Some(reference), observer)?;
     let (perplexity_human, perplexities) = samples.perplexities()?;
+    let beside = Beside {
+        perplexity_human,
+        sampled_tokens: samples.costs.iter().map(|cost| cost.sampled_tokens).collect(),
+        reward_calls: samples.costs.iter().map(|cost| cost.reward_calls).collect(),
+    };
     let rows: Vec<Generation> = samples.rows(inputs, perplexities, arm, seed).collect();
     let (texts, path) = (dir.method_generations_path(arm, seed), dir.evaluation_path(arm, seed));
     write_generations(&texts, &rows)?;
-    // a list of numbers is always JSON
-    let human = serde_json::to_string(&HumanTexts { perplexity_human }).unwrap_or_default();
-    write_sums(&path, human.as_bytes(), &texts)?;
+    // lists of numbers are always JSON
+    let beside = serde_json::to_string(&beside).unwrap_or_default();
+    write_sums(&path, beside.as_bytes(), &texts)?;
     // last: what has this file is evaluated
-    write_file(&path, human.as_bytes())?;
+    write_file(&path, beside.as_bytes())?;
     Ok(())
 }
 
@@ -100,11 +114,8 @@ pub(crate) fn evaluated(dir: &RunDir, arm: &str, seed: u64) -> Result<Evaluated,
     let text = dir.read_text(&path)?.ok_or_else(missing)?;
     let damaged =
         |error| ExperimentError::failed(format!("{} is damaged: {error}", path.display()));
-    let HumanTexts { perplexity_human } = serde_json::from_str(&text).map_err(damaged)?;
-    Ok(Evaluated {
-        rows: read_generations(&dir.method_generations_path(arm, seed))?,
-        perplexity_human,
-    })
+    let beside = serde_json::from_str(&text).map_err(damaged)?;
+    Ok(Evaluated { rows: read_generations(&dir.method_generations_path(arm, seed))?, beside })
 }
 
 /// Notes the digests of figures that are about to be written and of the texts that they are about:
@@ -135,7 +146,9 @@ pub struct Samples {
     pub judge: Option<Vec<f32>>,
     /// Response tokens.
     pub tokens: Vec<u32>,
-    /// To the reference, nats; none without one, or of what is no language model.
+    /// All that was sampled and scored for each response.
+    pub costs: Vec<Cost>,
+    /// To the reference, nats; none without one, or of what does not know its distribution.
     kl: Option<Vec<f64>>,
     /// Of the response's tokens under the base model; none without one.
     base_nlls: Option<Vec<Vec<f32>>>,
@@ -197,10 +210,15 @@ pub fn sample(
     observer: &mut dyn Observer,
 ) -> Result<Samples, ExperimentError> {
     let batch_size = settings.evaluation.batch_size;
-    let mut generations = Vec::new();
+    let prompts: Vec<(usize, &Prompt)> = inputs.prompts.iter().enumerate().collect();
+    let (mut generations, mut costs): (Vec<Drawn>, Vec<_>) = (Vec::new(), Vec::new());
     for round in 0..settings.evaluation.responses as u64 {
-        let draws = DrawSeed { seed, stream: EVALUATION + round };
-        generations.extend(one_each(inputs, made, draws, batch_size)?);
+        let draws = DrawSeed { seed, stream: EVALUATION + (round << 32) };
+        let asked = Asked { prompts: &prompts, draws, batch_size };
+        for answer in made.answer(inputs, &asked)? {
+            generations.push(answer.generation);
+            costs.push(answer.cost);
+        }
     }
     let responses = responses(&inputs.tokenizer, &generations)?;
     let prompts = || inputs.prompts.iter().cycle();
@@ -223,7 +241,7 @@ pub fn sample(
     let under = |model: &Gpt2, distribution| {
         log_probs_of(model, None, &sequences, &distribution, batch_size)
     };
-    let reference = reference.filter(|_| made.model().is_some());
+    let reference = reference.filter(|_| made.knows_its_distribution());
     let under_reference =
         reference.map(|reference| under(reference, inputs.sampling.distribution())).transpose()?;
     let under_base = base.map(|base| under(base, TokenDistribution::default())).transpose()?;
@@ -245,6 +263,7 @@ pub fn sample(
         rewards,
         judge,
         tokens: generations.iter().map(|generation| length(&generation.response_ids)).collect(),
+        costs,
         kl: under_reference.map(kl).transpose()?,
         base_nlls: under_base.map(|scores| scores.into_iter().map(nlls).collect()),
         human_nlls: made.model().map(human_nlls).transpose()?.unwrap_or_default(),

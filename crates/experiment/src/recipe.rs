@@ -11,10 +11,10 @@ use tailguard_checkpoint::{
 use tailguard_files::{FileError, write_dir};
 use tailguard_gpt2::Gpt2;
 use tailguard_report::RunDir;
-use tailguard_rollout::{DrawSeed, Generation};
 
 use crate::error::ExperimentError;
 use crate::inputs::Inputs;
+use crate::made::Made;
 use crate::objectives::Objectives;
 use crate::observer::Observer;
 use crate::recipes;
@@ -29,6 +29,11 @@ pub trait Recipe: Send + Sync {
     /// Whether an arm is made from another one.
     fn needs_from(&self) -> bool {
         true
+    }
+
+    /// What it calls the further arms that it needs: an arm names each of them by its `needs`.
+    fn needs(&self) -> &[&str] {
+        &[]
     }
 
     /// Whether it has an objective.
@@ -48,9 +53,36 @@ pub trait Recipe: Send + Sync {
         true
     }
 
-    /// Whether what it begins with must be a language model.
+    /// Whether what it is made from must be language models.
     fn needs_model(&self) -> bool {
         self.needs_from()
+    }
+
+    /// Whether texts are sampled, or scored by the reward model, to make it. Then the rows of its
+    /// training log say how many, as `sampled_tokens` and `reward_calls`; what it costs is not
+    /// known otherwise.
+    fn samples(&self) -> bool {
+        true
+    }
+
+    /// A number that the KL of what it makes, to what that is made from, does not exceed, in nats;
+    /// nothing where none is known.
+    fn kl_bound(&self, _settings: &Settings) -> Option<f64> {
+        None
+    }
+
+    /// Refuses what it cannot be made with, once models and texts are there and before any arm is
+    /// made.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Refused`] with the setting, what was found and what it may be.
+    fn check(
+        &self,
+        _arm: &ArmSettings,
+        _settings: &Settings,
+        _inputs: &Inputs,
+    ) -> Result<(), ExperimentError> {
+        Ok(())
     }
 
     /// Makes the policy, or goes on making it: what an earlier process has finished is in the run
@@ -59,42 +91,6 @@ pub trait Recipe: Send + Sync {
     /// # Errors
     /// [`ExperimentError::Stopped`] where the observer wants no more; whatever goes wrong.
     fn make(&self, work: &mut Work<'_>) -> Result<Made, ExperimentError>;
-}
-
-/// What an arm was made into.
-pub enum Made {
-    /// A language model: its KL to the reference and its perplexity are measured.
-    Model(Box<Gpt2>),
-    /// Something else that answers prompts.
-    Answers(Box<dyn Answers>),
-}
-
-/// Something that answers prompts and is no language model of its own, such as the best of several
-/// responses.
-pub trait Answers {
-    /// One response to each of `inputs.prompts`, in their order. All that is random comes from
-    /// `draws`, so that arms can be compared.
-    ///
-    /// # Errors
-    /// Whatever goes wrong.
-    fn answer(&self, inputs: &Inputs, draws: DrawSeed) -> Result<Vec<Generation>, ExperimentError>;
-}
-
-impl From<Gpt2> for Made {
-    fn from(model: Gpt2) -> Self {
-        Self::Model(Box::new(model))
-    }
-}
-
-impl Made {
-    /// The language model, if it is one.
-    #[must_use]
-    pub fn model(&self) -> Option<&Gpt2> {
-        match self {
-            Self::Model(model) => Some(model),
-            Self::Answers(_) => None,
-        }
-    }
 }
 
 /// What a recipe works with.
@@ -109,6 +105,8 @@ pub struct Work<'a> {
     pub objectives: &'a Objectives,
     /// What the arm is made from; none where the settings name nothing.
     pub from: Option<&'a Made>,
+    /// The further arms that its recipe needs, by what they are to it.
+    pub needed: BTreeMap<&'a str, &'a Made>,
     /// Decides all that is random.
     pub seed: u64,
     /// The directory of the run.
@@ -125,12 +123,21 @@ impl<'a> Work<'a> {
     /// # Errors
     /// Where it is made from nothing, or from what is no language model.
     pub fn model_to_begin_with(&self) -> Result<&'a Gpt2, ExperimentError> {
-        let model = self.from.and_then(Made::model);
-        model.ok_or_else(|| {
-            ExperimentError::refused(format!(
-                "arm {:?} is not made from a language model",
-                self.arm.key
-            ))
+        self.model_of("from", self.from)
+    }
+
+    /// The language model of an arm that the recipe [needs](Recipe::needs).
+    ///
+    /// # Errors
+    /// Where the arm names none, or what is no language model.
+    pub fn model_needed(&self, what: &str) -> Result<&'a Gpt2, ExperimentError> {
+        self.model_of(what, self.needed.get(what).copied())
+    }
+
+    fn model_of(&self, what: &str, made: Option<&'a Made>) -> Result<&'a Gpt2, ExperimentError> {
+        made.and_then(Made::model).ok_or_else(|| {
+            let key = &self.arm.key;
+            ExperimentError::refused(format!("arm {key:?}: {what} is no language model"))
         })
     }
 
@@ -175,12 +182,15 @@ impl<'a> Work<'a> {
 pub struct Recipes(BTreeMap<String, Box<dyn Recipe>>);
 
 impl Default for Recipes {
-    /// `base`, `sft` and `ppo`.
+    /// Those of the paper, `base`, `sft` and `ppo`, and what they are compared with.
     fn default() -> Self {
         let mut recipes = Self(BTreeMap::new());
         recipes.add("base", recipes::Base);
         recipes.add("sft", recipes::Sft);
         recipes.add("ppo", recipes::Ppo);
+        recipes.add("best_of_n", recipes::BestOfN);
+        recipes.add("prompted", recipes::Prompted);
+        recipes.add("dexperts", recipes::Dexperts);
         recipes
     }
 }

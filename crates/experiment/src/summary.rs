@@ -8,8 +8,10 @@ use tailguard_report::{
     write_metrics, write_tail_gains, write_tail_prompts, write_tail_table, write_trl_metrics,
 };
 
+use crate::arms::Planned;
+use crate::cost::Cost;
 use crate::error::{During, ExperimentError};
-use crate::figures::{comparison, figures, values};
+use crate::figures::{Price, comparison, figures, values};
 use crate::phases::Phases;
 use crate::places::Home;
 use crate::protocol::evaluated;
@@ -44,7 +46,7 @@ pub(crate) fn collect(
             .map(|&seed| evaluated(&phases.run.dir, &arm.key, seed))
             .collect::<Result<Vec<_>, _>>()?;
         let values = values(&of_seeds, inputs.prompts.len());
-        let figures = figures(inputs, settings, &of_seeds, &values)
+        let figures = figures(inputs, settings, &of_seeds, &values, &price(phases, &arm.key)?)
             .during(|| format!("cannot judge {}", arm.title))?;
         methods.insert(arm.key.clone(), figures);
         measured.insert(arm.key.as_str(), values);
@@ -89,6 +91,29 @@ pub(crate) fn collect(
         comparisons,
         watched,
     })
+}
+
+/// What an arm costs, and how far it can be from the reference.
+fn price(phases: &Phases<'_>, key: &str) -> Result<Price, ExperimentError> {
+    let recipe_of = |planned: &Planned<'_>| phases.recipes.get(&planned.arm.recipe);
+    let cost = |planned: &Planned<'_>, seed: u64| {
+        if recipe_of(planned).is_some_and(|recipe| !recipe.samples()) {
+            return Ok(Some(Cost::default()));
+        }
+        Cost::of_log(&phases.run.dir, &planned.arm.key, seed)
+    };
+    let making = |&seed: &u64| -> Result<Option<Cost>, ExperimentError> {
+        let of_each = phases.plan.lineage(key).map(|planned| cost(planned, seed));
+        Ok(of_each.collect::<Result<Vec<_>, _>>()?.into_iter().sum::<Option<Cost>>())
+    };
+    let seeds = phases.settings.seed_list();
+    let making = seeds.iter().map(making).collect::<Result<_, _>>()?;
+    // a bound is one to what the arm was made from
+    let bounded = phases.plan.lineage(key).next().filter(|planned| {
+        planned.arm.key == key && planned.arm.from.as_deref() == Some(phases.plan.reference)
+    });
+    let kl_bound = bounded.and_then(|planned| recipe_of(planned)?.kl_bound(&planned.settings));
+    Ok(Price { making, kl_bound })
 }
 
 /// What the arms that rewards form gain over what they were made from, where the settings do not

@@ -51,7 +51,8 @@ pub fn draw(hidden: Tensor<2>, head: Tensor<2>, uniforms: Tensor<1>, masks: Mask
             <Dispatch as DrawOps>::draw(hidden, head, uniforms.into_dispatch(), masks);
         Drawn { ids: Tensor::from_dispatch(ids), stats: Tensor::from_dispatch(stats) }
     } else {
-        plain(hidden, head, uniforms, masks)
+        let logits = hidden.matmul(head.transpose()).slice(s![.., 0..masks.vocab]);
+        draw_logits(logits, uniforms, masks)
     }
 }
 
@@ -71,9 +72,13 @@ pub(crate) fn rounded<const D: usize>(matrix: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as DrawOps>::rounded(matrix.into_dispatch()))
 }
 
-/// The definition, by Burn operations.
-fn plain(hidden: Tensor<2>, head: Tensor<2>, uniforms: Tensor<1>, masks: Masks) -> Drawn {
-    let logits = hidden.matmul(head.transpose()).slice(s![.., 0..masks.vocab]) * masks.scale;
+/// [`draw`] from logits that are there already: the definition, by Burn operations.
+///
+/// # Shapes
+/// `logits`: `[n, vocab]`; `uniforms`: `[n]`, in [0, 1)
+#[must_use]
+pub fn draw_logits(logits: Tensor<2>, uniforms: Tensor<1>, masks: Masks) -> Drawn {
+    let logits = logits * masks.scale;
     // low enough for a probability of 0
     let without = |logits: Tensor<2>, id: Option<u32>| match id {
         Some(id) => {

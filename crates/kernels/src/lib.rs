@@ -45,7 +45,7 @@ pub use adam::{AdamStep, adam_step};
 pub use attention::causal_attention;
 pub use burn;
 pub use decode::AttentionCache;
-pub use draw::{Drawn, Masks, draw, drawing_head};
+pub use draw::{Drawn, Masks, draw, draw_logits, drawing_head};
 pub use embedding::embedding;
 pub use exp::{RowStats, exp, row_stats};
 pub use gelu::{gelu_new, gelu_new_factor};

@@ -17,6 +17,8 @@ pub struct KvCache {
     capacity: usize,
     /// First column of each row that holds a token; those before are padding.
     starts: Vec<usize>,
+    /// The caches of the models that go side by side; none of a single model.
+    parts: Vec<KvCache>,
 }
 
 impl KvCache {
@@ -32,7 +34,20 @@ impl KvCache {
     ) -> Self {
         let device = &device.clone().inner();
         let layer = |_| AttentionCache::new(rows, capacity, hidden, device);
-        Self { layers: (0..layers).map(layer).collect(), len: 0, capacity, starts: vec![0; rows] }
+        let layers = (0..layers).map(layer).collect();
+        Self { layers, len: 0, capacity, starts: vec![0; rows], parts: Vec::new() }
+    }
+
+    /// An empty cache of several models that read the same rows of at most `capacity` tokens each,
+    /// from the empty cache of each model.
+    #[must_use]
+    pub fn side_by_side(parts: Vec<Self>, rows: usize, capacity: usize) -> Self {
+        Self { layers: Vec::new(), len: 0, capacity, starts: vec![0; rows], parts }
+    }
+
+    /// The caches of the models that go side by side, in their order; none of a single model.
+    pub fn parts(&mut self) -> &mut [Self] {
+        &mut self.parts
     }
 
     /// Number of tokens per row so far, padding included.
@@ -65,7 +80,7 @@ impl KvCache {
         for layer in &mut self.layers {
             layer.select(rows);
         }
-        Ok(())
+        self.parts.iter_mut().try_for_each(|part| part.select(rows))
     }
 
     /// Refuses to take `columns` columns in all, of `rows` rows, from a model of `layers` layers.

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Int, Tensor};
 use tailguard_checkpoint::{CheckpointError, WeightType};
-use tailguard_kernels::{Drawn, Masks, TokenStats};
+use tailguard_kernels::{Drawn, Masks, TokenStats, draw_logits};
 
 use crate::cache::KvCache;
 use crate::error::LmError;
@@ -121,9 +121,13 @@ pub trait Decoder: Send + Sync {
 
     /// Whether tokens are drawn where the hidden states are: on a GPU, from which they would have
     /// to be read otherwise.
-    fn draws(&self) -> bool;
+    fn draws(&self) -> bool {
+        false
+    }
 
     /// Draws the next token of each row, `hidden`: `[batch, hidden]`, at one number in
     /// [0, 1) per row, `uniforms`: `[batch]`.
-    fn draw(&self, hidden: Tensor<2>, uniforms: Tensor<1>, masks: Masks) -> Drawn;
+    fn draw(&self, hidden: Tensor<2>, uniforms: Tensor<1>, masks: Masks) -> Drawn {
+        draw_logits(self.logits(hidden), uniforms, masks)
+    }
 }

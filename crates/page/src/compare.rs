@@ -168,7 +168,7 @@ impl Comparison {
 
     /// The columns of the first table of a run for which there is a figure.
     pub(crate) fn columns(&self) -> Vec<TableColumn> {
-        let [mut columns, _] = table_columns();
+        let [mut columns, ..] = table_columns();
         columns.retain(|column| {
             self.rows()
                 .any(|(_, run, policy)| run.results.figure(&policy.key, column.key).is_some())

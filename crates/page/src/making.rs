@@ -8,10 +8,35 @@ use crate::run::Run;
 pub(crate) enum Making {
     /// It is the language model as it is.
     Base,
-    /// Next-token training on texts of the good class.
+    /// Next-token training on texts of a class.
     Supervised {
         /// The key of what it began with.
         from: String,
+        /// Whether it is the good class.
+        is_good: bool,
+    },
+    /// The best of several responses, or the first that is good enough.
+    BestOf {
+        /// The key of what answers.
+        from: String,
+        /// How many at most.
+        n: String,
+        /// The reward that is good enough, if one is.
+        threshold: Option<String>,
+    },
+    /// An instruction in front of each prompt.
+    Prompted {
+        /// The key of what answers.
+        from: String,
+    },
+    /// A base model with an expert and an anti-expert.
+    Experts {
+        /// The key of the base model.
+        from: String,
+        /// Of the expert.
+        expert: String,
+        /// Of the anti-expert.
+        anti_expert: String,
     },
     /// PPO on all episodes.
     All {
@@ -37,10 +62,30 @@ pub(crate) fn making(run: &Run, key: &str) -> Option<Making> {
     if !run.settings.keys().any(|key| key.starts_with("arm.")) {
         return of_paper(run, key);
     }
-    let from = || run.word(&format!("arm.{key}.from")).map(str::to_owned);
+    let word = |name: &str| run.word(&format!("arm.{key}.{name}")).map(str::to_owned);
+    let from = || word("from");
+    // an arm's own value goes over that of all
+    let own = |setting: &str| {
+        word(&format!("set.{setting}")).or_else(|| run.word(setting).map(str::to_owned))
+    };
     match run.word(&format!("arm.{key}.recipe"))? {
         "base" => Some(Making::Base),
-        "sft" => Some(Making::Supervised { from: from()? }),
+        "sft" => Some(Making::Supervised {
+            from: from()?,
+            is_good: own("sft.class").is_none_or(|class| class == "good"),
+        }),
+        "best_of_n" => Some(Making::BestOf {
+            from: from()?,
+            n: own("best_of_n.n")?,
+            threshold: own("best_of_n.threshold")
+                .filter(|_| own("best_of_n.guard").is_some_and(|guard| guard == "true")),
+        }),
+        "prompted" => Some(Making::Prompted { from: from()? }),
+        "dexperts" => Some(Making::Experts {
+            from: from()?,
+            expert: word("needs.expert")?,
+            anti_expert: word("needs.anti_expert")?,
+        }),
         "ppo" => {
             let objective = format!("arm.{key}.objective");
             if let Some(share) = number(run, &format!("{objective}.keep_lowest")) {
@@ -68,7 +113,7 @@ fn of_paper(run: &Run, key: &str) -> Option<Making> {
     let from = |from: &str| from.to_owned();
     match key {
         "gpt2" => Some(Making::Base),
-        "sft" => Some(Making::Supervised { from: from("gpt2") }),
+        "sft" => Some(Making::Supervised { from: from("gpt2"), is_good: true }),
         "rlhf" => Some(Making::All { from: from("sft") }),
         "ra_rlhf" => Some(Making::Lowest { from: from("sft"), share: number(run, "risk.alpha") }),
         _ => None,

@@ -101,7 +101,8 @@ fn how_they_were_made(run: &Run) -> String {
     let (mut text, mut told) = (String::new(), Vec::new());
     let shown = |key: &str| run.policy(key).and_then(|_| making(run, key));
     // those of the paper in pairs
-    if let (Some(Making::Base), Some(Making::Supervised { from })) = (shown("gpt2"), shown("sft"))
+    if let (Some(Making::Base), Some(Making::Supervised { from, is_good: true })) =
+        (shown("gpt2"), shown("sft"))
         && from == "gpt2"
     {
         let (base, tuned) = (label("gpt2"), label("sft"));
@@ -128,9 +129,29 @@ fn how_they_were_made(run: &Run) -> String {
         let own = label(&policy.key);
         text += &match making(run, &policy.key) {
             Some(Making::Base) => format!(" {own} is the base model."),
-            Some(Making::Supervised { from }) => {
-                format!(" {own} is {} fine-tuned on texts of the good class.", label(&from))
+            Some(Making::Supervised { from, is_good }) => {
+                let class = if is_good { "good" } else { "bad" };
+                format!(" {own} is {} fine-tuned on texts of the {class} class.", label(&from))
             }
+            Some(Making::BestOf { from, n, threshold: None }) => {
+                let from = label(&from);
+                format!(" {own} is the best of {n} responses of {from}, by the reward model.")
+            }
+            Some(Making::BestOf { from, n, threshold: Some(threshold) }) => format!(
+                " {own} draws responses of {}, {n} at most, until the reward is at least \
+                 {threshold}, and keeps the best.",
+                label(&from)
+            ),
+            Some(Making::Prompted { from }) => {
+                format!(" {own} is {} with an instruction in front of each prompt.", label(&from))
+            }
+            Some(Making::Experts { from, expert, anti_expert }) => format!(
+                " {own} is {}, steered at every token by {} as the expert and {} as the \
+                 anti-expert.",
+                label(&from),
+                label(&expert),
+                label(&anti_expert)
+            ),
             Some(Making::All { from }) => {
                 format!(" {own} trains {} further by PPO on all episodes.", label(&from))
             }

@@ -52,6 +52,18 @@ fn meaning(key: &str, results: &Summary) -> String {
         "repeated_4gram" => "share of responses in which four words in a row come twice",
         "empty" => "share of responses that are blank",
         "duplicate" => "share of responses that equal another",
+        "making_tokens" => {
+            "tokens that were sampled to make the policy and all that it was made from"
+        }
+        "making_rewards" => "texts that the reward model has scored to make these",
+        "answer_tokens" => "tokens that are sampled for an answer, kept or not",
+        "answer_rewards" => "texts that the reward model scores for an answer",
+        "kl_bound" => {
+            return format!(
+                "what KL to {} does not exceed, in nats per response: known, not measured",
+                results.reference()
+            );
+        }
         _ => "",
     };
     text.to_owned()
@@ -98,8 +110,8 @@ struct Column<'a> {
     figure: Box<Cell<'a>>,
 }
 
-/// The tables: how good the texts are, what they look like, what else there is, the tails by other
-/// thresholds, and what one policy gains over another. Columns without a figure are left out.
+/// The tables: how good the texts are, what they look like, what they cost, what else there is, the
+/// tails by other thresholds, and what one policy gains over another. Columns without a figure are left out.
 pub(crate) fn tables(run: &Run) -> Markup {
     let results = &run.results;
     let column = |column: TableColumn| {
@@ -112,11 +124,11 @@ pub(crate) fn tables(run: &Run) -> Markup {
             figure: Box::new(figure),
         }
     };
-    let [quality, texts] =
+    let [quality, texts, costs] =
         table_columns().map(|columns| columns.into_iter().map(column).collect::<Vec<_>>());
     // what this program does not know it can still show
     let known: Vec<String> =
-        quality.iter().chain(&texts).map(|column| column.key.clone()).collect();
+        [&quality, &texts, &costs].into_iter().flatten().map(|column| column.key.clone()).collect();
     let unknown = |key: &str| {
         let own = key.to_owned();
         let figure = move |policy: &Policy| results.figure(&policy.key, &own);
@@ -141,9 +153,10 @@ pub(crate) fn tables(run: &Run) -> Markup {
         }),
     };
     let other_tails = first.iter().enumerate().map(other_tail).collect();
-    let mut tables: [(&str, Vec<Column<'_>>); 4] = [
+    let mut tables: [(&str, Vec<Column<'_>>); 5] = [
         ("How good the texts are", quality),
         ("What the texts look like", texts),
+        ("What the policies cost", costs),
         ("Other figures", others),
         ("Tails by other thresholds", other_tails),
     ];

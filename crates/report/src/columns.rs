@@ -66,6 +66,15 @@ macro_rules! text_columns {
 /// What the texts look like.
 pub(crate) const TEXT: [Column<MethodResults>; 7] = text_columns!();
 
+/// What a policy and its answers cost. A table has those that some policy has.
+pub(crate) const COST: [Column<MethodResults>; 5] = [
+    column!(optional making_tokens, "tokens to make it", 0),
+    column!(optional making_rewards, "rewards to make it", 0),
+    column!(optional answer_tokens, "tokens per answer", 1),
+    column!(optional answer_rewards, "rewards per answer", 2),
+    column!(optional kl_bound, "KL at most", 2),
+];
+
 /// [`QUALITY`] of an evaluation, where any figure may be unknown.
 pub(crate) const EVALUATED_QUALITY: [Column<EvaluatedMethod>; 8] = [
     column!(optional reward, "reward", 2),
@@ -83,7 +92,7 @@ pub(crate) const EVALUATED_TEXT: [Column<EvaluatedMethod>; 7] = text_columns!(op
 
 /// All figures of a run, in the order of the tables.
 pub(crate) fn columns() -> impl Iterator<Item = Column<MethodResults>> {
-    QUALITY.into_iter().chain(TEXT)
+    QUALITY.into_iter().chain(TEXT).chain(COST)
 }
 
 /// All figures of an evaluation, in the order of the tables.
@@ -137,15 +146,16 @@ pub struct TableColumn {
     pub digits: usize,
 }
 
-/// The columns of the two tables: how good the texts are, and what they look like. They are those
-/// of an evaluation; a run has all of them but `cvar`.
+/// The columns of the three tables: how good the texts are, what they look like, and what they
+/// cost. The first two are those of an evaluation; a run has all of them but `cvar`. The third is
+/// that of a run.
 #[must_use]
-pub fn table_columns() -> [Vec<TableColumn>; 2] {
-    let columns = |columns: &[Column<EvaluatedMethod>]| {
+pub fn table_columns() -> [Vec<TableColumn>; 3] {
+    fn columns<T>(columns: &[Column<T>]) -> Vec<TableColumn> {
         columns
             .iter()
             .map(|&Column { key, head, digits, .. }| TableColumn { key, head, digits })
             .collect()
-    };
-    [columns(&EVALUATED_QUALITY), columns(&EVALUATED_TEXT)]
+    }
+    [columns(&EVALUATED_QUALITY), columns(&EVALUATED_TEXT), columns(&COST)]
 }

@@ -41,6 +41,23 @@ pub struct MethodResults {
     pub duplicate: Figure,
     /// Mean reward in tails by other thresholds.
     pub other_tails: Vec<OtherTail>,
+    /// Tokens sampled to make the policy and all that it was made from; `null` where that is not
+    /// known, as in older files.
+    #[serde(default)]
+    pub making_tokens: Option<Figure>,
+    /// Texts that the reward model has scored to make these.
+    #[serde(default)]
+    pub making_rewards: Option<Figure>,
+    /// Tokens sampled for an answer, kept or not.
+    #[serde(default)]
+    pub answer_tokens: Option<Figure>,
+    /// Texts that the reward model scores for an answer.
+    #[serde(default)]
+    pub answer_rewards: Option<Figure>,
+    /// What the KL to the reference policy is at most, nats per response, by its theory and not by
+    /// measuring; `null` where nothing is known.
+    #[serde(default)]
+    pub kl_bound: Option<Figure>,
     /// What is known of its worst texts; older files have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tail_report: Option<TailReport>,

@@ -182,6 +182,11 @@ pub(crate) mod tests {
                 OtherTail { threshold: -9.5, prompts: 0, reward: None },
             ],
             tail_report: None,
+            making_tokens: Some(figure(14.0)),
+            making_rewards: Some(figure(15.0)),
+            answer_tokens: Some(figure(16.0)),
+            answer_rewards: Some(figure(17.0)),
+            kl_bound: Some(figure(18.0)),
         }
     }
 
@@ -227,16 +232,17 @@ pub(crate) mod tests {
         };
         let keys = "reward tail perplexity_human perplexity_generated distinct_1 distinct_2 \
             distinct_3 length kl judge judge_tail repeated_4gram empty duplicate";
-        let figures: String = keys
-            .split(' ')
-            .zip(30..)
-            .map(|(key, mean)| format!("      \"{key}\": {},\n", figure(6, mean)))
-            .collect();
+        let lines = |keys: &str, first| -> String {
+            let line = |(key, mean)| format!("      \"{key}\": {},\n", figure(6, mean));
+            keys.split(' ').zip(first..).map(line).collect()
+        };
+        let figures = lines(keys, 30);
+        let costs = lines("making_tokens making_rewards answer_tokens answer_rewards kl_bound", 44);
         let other_tails = format!(
             "      \"other_tails\": [\n        {{\n          \"threshold\": 5.0,\n          \
              \"prompts\": 60,\n          \"reward\": {}\n        }},\n        {{\n          \
              \"threshold\": -9.5,\n          \"prompts\": 0,\n          \"reward\": null\n        \
-             }}\n      ]\n",
+             }}\n      ],\n",
             figure(10, 44)
         );
         let expected = format!(
@@ -245,7 +251,8 @@ pub(crate) mod tests {
              \"device\": \"flex\",\n  \"tail\": {{\n    \"threshold\": -2.5,\n    \"prompts\": \
              19\n  }},\n  \"arms\": [\n    {{\n      \"key\": \"ra_rlhf\",\n      \"title\": \
              \"RA-RLHF\",\n      \"from\": \"sft\"\n    }}\n  ],\n  \"reference\": \"sft\",\n  \
-             \"methods\": {{\n    \"ra_rlhf\": {{\n{figures}{other_tails}    }}\n  }}\n}}\n"
+             \"methods\": {{\n    \"ra_rlhf\": {{\n{figures}{other_tails}{}\n    }}\n  }}\n}}\n",
+            costs.trim_end_matches(",\n")
         );
         assert_eq!(small.to_json().unwrap(), expected);
     }
@@ -332,7 +339,7 @@ pub(crate) mod tests {
         let figures: Vec<_> = method_results(0.0).figures().collect();
         let mut means: Vec<_> = figures.iter().map(|(_, figure)| figure.mean).collect();
         means.sort_by(f64::total_cmp);
-        assert_eq!(means, (0..14).map(f64::from).collect::<Vec<_>>());
+        assert_eq!(means, (0..19).map(f64::from).collect::<Vec<_>>());
         let json = serde_json::to_value(method_results(0.0)).unwrap();
         assert!(figures.iter().all(|(key, figure)| json[key]["mean"] == figure.mean), "{json}");
     }

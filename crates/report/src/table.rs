@@ -1,7 +1,7 @@
 //! The tables of a run, as plain text and as Markdown.
 
 use crate::arms::{Arm, title};
-use crate::columns::{Column, EVALUATED_QUALITY, EVALUATED_TEXT, QUALITY, TEXT};
+use crate::columns::{COST, Column, EVALUATED_QUALITY, EVALUATED_TEXT, QUALITY, TEXT};
 use crate::comparison::Comparison;
 use crate::evaluation::{EvaluatedTail, Evaluation, LengthUnit};
 use crate::figure::{Figure, cell, percent};
@@ -12,8 +12,8 @@ use crate::tail_table::tail_table;
 use crate::terminal::one_line;
 
 /// The tables, with an empty line between them: how good the texts are, what they look like, the
-/// tails by other thresholds if there are any, the worst texts, what methods gain over another, and
-/// what diverged. A row per method, a column per figure.
+/// tails by other thresholds if there are any, the worst texts, what methods cost, what they gain
+/// over another, and what diverged. A row per method, a column per figure.
 ///
 /// A cell is `mean [low, high]`, the 95 % interval: see [`Figure`].
 #[must_use]
@@ -29,6 +29,10 @@ pub fn table(results: &Results, style: Style) -> String {
         vec![of_columns(&rows, style, &QUALITY, head), of_columns(&rows, style, &TEXT, head)];
     tables.extend(of_other_tails(&rows, style, |figures| &figures.other_tails));
     tables.extend(tail_table(&rows, style, |figures| figures.tail_report.as_ref()));
+    let is_there =
+        |column: &Column<MethodResults>| rows.iter().any(|row| (column.get)(row.figures).is_some());
+    let cost: Vec<_> = COST.into_iter().filter(is_there).collect();
+    tables.extend((!cost.is_empty()).then(|| of_columns(&rows, style, &cost, head)));
     tables.extend(gains(&results.comparisons, named));
     tables.extend(diverged(&results.diverged, &results.arms, style));
     tables.join("\n")
@@ -190,7 +194,7 @@ mod tests {
         for seeds in [&[1][..], &[1, 2, 3]] {
             let text = table(&results(seeds), Style::Plain);
             let tables = tables(&text);
-            assert_eq!(tables.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5, 5], "{text}");
+            assert_eq!(tables.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5, 5, 5], "{text}");
             assert!(
                 tables[0][0].contains("judge tail") && tables[1][0].contains("repeated 4-gram"),
                 "{text}"
@@ -230,7 +234,28 @@ mod tests {
         );
         let mut none = results(&[1]);
         none.methods.values_mut().for_each(|method| method.other_tails.clear());
-        assert_eq!(table(&none, Style::Plain).split("\n\n").count(), 2);
+        assert_eq!(table(&none, Style::Plain).split("\n\n").count(), 3);
+    }
+
+    #[test]
+    fn costs_that_nobody_knows_are_left_out_and_a_bound_is_headed_as_one() {
+        let mut results = results(&[1]);
+        let text = table(&results, Style::Plain);
+        let [costs, first] = &tables(&text)[3][..2] else { panic!("{text}") };
+        assert!(costs.trim_start().starts_with("tokens to make it"), "{text}");
+        assert!(costs.contains("rewards per answer") && costs.ends_with("KL at most"), "{text}");
+        assert!(first.trim_start().starts_with("GPT-2"), "{text}");
+        for method in results.methods.values_mut() {
+            (method.making_tokens, method.making_rewards) = (None, None);
+            (method.answer_tokens, method.answer_rewards) = (None, None);
+            method.kl_bound = None;
+        }
+        assert_eq!(tables(&table(&results, Style::Plain)).len(), 3);
+        results.methods.get_mut("rlhf").unwrap().kl_bound =
+            Some(Figure { mean: 0.64, se: None, ci95: None, seeds_std: None });
+        let text = table(&results, Style::Plain);
+        assert_eq!(tables(&text)[3][0].trim(), "KL at most");
+        assert!(tables(&text)[3][3].ends_with("0.64") && tables(&text)[3][4].ends_with(" -"));
     }
 
     #[test]
@@ -339,7 +364,7 @@ mod tests {
     fn markdown_has_a_rule_under_each_head() {
         let text = table(&results(&[1, 2]), Style::Markdown);
         let tables = tables(&text);
-        assert_eq!(tables.len(), 3, "{text}");
+        assert_eq!(tables.len(), 4, "{text}");
         for lines in tables {
             assert_eq!(lines.len(), 6, "{text}");
             assert!(

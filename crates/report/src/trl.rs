@@ -36,6 +36,8 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("value_correlation", "risk/value_correlation"),
     ("skipped", "risk/skipped_minibatches"),
     ("cut", "risk/cut_texts"),
+    ("sampled_tokens", "risk/sampled_tokens"),
+    ("reward_calls", "risk/reward_calls"),
     ("rollout_s", "time/tailguard/rollout"),
     ("generate_s", "time/tailguard/generate"),
     ("score_s", "time/tailguard/score"),

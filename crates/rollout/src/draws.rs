@@ -15,6 +15,20 @@ pub struct DrawSeed {
 }
 
 impl DrawSeed {
+    /// The randomness of the `nth` draw for the same episodes, counted from 0: that of draw 0 is
+    /// this one, and all others differ from it, from each other and from those of other seeds.
+    /// (The seed is number `nth` of `SplitMix64` from this one; Steele, Lea and Flood, 2014.)
+    #[must_use]
+    pub fn nth(self, nth: u64) -> Self {
+        if nth == 0 {
+            return self;
+        }
+        let mix = |z: u64, shift: u32, factor: u64| (z ^ (z >> shift)).wrapping_mul(factor);
+        let z = self.seed.wrapping_add(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let z = mix(mix(z, 30, 0xbf58_476d_1ce4_e5b9), 27, 0x94d0_49bb_1331_11eb);
+        Self { seed: z ^ (z >> 31), ..self }
+    }
+
     /// The uniform numbers of one episode: `ChaCha8` from the seed, one stream per episode, one
     /// number per token.
     pub(crate) fn uniforms(self, episode: usize) -> Uniforms {
@@ -47,5 +61,20 @@ mod tests {
         assert_eq!(first(1, 2, 3).to_bits(), first(1, 0, 5).to_bits());
         assert_ne!(first(1, 2, 3).to_bits(), first(1, 2, 4).to_bits());
         assert_ne!(first(1, 2, 3).to_bits(), first(2, 2, 3).to_bits());
+    }
+
+    #[test]
+    fn further_draws_have_numbers_of_their_own_also_where_they_are_draws_of_draws() {
+        let draws = DrawSeed { seed: 1_234_567, stream: 5 };
+        assert_eq!(draws.nth(0), draws);
+        // the first numbers of SplitMix64 from this seed, as its authors' program gives them
+        assert_eq!(
+            [draws.nth(1).seed, draws.nth(2).seed, draws.nth(1).stream],
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 5]
+        );
+        let nested = (0..8).flat_map(|outer| (0..8).map(move |inner| (outer, inner)));
+        let seeds = nested.map(|(outer, inner)| draws.nth(outer).nth(inner).seed);
+        // one after the other and one within the other: only the first of each is shared
+        assert_eq!(seeds.collect::<std::collections::BTreeSet<_>>().len(), 1 + 7 + 7 * 8);
     }
 }

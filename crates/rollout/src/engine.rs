@@ -60,7 +60,7 @@ pub fn generate<M: CausalLm>(
 /// to it in a batch; all else is as in [`generate`].
 ///
 /// # Errors
-/// As [`generate`], and for no responses; what is wrong with a prompt names the prompt.
+/// As [`generate`], and for no responses; rows are episodes.
 #[tracing::instrument(level = "debug", skip_all, fields(prompts = prompts.len(), responses))]
 pub fn generate_each<M: CausalLm>(
     model: &M,
@@ -71,42 +71,62 @@ pub fn generate_each<M: CausalLm>(
     draws: DrawSeed,
     batch_size: usize,
 ) -> Result<Vec<Generation>, RolloutError> {
-    check_batch_size(batch_size)?;
     check_responses(responses)?;
-    let sizes = model.sizes();
-    config.validate_for(&sizes)?;
     check_device(&model.device())?;
-    for (row, prompt) in prompts.iter().enumerate() {
+    let of_prompt = prompts.iter().flat_map(|prompt| repeat_n(prompt, responses));
+    let episodes: Vec<(usize, &Prompt)> = of_prompt.enumerate().collect();
+    generate_by(&model.decoder(), value_head, &episodes, config, draws, batch_size)
+}
+
+/// [`generate`] by a decoder, which need not be that of one model, and for some episodes of many:
+/// each prompt stands behind the number of its episode, from whose stream it is answered.
+/// Neighbours that are one prompt (the same reference) are read once.
+///
+/// # Errors
+/// As [`generate`]; rows are places in `episodes`.
+pub fn generate_by<D: Decoder>(
+    decoder: &D,
+    value_head: Option<&ValueHead>,
+    episodes: &[(usize, &Prompt)],
+    config: &SamplingConfig,
+    draws: DrawSeed,
+    batch_size: usize,
+) -> Result<Vec<Generation>, RolloutError> {
+    check_batch_size(batch_size)?;
+    let (sizes, device) = (decoder.sizes(), decoder.device());
+    check_device(&device)?;
+    config.validate_for(&sizes)?;
+    for (row, (_, prompt)) in episodes.iter().enumerate() {
         if prompt.ids.is_empty() {
             return Err(RolloutError::EmptyPrompt { row });
         }
         check_tokens(&sizes, row, &prompt.ids)?;
         check_length(&sizes, row, prompt.ids.len(), config.max_new_tokens)?;
     }
-    let mut generations = vec![Generation::default(); prompts.len() * responses];
-    let lengths: Vec<usize> =
-        prompts.iter().flat_map(|prompt| repeat_n(prompt.ids.len(), responses)).collect();
-    let (device, decoder) = (model.device(), model.decoder());
+    let mut generations = vec![Generation::default(); episodes.len()];
+    let lengths: Vec<usize> = episodes.iter().map(|(_, prompt)| prompt.ids.len()).collect();
     let batches = sampled_batches(&lengths, batch_size, &device);
-    let sampled = side_by_side(&device, &batches, |episodes| {
-        let rows = episodes.iter().map(|&episode| Row::new(episode, draws)).collect();
-        // rows of like length keep their order in a batch: those of a prompt are neighbours
-        let (mut read, mut places) = (Vec::new(), Vec::with_capacity(episodes.len()));
-        for episode in episodes {
-            let prompt = episode / responses;
-            if read.last() != Some(&prompt) {
+    let sampled = side_by_side(&device, &batches, |places| {
+        let row = |&place: &usize| Row::new(place, draws.uniforms(episodes[place].0));
+        let rows = places.iter().map(row).collect();
+        // rows of like length keep their order in a batch: those of a prompt are neighbours, and
+        // it is read once for all of them
+        let mut read: Vec<&Prompt> = Vec::new();
+        let mut prompt_places = Vec::with_capacity(places.len());
+        for &place in places {
+            let prompt = episodes[place].1;
+            if !read.last().is_some_and(|last| std::ptr::eq(*last, prompt)) {
                 read.push(prompt);
             }
-            places.push(read.len() - 1);
+            prompt_places.push(read.len() - 1);
         }
-        let ids: Vec<&[u32]> = read.iter().map(|&prompt| prompts[prompt].ids.as_slice()).collect();
+        let ids: Vec<&[u32]> = read.iter().map(|prompt| prompt.ids.as_slice()).collect();
         let batch = TokenBatch::left_padded(&ids, 0, &device)?;
-        (Batch { decoder: &decoder, value_head, config, rows, done: Vec::new() })
-            .run(&batch, &places)
+        (Batch { decoder, value_head, config, rows, done: Vec::new() }).run(&batch, &prompt_places)
     });
     for rows in sampled {
         for row in rows? {
-            generations[row.episode] = row.generation;
+            generations[row.place] = row.generation;
         }
     }
     Ok(generations)
@@ -114,20 +134,16 @@ pub fn generate_each<M: CausalLm>(
 
 /// One response in the making.
 struct Row {
-    episode: usize,
+    /// Of its prompt among those that are answered.
+    place: usize,
     uniforms: Uniforms,
     generation: Generation,
     finished: bool,
 }
 
 impl Row {
-    fn new(episode: usize, draws: DrawSeed) -> Self {
-        Self {
-            episode,
-            uniforms: draws.uniforms(episode),
-            generation: Generation::default(),
-            finished: false,
-        }
+    fn new(place: usize, uniforms: Uniforms) -> Self {
+        Self { place, uniforms, generation: Generation::default(), finished: false }
     }
 }
 
@@ -265,8 +281,7 @@ impl<D: Decoder> Batch<'_, D> {
             let stats: Vec<f32> = read[1].iter::<f32>().collect();
             let values: Option<Vec<f32>> = read.get(2).map(|values| values.iter::<f32>().collect());
             for (at, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| !row.finished) {
-                let not_finite =
-                    |what| RolloutError::NotFinite { what, row: row.episode, position };
+                let not_finite = |what| RolloutError::NotFinite { what, row: row.place, position };
                 let (log_prob, entropy) = (stats[2 * at], stats[2 * at + 1]);
                 if !(log_prob.is_finite() && entropy.is_finite()) {
                     return Err(not_finite("logits"));
@@ -305,7 +320,7 @@ impl<D: Decoder> Batch<'_, D> {
             if row.finished {
                 continue;
             }
-            let not_finite = |what| RolloutError::NotFinite { what, row: row.episode, position };
+            let not_finite = |what| RolloutError::NotFinite { what, row: row.place, position };
             let drawn = drawn.ok_or_else(|| not_finite("logits"))?;
             if let Some(values) = &values {
                 if !values[at].is_finite() {

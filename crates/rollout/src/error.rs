@@ -94,6 +94,19 @@ pub enum RolloutError {
         "the model is on a training device; sample and score with its inference copy (`valid()`)"
     )]
     Trainable,
+    /// Models that do not have the same tokens cannot choose one together.
+    #[error(
+        "the base model has {base} tokens, the expert {expert} and the anti-expert {anti_expert}: \
+         expected the same tokens"
+    )]
+    Vocabularies {
+        /// Tokens of the base model.
+        base: usize,
+        /// Of the expert.
+        expert: usize,
+        /// Of the anti-expert.
+        anti_expert: usize,
+    },
     /// The reward model failed.
     #[error("failed to score texts")]
     Reward(#[source] RewardError),

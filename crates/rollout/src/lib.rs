@@ -2,7 +2,7 @@
 //!
 //! ## What is here
 //! [`prompts`] cuts texts to prompts, [`generate`] samples responses with a key-value cache
-//! ([`generate_each`] several to each prompt),
+//! ([`generate_each`] several to each prompt; by three models at once with [`Experts`]),
 //! [`log_probs_of`] scores tokens that are known, and [`Rollout::collect`] puts these together into
 //! [`Episode`]s: line 2 of Algorithm 1 of arXiv 2501.06911. [`stream`] gives one response token by
 //! token, for a reader who waits. Rewards are seen through
@@ -14,6 +14,7 @@ mod draws;
 mod engine;
 mod episodes;
 mod error;
+mod experts;
 #[cfg(test)]
 mod fixtures;
 mod prompt;
@@ -25,9 +26,10 @@ mod stream;
 pub use burn;
 pub use config::{EndOfText, SamplingConfig};
 pub use draws::DrawSeed;
-pub use engine::{Generation, generate, generate_each};
+pub use engine::{Generation, generate, generate_by, generate_each};
 pub use episodes::{Episode, Rollout, RolloutTimes, responses, score_texts, scored_text};
 pub use error::RolloutError;
+pub use experts::{Experts, Steering};
 pub use prompt::{Prompt, encode, prompts};
 pub use sampler::probabilities;
 pub use score::{Sequence, TokenScores, log_probs_of, token_nlls};

@@ -95,7 +95,7 @@ fn most_likely(weights: &[f32], logits: &[f32]) -> Option<usize> {
 }
 
 /// Sets the weights outside top-k and top-p to 0.
-fn restrict(logits: &[f32], top_k: usize, top_p: f32, scratch: &mut Scratch) {
+pub(crate) fn restrict(logits: &[f32], top_k: usize, top_p: f32, scratch: &mut Scratch) {
     let Scratch { weights, sums } = scratch;
     let cut_k = top_k > 0 && top_k < weights.len();
     let cut_p = top_p < 1.0;

@@ -6,20 +6,19 @@
 use std::path::Path;
 
 use tailguard_experiment::{
-    Answers, Event, Experiment, ExperimentError, Home, Inputs, Made, Observer, Out, Recipe,
-    Settings, Work,
+    Answer, Answers, Asked, Event, Experiment, ExperimentError, Home, Inputs, Made, Observer, Out,
+    Recipe, Settings, Work,
 };
-use tailguard_gpt2::Gpt2;
 use tailguard_report::{ResultsFile, read_log, trl_scalars};
 use tailguard_reward::from_fn;
 use tailguard_risk::{Batch, Objective, ObjectiveError};
-use tailguard_rollout::{DrawSeed, Generation, generate, responses, scored_text};
+use tailguard_rollout::{responses, scored_text};
 
 /// The best of so many responses, by the reward model.
 struct BestOf(u64);
 
 struct Best {
-    model: Gpt2,
+    model: Made,
     of: u64,
 }
 
@@ -34,34 +33,40 @@ impl Recipe for BestOf {
 
     fn make(&self, work: &mut Work<'_>) -> Result<Made, ExperimentError> {
         let model = work.model_to_begin_with()?.clone();
-        Ok(Made::Answers(Box::new(Best { model, of: self.0 })))
+        Ok(Made::answers(Best { model: model.into(), of: self.0 }))
     }
 }
 
 impl Answers for Best {
-    fn answer(&self, inputs: &Inputs, draws: DrawSeed) -> Result<Vec<Generation>, ExperimentError> {
-        let mut best: Vec<(f32, Generation)> = Vec::new();
+    fn answer(&self, inputs: &Inputs, asked: &Asked<'_>) -> Result<Vec<Answer>, ExperimentError> {
+        let mut best: Vec<(f32, Answer)> = Vec::new();
         for round in 0..self.of {
-            // streams of their own; the first round has those of all other arms
-            let draws = DrawSeed { stream: draws.stream + (round << 32), ..draws };
-            let found = generate(&self.model, None, &inputs.prompts, &inputs.sampling, draws, 32)?;
-            let texts = responses(&inputs.tokenizer, &found)?;
-            let texts: Vec<_> = inputs
+            // the first round has the random numbers of all other arms
+            let asked = Asked { draws: asked.draws.nth(round), ..*asked };
+            let found = self.model.answer(inputs, &asked)?;
+            let drawn: Vec<_> = found.iter().map(|answer| answer.generation.clone()).collect();
+            let texts = responses(&inputs.tokenizer, &drawn)?;
+            let texts: Vec<_> = asked
                 .prompts
                 .iter()
                 .zip(&texts)
-                .map(|(prompt, text)| scored_text(prompt, text))
+                .map(|((_, prompt), text)| scored_text(prompt, text))
                 .collect();
             let scores = inputs.reward.score(&texts, "candidates", &mut |_| {})?;
-            for (place, candidate) in scores.into_iter().zip(found).enumerate() {
-                match best.get_mut(place) {
-                    None => best.push(candidate),
-                    Some(known) if candidate.0 > known.0 => *known = candidate,
-                    Some(_) => {}
+            for (place, mut candidate) in scores.into_iter().zip(found).enumerate() {
+                candidate.1.cost.reward_calls += 1;
+                let Some(known) = best.get_mut(place) else {
+                    best.push(candidate);
+                    continue;
+                };
+                let cost = known.1.cost + candidate.1.cost;
+                if candidate.0 > known.0 {
+                    *known = candidate;
                 }
+                known.1.cost = cost;
             }
         }
-        Ok(best.into_iter().map(|(_, generation)| generation).collect())
+        Ok(best.into_iter().map(|(_, answer)| answer).collect())
     }
 }
 
@@ -201,10 +206,11 @@ fn arms_recipe_objective_and_reward_model_of_ones_own() {
     let reward = |arm: &str| results.methods[arm].reward.mean;
     assert!(reward("best") > reward("small") + 0.1, "{} and {}", reward("best"), reward("small"));
     // what answers prompts and is no language model has no KL, and its texts are measured like all
-    // others
-    assert!(
-        results.methods["best"].kl.is_none() && results.methods["best"].perplexity_human.is_none()
-    );
+    // others; what a recipe of one's own costs to make is known if its log says it
+    let best = &results.methods["best"];
+    assert!(best.kl.is_none() && best.perplexity_human.is_none() && best.making_tokens.is_none());
+    let [tokens, rewards] = [best.answer_tokens, best.answer_rewards].map(|of| of.unwrap().mean);
+    assert!((tokens - 3.0 * best.length.mean).abs() < 1e-9 && (rewards - 3.0).abs() < 1e-9);
     assert!(
         results.methods["best"].perplexity_generated.mean > 1.0
             && results.methods["enough"].kl.is_some()
@@ -333,7 +339,8 @@ fn what_cannot_be_made_is_refused_and_nothing_is_left_behind() {
         (
             "\"best_of\"",
             "\"best-of\"",
-            "there is no recipe \"best-of\", expected one of base, best_of, ppo, sft",
+            "there is no recipe \"best-of\", expected one of base, best_of, best_of_n, dexperts, \
+             ppo, prompted, sft",
         ),
         (
             "{ good_enough = -6 }",

@@ -9,7 +9,7 @@ use std::path::Path;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
 use tailguard_checkpoint::{CheckpointError, WeightType, Weights, WeightsWriter};
-use tailguard_kernels::{Drawn, Masks, TokenStats, draw, token_log_probs};
+use tailguard_kernels::{TokenStats, token_log_probs};
 use tailguard_lm::{
     CausalLm, Decoder, KvCache, LmError, LmSizes, Policy, Predictions, TokenBatch,
     TokenDistribution, VALUE_HEAD_FILE, ValueHead,
@@ -128,14 +128,6 @@ impl Decoder for Bigrams {
 
     fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
         hidden.matmul(self.head.val().transpose())
-    }
-
-    fn draws(&self) -> bool {
-        false
-    }
-
-    fn draw(&self, hidden: Tensor<2>, uniforms: Tensor<1>, masks: Masks) -> Drawn {
-        draw(hidden, self.head.val(), uniforms, masks)
     }
 }
 

@@ -1,7 +1,8 @@
 //! `recipe = "base"`: the language model as it is.
 
 use crate::error::ExperimentError;
-use crate::recipe::{Made, Recipe, Work};
+use crate::made::Made;
+use crate::recipe::{Recipe, Work};
 
 /// Takes the model of `policy.dir`.
 pub(crate) struct Base;
@@ -12,6 +13,10 @@ impl Recipe for Base {
     }
 
     fn needs_from(&self) -> bool {
+        false
+    }
+
+    fn samples(&self) -> bool {
         false
     }
 

@@ -1,9 +1,15 @@
-//! The recipes of the paper, each in a file.
+//! The recipes that settings know by name, each in a file.
 
 mod base;
+mod best_of_n;
+mod dexperts;
 mod ppo;
+mod prompted;
 mod sft;
 
 pub(crate) use base::Base;
+pub(crate) use best_of_n::BestOfN;
+pub(crate) use dexperts::Dexperts;
 pub(crate) use ppo::Ppo;
+pub(crate) use prompted::Prompted;
 pub(crate) use sft::Sft;

@@ -10,9 +10,11 @@ use tailguard_report::LogRow;
 use tailguard_risk::RiskLevel;
 use tailguard_rollout::Rollout;
 
+use crate::cost::{REWARD_CALLS, SAMPLED_TOKENS};
 use crate::error::ExperimentError;
+use crate::made::Made;
 use crate::observer::Event;
-use crate::recipe::{Made, Recipe, Work};
+use crate::recipe::{Recipe, Work};
 use crate::record::Record;
 
 /// Trains by `[ppo]`.
@@ -123,6 +125,8 @@ fn row(stats: &IterationStats, arm: &str, seed: u64) -> LogRow {
         ("kl_coef", stats.kl_coef),
         ("entropy", stats.entropy),
         ("length", stats.length),
+        (SAMPLED_TOKENS, (stats.length * stats.episodes as f64).round()),
+        (REWARD_CALLS, stats.episodes as f64),
         ("kept", stats.kept as f64),
         ("cut", stats.cut as f64),
         ("learning_rate", stats.learning_rate),

@@ -1,4 +1,4 @@
-//! `recipe = "sft"`: next-token training on texts of the good class.
+//! `recipe = "sft"`: next-token training on texts of a class, the good one unless it is said.
 
 use std::ops::ControlFlow;
 
@@ -6,8 +6,11 @@ use tailguard_checkpoint::WeightType;
 use tailguard_lm::CausalLm;
 
 use crate::error::ExperimentError;
+use crate::inputs::Inputs;
+use crate::made::Made;
 use crate::observer::Event;
-use crate::recipe::{Made, Recipe, Work};
+use crate::recipe::{Recipe, Work};
+use crate::settings::{ArmSettings, Settings};
 
 /// Trains by `[sft]`.
 pub(crate) struct Sft;
@@ -15,11 +18,30 @@ pub(crate) struct Sft;
 impl Recipe for Sft {
     fn sections(&self) -> &[&str] {
         // the texts of `[sft]` are read once, for all arms
-        &["sft.steps", "sft.batch_size", "sft.learning_rate", "sft.weight_decay"]
+        &["sft.steps", "sft.batch_size", "sft.learning_rate", "sft.weight_decay", "sft.class"]
     }
 
     fn sees_rewards(&self) -> bool {
         false
+    }
+
+    fn samples(&self) -> bool {
+        false
+    }
+
+    fn check(
+        &self,
+        arm: &ArmSettings,
+        settings: &Settings,
+        inputs: &Inputs,
+    ) -> Result<(), ExperimentError> {
+        let class = settings.sft.class;
+        if inputs.sft_texts(class).is_empty() {
+            let name = class.name();
+            let detail = format!("sft.class is {name:?}, but no training text is of that class");
+            return Err(ExperimentError::from(arm.wrong(detail)));
+        }
+        Ok(())
     }
 
     fn make(&self, work: &mut Work<'_>) -> Result<Made, ExperimentError> {
@@ -33,7 +55,7 @@ impl Recipe for Sft {
         let observer = &mut *work.observer;
         let model = tailguard_ppo::supervised(
             from,
-            &work.inputs.sft_texts,
+            work.inputs.sft_texts(work.settings.sft.class),
             config,
             seed,
             &mut |step, loss| {

@@ -18,11 +18,15 @@ pub struct ArmSettings {
     /// What tables and charts call it; without one, its key.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub title: String,
-    /// How it is made: `base`, `sft`, `ppo`, or a recipe that a program has added.
+    /// How it is made: by a recipe of `docs/settings.md`, or one that a program has added.
     pub recipe: String,
     /// The arm that it is made from, one that stands before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
+    /// Further arms that its recipe needs, by what they are to it, as in
+    /// `{ expert = "sft", anti_expert = "anti" }`; they stand before it, too.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub needs: BTreeMap<String, String>,
     /// What training maximises, where the recipe has an objective: a name, or a name with what it
     /// needs to know, as in `{ keep_lowest = 0.4 }`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,6 +47,17 @@ impl ArmSettings {
     pub fn arm(&self) -> Arm {
         let title = if self.title.is_empty() { &self.key } else { &self.title };
         Arm { key: self.key.clone(), title: title.clone(), from: self.from.clone() }
+    }
+
+    /// The arms that it is made from: `from`, and those that its recipe needs besides.
+    pub(crate) fn made_from(&self) -> impl Iterator<Item = &str> {
+        self.made_from_by_name().map(|(_, key)| key)
+    }
+
+    /// The same, behind the settings that name them.
+    pub(crate) fn made_from_by_name(&self) -> impl Iterator<Item = (String, &str)> {
+        let needs = self.needs.iter().map(|(what, key)| (format!("needs.{what}"), key.as_str()));
+        self.from.as_deref().map(|key| ("from".to_owned(), key)).into_iter().chain(needs)
     }
 
     /// Whether its recipe, or its objective, has this name.

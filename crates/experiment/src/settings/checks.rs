@@ -31,7 +31,8 @@ impl ArmSettings {
 ///
 /// # Errors
 /// [`ConfigError::Arm`]: a key that is no name of a file or stands twice, an arm that is made from
-/// or compared with one that is not there or comes later, settings of its own that are none.
+/// one that is not there or comes later, or compared with one that is not there, settings of its
+/// own that are none.
 pub(super) fn check_arms(
     settings: &Settings,
     origin: &dyn Fn(&str) -> String,
@@ -50,9 +51,11 @@ pub(super) fn check_arms(
         if keys[..place].contains(&arm.key.as_str()) {
             return Err(arm.wrong("its key stands twice"));
         }
-        if let Some(from) = arm.from.as_deref().filter(|from| !keys[..place].contains(from)) {
+        // so no arm is made from itself, by however many others
+        let is_later = |(_, key): &(String, &str)| !keys[..place].contains(key);
+        if let Some((what, key)) = arm.made_from_by_name().find(is_later) {
             return Err(arm.wrong(format!(
-                "from = {from:?}, expected an arm that stands before it; the arms are {named}"
+                "{what} = {key:?}, expected an arm that stands before it; the arms are {named}"
             )));
         }
         if let Some(other) = arm

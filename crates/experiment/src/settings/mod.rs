@@ -4,10 +4,13 @@
 //! expected. What comes out are [`Settings`] in which every key has a value in its range.
 
 mod arms;
+mod best_of_n;
 mod checks;
+mod dexperts;
 mod error;
 mod keys;
 mod presets;
+mod prompted;
 mod sections;
 
 use std::path::{Path, PathBuf};
@@ -16,14 +19,17 @@ use tailguard_settings::{Layers, OutOfRange, SettingsError, parse, read};
 use toml::{Table, Value};
 
 pub use arms::ArmSettings;
+pub use best_of_n::BestOfNSection;
+pub use dexperts::DexpertsSection;
 pub use error::ConfigError;
 pub(crate) use keys::table;
 pub use keys::{json_schema, schema};
 pub use presets::{Preset, TASKS, Task};
+pub use prompted::PromptedSection;
 pub use sections::{
     DataPlace, DataSection, EndToken, EvaluationSection, EvaluationSplit, GoodSide, LabelWords,
     PolicySection, PrecisionName, RiskSection, RunSection, SamplingSection, ScorerSection,
-    Settings, SftSection, Side,
+    Settings, SftSection, Side, TextClass,
 };
 
 use checks::{check_arms, suit_each_other};
@@ -232,12 +238,24 @@ const EARLIER: &str = "run.precision = \"f32\"
 ppo = { responses = 1, rate_warmup = 0, rate_end = 1.0, average = 0.0, advantages = \"gae\" }";
 
 /// Puts the settings of a run. One of an earlier version has the arms of the paper and what
+/// precision, and does not say so; nor does it say how policies answer that it did not know.
 /// [`EARLIER`] has, and does not say so.
 fn put_recorded(layers: &mut Layers<'_>, path: &Path, text: &str) -> Result<(), ConfigError> {
-    layers.put("preset arms", &parse("preset arms", presets::ARMS)?)?;
+    for (origin, text) in presets::SHARED {
+        layers.put(origin, &parse(origin, text)?)?;
+    }
     layers.put("an earlier version", &parse("an earlier version", EARLIER)?)?;
     let origin = path.display().to_string();
-    Ok(layers.put(&origin, &parse(&origin, text)?)?)
+    let recorded = (origin.clone(), parse(&origin, text)?);
+    // of what each task says for itself, an earlier version did not know these sections
+    if let Ok((task, preset)) = start(None, None, Some(&recorded)) {
+        for (origin, text) in task.preset(preset) {
+            let mut unknown = parse(&origin, text)?;
+            unknown.retain(|section, _| ["dexperts", "prompted"].contains(&section));
+            layers.put(&origin, &unknown)?;
+        }
+    }
+    Ok(layers.put(&origin, &recorded.1)?)
 }
 
 /// The settings, if they suit each other.

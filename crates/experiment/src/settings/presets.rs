@@ -36,8 +36,11 @@ pub const TASKS: &[Task] = &[
     },
 ];
 
-/// The policies of the paper, whatever the task and the preset.
-pub(super) const ARMS: &str = include_str!("../../presets/arms.toml");
+/// What all tasks and presets begin with: the policies of the paper, and what there is beside them.
+pub(super) const SHARED: [(&str, &str); 2] = [
+    ("preset arms", include_str!("../../presets/arms.toml")),
+    ("preset baselines", include_str!("../../presets/baselines.toml")),
+];
 /// What the preset `embedded` is whatever the task.
 const EMBEDDED: &str = include_str!("../../presets/embedded.toml");
 /// What the preset `paper` is whatever the task.
@@ -87,18 +90,16 @@ impl Task {
     /// The settings of a preset, as layers of TOML: name and text, the later over the earlier.
     #[must_use]
     pub fn preset(&self, preset: Preset) -> Vec<(String, &'static str)> {
-        let of_task = |preset: &str| format!("preset {}-{preset}", self.name);
         let layer = |name: &str, text| (format!("preset {name}"), text);
+        let of_all = |name: &str, shared, own| {
+            let mut layers = SHARED.map(|(origin, text)| (origin.to_owned(), text)).to_vec();
+            layers.extend([layer(name, shared), layer(&format!("{}-{name}", self.name), own)]);
+            layers
+        };
         match preset {
-            Preset::Embedded => vec![
-                layer("arms", ARMS),
-                layer("embedded", EMBEDDED),
-                (of_task("embedded"), self.embedded),
-            ],
+            Preset::Embedded => of_all("embedded", EMBEDDED, self.embedded),
             Preset::Smoke => [self.preset(Preset::Embedded), vec![layer("smoke", SMOKE)]].concat(),
-            Preset::Paper => {
-                vec![layer("arms", ARMS), layer("paper", PAPER), (of_task("paper"), self.paper)]
-            }
+            Preset::Paper => of_all("paper", PAPER, self.paper),
         }
     }
 }

@@ -8,6 +8,9 @@ use tailguard_ppo::{PpoConfig, SftConfig};
 use tailguard_reward::TruncationSide;
 
 use super::arms::ArmSettings;
+use super::best_of_n::BestOfNSection;
+use super::dexperts::DexpertsSection;
+use super::prompted::PromptedSection;
 
 /// All settings of a run: every key has a value, in its range.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +38,12 @@ pub struct Settings {
     pub ppo: PpoConfig,
     /// What risk is.
     pub risk: RiskSection,
+    /// The best of several responses.
+    pub best_of_n: BestOfNSection,
+    /// An instruction in front of each prompt.
+    pub prompted: PromptedSection,
+    /// Expert and anti-expert beside a base model.
+    pub dexperts: DexpertsSection,
     /// What the policies are compared on.
     pub evaluation: EvaluationSection,
     /// The policies that are made and compared.
@@ -273,12 +282,37 @@ pub struct SamplingSection {
     pub batch_size: usize,
 }
 
+/// A class of texts, by the task's `data.good` and `data.threshold`.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum TextClass {
+    /// Texts as they should be.
+    Good,
+    /// Texts as they should not be: an anti-expert learns from them.
+    Bad,
+}
+
+impl TextClass {
+    /// What settings and messages call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Bad => "bad",
+        }
+    }
+}
+
 /// Supervised fine-tuning: how it trains, and on which texts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SftSection {
     /// How it trains.
     #[serde(flatten)]
     pub training: SftConfig,
+    /// The class of the training texts that it learns from.
+    pub class: TextClass,
     /// Texts are cut to this many tokens.
     #[schemars(range(min = 2))]
     pub text_tokens: usize,

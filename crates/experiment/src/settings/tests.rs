@@ -54,7 +54,7 @@ fn every_preset_of_every_task_has_all_keys_and_explains_each() {
                 text.lines().any(|other| other.contains('#') && key_of(other) == key_of(line))
             };
             let bare: Vec<&str> = settings.clone().filter(|line| !explained(line)).collect();
-            assert!(settings.count() > 10 && bare.is_empty(), "{origin}: no comment: {bare:?}");
+            assert!(settings.count() > 2 && bare.is_empty(), "{origin}: no comment: {bare:?}");
         }
         for key in schema.names() {
             assert!(layers.origin(key).is_some(), "{} {} lacks {key}", task.name, preset.name());
@@ -167,7 +167,7 @@ fn a_task_of_ones_own_starts_from_the_preset_of_another() {
 }
 
 /// What all tasks share, and what is a task's own.
-fn pages(task: &Task, preset: Preset) -> [&'static str; 3] {
+fn pages(task: &Task, preset: Preset) -> [&'static str; 4] {
     task.preset(preset).into_iter().map(|(_, text)| text).collect::<Vec<_>>().try_into().unwrap()
 }
 
@@ -188,14 +188,14 @@ fn keys_of(text: &str) -> Vec<String> {
 fn a_key_stands_with_all_tasks_or_on_the_page_of_each() {
     for name in [Preset::Embedded, Preset::Paper] {
         let pages: Vec<_> = TASKS.iter().map(|task| pages(task, name).map(keys_of)).collect();
-        for [arms, shared, own] in &pages {
-            let mut all = [arms.as_slice(), shared, own].concat();
+        for [arms, baselines, shared, own] in &pages {
+            let mut all = [arms.as_slice(), baselines, shared, own].concat();
             all.sort_unstable();
             let schema = schema();
             let mut known = schema.names();
             known.sort_unstable();
             assert_eq!(all, known, "{}", name.name());
-            assert_eq!(*own, pages[0][2], "{}", name.name());
+            assert_eq!(*own, pages[0][3], "{}", name.name());
         }
     }
 }
@@ -438,7 +438,9 @@ fn seeds_count_up() {
 fn a_run_of_a_version_with_fewer_keys_goes_on() {
     let settings = resolve(Some(TASK), Some(Preset::Smoke), &set(&[]), None).unwrap();
     let mut recorded = settings.to_toml().unwrap().parse::<Table>().unwrap();
-    recorded.remove("arm");
+    let unknown = ["arm", "best_of_n", "prompted", "dexperts"];
+    recorded.retain(|key, _| !unknown.contains(&key));
+    recorded["sft"].as_table_mut().unwrap().remove("class");
     recorded["run"].as_table_mut().unwrap().retain(|key, _| key != "precision" && key != "arms");
     recorded["evaluation"].as_table_mut().unwrap().remove("reference");
     let is_old = |key: &str| {

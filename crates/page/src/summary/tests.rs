@@ -79,6 +79,37 @@ fn arms_are_described_by_how_they_were_made_and_not_by_their_keys() {
 }
 
 #[test]
+fn policies_that_are_not_trained_are_described_too() {
+    let best = |more: &str| format!("recipe = \"best_of_n\"\nfrom = \"sft\"\nset = {{ {more} }}");
+    let text = said_of_arms(
+        Kind::Gain,
+        [
+            &best("\"best_of_n.n\" = 8"),
+            &best(
+                "\"best_of_n.n\" = 4, \"best_of_n.guard\" = true, \"best_of_n.threshold\" = -1.5",
+            ),
+        ],
+    );
+    let expected = " RLHF is the best of 8 responses of SFT, by the reward model. RA-RLHF draws \
+        responses of SFT, 4 at most, until the reward is at least -1.5, and keeps the best.";
+    assert!(text.contains(expected), "{text}");
+    let text = said_of_arms(
+        Kind::Gain,
+        [
+            "recipe = \"prompted\"\nfrom = \"gpt2\"",
+            "recipe = \"dexperts\"\nfrom = \"gpt2\"\nneeds = { expert = \"sft\", anti_expert = \
+             \"rlhf\" }",
+        ],
+    );
+    let expected = " RLHF is GPT-2 with an instruction in front of each prompt. RA-RLHF is GPT-2, \
+        steered at every token by SFT as the expert and RLHF as the anti-expert.";
+    assert!(text.contains(expected), "{text}");
+    let bad = "recipe = \"sft\"\nfrom = \"gpt2\"\nset = { \"sft.class\" = \"bad\" }";
+    let text = said_of_arms(Kind::Gain, [bad, PPO]);
+    assert!(text.contains(" RLHF is GPT-2 fine-tuned on texts of the bad class."), "{text}");
+}
+
+#[test]
 fn a_title_of_ones_own_stands_in_the_description() {
     let text = said_of(Kind::Gain, |results| {
         let arm = |key: &str, title: &str| serde_json::json!({"key": key, "title": title});

@@ -253,3 +253,17 @@ fn a_diverged_model_is_named_with_row_and_token() {
         "{error}"
     );
 }
+
+#[test]
+fn some_episodes_of_many_are_answered_as_they_are_among_all() {
+    let prompts = prompts(&[5, 3, 5, 4]);
+    let all = generate(&model(1), None, &prompts, &sampling(8), SEED, 4).unwrap();
+    let decoder = model(1).decoder();
+    let some = [(3, &prompts[3]), (1, &prompts[1])];
+    let found = generate_by(&decoder, None, &some, &sampling(8), SEED, 4).unwrap();
+    assert_eq!(found[0].response_ids, all[3].response_ids);
+    assert_eq!(found[1].response_ids, all[1].response_ids);
+    let other = [(2, &prompts[1])];
+    let other = generate_by(&decoder, None, &other, &sampling(8), SEED, 4).unwrap();
+    assert_ne!(other[0].response_ids, all[1].response_ids, "its stream is another one");
+}
