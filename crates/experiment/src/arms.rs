@@ -2,9 +2,10 @@
 
 use tailguard_risk::BatchShape;
 
+use crate::equal_kl::EQUAL_KL;
 use crate::error::ExperimentError;
 use crate::objectives::Objectives;
-use crate::recipe::Recipes;
+use crate::recipe::{Recipe, Recipes};
 use crate::settings::{ArmSettings, Settings};
 
 /// The arms of an experiment.
@@ -119,13 +120,7 @@ fn check(
             .wrong(format!("it has an objective, but the recipe {:?} has none", arm.recipe))
             .into());
     }
-    let is_read = |key: &str| {
-        recipe
-            .sections()
-            .iter()
-            .any(|section| key == *section || key.starts_with(&format!("{section}.")))
-    };
-    if let Some(key) = arm.set.keys().find(|key| !is_read(key)) {
+    if let Some(key) = arm.set.keys().find(|key| !recipe.reads(key)) {
         let read = recipe.sections().join(", ");
         let read = if read.is_empty() { "no settings".to_owned() } else { read };
         return Err(arm
@@ -156,12 +151,44 @@ fn check(
             )
             .into());
     }
+    let own = arm.over(settings)?;
+    check_held(arm, &own, recipe)?;
     if recipe.has_objective() {
-        let own = arm.over(settings)?;
         let shape = BatchShape::single(own.ppo.batch_size);
         objectives.of(arm, &own)?.check(shape).map_err(|error| arm.wrong(error.to_string()))?;
     }
     Ok(())
+}
+
+/// Refuses an arm that cannot be held at one KL with the others.
+fn check_held(
+    arm: &ArmSettings,
+    own: &Settings,
+    recipe: &dyn Recipe,
+) -> Result<(), ExperimentError> {
+    let Some(kl) = own.experiment.held_kl().filter(|_| recipe.reads(EQUAL_KL)) else {
+        return Ok(());
+    };
+    if let Some(key) =
+        ["ppo.kl_target", "ppo.kl_horizon"].into_iter().find(|key| arm.set.contains_key(*key))
+    {
+        return Err(arm
+            .wrong(format!(
+                "set has {key}, but {EQUAL_KL} = {kl} takes the place of ppo.kl_target and \
+                 ppo.kl_horizon"
+            ))
+            .into());
+    }
+    let reference = &own.evaluation.reference;
+    match &arm.from {
+        Some(from) if from != reference => Err(arm
+            .wrong(format!(
+                "{EQUAL_KL} = {kl} holds its KL to {from:?}, with which it begins, but KL is \
+                 measured to {reference:?} (evaluation.reference): expected the same"
+            ))
+            .into()),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -212,6 +239,38 @@ mod tests {
         let plan = Plan::of(&settings, &Recipes::default(), &Objectives::default()).unwrap();
         assert!((plan.made[1].settings.ppo.kl_coef - 0.75).abs() < 1e-12);
         assert_eq!(plan.made[0].settings, settings);
+    }
+
+    #[test]
+    fn arms_are_held_at_one_kl_and_by_nothing_else() {
+        let arms = |kl: &str, set: &str| {
+            let text = format!(
+                "[experiment]\nequal_kl = {kl}\n[evaluation]\nreference = \"a\"\n\
+                 {BASE}[[arm]]\nkey = \"b\"\nfrom = \"a\"\nrecipe = \"ppo\"\nset = {{ {set} }}\n\
+                 [[arm]]\nkey = \"c\"\nfrom = \"b\"\nrecipe = \"sft\""
+            );
+            plan(&settings(&text))
+        };
+        assert!(arms("0.0", "\"ppo.kl_target\" = 3.0").is_ok());
+        assert!(arms("4", "\"ppo.kl_coef\" = 0.3").is_ok());
+        // each for itself, or not at all
+        assert!(arms("0.0", "\"experiment.equal_kl\" = 4.0").is_ok());
+        assert!(arms("4", "\"experiment.equal_kl\" = 0, \"ppo.kl_target\" = 3").is_ok());
+        assert_eq!(
+            arms("4", "\"ppo.kl_target\" = 3").unwrap_err(),
+            "arm \"b\": set has ppo.kl_target, but experiment.equal_kl = 4 takes the place of \
+             ppo.kl_target and ppo.kl_horizon"
+        );
+        let elsewhere = format!(
+            "[experiment]\nequal_kl = 4\n[evaluation]\nreference = \"a\"\n{BASE}[[arm]]\nkey = \
+             \"b\"\nfrom = \"a\"\nrecipe = \"sft\"\n[[arm]]\nkey = \"c\"\nfrom = \"b\"\nrecipe = \
+             \"ppo\""
+        );
+        assert_eq!(
+            plan(&settings(&elsewhere)).unwrap_err(),
+            "arm \"c\": experiment.equal_kl = 4 holds its KL to \"b\", with which it begins, but KL \
+             is measured to \"a\" (evaluation.reference): expected the same"
+        );
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! From the figures of each seed to the results of the run, and the samples that people look at.
 
 use indexmap::IndexMap;
+use tailguard_metrics::ByPrompt;
 use tailguard_report::{
-    Arm, Comparison, Diverged, Generation, ReportError, Results, Tail, Values, Watched,
+    Arm, Comparison, Diverged, Generation, HeldKl, ReportError, Results, Tail, Values, Watched,
     read_generations, read_log, write_generations, write_metrics, write_trl_metrics,
 };
 
+use crate::arms::Planned;
+use crate::equal_kl::EQUAL_KL;
 use crate::error::{During, ExperimentError};
 use crate::figures::{comparison, figures, values};
 use crate::phases::Phases;
@@ -60,6 +63,7 @@ pub(crate) fn collect(
         }
     }
     let watched = watched(phases, &measured, &comparisons)?;
+    let equal_kl = equal_kl(phases, &measured);
     let (task, preset, device) =
         (settings.task.clone(), settings.preset.clone(), settings.run.device.clone());
     let (data, split) =
@@ -85,7 +89,24 @@ pub(crate) fn collect(
         diverged,
         comparisons,
         watched,
+        equal_kl,
     })
+}
+
+/// How near the arms came that were to be held at a KL.
+fn equal_kl(phases: &Phases<'_>, measured: &IndexMap<&str, Values>) -> Vec<HeldKl> {
+    let held = |planned: &Planned<'_>| {
+        let recipe = phases.recipes.get(&planned.arm.recipe)?;
+        let target = planned.settings.experiment.held_kl().filter(|_| recipe.reads(EQUAL_KL))?;
+        let values = measured.get(planned.arm.key.as_str())?;
+        let mean = |of_seed: &Vec<ByPrompt>| {
+            of_seed.iter().map(|(_, kl)| kl).sum::<f64>() / of_seed.len() as f64
+        };
+        let by_seed: Vec<f64> =
+            values.kl.iter().filter(|of_seed| !of_seed.is_empty()).map(mean).collect();
+        HeldKl::of(&planned.arm.key, target, &by_seed)
+    };
+    phases.plan.compared().filter_map(held).collect()
 }
 
 /// What the arms that rewards form gain over what they were made from, where the settings do not

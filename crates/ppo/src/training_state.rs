@@ -30,6 +30,9 @@ const PROGRESS: &str = "progress.json";
 struct Progress {
     iteration: usize,
     kl_coef: f64,
+    /// Of a controller that holds the KL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kl_error: Option<f64>,
 }
 
 /// Writes a model, its optimiser's moments and what else is needed to go on into a directory, whole
@@ -118,7 +121,11 @@ impl<M: CausalLm> TrainingState<M> {
     /// # Errors
     /// As [`save_state`].
     pub fn write_into(&self, dir: &Path) -> Result<(), PpoError> {
-        let progress = Progress { iteration: self.iteration, kl_coef: self.kl.coef() };
+        let progress = Progress {
+            iteration: self.iteration,
+            kl_coef: self.kl.coef(),
+            kl_error: self.kl.error(),
+        };
         write_state(dir, &self.policy, &self.optimizer, &progress)
     }
 
@@ -128,9 +135,9 @@ impl<M: CausalLm> TrainingState<M> {
     /// # Errors
     /// As [`load_state`].
     pub fn load(self, path: &Path) -> Result<Self, PpoError> {
-        let (policy, optimizer, Progress { iteration, kl_coef }) =
+        let (policy, optimizer, Progress { iteration, kl_coef, kl_error }) =
             load_state(path, self.policy, self.optimizer)?;
-        let kl = self.kl.with_coef(kl_coef);
+        let kl = self.kl.resumed(kl_coef, iteration, kl_error);
         let kl = kl.map_err(|error| PpoError::State {
             action: "read",
             path: path.into(),

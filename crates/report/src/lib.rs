@@ -9,6 +9,7 @@
 mod arms;
 mod columns;
 mod comparison;
+mod equal_kl;
 mod error;
 mod evaluation;
 mod few;
@@ -35,6 +36,7 @@ mod warnings;
 pub use arms::{Arm, title};
 pub use columns::{TableColumn, table_columns};
 pub use comparison::{Comparison, Values, Watched, gain};
+pub use equal_kl::HeldKl;
 pub use error::ReportError;
 pub use evaluation::{EvaluatedTail, Evaluation, Kind, LengthUnit};
 pub use few::few_prompts;

@@ -53,7 +53,7 @@ mod tests {
     use crate::comparison::tests::comparison;
     use crate::evaluation::tests::evaluation;
     use crate::results::tests::results;
-    use crate::{Diverged, PromptBucket, QuantilePoint, Watched};
+    use crate::{Diverged, HeldKl, PromptBucket, QuantilePoint, Watched};
 
     const DOCUMENTATION: &str = include_str!("../../../docs/results.md");
 
@@ -83,6 +83,7 @@ mod tests {
         run.comparisons = vec![comparison()];
         run.watched =
             vec![Watched { method: "rlhf".into(), over: "sft".into(), reward: None, judge: None }];
+        run.equal_kl.extend(HeldKl::of("rlhf", 4.0, &[4.1]));
         run.diverged = vec![Diverged { method: "rlhf".into(), seed: 1, reason: String::new() }];
         let method = evaluation.methods.get_mut("mine").unwrap();
         method.curve = vec![QuantilePoint { percent: 1, count: 0, reward: None }];

@@ -10,6 +10,7 @@ use tailguard_report::LogRow;
 use tailguard_risk::RiskLevel;
 use tailguard_rollout::Rollout;
 
+use crate::equal_kl::{EQUAL_KL, Settling};
 use crate::error::ExperimentError;
 use crate::observer::Event;
 use crate::recipe::{Made, Recipe, Work};
@@ -25,7 +26,7 @@ const LEAST_KL: f64 = -1.0;
 
 impl Recipe for Ppo {
     fn sections(&self) -> &[&str] {
-        &["ppo", "risk"]
+        &["ppo", "risk", EQUAL_KL]
     }
 
     fn has_objective(&self) -> bool {
@@ -57,7 +58,11 @@ impl Recipe for Ppo {
             prompts: &inputs.train_prompts,
             seed,
         };
-        let fresh = || TrainingState::new(supervised, config);
+        let held = settings.experiment.held_kl();
+        let fresh = || match held {
+            None => TrainingState::new(supervised, config),
+            Some(kl) => TrainingState::held_at(kl, supervised, config),
+        };
         let (state, mut record) = Record::open(work.dir, (arm, seed), &mut *work.observer, fresh)?;
         work.observer.tell(Event::Training {
             arm,
@@ -95,7 +100,12 @@ impl Recipe for Ppo {
         if stopped {
             return Err(ExperimentError::Stopped);
         }
-        let policy = state.policy.valid();
+        let mut policy = state.policy.valid();
+        if let Some(target) = held {
+            let name = (arm, seed);
+            let settling = Settling { name, reference: supervised, target, inputs, settings };
+            policy.lm = settling.settle(policy.lm, &mut *work.observer)?;
+        }
         record.sync()?;
         work.finish(|dir| policy.save(dir, WeightType::F32))?;
         Record::forget_state(work.dir, (arm, seed))?;

@@ -6,6 +6,7 @@
 mod arms;
 mod checks;
 mod error;
+mod experiment;
 mod keys;
 mod presets;
 mod sections;
@@ -17,6 +18,7 @@ use toml::{Table, Value};
 
 pub use arms::ArmSettings;
 pub use error::ConfigError;
+pub use experiment::ExperimentSection;
 pub(crate) use keys::table;
 pub use keys::{json_schema, schema};
 pub use presets::{Preset, TASKS, Task};
@@ -142,6 +144,28 @@ impl Settings {
         checked(None, &layers)
     }
 
+    /// The same with other values, as they are typed; `origin` names who has typed them.
+    ///
+    /// # Errors
+    /// As [`resolve`].
+    pub(crate) fn with(
+        &self,
+        origin: &str,
+        values: &[(String, String)],
+    ) -> Result<Self, ConfigError> {
+        let schema = schema();
+        let mut layers = Layers::new(&schema);
+        layers.put("the settings", &table(self)?)?;
+        for (key, text) in values {
+            layers.put_typed(origin, key, text)?;
+        }
+        let settings: Self = layers.settings()?;
+        let origin = |key: &str| layers.origin(key).unwrap_or("the settings").to_owned();
+        suit_each_other(&settings, &origin)?;
+        check_arms(&settings, &origin)?;
+        Ok(settings)
+    }
+
     /// The value of a key, such as `ppo.clip`.
     #[must_use]
     pub fn value(&self, key: &str) -> Option<Value> {
@@ -219,7 +243,7 @@ fn preset_named(text: &str) -> Option<(Option<&'static Task>, Preset)> {
 }
 
 /// Reads what [`Settings::to_toml`] wrote.
-fn read_back(path: &Path, text: &str) -> Result<Settings, ConfigError> {
+pub(crate) fn read_back(path: &Path, text: &str) -> Result<Settings, ConfigError> {
     let schema = schema();
     let mut layers = Layers::new(&schema);
     put_recorded(&mut layers, path, text)?;
@@ -227,8 +251,8 @@ fn read_back(path: &Path, text: &str) -> Result<Settings, ConfigError> {
     Ok(layers.settings()?)
 }
 
-/// Puts the settings of a run. One of an earlier version has the arms of the paper and full
-/// precision, and does not say so.
+/// Puts the settings of a run. One of an earlier version has the arms of the paper, full precision
+/// and no KL at which they are held, and does not say so.
 fn put_recorded(layers: &mut Layers<'_>, path: &Path, text: &str) -> Result<(), ConfigError> {
     layers.put("preset arms", &parse("preset arms", presets::ARMS)?)?;
     layers.put_value("an earlier version", "run.precision", &Value::String("f32".to_owned()))?;

@@ -8,6 +8,7 @@ use tailguard_ppo::{PpoConfig, SftConfig};
 use tailguard_reward::TruncationSide;
 
 use super::arms::ArmSettings;
+use super::experiment::ExperimentSection;
 
 /// All settings of a run: every key has a value, in its range.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +38,8 @@ pub struct Settings {
     pub risk: RiskSection,
     /// What the policies are compared on.
     pub evaluation: EvaluationSection,
+    /// What holds for all arms together.
+    pub experiment: ExperimentSection,
     /// The policies that are made and compared.
     pub arm: Vec<ArmSettings>,
 }

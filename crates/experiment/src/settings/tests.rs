@@ -412,6 +412,7 @@ fn a_run_of_a_version_without_arms_and_precision_goes_on() {
     let settings = resolve(Some(TASK), Some(Preset::Smoke), &set(&[]), None).unwrap();
     let mut recorded = settings.to_toml().unwrap().parse::<Table>().unwrap();
     recorded.remove("arm");
+    recorded.remove("experiment");
     recorded["run"].as_table_mut().unwrap().retain(|key, _| key != "precision" && key != "arms");
     recorded["evaluation"].as_table_mut().unwrap().remove("reference");
     let text = recorded.to_string();
