@@ -23,7 +23,7 @@ const SMALL: [&str; 11] = [
 #[test]
 fn arms_of_ppo_are_held_and_tables_results_and_page_say_how_near_they_came() {
     let folder = tempfile::tempdir().unwrap();
-    let held = ["--set", "experiment.equal_kl=0.25", "--set", "ppo.learning_rate=1e-3"];
+    let held = ["--set", "experiment.equal_kl=0.25", "--set", "ppo.learning_rate=2e-4"];
     let outcome = run(folder.path(), &[&SMALL[..], &held].concat());
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     let dir = folder.path().join("run");

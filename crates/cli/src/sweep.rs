@@ -10,8 +10,8 @@ use clap::Args;
 use serde_json::json;
 use tailguard_experiment::settings::{Overrides, Preset, Task, resolve};
 use tailguard_experiment::{
-    Event, Experiment, Home, Objectives, Observer, Out, Recipes, Settings, Sweep,
-    SweepPoint, check_swept,
+    Event, Experiment, Home, Objectives, Observer, Out, Recipes, Settings, Sweep, SweepPoint,
+    check_swept,
 };
 use tailguard_files::{FileError, write_file};
 use tailguard_page::SweptRun;
@@ -257,12 +257,12 @@ impl Running<'_> {
             points.iter().map(|point| new_policies(self.sweep, point, &mut seen)).collect();
         let left: usize = made[place + 1..].iter().sum();
         let estimate = seconds * left as f64 / made[place].max(1) as f64;
-        let others = points.len() - place - 1;
         format!(
-            "run {} of {} took {}; the other {others} take about {}",
+            "run {} of {} took {}; {} more will take about {}",
             place + 1,
             points.len(),
             duration(seconds),
+            count(points.len() - place - 1),
             duration(estimate)
         )
     }

@@ -268,8 +268,8 @@ mod tests {
         );
         assert_eq!(
             plan(&settings(&elsewhere)).unwrap_err(),
-            "arm \"c\": experiment.equal_kl = 4 holds its KL to \"b\", with which it begins, but KL \
-             is measured to \"a\" (evaluation.reference): expected the same"
+            "arm \"c\": experiment.equal_kl = 4 holds its KL to \"b\", with which it begins, but \
+             KL is measured to \"a\" (evaluation.reference): expected the same"
         );
     }
 

@@ -171,7 +171,11 @@ fn search<E>(target: f64, mut kl: impl FnMut(f64) -> Result<f64, E>) -> Result<F
 /// So many prompts, spread over all: one after the other where there are fewer.
 fn spread(prompts: &[Prompt], count: usize) -> Vec<Prompt> {
     let place = |nth: usize| {
-        if count <= prompts.len() { nth * prompts.len() / count } else { nth % prompts.len() }
+        if count <= prompts.len() {
+            nth * prompts.len() / count
+        } else {
+            nth % prompts.len().max(1)
+        }
     };
     (0..count).filter_map(|nth| prompts.get(place(nth)).cloned()).collect()
 }

@@ -171,7 +171,7 @@ pub(crate) fn held(run: &Run) -> Option<String> {
         .iter()
         .map(|arm| {
             let name = clean::line(&run.results.label(&arm.method));
-            format!("{} of {} nats", minus(&arm.told(&name)), arm.target)
+            format!("{name} {} of {} nats", minus(&arm.off()), arm.target)
         })
         .collect();
     (!held.is_empty()).then(|| {

@@ -231,7 +231,11 @@ mod tests {
     #[test]
     fn without_a_kl_there_is_no_such_figure() {
         let mut files = files(Kind::Gain);
-        files.results = files.results.replace("\"kl\":", "\"other\":");
+        let mut results: serde_json::Value = serde_json::from_str(&files.results).unwrap();
+        for method in results["methods"].as_object_mut().unwrap().values_mut() {
+            method["kl"] = serde_json::Value::Null;
+        }
+        files.results = results.to_string();
         assert!(tail_against_kl(&Run::new(files).unwrap()).unwrap().is_none());
     }
 }

@@ -37,10 +37,12 @@ impl HeldKl {
         })
     }
 
-    /// As tables say it: `RLHF +1.3 %`.
+    /// How far off it is, as tables say it: `+1.3 %`.
     #[must_use]
-    pub fn told(&self, name: &str) -> String {
-        format!("{name} {}", signed(self.off_percent))
+    pub fn off(&self) -> String {
+        let shown = number(self.off_percent, 1);
+        let sign = if shown.starts_with('-') || shown == "0.0" { "" } else { "+" };
+        format!("{sign}{shown} %")
     }
 
     /// What to say where the arm, so called, is too far from its KL.
@@ -51,7 +53,7 @@ impl HeldKl {
             format!(
                 "{name} was to be held at a KL of {target} nats and is {} off: it is not to be \
                  compared as if at that KL",
-                signed(*off_percent)
+                self.off()
             )
         })
     }
@@ -65,19 +67,12 @@ impl HeldKl {
     }
 }
 
-/// A percentage with its sign.
-fn signed(percent: f64) -> String {
-    let shown = number(percent, 1);
-    let sign = if shown.starts_with('-') || shown == "0.0" { "" } else { "+" };
-    format!("{sign}{shown} %")
-}
-
 /// The line beneath the tables: `Held at a KL of 4 nats: RLHF +1.3 %, RA-RLHF -0.4 %`, one for each
 /// KL.
 pub(crate) fn lines(held: &[HeldKl], name: impl Fn(&str) -> String) -> Option<String> {
     let mut by_target: Vec<(f64, Vec<String>)> = Vec::new();
     for arm in held {
-        let told = arm.told(&name(&arm.method));
+        let told = format!("{} {}", name(&arm.method), arm.off());
         match by_target.iter_mut().find(|(target, _)| target.to_bits() == arm.target.to_bits()) {
             Some((_, others)) => others.push(told),
             None => by_target.push((arm.target, vec![told])),

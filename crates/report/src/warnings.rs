@@ -7,9 +7,9 @@ use crate::few::few_prompts;
 use crate::figure::Figure;
 use crate::results::Results;
 
-/// One sentence for each arm that is not at the KL at which it was to be held, or whose reward has risen over that of the arm it was made from, while
-/// the judge's score has not, or of which that is not known; and one where there is a single
-/// prompt, or one in the tail.
+/// One sentence for each arm that is not at the KL at which it was to be held, or whose reward has
+/// risen over that of the arm it was made from, while the judge's score has not, or of which that
+/// is not known; and one where there is a single prompt, or one in the tail.
 #[must_use]
 pub fn warnings(results: &Results) -> Vec<String> {
     let prompts = results.comparisons.first().map_or(usize::MAX, |comparison| comparison.prompts);

@@ -58,7 +58,8 @@ fn policies_that_were_held_at_one_kl_are_compared_at_equal_kl() {
     };
     let text = held(4.0);
     for words in [
-        "Held at one KL to SFT, and off it by: RLHF +2.5 % of 4 nats, RA-RLHF \u{2212}1.0 % of 4 nats.",
+        "Held at one KL to SFT, and off it by: RLHF +2.5 % of 4 nats, RA-RLHF \u{2212}1.0 % of 4 \
+         nats.",
         "RA-RLHF beside RLHF, at equal KL (4 nats), on the same 40 prompts",
         "What it costs, at equal KL (4 nats), RA-RLHF against RLHF",
     ] {
