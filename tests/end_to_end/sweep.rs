@@ -112,7 +112,9 @@ fn runs_of_a_sweep_share_sft_and_each_is_what_it_would_be_alone() {
 fn a_sweep_that_was_stopped_goes_on_to_the_same_and_makes_nothing_twice() {
     let folder = tempfile::tempdir().unwrap();
     let [whole, stopped] = ["whole", "stopped"].map(|name| folder.path().join(name));
-    [&whole, &stopped].map(|folder| fs::create_dir(folder).unwrap());
+    for folder in [&whole, &stopped] {
+        fs::create_dir(folder).unwrap();
+    }
     assert_eq!(run(&whole, &WORDS).code, Some(0));
 
     // in the first run, and once more in the second
