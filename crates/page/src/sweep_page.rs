@@ -134,8 +134,8 @@ impl Sweep {
             "What each method reaches over its grid, and how far from {reference} it has gone for \
              it: at one KL, the higher line is the better method. Along a line is the first key \
              that concerns the method; other keys have a line for each of their values. \
-             {WORST_HEAD} is the mean reward of the worst tenth of a policy’s own continuations. Bands are 95 % \
-             intervals."
+             {WORST_HEAD} is the mean reward of the worst tenth of a policy’s own continuations. \
+             Bands are 95 % intervals."
         );
         Figure { id: "price", heading: "Tail against KL", caption, charts }
     }

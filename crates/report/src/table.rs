@@ -23,7 +23,8 @@ pub enum Style {
 
 /// The tables, with an empty line between them: how good the texts are, what they look like, the
 /// tails by other thresholds if there are any, what methods gain over another, how near arms came
-/// to the KL at which they were to be held, and what diverged. A row per method, a column per figure.
+/// to the KL at which they were to be held, and what diverged. A row per method, a column per
+/// figure.
 ///
 /// A cell is `mean [low, high]`, the 95 % interval: see [`Figure`].
 #[must_use]
