@@ -100,7 +100,8 @@ fn runs_of_a_sweep_share_sft_and_each_is_what_it_would_be_alone() {
         let place = rows[0].iter().position(|head| *head == figure).unwrap();
         let expected = &results["methods"]["ra_rlhf"][figure];
         assert_eq!(&row["figures"][figure], expected);
-        assert_eq!(rows[6][place].parse::<f64>().unwrap(), expected["mean"].as_f64().unwrap());
+        let mean = rows[6][place].parse::<f64>().unwrap();
+        assert_eq!(mean.to_bits(), expected["mean"].as_f64().unwrap().to_bits(), "{figure}");
     }
     assert!(row["figures"]["cvar_10"]["mean"].as_f64() < row["figures"]["reward"]["mean"].as_f64());
     let page = read(&sweep.join("sweep.html"));

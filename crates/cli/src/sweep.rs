@@ -37,8 +37,8 @@ pub struct SweepArgs {
     /// The settings to start from [default: embedded]
     #[arg(long, value_parser = typed::preset(), requires = "task")]
     pub(crate) preset: Option<Preset>,
-    /// A key of the settings and the values that it takes, such as ppo.kl_coef=0.05,0.1,0.2; may
-    /// be repeated, for a grid
+    /// A key of the settings and the values that it takes, such as `ppo.kl_coef=0.05,0.1,0.2`;
+    /// may be repeated, for a grid
     #[arg(long, value_name = "KEY=VALUE,...")]
     pub(crate) over: Vec<String>,
     #[command(flatten)]

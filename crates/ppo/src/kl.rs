@@ -121,15 +121,13 @@ impl KlController {
         Ok(Self { coef, law: Law::Adaptive { target, gain } })
     }
 
-    /// A controller that starts at `coef` and holds the mean KL per episode at `target` nats, in a
-    /// run of so many iterations: out along a straight line over the first tenth of them, and there
-    /// from then on. It is to see the KL of all episodes, so that policies of all objectives are
-    /// held at the same.
+    /// A controller that starts at `coef` and holds the mean KL per episode at `target` nats. It is
+    /// to see the KL of all episodes, so that policies of all objectives are held at the same.
     ///
     /// # Errors
     /// [`PpoError::Setting`] unless `coef` and `target` are positive and finite.
-    pub fn holding(coef: f64, target: f64, iterations: usize) -> Result<Self, PpoError> {
-        let hold = KlHold::new(target, iterations)?;
+    pub fn holding(coef: f64, target: f64) -> Result<Self, PpoError> {
+        let hold = KlHold::new(target)?;
         if !(coef.is_finite() && coef > 0.0) {
             // what is multiplied with anything would stay 0
             return Err(PpoError::setting("kl_coef", &coef, "a positive number to hold a KL by"));
@@ -189,24 +187,19 @@ impl KlController {
         }
     }
 
-    /// The same controller as a resumed run has it: with another coefficient, after so many
-    /// updates, of which the last had this [`error`](Self::error).
+    /// The same controller as a resumed run has it: with another coefficient, after updates of which
+    /// the last had this [`error`](Self::error).
     ///
     /// # Errors
     /// As those of [`adaptive`](Self::adaptive) and [`holding`](Self::holding); an error that is
     /// missing or is none.
-    pub fn resumed(
-        self,
-        coef: f64,
-        iteration: usize,
-        error: Option<f64>,
-    ) -> Result<Self, PpoError> {
+    pub fn resumed(self, coef: f64, error: Option<f64>) -> Result<Self, PpoError> {
         match (self.law, error) {
             (Law::Adaptive { target, gain }, None) => Self::adaptive(coef, target, gain),
             (Law::Hold(hold), Some(error))
                 if error.is_finite() && coef.is_finite() && coef > 0.0 =>
             {
-                Ok(Self { coef, law: Law::Hold(hold.after(iteration, error)) })
+                Ok(Self { coef, law: Law::Hold(hold.after(error)) })
             }
             (law, error) => {
                 let found = format!("{coef} with the error {error:?}");
@@ -263,17 +256,17 @@ mod tests {
 
     #[test]
     fn a_controller_that_holds_goes_on_from_its_error_and_needs_a_coefficient_to_multiply() {
-        let mut whole = KlController::holding(0.2, 4.0, 50).unwrap();
+        let mut whole = KlController::holding(0.2, 4.0).unwrap();
         assert!(whole.holds() && !KlController::fixed(0.2).unwrap().holds());
-        whole.update(3.0).unwrap();
-        assert!(whole.coef() > 0.2 && whole.error() == Some(3.0 / 4.0 - 0.2));
-        let fresh = KlController::holding(0.2, 4.0, 50).unwrap();
-        assert_eq!(fresh.resumed(whole.coef(), 1, whole.error()).unwrap(), whole);
+        whole.update(5.0).unwrap();
+        assert!(whole.coef() > 0.2 && whole.error() == Some(0.25));
+        let fresh = KlController::holding(0.2, 4.0).unwrap();
+        assert_eq!(fresh.resumed(whole.coef(), whole.error()).unwrap(), whole);
         for (coef, error) in [(0.2, None), (0.0, Some(0.1)), (0.2, Some(f64::NAN))] {
-            assert!(fresh.resumed(coef, 1, error).is_err(), "{coef} {error:?}");
+            assert!(fresh.resumed(coef, error).is_err(), "{coef} {error:?}");
         }
-        assert!(KlController::holding(0.0, 4.0, 50).is_err());
-        assert!(KlController::holding(0.2, 0.0, 50).is_err());
+        assert!(KlController::holding(0.0, 4.0).is_err());
+        assert!(KlController::holding(0.2, 0.0).is_err());
     }
 
     #[test]
@@ -281,10 +274,10 @@ mod tests {
         let mut controller = KlController::adaptive(0.3, 6.0, 0.1).unwrap();
         for bad in [f64::NAN, f64::INFINITY] {
             assert!(controller.update(bad).is_err(), "{bad}");
-            assert!(controller.resumed(bad, 1, None).is_err(), "{bad}");
+            assert!(controller.resumed(bad, None).is_err(), "{bad}");
         }
-        assert!(controller.resumed(-0.1, 1, None).is_err());
-        assert!(controller.resumed(0.1, 1, Some(0.0)).is_err());
+        assert!(controller.resumed(-0.1, None).is_err());
+        assert!(controller.resumed(0.1, Some(0.0)).is_err());
         assert_eq!(controller, KlController::adaptive(0.3, 6.0, 0.1).unwrap());
         assert!(matches!(
             episode_kl(&[-1.0, -2.0], &[-1.0]),

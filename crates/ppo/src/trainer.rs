@@ -71,7 +71,7 @@ impl<M: CausalLm> TrainingState<M> {
     /// # Errors
     /// [`PpoError::Setting`] for a setting out of range, or a KL that is not positive.
     pub fn held_at(kl: f64, supervised: &M, config: &PpoConfig) -> Result<Self, PpoError> {
-        let kl = KlController::holding(config.kl_coef, kl, config.iterations)?;
+        let kl = KlController::holding(config.kl_coef, kl)?;
         Ok(Self { kl, ..Self::new(supervised, config)? })
     }
 }

@@ -137,7 +137,7 @@ impl<M: CausalLm> TrainingState<M> {
     pub fn load(self, path: &Path) -> Result<Self, PpoError> {
         let (policy, optimizer, Progress { iteration, kl_coef, kl_error }) =
             load_state(path, self.policy, self.optimizer)?;
-        let kl = self.kl.resumed(kl_coef, iteration, kl_error);
+        let kl = self.kl.resumed(kl_coef, kl_error);
         let kl = kl.map_err(|error| PpoError::State {
             action: "read",
             path: path.into(),
