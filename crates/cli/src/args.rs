@@ -17,6 +17,7 @@ use crate::reproduce::{self, ReproduceArgs};
 use crate::sample::{self, SampleArgs};
 use crate::settings::{self, SettingsArgs};
 use crate::shell::{self, CompletionsArgs, ManArgs};
+use crate::sweep::{self, SweepArgs};
 use crate::terminal;
 use crate::train::{self, TrainArgs};
 
@@ -39,6 +40,8 @@ pub enum Command {
     Reproduce(ReproduceArgs),
     /// Train with the settings of one TOML file
     Train(TrainArgs),
+    /// Train at each point of a grid over settings, and draw what each method reaches over it
+    Sweep(Box<SweepArgs>),
     /// Judge generated texts of any tool, or a model on a task's prompts
     Evaluate(Box<EvaluateArgs>),
     /// Continue a prompt in the terminal
@@ -64,6 +67,7 @@ impl Command {
         program.options().check(self.uses())?;
         match self {
             Self::Train(args) => train::check(args, program),
+            Self::Sweep(args) => sweep::check(args, program),
             Self::Evaluate(args) => args.check(),
             Self::Sample(args) => sample::check(args),
             Self::Report(ReportArgs { runs }) | Self::Compare(CompareArgs { runs, .. }) => {
@@ -77,9 +81,11 @@ impl Command {
     /// The options that it has a use for.
     fn uses(&self) -> Uses {
         match self {
-            Self::Reproduce(_) | Self::Train(_) | Self::Evaluate(_) | Self::Sample(_) => {
-                Uses { home: true, json: true }
-            }
+            Self::Reproduce(_)
+            | Self::Train(_)
+            | Self::Sweep(_)
+            | Self::Evaluate(_)
+            | Self::Sample(_) => Uses { home: true, json: true },
             Self::Settings(_) | Self::Report(_) | Self::Compare(_) => {
                 Uses { home: false, json: true }
             }
@@ -95,6 +101,7 @@ impl Command {
         match self {
             Self::Reproduce(args) => reproduce::run(args, program),
             Self::Train(args) => train::run(args, program),
+            Self::Sweep(args) => sweep::run(args, program),
             Self::Evaluate(args) => evaluate::run(args, program),
             Self::Sample(args) => sample::run(args, program),
             Self::Settings(args) => settings::run(args, program),
@@ -108,7 +115,7 @@ impl Command {
     /// Whether it trains, which needs memory over and over.
     #[must_use]
     pub fn trains(&self) -> bool {
-        matches!(self, Self::Reproduce(_) | Self::Train(_))
+        matches!(self, Self::Reproduce(_) | Self::Train(_) | Self::Sweep(_))
     }
 }
 

@@ -12,7 +12,9 @@ use tailguard_report::Traces;
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 /// The signal that was heard last.
 static HEARD: AtomicU8 = AtomicU8::new(CTRL_C);
-static STATE: Mutex<State> = Mutex::new(State { has_begun: false, traces: None });
+static STATE: Mutex<State> = Mutex::new(State { has_begun: false, traces: Vec::new() });
+/// Whether this process listens already.
+static LISTENS: AtomicBool = AtomicBool::new(false);
 
 /// The number of the signal that Ctrl-C sends.
 const CTRL_C: u8 = 2;
@@ -28,8 +30,8 @@ pub(crate) struct Unheard(#[source] Box<dyn std::error::Error + Send + Sync>);
 struct State {
     /// Whether something has begun that can be gone on with.
     has_begun: bool,
-    /// What is left behind until then.
-    traces: Option<Traces>,
+    /// What is left behind until then, the innermost first.
+    traces: Vec<Traces>,
 }
 
 fn state() -> MutexGuard<'static, State> {
@@ -37,12 +39,15 @@ fn state() -> MutexGuard<'static, State> {
 }
 
 /// Listens for Ctrl-C and for a polite end from the system (SIGTERM, SIGHUP). Until something has
-/// [`begun`], it removes these traces of a directory that was reserved.
+/// [`begun`], it removes these traces of directories that were reserved, in their order.
 ///
 /// # Errors
 /// When the system refuses a handler.
-pub(crate) fn listen(traces: Option<Traces>) -> Result<(), Unheard> {
+pub(crate) fn listen(traces: Vec<Traces>) -> Result<(), Unheard> {
     state().traces = traces;
+    if LISTENS.swap(true, Ordering::SeqCst) {
+        return Ok(());
+    }
     on_signal(stop).map_err(|error| Unheard(error.into()))
 }
 
@@ -57,9 +62,7 @@ fn stop(signal: u8) {
     // held until the program ends, so that nothing begins while traces are removed
     let state = state();
     if !state.has_begun {
-        if let Some(traces) = &state.traces {
-            traces.remove();
-        }
+        state.traces.iter().for_each(Traces::remove);
         tracing::warn!("stopped");
         std::process::exit(i32::from(code()));
     }

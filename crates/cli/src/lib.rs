@@ -26,6 +26,7 @@ mod run_args;
 mod sample;
 mod settings;
 mod shell;
+mod sweep;
 mod terminal;
 mod train;
 pub mod typed;

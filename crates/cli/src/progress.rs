@@ -164,11 +164,15 @@ impl Progress {
 
 /// `"  left 3 min"`; nothing when it is over.
 fn time_left(seconds: f64) -> String {
+    if seconds <= 0.0 { String::new() } else { format!("  left {}", duration(seconds)) }
+}
+
+/// Seconds in a fitting unit: `40 s`, `3 min`, `2.5 h`.
+pub(crate) fn duration(seconds: f64) -> String {
     match seconds {
-        none if none <= 0.0 => String::new(),
-        short if short < 99.5 => format!("  left {short:.0} s"),
-        medium if medium < 99.5 * 60.0 => format!("  left {:.0} min", medium / 60.0),
-        long => format!("  left {:.1} h", long / 3600.0),
+        short if short < 99.5 => format!("{short:.0} s"),
+        medium if medium < 99.5 * 60.0 => format!("{:.0} min", medium / 60.0),
+        long => format!("{:.1} h", long / 3600.0),
     }
 }
 

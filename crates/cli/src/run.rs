@@ -29,14 +29,7 @@ pub(crate) fn run(
 ) -> Result<()> {
     logging::await_run();
     logging::note(&program.called());
-    let resumed =
-        args.out.as_ref().filter(|_| args.resume).map(|out| RunDir::open(out)).transpose()?;
-    for path in resumed.iter().flat_map(RunDir::recovered) {
-        tracing::info!(
-            "removed {}, which was being written when the run was killed",
-            path.display()
-        );
-    }
+    let resumed = args.out.as_ref().filter(|_| args.resume).map(|out| reopened(out)).transpose()?;
     let recorded = resumed
         .as_ref()
         .map(|dir| Ok::<_, ReportError>((dir.config_path(), dir.config()?)))
@@ -55,7 +48,7 @@ pub(crate) fn run(
     let home = program.home_for(&settings)?;
     let experiment = Experiment::new(settings).with_origin(program.origin());
     let prepared = experiment.prepare(&home, out).map_err(resumable)?;
-    interrupt::listen(prepared.traces())?;
+    interrupt::listen(prepared.traces().into_iter().collect())?;
     let (settings, dir) = (prepared.settings().clone(), prepared.dir().to_owned());
     let mut told = Told::default();
     match prepared.run(&mut told) {
@@ -65,6 +58,21 @@ pub(crate) fn run(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Takes the directory of a run that goes on, and says what an earlier process left unfinished.
+///
+/// # Errors
+/// A directory that holds no run, that is in use, or that cannot be written.
+pub(crate) fn reopened(dir: &Path) -> Result<RunDir, ReportError> {
+    let dir = RunDir::open(dir)?;
+    for path in dir.recovered() {
+        tracing::info!(
+            "removed {}, which was being written when the run was killed",
+            path.display()
+        );
+    }
+    Ok(dir)
 }
 
 /// Adds what to do with a directory that holds a run already.
@@ -78,7 +86,7 @@ fn resumable(error: ExperimentError) -> anyhow::Error {
 }
 
 /// Adds how the run goes on, to an error after which it can.
-fn with_way_on(error: ExperimentError, resume: &str) -> anyhow::Error {
+pub(crate) fn with_way_on(error: ExperimentError, resume: &str) -> anyhow::Error {
     match error {
         ExperimentError::Stopped => Failure::stopped().hint(resume).into(),
         error if error.is_of_disk() => {

@@ -25,6 +25,19 @@ const MODES: &[Mode] = &[
         refused: &[],
     },
     Mode {
+        words: "sweep imdb --over a=1,2",
+        obeyed: "--json --home --preset --config --set --seed --seeds --threads --device \
+            --precision --policy --reward --judge --data-dir --arms --out",
+        needing: &["--resume: --out"],
+        refused: &[],
+    },
+    Mode {
+        words: "sweep --config a.toml --over a=1,2",
+        obeyed: RUN,
+        needing: &["--resume: --out"],
+        refused: &[],
+    },
+    Mode {
         words: "evaluate --generations a.csv",
         obeyed: "--json --home --reward --judge --tail-share --threads --out --prompt-column \
             --response-column --responses-include-prompt --text-column --method --score-column \

@@ -1,5 +1,6 @@
 //! Which arms of an experiment are made, and whether each can be.
 
+use crate::equal_kl::EQUAL_KL;
 use crate::error::ExperimentError;
 use crate::inputs::Inputs;
 use crate::objectives::Objectives;
@@ -140,13 +141,7 @@ fn check(
             .wrong(format!("it has an objective, but the recipe {:?} has none", arm.recipe))
             .into());
     }
-    let is_read = |key: &str| {
-        recipe
-            .sections()
-            .iter()
-            .any(|section| key == *section || key.starts_with(&format!("{section}.")))
-    };
-    if let Some(key) = arm.set.keys().find(|key| !is_read(key)) {
+    if let Some(key) = arm.set.keys().find(|key| !recipe.reads(key)) {
         let read = recipe.sections().join(", ");
         let read = if read.is_empty() { "no settings".to_owned() } else { read };
         return Err(arm
@@ -176,8 +171,9 @@ fn check(
             )
             .into());
     }
+    let own = arm.over(settings)?;
+    check_held(arm, &own, recipe)?;
     if recipe.has_objective() {
-        let own = arm.over(settings)?;
         let shape = own.ppo.batch_shape();
         objectives.of(arm, &own)?.check(shape).map_err(|error| {
             let (episodes, responses) = (shape.episodes, shape.responses);
@@ -210,6 +206,37 @@ fn check_needs(arm: &ArmSettings, recipe: &dyn Recipe) -> Result<(), ExperimentE
         return Err(arm.wrong(detail).into());
     }
     Ok(())
+}
+
+/// Refuses an arm that cannot be held at one KL with the others.
+fn check_held(
+    arm: &ArmSettings,
+    own: &Settings,
+    recipe: &dyn Recipe,
+) -> Result<(), ExperimentError> {
+    let Some(kl) = own.experiment.held_kl().filter(|_| recipe.reads(EQUAL_KL)) else {
+        return Ok(());
+    };
+    if let Some(key) =
+        ["ppo.kl_target", "ppo.kl_horizon"].into_iter().find(|key| arm.set.contains_key(*key))
+    {
+        return Err(arm
+            .wrong(format!(
+                "set has {key}, but {EQUAL_KL} = {kl} takes the place of ppo.kl_target and \
+                 ppo.kl_horizon"
+            ))
+            .into());
+    }
+    let reference = &own.evaluation.reference;
+    match &arm.from {
+        Some(from) if from != reference => Err(arm
+            .wrong(format!(
+                "{EQUAL_KL} = {kl} holds its KL to {from:?}, with which it begins, but KL is \
+                 measured to {reference:?} (evaluation.reference): expected the same"
+            ))
+            .into()),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -364,6 +391,38 @@ mod tests {
                 .to_owned())
         );
         assert_eq!(arm("set = { \"ppo.responses\" = 4 }"), Ok(2));
+    }
+
+    #[test]
+    fn arms_are_held_at_one_kl_and_by_nothing_else() {
+        let arms = |kl: &str, set: &str| {
+            let text = format!(
+                "[experiment]\nequal_kl = {kl}\n[evaluation]\nreference = \"a\"\n\
+                 {BASE}[[arm]]\nkey = \"b\"\nfrom = \"a\"\nrecipe = \"ppo\"\nset = {{ {set} }}\n\
+                 [[arm]]\nkey = \"c\"\nfrom = \"b\"\nrecipe = \"sft\""
+            );
+            plan(&settings(&text))
+        };
+        assert!(arms("0.0", "\"ppo.kl_target\" = 3.0").is_ok());
+        assert!(arms("4", "\"ppo.kl_coef\" = 0.3").is_ok());
+        // each for itself, or not at all
+        assert!(arms("0.0", "\"experiment.equal_kl\" = 4.0").is_ok());
+        assert!(arms("4", "\"experiment.equal_kl\" = 0, \"ppo.kl_target\" = 3").is_ok());
+        assert_eq!(
+            arms("4", "\"ppo.kl_target\" = 3").unwrap_err(),
+            "arm \"b\": set has ppo.kl_target, but experiment.equal_kl = 4 takes the place of \
+             ppo.kl_target and ppo.kl_horizon"
+        );
+        let elsewhere = format!(
+            "[experiment]\nequal_kl = 4\n[evaluation]\nreference = \"a\"\n{BASE}[[arm]]\nkey = \
+             \"b\"\nfrom = \"a\"\nrecipe = \"sft\"\n[[arm]]\nkey = \"c\"\nfrom = \"b\"\nrecipe = \
+             \"ppo\""
+        );
+        assert_eq!(
+            plan(&settings(&elsewhere)).unwrap_err(),
+            "arm \"c\": experiment.equal_kl = 4 holds its KL to \"b\", with which it begins, but \
+             KL is measured to \"a\" (evaluation.reference): expected the same"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! An experiment from settings to the table.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::Device;
@@ -19,6 +19,7 @@ use crate::places::{Home, ModelDirs, locate};
 use crate::recipe::{Recipe, Recipes};
 use crate::run::{Beginning, Dir, Origin, Run};
 use crate::settings::Settings;
+use crate::shared::take_over;
 use crate::summary::{self, TailSample};
 
 /// Settings, and what a program adds to them.
@@ -29,6 +30,8 @@ pub struct Experiment {
     reward: Option<Brought>,
     /// Kinds and names of what the program has added.
     added: Vec<(&'static str, String)>,
+    /// Runs whose arms may be taken over.
+    earlier: Vec<PathBuf>,
     origin: Origin,
 }
 
@@ -77,6 +80,7 @@ impl Experiment {
             objectives,
             reward: None,
             added: Vec::new(),
+            earlier: Vec::new(),
             origin: Origin::default(),
         }
     }
@@ -112,6 +116,13 @@ impl Experiment {
     pub fn with_reward(mut self, name: &str, model: impl RewardModel + 'static) -> Self {
         self.reward = Some(Brought { name: name.to_owned(), model: Box::new(model) });
         self
+    }
+
+    /// Takes arms over from finished runs of the same program, where they were made by the same
+    /// settings, with their logs, texts and figures; the first that has one gives it.
+    #[must_use]
+    pub fn sharing_with(self, earlier: Vec<PathBuf>) -> Self {
+        Self { earlier, ..self }
     }
 
     /// Notes another program than this library in `run.json`.
@@ -184,7 +195,8 @@ impl Prepared {
     /// the way. What is done so far is kept.
     pub fn run(self, observer: &mut dyn Observer) -> Result<Finished, ExperimentError> {
         let Self { experiment, home, models, device, dir, begun } = self;
-        let Experiment { settings, recipes, objectives, reward, added, origin } = experiment;
+        let Experiment { settings, recipes, objectives, reward, added, earlier, origin } =
+            experiment;
         let places =
             reward.iter().map(|brought| ("reward model".to_owned(), brought.told())).collect();
         // the run begins only once there is nothing left that its settings could be refused for
@@ -225,6 +237,7 @@ impl Prepared {
             run: &run,
             plan: &plan,
         };
+        take_over(&phases, &earlier, observer)?;
         let mut diverged = Vec::new();
         for seed in settings.seed_list() {
             if let Err(error) = phases.seed(seed, &mut diverged, observer) {

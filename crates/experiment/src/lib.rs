@@ -7,6 +7,7 @@
 mod arms;
 mod cost;
 mod digests;
+mod equal_kl;
 mod error;
 mod evaluate_model;
 mod experiment;
@@ -28,7 +29,9 @@ mod risk_objectives;
 mod run;
 mod scorer;
 pub mod settings;
+mod shared;
 mod summary;
+mod sweep;
 mod texts;
 
 pub use burn;
@@ -49,4 +52,5 @@ pub use run::{Origin, about, check_context};
 pub use scorer::{label, score_settings};
 pub use settings::{ConfigError, Settings};
 pub use summary::TailSample;
+pub use sweep::{Sweep, SweepPoint, SweptKey, check_swept};
 pub use tailguard_judging::Scorer;

@@ -8,7 +8,6 @@ use tailguard_files::write_file;
 use tailguard_gpt2::Gpt2;
 use tailguard_lm::TokenDistribution;
 use tailguard_metrics::perplexity;
-use tailguard_ppo::episode_kl;
 use tailguard_report::{Generation, RunDir, read_generations, write_generations};
 use tailguard_reward::ScoredText;
 use tailguard_rollout::{
@@ -17,6 +16,7 @@ use tailguard_rollout::{
 };
 
 use crate::cost::Cost;
+use crate::equal_kl::kls;
 use crate::error::ExperimentError;
 use crate::inputs::Inputs;
 use crate::made::{Asked, Made};
@@ -242,15 +242,8 @@ pub fn sample(
         log_probs_of(model, None, &sequences, &distribution, batch_size)
     };
     let reference = reference.filter(|_| made.knows_its_distribution());
-    let under_reference =
-        reference.map(|reference| under(reference, inputs.sampling.distribution())).transpose()?;
     let under_base = base.map(|base| under(base, TokenDistribution::default())).transpose()?;
-    let kl = |old: Vec<TokenScores>| -> Result<Vec<f64>, ExperimentError> {
-        let pairs = generations.iter().zip(&old);
-        Ok(pairs
-            .map(|(new, old)| episode_kl(&new.log_probs, &old.log_probs))
-            .collect::<Result<_, _>>()?)
-    };
+    let kl = |reference| kls(reference, &inputs.prompts, &generations, inputs, batch_size);
     let nlls =
         |scores: TokenScores| scores.log_probs.into_iter().map(|log_prob| -log_prob).collect();
     let human_nlls = |model: &Gpt2| {
@@ -264,7 +257,7 @@ pub fn sample(
         judge,
         tokens: generations.iter().map(|generation| length(&generation.response_ids)).collect(),
         costs,
-        kl: under_reference.map(kl).transpose()?,
+        kl: reference.map(kl).transpose()?,
         base_nlls: under_base.map(|scores| scores.into_iter().map(nlls).collect()),
         human_nlls: made.model().map(human_nlls).transpose()?.unwrap_or_default(),
     })

@@ -85,6 +85,14 @@ pub trait Recipe: Send + Sync {
         Ok(())
     }
 
+    /// Whether it reads a setting: one of its [sections](Self::sections), or in one of them.
+    fn reads(&self, key: &str) -> bool {
+        let mut sections = self.sections().iter();
+        sections.any(|section| {
+            key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    }
+
     /// Makes the policy, or goes on making it: what an earlier process has finished is in the run
     /// directory, as is what it has begun.
     ///

@@ -2,14 +2,16 @@
 
 use indexmap::IndexMap;
 use tailguard_judging::{TailText, worst_prompts};
+use tailguard_metrics::ByPrompt;
 use tailguard_report::{
-    Arm, Comparison, Diverged, Generation, ReportError, Results, TAIL_GAINS, TAIL_PROMPTS,
+    Arm, Comparison, Diverged, Generation, HeldKl, ReportError, Results, TAIL_GAINS, TAIL_PROMPTS,
     TAIL_TABLE, Tail, Values, Watched, adjust, read_generations, read_log, write_generations,
     write_metrics, write_tail_gains, write_tail_prompts, write_tail_table, write_trl_metrics,
 };
 
 use crate::arms::Planned;
 use crate::cost::Cost;
+use crate::equal_kl::EQUAL_KL;
 use crate::error::{During, ExperimentError};
 use crate::figures::{Price, comparison, figures, values};
 use crate::phases::Phases;
@@ -65,6 +67,7 @@ pub(crate) fn collect(
     }
     adjust(&mut comparisons)?;
     let watched = watched(phases, &measured, &comparisons)?;
+    let equal_kl = equal_kl(phases, &measured);
     let (task, preset, device) =
         (settings.task.clone(), settings.preset.clone(), settings.run.device.clone());
     let (data, split) =
@@ -90,6 +93,7 @@ pub(crate) fn collect(
         diverged,
         comparisons,
         watched,
+        equal_kl,
     })
 }
 
@@ -114,6 +118,22 @@ fn price(phases: &Phases<'_>, key: &str) -> Result<Price, ExperimentError> {
     });
     let kl_bound = bounded.and_then(|planned| recipe_of(planned)?.kl_bound(&planned.settings));
     Ok(Price { making, kl_bound })
+}
+
+/// How near the arms came that were to be held at a KL.
+fn equal_kl(phases: &Phases<'_>, measured: &IndexMap<&str, Values>) -> Vec<HeldKl> {
+    let held = |planned: &Planned<'_>| {
+        let recipe = phases.recipes.get(&planned.arm.recipe)?;
+        let target = planned.settings.experiment.held_kl().filter(|_| recipe.reads(EQUAL_KL))?;
+        let values = measured.get(planned.arm.key.as_str())?;
+        let mean = |of_seed: &Vec<ByPrompt>| {
+            of_seed.iter().map(|(_, kl)| kl).sum::<f64>() / of_seed.len() as f64
+        };
+        let by_seed: Vec<f64> =
+            values.kl.iter().filter(|of_seed| !of_seed.is_empty()).map(mean).collect();
+        HeldKl::of(&planned.arm.key, target, &by_seed)
+    };
+    phases.plan.compared().filter_map(held).collect()
 }
 
 /// What the arms that rewards form gain over what they were made from, where the settings do not

@@ -296,6 +296,9 @@ const TRAINING: [(&str, &str, &str); 9] = [
     ("length", "Length of the responses", "tokens"),
 ];
 
+/// What the figure of the training is called in the page.
+pub(crate) const TRAINING_ID: &str = "training";
+
 fn training(run: &Run) -> Option<Figure> {
     let trained: BTreeSet<&str> = run.metrics.iter().map(|row| row.method.as_str()).collect();
     // numbered together, so that they look as in the other charts
@@ -348,7 +351,7 @@ fn training(run: &Run) -> Option<Figure> {
         if run.metrics.iter().any(|row| row.iteration > LONG) { smooth } else { String::new() }
     );
     Some(Figure {
-        id: "training",
+        id: TRAINING_ID,
         heading: "Training",
         caption,
         charts: TRAINING.map(chart).into(),
@@ -423,9 +426,7 @@ pub(crate) fn panel(chart: &Chart) -> Result<Markup, PageError> {
 /// What the lines are, each once.
 pub(crate) fn key(charts: &[Chart]) -> Markup {
     let mut lines: Vec<(usize, &str)> = Vec::new();
-    for series in
-        charts.iter().flat_map(|chart| &chart.series).filter(|series| !series.points.is_empty())
-    {
+    for series in charts.iter().flat_map(Chart::named).filter(|series| !series.points.is_empty()) {
         if !lines.contains(&(series.style, &series.name)) {
             lines.push((series.style, &series.name));
         }

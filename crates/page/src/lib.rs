@@ -3,6 +3,7 @@
 //! ## What is here
 //! - [`run_page`]: the page of one [`Run`], which is made of [`RunFiles`].
 //! - [`Comparison`]: several of them, refused if they are not on the same prompts.
+//! - [`Sweep`]: the runs of a grid over settings, a row and a point for each of their policies.
 
 mod charts;
 mod clean;
@@ -21,7 +22,10 @@ mod prompts;
 mod run;
 mod settings;
 mod summary;
+mod sweep;
+mod sweep_page;
 mod table;
+mod tail_against_kl;
 mod tails;
 mod texts;
 mod worst_prompts;
@@ -30,3 +34,4 @@ pub use compare::Comparison;
 pub use error::PageError;
 pub use page::{GENERATOR, run_page};
 pub use run::{Run, RunFiles};
+pub use sweep::{Sweep, SweptRun};

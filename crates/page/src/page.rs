@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::PageError;
 use crate::run::Run;
+use crate::tail_against_kl::tail_against_kl;
 use crate::{clean, figures, prompts, settings, summary, table, tails};
 
 const STYLE: &str = include_str!("assets/page.css");
@@ -25,7 +26,11 @@ pub const GENERATOR: &str = "<meta name=\"generator\" content=\"tailguard\">";
 /// [`PageError::Metrics`] for texts whose numbers are none, [`PageError::Chart`] for a chart that
 /// cannot be drawn.
 pub fn run_page(run: &Run) -> Result<String, PageError> {
-    let figures = figures::figures(run)?;
+    let mut figures = figures::figures(run)?;
+    // what was reached, before how
+    let training = figures.iter().position(|figure| figure.id == figures::TRAINING_ID);
+    let place = training.unwrap_or(figures.len());
+    figures.splice(place..place, tail_against_kl(run)?);
     let sections: Vec<Markup> = (1..)
         .zip(&figures)
         .map(|(number, figure)| figures::section(number, figure))

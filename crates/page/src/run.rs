@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 use tailguard_report::{
-    About, Arm, Comparison, Diverged, EvaluatedTail, Figure, Kind, LeftOut, LengthUnit, LogRow,
-    OtherTail, Process, TableColumn, TailPromptRow, TailReport, TextRow, Watched, few_prompts,
-    percent, rises_alone, upgrade,
+    About, Arm, Comparison, Diverged, EvaluatedTail, Figure, HeldKl, Kind, LeftOut, LengthUnit,
+    LogRow, OtherTail, Process, TableColumn, TailPromptRow, TailReport, TextRow, Watched,
+    few_prompts, percent, rises_alone, upgrade,
 };
 
 use crate::error::PageError;
@@ -78,6 +78,8 @@ pub(crate) struct Summary {
     pub(crate) length_unit: LengthUnit,
     pub(crate) comparisons: Vec<Comparison>,
     watched: Vec<Watched>,
+    /// How near arms came to the KL at which they were to be held.
+    pub(crate) equal_kl: Vec<HeldKl>,
     /// Whether some intervals are not what they would be today.
     pub(crate) is_older: bool,
     diverged: Vec<Diverged>,
@@ -113,6 +115,7 @@ impl Summary {
             length_unit: Option::deserialize(&value["length_unit"])?.unwrap_or(LengthUnit::Tokens),
             comparisons: Option::deserialize(&value["comparisons"])?.unwrap_or_default(),
             watched: Option::deserialize(&value["watched"])?.unwrap_or_default(),
+            equal_kl: Option::deserialize(&value["equal_kl"])?.unwrap_or_default(),
             is_older,
             diverged: Option::deserialize(&value["diverged"])?.unwrap_or_default(),
             arms: arms(&value["arms"]),
@@ -166,6 +169,13 @@ impl Summary {
     pub(crate) fn main_gain(&self) -> Option<&Comparison> {
         self.gain("ra_rlhf", "rlhf")
             .or_else(|| self.comparisons.first().filter(|_| !self.is_evaluation))
+    }
+
+    /// The KL at which both of these policies were to be held, if it is one.
+    pub(crate) fn common_kl(&self, one: &str, other: &str) -> Option<f64> {
+        let of = |key: &str| self.equal_kl.iter().find(|held| held.method == key);
+        let (one, other) = (of(one)?, of(other)?);
+        (one.target.to_bits() == other.target.to_bits()).then_some(one.target)
     }
 
     /// What a policy is called.
@@ -255,6 +265,7 @@ impl Summary {
         self.diverged
             .iter()
             .map(|diverged| format!("No figures of {}", diverged.told(&self.arms)))
+            .chain(self.equal_kl.iter().filter_map(|held| held.warning(&named(&held.method))))
             .chain(hacked)
             .chain(older)
             .collect()

@@ -185,13 +185,32 @@ pub(crate) fn enumerate(names: &[String]) -> String {
     }
 }
 
+/// Who was held at which KL, and how near each came.
+pub(crate) fn held(run: &Run) -> Option<String> {
+    let held = &run.results.equal_kl;
+    let told: Vec<String> = held
+        .iter()
+        .map(|arm| {
+            let name = clean::line(&run.results.label(&arm.method));
+            format!("{name} {} of {} nats", minus(&arm.off()), arm.target)
+        })
+        .collect();
+    (!held.is_empty()).then(|| {
+        format!(
+            "Held at one KL to {}, and off it by: {}.",
+            run.results.reference(),
+            told.join(", ")
+        )
+    })
+}
+
 /// What came out.
 fn outcome(run: &Run) -> Vec<String> {
     let order =
         [order(run, "reward", "Mean reward"), order(run, "tail", "Mean reward in the tail")];
     let order: Vec<String> = order.into_iter().flatten().collect();
     let order = (!order.is_empty()).then(|| order.join(" "));
-    [order, gained(run), price(run), judged(run)].into_iter().flatten().collect()
+    [held(run), order, gained(run), price(run), judged(run)].into_iter().flatten().collect()
 }
 
 /// The policies in the order of a figure.
@@ -248,8 +267,9 @@ fn gained(run: &Run) -> Option<String> {
     let gain = run.results.main_gain()?;
     let mean = gain.reward;
     let [own, other] = labels(run, gain);
+    let at = at_equal_kl(run, gain);
     let mut text = format!(
-        "{own} beside {other}, on the same {} prompts: on average it is {}",
+        "{own} beside {other}{at}, on the same {} prompts: on average it is {}",
         gain.prompts,
         verdict(mean)
     );
@@ -280,6 +300,12 @@ fn gained(run: &Run) -> Option<String> {
         (_, Direction::Down) => by_aversion(" In this run risk aversion did not pay.", ""),
     };
     Some(text)
+}
+
+/// That two policies were held at one KL, where they were.
+fn at_equal_kl(run: &Run, compared: &Comparison) -> String {
+    let kl = run.results.common_kl(&compared.method, &compared.over);
+    kl.map_or_else(String::new, |kl| format!(", at equal KL ({kl} nats)"))
 }
 
 /// What the two policies of a comparison are called.
@@ -329,9 +355,10 @@ fn price(run: &Run) -> Option<String> {
             parts.push(format!("{what} {averse} against {neutral}{}", apart(key)));
         }
     }
+    let at = compared.map_or_else(String::new, |compared| at_equal_kl(run, compared));
     let [own, over] = [own, over].map(|key| run.results.label(key));
     (!parts.is_empty())
-        .then(|| format!("What it costs, {own} against {over}: {}.", parts.join("; ")))
+        .then(|| format!("What it costs{at}, {own} against {over}: {}.", parts.join("; ")))
 }
 
 /// What the judge says of the same comparison.

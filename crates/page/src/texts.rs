@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tailguard_metrics::at_or_below;
+use tailguard_metrics::{ByPrompt, at_or_below};
 use tailguard_report::TextRow;
 
 use crate::policies::Policy;
@@ -93,6 +93,11 @@ impl Sample {
     /// Its rewards, also those for prompts that other samples lack.
     pub(crate) fn rewards(&self) -> Vec<f64> {
         self.texts.iter().map(|text| text.reward).collect()
+    }
+
+    /// A value of each text that has it, with the place of its prompt among all.
+    pub(crate) fn by_prompt(&self, value: impl Fn(&Text) -> Option<f64>) -> Vec<ByPrompt> {
+        self.texts.iter().filter_map(|text| Some((text.prompt, value(text)?))).collect()
     }
 
     /// Of each text the prompt, and how many texts of this prompt stand above it.

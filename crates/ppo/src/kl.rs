@@ -1,6 +1,7 @@
 //! The KL coefficient and its controller: Eqs. 4 and 12 of arXiv 2501.06911.
 
 use crate::error::{PpoError, finite, same_length};
+use crate::kl_hold::KlHold;
 
 /// KL of one episode to the reference, in nats: the sum of `log pi - log pi_ref` over its tokens.
 /// An estimate; it may be negative.
@@ -70,8 +71,16 @@ impl KlEstimator {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct KlController {
     coef: f64,
-    target: f64,
-    gain: f64,
+    law: Law,
+}
+
+/// How the coefficient follows the KL.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Law {
+    /// Eqs. 4 and 12.
+    Adaptive { target: f64, gain: f64 },
+    /// So that the KL is held.
+    Hold(KlHold),
 }
 
 impl KlController {
@@ -109,7 +118,21 @@ impl KlController {
                 "0 or more and below 5",
             );
         }
-        Ok(Self { coef, target, gain })
+        Ok(Self { coef, law: Law::Adaptive { target, gain } })
+    }
+
+    /// A controller that starts at `coef` and holds the mean KL per episode at `target` nats. It is
+    /// to see the KL of all episodes, so that policies of all objectives are held at the same.
+    ///
+    /// # Errors
+    /// [`PpoError::Setting`] unless `coef` and `target` are positive and finite.
+    pub fn holding(coef: f64, target: f64) -> Result<Self, PpoError> {
+        let hold = KlHold::new(target)?;
+        if !(coef.is_finite() && coef > 0.0) {
+            // what is multiplied with anything would stay 0
+            return Err(PpoError::setting("kl_coef", &coef, "a positive number to hold a KL by"));
+        }
+        Ok(Self { coef, law: Law::Hold(hold) })
     }
 
     /// A coefficient that never changes.
@@ -126,7 +149,14 @@ impl KlController {
         self.coef
     }
 
-    /// Moves the coefficient, given the mean KL per kept episode in nats (Eq. 12).
+    /// Whether it holds the KL of all episodes, and not by Eq. 12 that of the kept ones.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        matches!(self.law, Law::Hold(_))
+    }
+
+    /// Moves the coefficient, given the mean KL per episode in nats: of the kept ones (Eq. 12), or
+    /// of all if the KL is held.
     ///
     /// # Errors
     /// [`PpoError::NotFinite`] for NaN or infinity; the coefficient is then as it was.
@@ -138,17 +168,48 @@ impl KlController {
                 value: mean_kl,
             });
         }
-        let error = (mean_kl / self.target - 1.0).clamp(-0.2, 0.2);
-        self.coef *= 1.0 + self.gain * error;
+        self.coef *= match &mut self.law {
+            Law::Adaptive { target, gain } => {
+                1.0 + *gain * (mean_kl / *target - 1.0).clamp(-0.2, 0.2)
+            }
+            Law::Hold(hold) => hold.update(mean_kl),
+        };
         Ok(())
     }
 
-    /// The same controller with another coefficient, as a resumed run has it.
+    /// The error of the last update, which a resumed run needs beside the coefficient; nothing
+    /// where the coefficient says it all.
+    #[must_use]
+    pub fn error(&self) -> Option<f64> {
+        match &self.law {
+            Law::Adaptive { .. } => None,
+            Law::Hold(hold) => Some(hold.error()),
+        }
+    }
+
+    /// The same controller as a resumed run has it: with another coefficient, after updates of which
+    /// the last had this [`error`](Self::error).
     ///
     /// # Errors
-    /// As [`KlController::adaptive`].
-    pub fn with_coef(self, coef: f64) -> Result<Self, PpoError> {
-        Self::adaptive(coef, self.target, self.gain)
+    /// As those of [`adaptive`](Self::adaptive) and [`holding`](Self::holding); an error that is
+    /// missing or is none.
+    pub fn resumed(self, coef: f64, error: Option<f64>) -> Result<Self, PpoError> {
+        match (self.law, error) {
+            (Law::Adaptive { target, gain }, None) => Self::adaptive(coef, target, gain),
+            (Law::Hold(hold), Some(error))
+                if error.is_finite() && coef.is_finite() && coef > 0.0 =>
+            {
+                Ok(Self { coef, law: Law::Hold(hold.after(error)) })
+            }
+            (law, error) => {
+                let found = format!("{coef} with the error {error:?}");
+                let expected = match law {
+                    Law::Adaptive { .. } => "a coefficient alone, as the KL is not held",
+                    Law::Hold(_) => "a positive coefficient and a finite error, as the KL is held",
+                };
+                Err(PpoError::setting("kl_coef", &found, expected))
+            }
+        }
     }
 }
 
@@ -194,12 +255,29 @@ mod tests {
     }
 
     #[test]
+    fn a_controller_that_holds_goes_on_from_its_error_and_needs_a_coefficient_to_multiply() {
+        let mut whole = KlController::holding(0.2, 4.0).unwrap();
+        assert!(whole.holds() && !KlController::fixed(0.2).unwrap().holds());
+        whole.update(5.0).unwrap();
+        assert!(whole.coef() > 0.2 && whole.error() == Some(0.25));
+        let fresh = KlController::holding(0.2, 4.0).unwrap();
+        assert_eq!(fresh.resumed(whole.coef(), whole.error()).unwrap(), whole);
+        for (coef, error) in [(0.2, None), (0.0, Some(0.1)), (0.2, Some(f64::NAN))] {
+            assert!(fresh.resumed(coef, error).is_err(), "{coef} {error:?}");
+        }
+        assert!(KlController::holding(0.0, 4.0).is_err());
+        assert!(KlController::holding(0.2, 0.0).is_err());
+    }
+
+    #[test]
     fn what_is_no_kl_and_no_coefficient_is_refused_and_changes_nothing() {
         let mut controller = KlController::adaptive(0.3, 6.0, 0.1).unwrap();
         for bad in [f64::NAN, f64::INFINITY] {
-            assert!(controller.update(bad).is_err() && controller.with_coef(bad).is_err(), "{bad}");
+            assert!(controller.update(bad).is_err(), "{bad}");
+            assert!(controller.resumed(bad, None).is_err(), "{bad}");
         }
-        assert!(controller.with_coef(-0.1).is_err());
+        assert!(controller.resumed(-0.1, None).is_err());
+        assert!(controller.resumed(0.1, Some(0.0)).is_err());
         assert_eq!(controller, KlController::adaptive(0.3, 6.0, 0.1).unwrap());
         assert!(matches!(
             episode_kl(&[-1.0, -2.0], &[-1.0]),

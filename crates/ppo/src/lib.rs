@@ -14,6 +14,7 @@ mod error;
 mod gae;
 mod gradients;
 mod kl;
+mod kl_hold;
 mod loss_stats;
 mod losses;
 mod moments;

@@ -35,7 +35,7 @@ pub struct IterationStats {
     pub return_kept: f64,
     /// Mean KL to the reference per episode, in nats; an estimate that may be negative.
     pub kl: f64,
-    /// The same over the kept episodes: what the controller sees (Eq. 12).
+    /// The same over the kept episodes: what the controller of Eq. 12 sees.
     pub kl_kept: f64,
     /// KL coefficient used in this iteration.
     pub kl_coef: f64,

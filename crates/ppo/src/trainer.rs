@@ -80,6 +80,16 @@ impl<M: CausalLm> TrainingState<M> {
             None => self.policy.valid(),
         }
     }
+
+    /// [`new`](Self::new), with the KL of all episodes held at so many nats, whatever the objective
+    /// counts: `kl_coef` is where the coefficient begins, `kl_target` and `kl_horizon` have no use.
+    ///
+    /// # Errors
+    /// [`PpoError::Setting`] for a setting out of range, or a KL that is not positive.
+    pub fn held_at(kl: f64, supervised: &M, config: &PpoConfig) -> Result<Self, PpoError> {
+        let kl = KlController::holding(config.kl_coef, kl)?;
+        Ok(Self { kl, ..Self::new(supervised, config)? })
+    }
 }
 
 /// What is told after each iteration; breaking ends the run there.
@@ -181,7 +191,7 @@ impl<M: CausalLm> Trainer<'_, M> {
             let mut stats =
                 IterationStats::new(iteration, level, &episodes, of_episodes, &keep, &kl, updated)
                     .map_err(named)?;
-            kl.update(stats.kl_kept).map_err(named)?;
+            kl.update(if kl.holds() { stats.kl } else { stats.kl_kept }).map_err(named)?;
             stats.iterations = self.config.iterations;
             stats.learning_rate = self.config.rate(iteration);
             stats.rollout = times;

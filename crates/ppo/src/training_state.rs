@@ -35,6 +35,9 @@ struct Progress {
     /// Of how many iterations `average.bpk` is the mean; without one, there is no such file.
     #[serde(default)]
     averaged: usize,
+    /// Of a controller that holds the KL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kl_error: Option<f64>,
 }
 
 /// Writes a model, its optimiser's moments and what else is needed to go on into a directory, whole
@@ -134,7 +137,12 @@ impl<M: CausalLm> TrainingState<M> {
     /// As [`save_state`].
     pub fn write_into(&self, dir: &Path) -> Result<(), PpoError> {
         let averaged = self.average.as_ref().map_or(0, WeightAverage::count);
-        let progress = Progress { iteration: self.iteration, kl_coef: self.kl.coef(), averaged };
+        let progress = Progress {
+            iteration: self.iteration,
+            kl_coef: self.kl.coef(),
+            kl_error: self.kl.error(),
+            averaged,
+        };
         if let Some(average) = &self.average {
             write_module(dir, AVERAGE, average.mean())?;
         }
@@ -148,9 +156,9 @@ impl<M: CausalLm> TrainingState<M> {
     /// # Errors
     /// As [`load_state`].
     pub fn load(self, path: &Path) -> Result<Self, PpoError> {
-        let (policy, optimizer, Progress { iteration, kl_coef, averaged }) =
+        let (policy, optimizer, Progress { iteration, kl_coef, kl_error, averaged }) =
             load_state(path, self.policy, self.optimizer)?;
-        let kl = self.kl.with_coef(kl_coef);
+        let kl = self.kl.resumed(kl_coef, kl_error);
         let kl = kl.map_err(|error| PpoError::State {
             action: "read",
             path: path.into(),

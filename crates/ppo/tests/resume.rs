@@ -183,6 +183,20 @@ fn a_coefficient_that_is_none_is_refused() {
     );
 }
 
+#[test]
+fn a_kl_that_is_held_is_held_on_after_a_stop_and_another_controller_does_not_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state");
+    let held = || TrainingState::held_at(3.0, &model(), &config()).unwrap();
+    let half = train(held(), 3);
+    half.save(&path).unwrap();
+    let loaded = held().load(&path).unwrap();
+    assert_eq!(loaded.kl, half.kl);
+    assert_eq!(train(loaded, 6).kl, train(half, 6).kl);
+    let Err(error) = state().load(&path) else { panic!("loaded") };
+    assert!(error.to_string().contains("as the KL is not held"), "{error}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::arms::{Arm, title};
 use crate::columns::numbers;
 use crate::comparison::{Comparison, Watched};
+use crate::equal_kl::HeldKl;
 use crate::methods::MethodResults;
 use crate::results_file::ResultsFile;
 
@@ -123,6 +124,9 @@ pub struct Results {
     /// of a reward that rises alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub watched: Vec<Watched>,
+    /// How near arms came that were to be held at a KL.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub equal_kl: Vec<HeldKl>,
 }
 
 impl Results {
@@ -145,6 +149,7 @@ impl ResultsFile for Results {
         }
         all.extend(self.comparisons.iter().flat_map(Comparison::numbers));
         all.extend(self.watched.iter().flat_map(Watched::numbers));
+        all.extend(self.equal_kl.iter().flat_map(HeldKl::numbers));
         all
     }
 }
@@ -214,6 +219,7 @@ pub(crate) mod tests {
             diverged: vec![],
             comparisons: vec![],
             watched: vec![],
+            equal_kl: vec![],
         }
     }
 
@@ -301,6 +307,7 @@ pub(crate) mod tests {
             seed: 7,
             reason: "the loss is NaN".into(),
         });
+        results.equal_kl.extend(HeldKl::of("rlhf", 4.0, &[4.1]));
         results.write(&path).unwrap();
         assert_eq!(Results::read(&path).unwrap(), results);
     }
@@ -312,6 +319,7 @@ pub(crate) mod tests {
             ["comparisons", "watched", "diverged", "tail_report"]
                 .iter()
                 .all(|key| !json.contains(key)),
+            ["comparisons", "watched", "diverged", "equal_kl"]
             "{json}"
         );
         let read: Results = serde_json::from_str(&json).unwrap();

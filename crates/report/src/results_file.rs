@@ -55,7 +55,7 @@ mod tests {
     use crate::results::tests::results;
     use crate::tail_gains::tests::tail_gains;
     use crate::tail_report::tests::tail_report;
-    use crate::{Diverged, PromptBucket, QuantilePoint, Watched};
+    use crate::{Diverged, HeldKl, PromptBucket, QuantilePoint, Watched};
 
     const DOCUMENTATION: &str = include_str!("../../../docs/results.md");
 
@@ -87,6 +87,7 @@ mod tests {
         run.methods.get_mut("sft").unwrap().tail_report = Some(tail_report());
         run.watched =
             vec![Watched { method: "rlhf".into(), over: "sft".into(), reward: None, judge: None }];
+        run.equal_kl.extend(HeldKl::of("rlhf", 4.0, &[4.1]));
         run.diverged = vec![Diverged { method: "rlhf".into(), seed: 1, reason: String::new() }];
         let method = evaluation.methods.get_mut("mine").unwrap();
         method.curve = vec![QuantilePoint { percent: 1, count: 0, reward: None }];

@@ -3,6 +3,7 @@
 use crate::arms::{Arm, title};
 use crate::columns::{COST, Column, EVALUATED_QUALITY, EVALUATED_TEXT, QUALITY, TEXT};
 use crate::comparison::Comparison;
+use crate::equal_kl;
 use crate::evaluation::{EvaluatedTail, Evaluation, LengthUnit};
 use crate::figure::{Figure, cell, percent};
 use crate::grid::{Row, Style, grid};
@@ -13,7 +14,8 @@ use crate::terminal::one_line;
 
 /// The tables, with an empty line between them: how good the texts are, what they look like, the
 /// tails by other thresholds if there are any, the worst texts, what methods cost, what they gain
-/// over another, and what diverged. A row per method, a column per figure.
+/// over another, how near arms came to the KL at which they were to be held, and what diverged. A
+/// row per method, a column per figure.
 ///
 /// A cell is `mean [low, high]`, the 95 % interval: see [`Figure`].
 #[must_use]
@@ -34,6 +36,7 @@ pub fn table(results: &Results, style: Style) -> String {
     let cost: Vec<_> = COST.into_iter().filter(is_there).collect();
     tables.extend((!cost.is_empty()).then(|| of_columns(&rows, style, &cost, head)));
     tables.extend(gains(&results.comparisons, named));
+    tables.extend(equal_kl::lines(&results.equal_kl, named));
     tables.extend(diverged(&results.diverged, &results.arms, style));
     tables.join("\n")
 }
@@ -266,6 +269,17 @@ mod tests {
         let gain = "\n\nRA-RLHF - RLHF, on 2000 prompts: reward +0.25 [0.20, 0.30], in the tail \
             +0.62 [0.57, 0.67]\n";
         assert!(text.contains(gain) && text.ends_with("\n  KL -0.50 [-0.55, -0.45]\n"), "{text}");
+    }
+
+    #[test]
+    fn how_near_arms_came_to_their_kl_stands_beneath_the_tables() {
+        let mut results = results(&[1]);
+        results.equal_kl.extend(crate::HeldKl::of("rlhf", 4.0, &[4.1]));
+        let text = table(&results, Style::Plain);
+        assert!(
+            text.ends_with("\n\nHeld at a KL of 4 nats, and off it by: RLHF +2.5 %\n"),
+            "{text}"
+        );
     }
 
     #[test]

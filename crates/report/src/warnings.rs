@@ -7,9 +7,9 @@ use crate::few::few_prompts;
 use crate::figure::{Figure, gain};
 use crate::results::Results;
 
-/// One sentence for each arm whose reward has risen over that of the arm it was made from, while
-/// the judge's score has not, or of which that is not known; and one where there is a single
-/// prompt, or one in the tail.
+/// One sentence for each arm that is not at the KL at which it was to be held, or whose reward has
+/// risen over that of the arm it was made from, while the judge's score has not, or of which that
+/// is not known; and one where there is a single prompt, or one in the tail.
 #[must_use]
 pub fn warnings(results: &Results) -> Vec<String> {
     let prompts = results.comparisons.first().map_or(usize::MAX, |comparison| comparison.prompts);
@@ -22,8 +22,10 @@ pub fn warnings(results: &Results) -> Vec<String> {
             .iter()
             .any(|arm| arm.key == comparison.method && arm.from.as_ref() == Some(&comparison.over))
     };
+    let off = results.equal_kl.iter().filter_map(|held| held.warning(&named(&held.method)));
     single
         .into_iter()
+        .chain(off)
         .chain(rises_alone(&results.comparisons, &results.watched, named, begins))
         .collect()
 }
@@ -112,6 +114,19 @@ mod tests {
         assert!(warnings(&results)[0].starts_with("the tail is a single prompt"));
         results.tail.prompts = 2;
         assert_eq!(warnings(&results), [""; 0]);
+    }
+
+    #[test]
+    fn an_arm_that_is_not_at_its_kl_is_told() {
+        let mut results = results(&[1]);
+        results.equal_kl.extend(
+            ["rlhf", "ra_rlhf"]
+                .into_iter()
+                .zip([4.1, 4.4])
+                .filter_map(|(method, kl)| crate::HeldKl::of(method, 4.0, &[kl])),
+        );
+        let told = warnings(&results);
+        assert!(told.len() == 1 && told[0].starts_with("RA-RLHF was to be held"), "{told:?}");
     }
 
     #[test]

@@ -96,8 +96,16 @@ impl<'s> Layers<'s> {
         let Some((key, value)) = text.split_once('=') else {
             return Err(SettingsError::NotAnAssignment { text: text.to_owned() });
         };
-        let (key, value) = (key.trim(), value.trim());
-        self.put_value("--set", key, &assigned(value, self.schema.key(key).map(|key| &key.kind)))
+        self.put_typed("--set", key.trim(), value.trim())
+    }
+
+    /// Puts one setting, whose value is as it was typed, over what is there: TOML, or a bare word
+    /// where a string is expected.
+    ///
+    /// # Errors
+    /// As [`put_value`](Self::put_value).
+    pub fn put_typed(&mut self, origin: &str, key: &str, text: &str) -> Result<(), SettingsError> {
+        self.put_value(origin, key, &assigned(text, self.schema.key(key).map(|key| &key.kind)))
     }
 
     /// The value of a setting, if there is one.

@@ -38,7 +38,12 @@ const ONLY_IN: &[(&str, &[&str], &str)] = &[
     // of what is copied, both are files of a directory that `files` makes appear as a whole
     (
         "fs::copy",
-        &["crates/files/", "crates/experiment/src/recipe.rs", "crates/report/src/log.rs"],
+        &[
+            "crates/files/",
+            "crates/experiment/src/recipe.rs",
+            "crates/experiment/src/shared.rs",
+            "crates/report/src/log.rs",
+        ],
         "only `files` writes, so that nothing is lost",
     ),
     // the lock of a run directory

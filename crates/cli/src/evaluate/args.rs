@@ -246,7 +246,7 @@ impl EvaluateArgs {
     pub(crate) fn reserve(&self) -> anyhow::Result<Option<NewRunDir>> {
         let out = self.out.as_deref().map(NewRunDir::reserve).transpose()?;
         if let Some(out) = &out {
-            interrupt::listen(Some(out.traces()))?;
+            interrupt::listen(vec![out.traces()])?;
         }
         Ok(out)
     }

@@ -11,6 +11,7 @@ use tailguard_risk::RiskLevel;
 use tailguard_rollout::Rollout;
 
 use crate::cost::{REWARD_CALLS, SAMPLED_TOKENS};
+use crate::equal_kl::{EQUAL_KL, Settling};
 use crate::error::ExperimentError;
 use crate::made::Made;
 use crate::observer::Event;
@@ -27,7 +28,7 @@ const LEAST_KL: f64 = -1.0;
 
 impl Recipe for Ppo {
     fn sections(&self) -> &[&str] {
-        &["ppo", "risk"]
+        &["ppo", "risk", EQUAL_KL]
     }
 
     fn has_objective(&self) -> bool {
@@ -59,7 +60,11 @@ impl Recipe for Ppo {
             prompts: &inputs.train_prompts,
             seed,
         };
-        let fresh = || TrainingState::new(supervised, config);
+        let held = settings.experiment.held_kl();
+        let fresh = || match held {
+            None => TrainingState::new(supervised, config),
+            Some(kl) => TrainingState::held_at(kl, supervised, config),
+        };
         let (state, mut record) = Record::open(work.dir, (arm, seed), &mut *work.observer, fresh)?;
         work.observer.tell(Event::Training {
             arm,
@@ -97,7 +102,12 @@ impl Recipe for Ppo {
         if stopped {
             return Err(ExperimentError::Stopped);
         }
-        let policy = state.finished();
+        let mut policy = state.finished();
+        if let Some(target) = held {
+            let name = (arm, seed);
+            let settling = Settling { name, reference: supervised, target, inputs, settings };
+            policy.lm = settling.settle(policy.lm, &mut *work.observer)?;
+        }
         record.sync()?;
         work.finish(|dir| {
             if config.has_value_head() {

@@ -151,6 +151,7 @@ pub(super) fn suit_each_other(
         }
         .into());
     }
+    check_equal_kl(settings, origin)?;
     if KlController::gain(ppo.batch_size, ppo.kl_horizon) >= KlController::GAIN_LIMIT {
         let (key, found) = ("ppo.kl_horizon", ppo.kl_horizon.to_string());
         let expected = format!(
@@ -188,6 +189,29 @@ fn suits_responses(ppo: &PpoConfig, origin: &dyn Fn(&str) -> String) -> Result<(
         }
         None => Ok(()),
     }
+}
+
+/// Refuses a KL to hold beside what would set another one, as far as somebody has typed that: a
+/// preset and a file have all keys.
+fn check_equal_kl(settings: &Settings, origin: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
+    let Some(kl) = settings.experiment.held_kl() else { return Ok(()) };
+    let ppo = &settings.ppo;
+    let typed = |key: &&(&str, f64)| origin(key.0).starts_with("--");
+    let refused = |key: &str, found: f64, expected: String| {
+        let (origin, key, found) = (origin(key), key.to_owned(), found.to_string());
+        Err(SettingsError::Value { origin, key, found, expected }.into())
+    };
+    let others = [("ppo.kl_target", ppo.kl_target), ("ppo.kl_horizon", ppo.kl_horizon)];
+    if let Some((key, found)) = others.iter().find(typed) {
+        let expected = format!("none, as experiment.equal_kl = {kl} takes the place of both");
+        return refused(key, *found, expected);
+    }
+    // what is multiplied with anything would stay 0
+    if ppo.kl_coef <= 0.0 {
+        let expected = format!("a number above 0, as experiment.equal_kl is {kl}");
+        return refused("ppo.kl_coef", ppo.kl_coef, expected);
+    }
+    Ok(())
 }
 
 /// Refuses a warm-up that leaves no iteration after it.

@@ -8,6 +8,7 @@ mod best_of_n;
 mod checks;
 mod dexperts;
 mod error;
+mod experiment;
 mod keys;
 mod presets;
 mod prompted;
@@ -22,6 +23,7 @@ pub use arms::ArmSettings;
 pub use best_of_n::BestOfNSection;
 pub use dexperts::DexpertsSection;
 pub use error::ConfigError;
+pub use experiment::ExperimentSection;
 pub(crate) use keys::table;
 pub use keys::{json_schema, schema};
 pub use presets::{Preset, TASKS, Task};
@@ -148,6 +150,28 @@ impl Settings {
         checked(None, &layers)
     }
 
+    /// The same with other values, as they are typed; `origin` names who has typed them.
+    ///
+    /// # Errors
+    /// As [`resolve`].
+    pub(crate) fn with(
+        &self,
+        origin: &str,
+        values: &[(String, String)],
+    ) -> Result<Self, ConfigError> {
+        let schema = schema();
+        let mut layers = Layers::new(&schema);
+        layers.put("the settings", &table(self)?)?;
+        for (key, text) in values {
+            layers.put_typed(origin, key, text)?;
+        }
+        let settings: Self = layers.settings()?;
+        let origin = |key: &str| layers.origin(key).unwrap_or("the settings").to_owned();
+        suit_each_other(&settings, &origin)?;
+        check_arms(&settings, &origin)?;
+        Ok(settings)
+    }
+
     /// The value of a key, such as `ppo.clip`.
     #[must_use]
     pub fn value(&self, key: &str) -> Option<Value> {
@@ -225,7 +249,7 @@ fn preset_named(text: &str) -> Option<(Option<&'static Task>, Preset)> {
 }
 
 /// Reads what [`Settings::to_toml`] wrote.
-fn read_back(path: &Path, text: &str) -> Result<Settings, ConfigError> {
+pub(crate) fn read_back(path: &Path, text: &str) -> Result<Settings, ConfigError> {
     let schema = schema();
     let mut layers = Layers::new(&schema);
     put_recorded(&mut layers, path, text)?;
@@ -237,9 +261,8 @@ fn read_back(path: &Path, text: &str) -> Result<Settings, ConfigError> {
 const EARLIER: &str = "run.precision = \"f32\"
 ppo = { responses = 1, rate_warmup = 0, rate_end = 1.0, average = 0.0, advantages = \"gae\" }";
 
-/// Puts the settings of a run. One of an earlier version has the arms of the paper and what
-/// precision, and does not say so; nor does it say how policies answer that it did not know.
-/// [`EARLIER`] has, and does not say so.
+/// Puts the settings of a run. One of an earlier version does not say what it had no keys for: it
+/// has the arms of the paper, does as [`EARLIER`] says, and knows no baselines.
 fn put_recorded(layers: &mut Layers<'_>, path: &Path, text: &str) -> Result<(), ConfigError> {
     for (origin, text) in presets::SHARED {
         layers.put(origin, &parse(origin, text)?)?;

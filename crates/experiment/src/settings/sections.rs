@@ -10,6 +10,7 @@ use tailguard_reward::TruncationSide;
 use super::arms::ArmSettings;
 use super::best_of_n::BestOfNSection;
 use super::dexperts::DexpertsSection;
+use super::experiment::ExperimentSection;
 use super::prompted::PromptedSection;
 
 /// All settings of a run: every key has a value, in its range.
@@ -46,6 +47,8 @@ pub struct Settings {
     pub dexperts: DexpertsSection,
     /// What the policies are compared on.
     pub evaluation: EvaluationSection,
+    /// What holds for all arms together.
+    pub experiment: ExperimentSection,
     /// The policies that are made and compared.
     pub arm: Vec<ArmSettings>,
 }

@@ -4,6 +4,9 @@ mod csv;
 pub(crate) mod palette;
 mod svg;
 
+pub(crate) use csv::cell as csv_cell;
+#[cfg(test)]
+pub(crate) use csv::csv;
 pub(crate) use csv::data_link;
 pub(crate) use svg::{key_sample, svg};
 
@@ -29,6 +32,18 @@ pub(crate) enum Draw {
     Smoothed(usize),
     /// Each point stands alone, with its range as a bar.
     Apart,
+    /// Each range is along the x axis, a bar without a mark: what belongs to a point of another
+    /// series.
+    Across,
+    /// Each point stands alone and is small: what a point of another series is the mean of.
+    Faint,
+}
+
+impl Draw {
+    /// Whether neighbours are joined.
+    fn is_line(self) -> bool {
+        matches!(self, Self::Joined | Self::Smoothed(_))
+    }
 }
 
 /// An axis.
@@ -83,13 +98,19 @@ impl Chart {
         self.series.iter().all(|series| series.points.is_empty())
     }
 
+    /// The series that have a name of their own: not what belongs to another one.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &Series> {
+        self.series.iter().filter(|series| !matches!(series.draw, Draw::Across | Draw::Faint))
+    }
+
     /// The extent of the axes: the fixed one, or that of the data with a little room.
     fn ranges(&self) -> ([f64; 2], [f64; 2]) {
         let points = || self.series.iter().flat_map(|series| &series.points);
         let xs = extent(points().map(|point| point.x)).unwrap_or([0.0, 1.0]);
-        let ys =
-            extent(points().flat_map(|point| point.range.into_iter().flatten().chain([point.y])))
-                .unwrap_or([0.0, 1.0]);
+        let upright = |series: &Series| series.draw != Draw::Across;
+        let ranges = self.series.iter().filter(|series| upright(series));
+        let ends = ranges.flat_map(|series| &series.points).filter_map(|point| point.range);
+        let ys = extent(points().map(|point| point.y).chain(ends.flatten())).unwrap_or([0.0, 1.0]);
         let roomy = |[low, high]: [f64; 2]| {
             let span = high - low;
             let size = low.abs().max(high.abs());
@@ -118,7 +139,7 @@ impl Chart {
                 series.name
             ))
         };
-        let series: Vec<String> = self.series.iter().filter_map(of_series).collect();
+        let series: Vec<String> = self.named().filter_map(of_series).collect();
         format!("{y} against {x}. {}", series.join(" "))
     }
 

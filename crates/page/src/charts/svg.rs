@@ -158,7 +158,7 @@ fn draw(chart: &Chart, root: &Area<'_>) -> Drawn {
     mesh.draw()?;
     // what is pale first, so that no line is under it
     for series in &chart.series {
-        if series.draw != Draw::Apart {
+        if series.draw.is_line() {
             band(&mut plot, series)?;
         }
         if let Draw::Smoothed(_) = series.draw {
@@ -170,9 +170,9 @@ fn draw(chart: &Chart, root: &Area<'_>) -> Drawn {
     for (place, series) in chart.series.iter().enumerate() {
         let points = match series.draw {
             Draw::Smoothed(over) => smooth(&series.points, over),
-            Draw::Joined | Draw::Apart => series.points.clone(),
+            _ => series.points.clone(),
         };
-        if series.draw == Draw::Apart {
+        if !series.draw.is_line() {
             bars(&plot, root, series)?;
         } else {
             let style = ShapeStyle::from(Role::Line(series.style).sentinel())
@@ -211,12 +211,19 @@ fn line(
     Ok(())
 }
 
-/// An upright bar from the low end to the high end of each point.
-fn bars(plot: &Plot<'_, '_>, root: &Area<'_>, Series { points, style, .. }: &Series) -> Drawn {
+/// A bar from the low end to the high end of each point: upright, or along the x axis.
+fn bars(
+    plot: &Plot<'_, '_>,
+    root: &Area<'_>,
+    Series { points, style, draw, .. }: &Series,
+) -> Drawn {
     let stroke = ShapeStyle::from(Role::Fill(*style).sentinel()).stroke_width(width(*style));
-    for Point { x, range, .. } in points {
-        if let Some([low, high]) = range {
-            let ends = [*low, *high].map(|y| plot.backend_coord(&(*x, y)));
+    for Point { x, y, range } in points {
+        if let Some(ends) = range {
+            let ends = ends.map(|end| {
+                let at = if *draw == Draw::Across { (end, *y) } else { (*x, end) };
+                plot.backend_coord(&at)
+            });
             root.draw(&PathElement::new(ends.to_vec(), stroke))?;
         }
     }
@@ -232,15 +239,19 @@ fn marks(
     (place, lines): (usize, usize),
 ) -> Drawn {
     let Series { points, style, draw, .. } = series;
-    let mark = palette::mark(*style);
-    let every = if *draw != Draw::Apart { (points.len() / MARKS).max(1) } else { 1 };
-    let fill = ShapeStyle::from(Role::Fill(*style).sentinel()).filled();
+    let mark = if *draw == Draw::Across { Mark::None } else { palette::mark(*style) };
+    let every = if draw.is_line() { (points.len() / MARKS).max(1) } else { 1 };
+    let (colour, size) = (Role::Fill(*style).sentinel(), MARK * SCALE);
+    let (fill, size) = match draw {
+        Draw::Faint => (ShapeStyle::from(colour.mix(0.5)).filled(), size / 2),
+        _ => (ShapeStyle::from(colour).filled(), size),
+    };
     for point in points.iter().skip(every * (2 * place + 1) / (2 * lines.max(1))).step_by(every) {
         let centre = plot.backend_coord(&(point.x, point.y));
         match mark {
             Mark::None => {}
-            Mark::Circle => root.draw(&Circle::new(centre, MARK * SCALE - SCALE / 2, fill))?,
-            _ => root.draw(&Polygon::new(outline(mark, centre, MARK * SCALE), fill))?,
+            Mark::Circle => root.draw(&Circle::new(centre, size - size / 8, fill))?,
+            _ => root.draw(&Polygon::new(outline(mark, centre, size), fill))?,
         }
     }
     Ok(())

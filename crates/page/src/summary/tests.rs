@@ -40,6 +40,35 @@ fn a_gain_in_the_tail_is_told_with_its_size_and_interval() {
     );
 }
 
+#[test]
+fn policies_that_were_held_at_one_kl_are_compared_at_equal_kl() {
+    let held = |ra_rlhf: f64| {
+        said_of(Kind::Gain, |results| {
+            let arm = |method: &str, target: f64, off: f64| {
+                serde_json::json!({
+                    "method": method,
+                    "target": target,
+                    "off_percent": off,
+                    "off_percent_by_seed": [off],
+                })
+            };
+            results["equal_kl"] =
+                serde_json::json!([arm("rlhf", 4.0, 2.5), arm("ra_rlhf", ra_rlhf, -1.0)]);
+        })
+    };
+    let text = held(4.0);
+    for words in [
+        "Held at one KL to SFT, and off it by: RLHF +2.5 % of 4 nats, RA-RLHF \u{2212}1.0 % of 4 \
+         nats.",
+        "RA-RLHF beside RLHF, at equal KL (4 nats), on the same 40 prompts",
+        "What it costs, at equal KL (4 nats), RA-RLHF against RLHF",
+    ] {
+        assert!(text.contains(words), "no {words:?} in {text}");
+    }
+    // each at its own is no equal KL, and neither is a run in which nothing was held
+    assert!(!held(8.0).contains("at equal KL") && !said(Kind::Gain).contains("at equal KL"));
+}
+
 /// What is said of the arms of the paper where a file of settings has made them anew, with this
 /// for each of the last two.
 fn said_of_arms(kind: Kind, [rlhf, ra_rlhf]: [&str; 2]) -> String {
