@@ -15,6 +15,8 @@ mod few;
 mod figure;
 mod files;
 mod frame;
+mod front;
+mod front_table;
 mod generations;
 mod log;
 mod methods;
@@ -40,6 +42,8 @@ pub use error::ReportError;
 pub use evaluation::{EvaluatedTail, Evaluation, Kind, LengthUnit};
 pub use few::few_prompts;
 pub use figure::{Figure, cell, number, percent};
+pub use front::{Front, FrontGains, FrontKind, FrontLine, FrontPoint, FrontRefused};
+pub use front_table::front_table;
 pub use generations::{
     Generation, GenerationRow, read_generations, write_generation_rows, write_generations,
 };

@@ -132,9 +132,9 @@ fn shown(threshold: f64) -> f64 {
 }
 
 /// A method's row of every table.
-struct Row<'a, T> {
-    name: String,
-    figures: &'a T,
+pub(crate) struct Row<'a, T> {
+    pub(crate) name: String,
+    pub(crate) figures: &'a T,
 }
 
 fn cell_or_dash(figure: Option<Figure>, digits: usize) -> String {
@@ -179,7 +179,7 @@ fn gains(comparisons: &[Comparison], name: impl Fn(&str) -> String) -> Option<St
     (!comparisons.is_empty()).then(|| comparisons.iter().map(line).collect())
 }
 
-fn tail_head(threshold: f64, prompts: Option<usize>) -> String {
+pub(crate) fn tail_head(threshold: f64, prompts: Option<usize>) -> String {
     match prompts {
         Some(1) => format!("tail ≤ {threshold} (1 prompt)"),
         Some(prompts) => format!("tail ≤ {threshold} ({prompts} prompts)"),
@@ -188,7 +188,7 @@ fn tail_head(threshold: f64, prompts: Option<usize>) -> String {
 }
 
 /// A table with a row per method.
-fn grid<T>(
+pub(crate) fn grid<T>(
     style: Style,
     heads: Vec<String>,
     rows: &[Row<'_, T>],
