@@ -15,6 +15,7 @@ mod diverged;
 mod evaluate;
 mod evaluate_flags;
 mod evaluate_golden;
+mod front;
 mod interrupted;
 mod models;
 mod own_task;

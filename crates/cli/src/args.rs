@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::compare::{self, CompareArgs};
 use crate::evaluate::{self, EvaluateArgs};
 use crate::failure::Failure;
+use crate::front::{self, FrontArgs};
 use crate::options::{Options, Uses};
 use crate::program::Program;
 use crate::report::{self, ReportArgs};
@@ -41,6 +42,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Judge generated texts of any tool, or a model on a task's prompts
     Evaluate(Box<EvaluateArgs>),
+    /// Say what the best policy could reach at each KL to a reference, before any training
+    Front(Box<FrontArgs>),
     /// Continue a prompt in the terminal
     Sample(SampleArgs),
     /// Say what every setting means, what it may be, and what a preset sets it to
@@ -70,16 +73,18 @@ impl Command {
                 named_once(runs)
             }
             Self::Settings(args) => settings::check(args, program),
-            Self::Reproduce(_) | Self::Completions(_) | Self::Man(_) => Ok(()),
+            Self::Reproduce(_) | Self::Front(_) | Self::Completions(_) | Self::Man(_) => Ok(()),
         }
     }
 
     /// The options that it has a use for.
     fn uses(&self) -> Uses {
         match self {
-            Self::Reproduce(_) | Self::Train(_) | Self::Evaluate(_) | Self::Sample(_) => {
-                Uses { home: true, json: true }
-            }
+            Self::Reproduce(_)
+            | Self::Train(_)
+            | Self::Evaluate(_)
+            | Self::Front(_)
+            | Self::Sample(_) => Uses { home: true, json: true },
             Self::Settings(_) | Self::Report(_) | Self::Compare(_) => {
                 Uses { home: false, json: true }
             }
@@ -96,6 +101,7 @@ impl Command {
             Self::Reproduce(args) => reproduce::run(args, program),
             Self::Train(args) => train::run(args, program),
             Self::Evaluate(args) => evaluate::run(args, program),
+            Self::Front(args) => front::run(args, program),
             Self::Sample(args) => sample::run(args, program),
             Self::Settings(args) => settings::run(args, program),
             Self::Report(args) => report::run(args, program),
@@ -105,10 +111,10 @@ impl Command {
         }
     }
 
-    /// Whether it trains, which needs memory over and over.
+    /// Whether it trains or samples much, which needs memory over and over.
     #[must_use]
     pub fn trains(&self) -> bool {
-        matches!(self, Self::Reproduce(_) | Self::Train(_))
+        matches!(self, Self::Reproduce(_) | Self::Train(_) | Self::Front(_))
     }
 }
 

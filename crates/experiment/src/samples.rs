@@ -20,8 +20,7 @@
 //!     Sampler::of(inputs, settings, (&inputs.base, digest), &inputs.train_prompts, 1);
 //! let set = sampler.open_or_draw("samples".as_ref(), 32, observer)?;
 //! for (prompt, samples) in set.prompts.iter().zip(set.by_prompt()) {
-//!     assert_eq!(samples.len(), 32);
-//!     println!("{}: {}", prompt.text, samples[0].score);
+//!     assert!(samples.len() == 32 && samples[0].score.is_finite(), "{}", prompt.text);
 //! }
 //! # Ok(())
 //! # }
@@ -41,6 +40,7 @@ use tailguard_reward::ScoredText;
 use tailguard_rollout::{DrawSeed, Prompt, SamplingConfig, generate, responses, scored_text};
 use tokenizers::Tokenizer;
 
+use crate::digests::of_bytes;
 use crate::error::ExperimentError;
 use crate::inputs::Inputs;
 use crate::observer::{Event, Observer};
@@ -55,6 +55,9 @@ const RESPONSE: u64 = 1 << 32;
 /// Prompts that are answered and scored together: more need more memory, and fewer leave a GPU
 /// idle.
 const TOGETHER: usize = 1024;
+/// One response to every prompt, or what kept it from being drawn.
+type Drawn = Result<Vec<Sample>, ExperimentError>;
+
 /// What a store was made of.
 const ABOUT_FILE: &str = "samples.json";
 /// The samples of one response to every prompt.
@@ -208,6 +211,13 @@ impl<M: CausalLm> Sampler<'_, M> {
         })
     }
 
+    /// Tells what the samples are made of from anything else: 64 hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        // a map of texts is always JSON
+        of_bytes(serde_json::to_string(&self.about()).unwrap_or_default().as_bytes())
+    }
+
     /// What the samples are made of, by name.
     fn about(&self) -> BTreeMap<String, String> {
         let SamplingConfig {
@@ -301,7 +311,7 @@ impl<M: CausalLm> Sampler<'_, M> {
         responses: usize,
         done: usize,
         observer: &mut dyn Observer,
-        mut samples_of: impl FnMut(usize, &mut dyn Observer) -> Result<Vec<Sample>, ExperimentError>,
+        mut samples_of: impl FnMut(usize, &mut dyn Observer) -> Drawn,
     ) -> Result<SampleSet, ExperimentError> {
         observer.tell(Event::Sampling { prompts: self.prompts.len(), total: responses, done });
         let mut each = Vec::with_capacity(responses);

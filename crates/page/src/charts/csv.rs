@@ -27,7 +27,7 @@ pub(crate) fn csv(chart: &Chart) -> String {
 
 /// A cell of text, in quotation marks where it needs them. What a spreadsheet would take for a
 /// formula gets an apostrophe before it.
-fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     let formula = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
     let text = format!("{formula}{text}");
     if text.contains([',', '"', '\n', '\r']) {

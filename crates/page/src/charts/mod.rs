@@ -4,7 +4,7 @@ mod csv;
 pub(crate) mod palette;
 mod svg;
 
-pub(crate) use csv::data_link;
+pub(crate) use csv::{cell as text_cell, data_link};
 pub(crate) use svg::{key_sample, svg};
 
 use crate::curves::{Point, extent};
