@@ -50,10 +50,6 @@ fn found(design: Design, is_cvar: bool, betas: &[f64]) -> Vec<Found> {
 fn check(design: Design, is_cvar: bool, betas: &[f64], least: f64) {
     let most = most_kl(design.responses);
     let all = found(design, is_cvar, betas);
-    println!("K = {}, most {most:.2}, CVaR {is_cvar}", design.responses);
-    for Found { where_spent, share } in &all {
-        println!("  {where_spent:.2} nats: {:.0} % of the gain", 100.0 * share);
-    }
     let (within, beyond): (Vec<&Found>, Vec<&Found>) =
         all.iter().partition(|found| found.where_spent <= most);
     assert!(within.len() > 2 && beyond.len() > 2, "{all:?}");

@@ -62,7 +62,6 @@ fn shares(design: Design, point: impl Fn(&tailguard_front::Sample) -> Point) -> 
 }
 
 fn check(shares: &[(String, f64)], least: f64, most: f64) {
-    println!("{shares:#?}");
     let outside: Vec<_> =
         shares.iter().filter(|(_, share)| !(least..=most).contains(share)).collect();
     assert!(outside.is_empty(), "{outside:?} of {shares:?}");

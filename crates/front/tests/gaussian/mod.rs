@@ -5,10 +5,10 @@ use rand_chacha::ChaCha8Rng;
 use tailguard_front::Sample;
 
 /// Numbers of known distributions, the same on every machine.
-pub struct Draws(ChaCha8Rng);
+pub(crate) struct Draws(ChaCha8Rng);
 
 impl Draws {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
@@ -17,28 +17,28 @@ impl Draws {
         ((self.0.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
     }
 
-    pub fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
     }
 }
 
 /// Standard deviation of the means of prompts, and of the responses to each.
 #[derive(Clone, Copy)]
-pub struct Design {
-    pub prompts: usize,
-    pub responses: usize,
-    pub of_prompts: f64,
-    pub of_responses: f64,
+pub(crate) struct Design {
+    pub(crate) prompts: usize,
+    pub(crate) responses: usize,
+    pub(crate) of_prompts: f64,
+    pub(crate) of_responses: f64,
 }
 
 impl Design {
     /// The means of the prompts.
-    pub fn means(self, draws: &mut Draws) -> Vec<f64> {
+    pub(crate) fn means(self, draws: &mut Draws) -> Vec<f64> {
         (0..self.prompts).map(|_| self.of_prompts * draws.normal()).collect()
     }
 
     /// Responses to prompts of these means.
-    pub fn sample(self, means: &[f64], draws: &mut Draws) -> Sample {
+    pub(crate) fn sample(self, means: &[f64], draws: &mut Draws) -> Sample {
         let mut scores = Vec::new();
         for mean in means {
             scores.extend((0..self.responses).map(|_| mean + self.of_responses * draws.normal()));
@@ -49,23 +49,23 @@ impl Design {
 
 /// The distribution function of a normal number, to some 1e-7. (Abramowitz and Stegun, 1964,
 /// 26.2.17.)
-pub fn cumulative(x: f64) -> f64 {
+pub(crate) fn cumulative(x: f64) -> f64 {
     let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
     let series = [0.319_381_530, -0.356_563_782, 1.781_477_937, -1.821_255_978, 1.330_274_429];
     let tail = density(x) * series.iter().rev().fold(0.0, |sum, term| (sum + term) * t);
     if x > 0.0 { 1.0 - tail } else { tail }
 }
 
-pub fn density(x: f64) -> f64 {
+pub(crate) fn density(x: f64) -> f64 {
     (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt()
 }
 
 /// A policy of the exact front.
 #[derive(Clone, Copy, Debug)]
-pub struct Exact {
-    pub kl: f64,
-    pub mean: f64,
-    pub cvar: f64,
+pub(crate) struct Exact {
+    pub(crate) kl: f64,
+    pub(crate) mean: f64,
+    pub(crate) cvar: f64,
 }
 
 /// The policy `exp(min(r, cap) / beta)` on one prompt: its KL, its mass below the cap, and its mean
@@ -86,7 +86,7 @@ fn capped(mean: f64, deviation: f64, beta: f64, cap: f64) -> [f64; 3] {
 }
 
 /// The best policy for the mean, with `CVaR` at this level.
-pub fn exact_mean(means: &[f64], deviation: f64, beta: f64, alpha: f64) -> Exact {
+pub(crate) fn exact_mean(means: &[f64], deviation: f64, beta: f64, alpha: f64) -> Exact {
     let count = means.len() as f64;
     let shift = deviation * deviation / beta;
     let mean = means.iter().sum::<f64>() / count + shift;
@@ -104,7 +104,7 @@ pub fn exact_mean(means: &[f64], deviation: f64, beta: f64, alpha: f64) -> Exact
 }
 
 /// The best policy for `CVaR` at this level; its mean is not computed.
-pub fn exact_cvar(means: &[f64], deviation: f64, beta: f64, alpha: f64) -> Exact {
+pub(crate) fn exact_cvar(means: &[f64], deviation: f64, beta: f64, alpha: f64) -> Exact {
     let count = means.len() as f64;
     let all = |cap: f64| {
         let mut sums = [0.0; 3];
@@ -120,7 +120,7 @@ pub fn exact_cvar(means: &[f64], deviation: f64, beta: f64, alpha: f64) -> Exact
 }
 
 /// Where a rising function is 0.
-pub fn solved(of: impl Fn(f64) -> f64) -> f64 {
+pub(crate) fn solved(of: impl Fn(f64) -> f64) -> f64 {
     let (mut low, mut high) = (-60.0, 60.0);
     for _ in 0..80 {
         let middle = (low + high) / 2.0;
@@ -130,7 +130,7 @@ pub fn solved(of: impl Fn(f64) -> f64) -> f64 {
 }
 
 /// The exact policy at a KL.
-pub fn at_kl(kl: f64, of_beta: impl Fn(f64) -> Exact) -> Exact {
+pub(crate) fn at_kl(kl: f64, of_beta: impl Fn(f64) -> Exact) -> Exact {
     // smaller ones overflow, and are of no use
     let beta = |log: f64| log.exp().clamp(0.04, 1e6);
     of_beta(beta(solved(|log| kl - of_beta(beta(log)).kl)))
