@@ -16,6 +16,7 @@ mod equal_kl;
 mod evaluate;
 mod evaluate_flags;
 mod evaluate_golden;
+mod front;
 mod interrupted;
 mod models;
 mod own_task;

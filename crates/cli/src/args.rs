@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::compare::{self, CompareArgs};
 use crate::evaluate::{self, EvaluateArgs};
 use crate::failure::Failure;
+use crate::front::{self, FrontArgs};
 use crate::options::{Options, Uses};
 use crate::program::Program;
 use crate::report::{self, ReportArgs};
@@ -44,6 +45,8 @@ pub enum Command {
     Sweep(Box<SweepArgs>),
     /// Judge generated texts of any tool, or a model on a task's prompts
     Evaluate(Box<EvaluateArgs>),
+    /// Say what the best policy could reach at each KL to a reference, before any training
+    Front(Box<FrontArgs>),
     /// Continue a prompt in the terminal
     Sample(SampleArgs),
     /// Say what every setting means, what it may be, and what a preset sets it to
@@ -74,7 +77,7 @@ impl Command {
                 named_once(runs)
             }
             Self::Settings(args) => settings::check(args, program),
-            Self::Reproduce(_) | Self::Completions(_) | Self::Man(_) => Ok(()),
+            Self::Reproduce(_) | Self::Front(_) | Self::Completions(_) | Self::Man(_) => Ok(()),
         }
     }
 
@@ -85,6 +88,7 @@ impl Command {
             | Self::Train(_)
             | Self::Sweep(_)
             | Self::Evaluate(_)
+            | Self::Front(_)
             | Self::Sample(_) => Uses { home: true, json: true },
             Self::Settings(_) | Self::Report(_) | Self::Compare(_) => {
                 Uses { home: false, json: true }
@@ -103,6 +107,7 @@ impl Command {
             Self::Train(args) => train::run(args, program),
             Self::Sweep(args) => sweep::run(args, program),
             Self::Evaluate(args) => evaluate::run(args, program),
+            Self::Front(args) => front::run(args, program),
             Self::Sample(args) => sample::run(args, program),
             Self::Settings(args) => settings::run(args, program),
             Self::Report(args) => report::run(args, program),
@@ -112,10 +117,10 @@ impl Command {
         }
     }
 
-    /// Whether it trains, which needs memory over and over.
+    /// Whether it trains or samples much, which needs memory over and over.
     #[must_use]
     pub fn trains(&self) -> bool {
-        matches!(self, Self::Reproduce(_) | Self::Train(_) | Self::Sweep(_))
+        matches!(self, Self::Reproduce(_) | Self::Train(_) | Self::Sweep(_) | Self::Front(_))
     }
 }
 

@@ -12,6 +12,7 @@ pub mod device;
 mod embedded;
 mod evaluate;
 pub mod failure;
+mod front;
 pub mod heap;
 mod home;
 mod interrupt;

@@ -53,6 +53,17 @@ impl Observer for Told {
                     progress.reach(stats.iteration, &line(stats));
                 }
             }
+            Event::Sampling { prompts, total, done } => {
+                let mut progress =
+                    Progress::new(total, format!("responses to each of {prompts} prompts"));
+                progress.skip(done);
+                self.progress = Some(progress);
+            }
+            Event::Sampled { done } => {
+                if let Some(progress) = &mut self.progress {
+                    progress.reach(done, "");
+                }
+            }
             Event::Trained => {
                 if let Some(progress) = self.progress.take() {
                     progress.finish();

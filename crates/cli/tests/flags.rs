@@ -71,6 +71,20 @@ const MODES: &[Mode] = &[
         refused: &[],
     },
     Mode {
+        words: "front imdb",
+        obeyed: "--json --home --preset --samples --prompts --objective --betas --reference \
+            --policy --config --set --seed --threads --device --precision --reward --judge \
+            --data-dir --out",
+        needing: &[],
+        refused: &[],
+    },
+    Mode {
+        words: "front --run a",
+        obeyed: "--json --home --samples --prompts --objective --betas --policy --threads --out",
+        needing: &[],
+        refused: &[],
+    },
+    Mode {
         words: "sample --prompt a",
         obeyed: "--json --home --model --reward --task --tokens --temperature --seed --count \
             --threads --device",
@@ -104,7 +118,7 @@ const COMMAND_LINE: CommandLine = CommandLine {
     // --seeds is a setting, which has a range of its own
     may_be_zero: "--threads --seed --seeds --label --judge-label --temperature --tail-threshold \
         --failure",
-    values: &[("--method", "a=b")],
+    values: &[("--method", "a=b"), ("--samples", "8")],
 };
 
 #[test]

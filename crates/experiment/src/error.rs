@@ -6,6 +6,7 @@ use std::io;
 use tailguard_checkpoint::CheckpointError;
 use tailguard_data::DataError;
 use tailguard_files::FileError;
+use tailguard_front::FrontError;
 use tailguard_gpt2::Gpt2Error;
 use tailguard_judging::JudgingError;
 use tailguard_kernels::DeviceError;
@@ -70,6 +71,9 @@ pub enum ExperimentError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The exact front.
+    #[error(transparent)]
+    Front(#[from] FrontError),
     /// The language model.
     #[error(transparent)]
     Gpt2(#[from] Gpt2Error),

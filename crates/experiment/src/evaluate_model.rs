@@ -155,7 +155,7 @@ fn with_same_tokens(
 }
 
 /// What a directory is called: `seed-1-rlhf` for `runs/x/checkpoints/seed-1-rlhf/model`.
-fn name(model: &Path) -> String {
+pub(crate) fn name(model: &Path) -> String {
     let of = |path: Option<&Path>| {
         path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned())
     };

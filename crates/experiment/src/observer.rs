@@ -51,7 +51,21 @@ pub enum Event<'a> {
     },
     /// An iteration of PPO is done.
     Iteration(&'a IterationStats),
-    /// The training has come to its end, or was stopped.
+    /// Responses to prompts are about to be sampled for the store of samples.
+    Sampling {
+        /// How many prompts.
+        prompts: usize,
+        /// Responses to each of them.
+        total: usize,
+        /// How many of these are there already.
+        done: usize,
+    },
+    /// So many responses to each of the prompts are there.
+    Sampled {
+        /// Counts from 1.
+        done: usize,
+    },
+    /// The training, or the sampling, has come to its end, or was stopped.
     Trained,
     /// Something to know.
     Info(&'a str),

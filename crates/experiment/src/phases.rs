@@ -84,7 +84,8 @@ impl Phases<'_> {
         Ok(())
     }
 
-    fn make(
+    /// Makes an arm, from what it is made from.
+    pub(crate) fn make(
         &self,
         planned: &Planned<'_>,
         made: &HashMap<&str, Made>,

@@ -15,8 +15,11 @@ use crate::objective_value::{Keys, Wrong, count, fraction, number, numbers, pars
 /// Those that a mixture may have besides the mean.
 pub(crate) const NAMES: [&str; 4] = ["cvar", "entropic", "spectral", "worst_of"];
 
+/// A measure, whichever it is.
+type AnyMeasure = Box<dyn RiskMeasure + Send + Sync>;
+
 /// The measure of each iteration.
-type Measures = Box<dyn Fn(usize) -> Box<dyn RiskMeasure + Send + Sync> + Send + Sync>;
+type Measures = Box<dyn Fn(usize) -> AnyMeasure + Send + Sync>;
 
 /// The objective of one of [`NAMES`].
 pub(crate) fn objective(
@@ -27,9 +30,35 @@ pub(crate) fn objective(
     Ok(Box::new(RiskAverse::scheduled(measures, over)))
 }
 
+/// The measure that an objective ends with, and over what it is taken; none for an objective that
+/// maximises no measure.
+pub(crate) fn last_measure(
+    name: &str,
+    context: ObjectiveContext<'_>,
+) -> Result<Option<(AnyMeasure, Over)>, Wrong> {
+    let (measures, over) = match name {
+        "mean" => {
+            return match context.value {
+                None => Ok(Some((Box::new(Measure::Mean), Over::Batch))),
+                Some(value) => Err(format!("mean has {value}, expected its name alone").into()),
+            };
+        }
+        "mixture" => mixed(context)?,
+        name if NAMES.contains(&name) => measures(name, context)?,
+        _ => return Ok(None),
+    };
+    Ok(Some((measures(context.settings.ppo.iterations), over)))
+}
+
 /// `{ mixture = { mean = 0.3, of = { cvar = 0.2 } } }`: a share of the mean, the rest of another
 /// measure.
 pub(crate) fn mixture(context: ObjectiveContext<'_>) -> Result<Box<dyn Objective>, Wrong> {
+    let (measures, over) = mixed(context)?;
+    Ok(Box::new(RiskAverse::scheduled(measures, over)))
+}
+
+/// The measures of a mixture, and over what.
+fn mixed(context: ObjectiveContext<'_>) -> Result<(Measures, Over), Wrong> {
     const EXAMPLE: &str = "{ mean = 0.3, of = { cvar = 0.2 } }";
     let keys = Keys::read("mixture", context.value, &["mean", "of"])?;
     let (_, of) = keys.needed("of", EXAMPLE)?;
@@ -57,10 +86,9 @@ pub(crate) fn mixture(context: ObjectiveContext<'_>) -> Result<Box<dyn Objective
         .into());
     }
     let (measures, over) = measures(name, ObjectiveContext { value, ..context })?;
-    Ok(Box::new(RiskAverse::scheduled(
-        move |iteration| Mixture::new(share, measures(iteration)),
-        over,
-    )))
+    let mixed: Measures =
+        Box::new(move |iteration| Box::new(Mixture::new(share, measures(iteration))));
+    Ok((mixed, over))
 }
 
 /// The measures of one of [`NAMES`], and over what.

@@ -1,7 +1,7 @@
 //! Small runs for the tests.
 
 use serde_json::{Value, json};
-use tailguard_report::{LogRow, TextRow};
+use tailguard_report::{Front, LogRow, TextRow};
 
 use crate::run::{Run, RunFiles};
 
@@ -152,4 +152,61 @@ pub(crate) fn files(kind: Kind) -> RunFiles {
 /// The run.
 pub(crate) fn run(kind: Kind) -> Run {
     Run::new(files(kind)).unwrap()
+}
+
+/// A front of two objectives, with one policy.
+pub(crate) fn front() -> Front {
+    let figure = |mean: f64| json!({"mean": mean, "se": 0.1, "ci95": [mean - 0.2, mean + 0.2]});
+    let point = |name: &str, kl: f64, beta: Value, gains: Value| {
+        json!({
+            "name": name,
+            "beta": beta,
+            "kl": figure(kl),
+            "kl_where_spent": kl,
+            "effective_responses": 20.0,
+            "reward": figure(1.0 + kl),
+            "tail": figure(kl - 1.0),
+            "judge": null,
+            "judge_tail": null,
+            "cvar": {"0.1": figure(kl - 2.0)},
+            "gains": gains,
+        })
+    };
+    let gains = json!({
+        "beta": 0.4,
+        "reward": figure(-0.25),
+        "tail": figure(0.5),
+        "judge": null,
+        "judge_tail": null,
+        "cvar": {"0.1": figure(0.75)},
+    });
+    let front = json!({
+        "kind": "front",
+        "task": "imdb",
+        "preset": "smoke",
+        "data": "embedded",
+        "split": "test",
+        "notice": null,
+        "device": "flex",
+        "seed": 1,
+        "prompts": 8,
+        "responses": 4,
+        "tail": {"threshold": -2.5, "prompts": 3},
+        "most_kl": 0.69,
+        "reference": point("SFT", 0.0, json!(null), json!(null)),
+        "lines": [
+            {
+                "objective": "mean",
+                "points": [point("beta 0.5", 0.5, json!(0.5), json!(null))],
+            },
+            {
+                "objective": "cvar = 0.1",
+                "points": [point("beta 0.15", 0.75, json!(0.15), gains)],
+                "refused": [{"beta": 0.01, "kl": 0.9, "kl_where_spent": 1.25}],
+            },
+        ],
+        "best_of": [point("best of 2", 0.19, json!(null), json!(null))],
+        "policies": [point("<b>|\"x\"", 2.0, json!(null), json!(null))],
+    });
+    serde_json::from_value(front).unwrap()
 }

@@ -3,9 +3,8 @@
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde_json::{Map, Value, json};
-use tailguard_report::{Figure, cell, table_columns};
+use tailguard_report::{Figure, cell, csv_cell, table_columns};
 
-use crate::charts::csv_cell;
 use crate::clean;
 use crate::error::PageError;
 use crate::policies::Policy;

@@ -18,6 +18,8 @@ mod few;
 mod figure;
 mod files;
 mod frame;
+mod front;
+mod front_table;
 mod generations;
 mod grid;
 mod log;
@@ -29,6 +31,7 @@ mod processes;
 mod results;
 mod results_file;
 mod run_dir;
+mod samples;
 mod table;
 mod tail_figures;
 mod tail_files;
@@ -50,6 +53,8 @@ pub use error::ReportError;
 pub use evaluation::{EvaluatedTail, Evaluation, Kind, LengthUnit};
 pub use few::few_prompts;
 pub use figure::{Figure, cell, gain, number, percent};
+pub use front::{Front, FrontGains, FrontKind, FrontLine, FrontPoint, FrontRefused};
+pub use front_table::front_table;
 pub use generations::{
     Generation, GenerationRow, read_generations, write_generation_rows, write_generations,
 };
@@ -65,6 +70,7 @@ pub use processes::Process;
 pub use results::{Diverged, Results, Tail};
 pub use results_file::ResultsFile;
 pub use run_dir::{About, NewRunDir, RunDir, ScoreAbout, Traces};
+pub use samples::{SampleRow, read_samples, write_samples};
 pub use table::{evaluation_table, table};
 pub use tail_figures::{Shown, TailFigure, TailKind};
 pub use tail_files::{

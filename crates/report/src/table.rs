@@ -173,7 +173,7 @@ fn gains(comparisons: &[Comparison], name: impl Fn(&str) -> String) -> Option<St
     (!comparisons.is_empty()).then(|| comparisons.iter().map(line).collect())
 }
 
-fn tail_head(threshold: f64, prompts: Option<usize>) -> String {
+pub(crate) fn tail_head(threshold: f64, prompts: Option<usize>) -> String {
     match prompts {
         Some(1) => format!("tail ≤ {threshold} (1 prompt)"),
         Some(prompts) => format!("tail ≤ {threshold} ({prompts} prompts)"),

@@ -4,7 +4,8 @@
 //! - [`quantile`], [`cvar`] (with two other textbook forms), [`entropic`] and [`mean`] say how bad
 //!   a batch is; all of them are also a [`Measure`], that is, a set of weights over the sorted
 //!   returns ([`RiskMeasure`]). [`Spectrum`] and [`Mixture`] are further ones, and
-//!   [`RiskMeasure::utility`] says what training for a measure makes of each return.
+//!   [`RiskMeasure::utility`] says what training for a measure makes of each return, and
+//!   [`RiskMeasure::worth`] what a reweighted sample ([`Weighted`]) is worth to it.
 //! - [`SoftRiskSchedule`] says how many episodes to keep at each iteration: all of them at first,
 //!   then fewer and fewer, down to the risk level (Eqs. 8-10 of arXiv 2501.06911).
 //! - [`lowest`] picks exactly that many, ties broken by the earlier index.
@@ -25,6 +26,7 @@ mod risk_averse;
 mod schedule;
 mod spectrum;
 mod utility;
+mod weighted;
 
 pub use error::RiskError;
 pub use leave_one_out::leave_one_out;
@@ -40,3 +42,4 @@ pub use risk_averse::RiskAverse;
 pub use schedule::{ScheduleConfig, SoftRiskSchedule};
 pub use spectrum::Spectrum;
 pub use utility::Utility;
+pub use weighted::{Weighted, Worth};

@@ -14,6 +14,19 @@ const NOT_BELOW: &[(&str, &[&str])] = &[
     ("tailguard-data", &["burn", "tailguard-"]),
     ("tailguard-files", &["burn", "tailguard-"]),
     ("tailguard-settings", &["burn", "tailguard-"]),
+    (
+        "tailguard-front",
+        &[
+            "burn",
+            "tailguard-checkpoint",
+            "tailguard-data",
+            "tailguard-files",
+            "tailguard-kernels",
+            "tailguard-report",
+            "tailguard-reward",
+            "tailguard-settings",
+        ],
+    ),
     ("tailguard-experiment", &["tailguard-page", "clap", "indicatif"]),
     (
         "tailguard-judging",

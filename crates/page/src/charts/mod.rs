@@ -4,7 +4,6 @@ mod csv;
 pub(crate) mod palette;
 mod svg;
 
-pub(crate) use csv::cell as csv_cell;
 #[cfg(test)]
 pub(crate) use csv::csv;
 pub(crate) use csv::data_link;
