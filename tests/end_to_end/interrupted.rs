@@ -23,7 +23,7 @@ const WORDS: [&str; 10] = [
 ];
 
 /// A run of few texts, which is soon begun.
-fn few_texts() -> TempDir {
+pub(crate) fn few_texts() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let words =
         [["awful", "boring", "dull", "the worst"], ["wonderful", "great", "moving", "a joy"]];
@@ -56,7 +56,11 @@ fn interrupted(folder: &Path, line: &str, signal: &str) -> (Option<i32>, String)
 
 /// Starts a command, sends it signals once a line begins with `line`, and gives its exit code and
 /// what it said.
-fn signalled(command: &mut Command, line: &str, signals: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn signalled(
+    command: &mut Command,
+    line: &str,
+    signals: &[&str],
+) -> (Option<i32>, String) {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let (id, mut said) = (child.id().to_string(), String::new());
     let mut sent = false;

@@ -1,7 +1,5 @@
 //! Which arms of an experiment are made, and whether each can be.
 
-use tailguard_risk::BatchShape;
-
 use crate::error::ExperimentError;
 use crate::objectives::Objectives;
 use crate::recipe::Recipes;
@@ -158,8 +156,8 @@ fn check(
     }
     if recipe.has_objective() {
         let own = arm.over(settings)?;
-        let shape = BatchShape::single(own.ppo.batch_size);
-        objectives.of(arm, &own)?.check(shape).map_err(|error| arm.wrong(error.to_string()))?;
+        let objective = objectives.of(arm, &own)?;
+        recipe.suits(&own, &*objective).map_err(|error| arm.wrong(error.to_string()))?;
     }
     Ok(())
 }
@@ -219,7 +217,7 @@ mod tests {
         let with = |more: &str| refused(&format!("{BASE}[[arm]]\nkey = \"b\"\n{more}"));
         assert_eq!(
             with("recipe = \"dpo\"\nfrom = \"a\""),
-            "arm \"b\": there is no recipe \"dpo\", expected one of base, ppo, sft"
+            "arm \"b\": there is no recipe \"dpo\", expected one of base, distill, ppo, sft"
         );
         assert!(with("recipe = \"ppo\"").contains("from is missing"));
         assert!(with("recipe = \"base\"\nfrom = \"a\"").contains("begins with no other arm"));

@@ -250,6 +250,7 @@ impl Traces {
 /// | `generations.parquet` | all of them |
 /// | `evaluation/seed-1-rlhf.json` | the figures of one arm and seed, in the caller's form |
 /// | `checkpoints/seed-1-rlhf/` | Hugging Face directories and what resuming needs |
+/// | `samples/seed-1-sft-1000/` | responses that training samples once and weighs as it needs |
 /// | `results.json` | [`Results`](crate::Results) |
 /// | `processes.json` | a [`Process`] for each that worked on the run: how long, how much memory |
 /// | `report.html` | all of this as a page, by whoever makes one |
@@ -403,6 +404,12 @@ impl RunDir {
     #[must_use]
     pub fn checkpoint_path(&self, arm: &str, seed: u64) -> PathBuf {
         self.path.join("checkpoints").join(stem(arm, seed))
+    }
+
+    /// The folder for samples of a policy, by a name that tells them from others of the seed.
+    #[must_use]
+    pub fn samples_path(&self, name: &str, seed: u64) -> PathBuf {
+        self.path.join("samples").join(stem(name, seed))
     }
 
     /// Writes a small text of the caller's as a whole, or not at all.

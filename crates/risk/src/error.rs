@@ -77,6 +77,34 @@ pub enum RiskError {
         /// Their sum.
         sum: f64,
     },
+    /// Returns with probabilities do not ascend.
+    #[error("return {index} is below the one before it, expected returns that ascend")]
+    Order {
+        /// Its place, from 0.
+        index: usize,
+    },
+    /// Returns and their probabilities are not as many.
+    #[error("there are {found} probabilities, expected one per return: {expected}")]
+    MassCount {
+        /// How many there are.
+        found: usize,
+        /// How many returns there are.
+        expected: usize,
+    },
+    /// A probability is NaN, infinite or negative.
+    #[error("the probability of return {index} is {value}, expected a number of at least 0")]
+    Mass {
+        /// Place of its return, from 0.
+        index: usize,
+        /// Its value.
+        value: f64,
+    },
+    /// Probabilities do not sum to 1.
+    #[error("the probabilities of the returns sum to {sum}, expected 1")]
+    MassSum {
+        /// Their sum.
+        sum: f64,
+    },
     /// More episodes are asked for than there are, or none.
     #[error("keep is {keep}, expected at least 1 and at most the number of returns, {len}")]
     Keep {

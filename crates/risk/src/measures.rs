@@ -3,7 +3,8 @@
 
 use std::num::NonZeroUsize;
 
-use crate::{RiskAversion, RiskError, RiskLevel, Utility, error::check};
+use crate::weighted::Attention;
+use crate::{RiskAversion, RiskError, RiskLevel, Utility, Weighted, Worth, error::check};
 
 /// A risk measure of returns (higher is better) as weights over the returns sorted from the lowest
 /// to the highest.
@@ -84,6 +85,33 @@ pub trait RiskMeasure {
     fn utility(&self, returns: &[f64]) -> Result<Utility, RiskError> {
         utility_of_ranks(self, returns)
     }
+
+    /// The measure of returns that are not equally likely, and what each of them is worth to it:
+    /// to move a little mass from one return to another changes the measure by the difference of
+    /// their utilities, times the utility's scale. As in [`utility`](Self::utility) no slope is
+    /// above 1.
+    ///
+    /// The measures of this crate know it exactly. Any other is asked about some thousand equally
+    /// likely quantiles.
+    ///
+    /// # Errors
+    /// As [`value`](Self::value).
+    ///
+    /// # Example
+    /// ```
+    /// use tailguard_risk::{Measure, RiskLevel, RiskMeasure, Weighted};
+    ///
+    /// let half = Measure::Cvar(RiskLevel::new(0.5)?);
+    /// let worth = half.worth(Weighted::new(&[-1.0, 0.0, 3.0], &[0.25, 0.5, 0.25])?)?;
+    /// assert_eq!(worth.value, -0.5);
+    /// assert_eq!((worth.utility.values, worth.utility.scale), (vec![-1.0, 0.0, 0.0], 2.0));
+    /// # Ok::<(), tailguard_risk::RiskError>(())
+    /// ```
+    fn worth(&self, sample: Weighted<'_>) -> Result<Worth, RiskError> {
+        let stand_ins = sample.stand_ins();
+        let (value, utility) = (self.value(&stand_ins)?, self.utility(&stand_ins)?);
+        Ok(sample.by_stand_ins(&stand_ins, value, utility))
+    }
 }
 
 /// Any measure, to choose at run time among those of this crate and others.
@@ -106,6 +134,10 @@ impl<M: RiskMeasure + ?Sized> RiskMeasure for Box<M> {
 
     fn utility(&self, returns: &[f64]) -> Result<Utility, RiskError> {
         (**self).utility(returns)
+    }
+
+    fn worth(&self, sample: Weighted<'_>) -> Result<Worth, RiskError> {
+        (**self).worth(sample)
     }
 }
 
@@ -178,6 +210,30 @@ impl RiskMeasure for Measure {
             Self::Entropic(aversion) => entropic_utility(returns, aversion),
             _ => utility_of_ranks(self, returns),
         }
+    }
+
+    /// The three forms of `CVaR` are one here, as a return's mass can be counted in part.
+    fn worth(&self, sample: Weighted<'_>) -> Result<Worth, RiskError> {
+        Ok(match *self {
+            Self::Mean => sample.by_ranks(|mass| Attention { share: mass, slope: 1.0 }),
+            Self::Cvar(level)
+            | Self::CvarConditionalMean(level)
+            | Self::CvarRockafellarUryasev(level) => {
+                let alpha = level.alpha();
+                sample.by_ranks(|mass| Attention {
+                    share: (mass / alpha).min(1.0),
+                    slope: if mass < alpha { alpha.recip() } else { 0.0 },
+                })
+            }
+            Self::Entropic(aversion) => entropic_worth(sample, aversion),
+            Self::WorstOf(count) => {
+                let count = count.get() as f64;
+                sample.by_ranks(|mass| Attention {
+                    share: 1.0 - (1.0 - mass).powf(count),
+                    slope: count * (1.0 - mass).powf(count - 1.0),
+                })
+            }
+        })
     }
 }
 
@@ -304,6 +360,17 @@ fn entropic_utility(returns: &[f64], aversion: RiskAversion) -> Result<Utility, 
         .map(|value| centre - (-lambda * (value - centre)).exp_m1() / lambda)
         .collect();
     Ok(Utility { values, scale: 1.0 })
+}
+
+/// The entropic measure of a distribution, and its utility as in [`entropic_utility`].
+fn entropic_worth(sample: Weighted<'_>, aversion: RiskAversion) -> Worth {
+    let lambda = aversion.lambda();
+    let lowest = sample.returns()[0];
+    let discounted = sample.mean(|value| (-lambda * (value - lowest)).exp_m1());
+    let centre = lowest - discounted.ln_1p() / lambda;
+    let utility = |value: &f64| centre - (-lambda * (value - centre)).exp_m1() / lambda;
+    let values = sample.returns().iter().map(utility).collect();
+    Worth { value: centre, utility: Utility { values, scale: 1.0 } }
 }
 
 /// The utility that follows from a measure's weights.

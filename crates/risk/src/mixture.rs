@@ -1,6 +1,6 @@
 //! A measure mixed with the mean: how good on the whole, and how good at the worst.
 
-use crate::{MeanShare, RiskError, RiskMeasure, Utility, measures::mean};
+use crate::{MeanShare, RiskError, RiskMeasure, Utility, Weighted, Worth, measures::mean};
 
 /// A share of the mean, and the rest of another measure: `share * mean + (1 - share) * of`.
 ///
@@ -45,11 +45,25 @@ impl<M: RiskMeasure> RiskMeasure for Mixture<M> {
     }
 
     fn utility(&self, returns: &[f64]) -> Result<Utility, RiskError> {
-        let Utility { mut values, scale } = self.of.utility(returns)?;
-        let mixed = self.mix(1.0, scale);
+        Ok(self.mixed(self.of.utility(returns)?, returns))
+    }
+
+    fn worth(&self, sample: Weighted<'_>) -> Result<Worth, RiskError> {
+        let Worth { value, utility } = self.of.worth(sample)?;
+        let value = self.mix(sample.mean(|value| value), value);
+        Ok(Worth { value, utility: self.mixed(utility, sample.returns()) })
+    }
+}
+
+impl<M> Mixture<M> {
+    /// The utility of the mixture, from that of the other measure.
+    fn mixed(&self, of_other: Utility, returns: &[f64]) -> Utility {
+        let Utility { mut values, scale } = of_other;
+        let share = self.share.share();
+        let mixed = share + (1.0 - share) * scale;
         // In the unit of the measure the other part is worth `scale`, the mean 1; their sum is
         // brought back to a slope of at most 1, where the other's is.
-        let of_mean = self.share.share() / mixed;
+        let of_mean = share / mixed;
         for (value, &of_return) in values.iter_mut().zip(returns) {
             let discount = of_return - *value;
             // what is the return stays the return, to the last bit: 0 added to -0 is another number
@@ -57,6 +71,6 @@ impl<M: RiskMeasure> RiskMeasure for Mixture<M> {
                 *value += of_mean * discount;
             }
         }
-        Ok(Utility { values, scale: mixed })
+        Utility { values, scale: mixed }
     }
 }

@@ -1,6 +1,7 @@
 //! Spectral measures: any weights that never rise from the worst returns to the best.
 
-use crate::{RiskError, RiskMeasure};
+use crate::weighted::Attention;
+use crate::{RiskError, RiskMeasure, Weighted, Worth};
 
 /// A spectral risk measure: weights as a function of a return's share of the ranks, constant on
 /// equal parts.
@@ -78,6 +79,22 @@ impl RiskMeasure for Spectrum {
             lowest
         };
         (0..len).map(of_return).map(falling).collect()
+    }
+
+    fn worth(&self, sample: Weighted<'_>) -> Result<Worth, RiskError> {
+        let parts = self.0.len() as f64;
+        Ok(sample.by_ranks(|mass| {
+            let (mut share, mut begin) = (0.0, 0.0);
+            for part in &self.0 {
+                if mass * parts < begin + 1.0 {
+                    share += part * (mass * parts - begin);
+                    return Attention { share, slope: part * parts };
+                }
+                share += part;
+                begin += 1.0;
+            }
+            Attention { share: 1.0, slope: 0.0 }
+        }))
     }
 }
 

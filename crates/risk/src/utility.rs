@@ -49,7 +49,7 @@ impl Utility {
 }
 
 /// A utility that rises with a slope of at most 1 from one return to another.
-fn risen(utility: f64, slope: f64, low: f64, high: f64) -> f64 {
+pub(crate) fn risen(utility: f64, slope: f64, low: f64, high: f64) -> f64 {
     let rise = slope * high - slope * low;
     // Only between the largest doubles is it infinite; the other order of the terms is then in
     // range.

@@ -5,6 +5,7 @@
 
 mod arms;
 mod checks;
+mod distill;
 mod error;
 mod keys;
 mod presets;
@@ -16,6 +17,7 @@ use tailguard_settings::{Layers, OutOfRange, SettingsError, parse, read};
 use toml::{Table, Value};
 
 pub use arms::ArmSettings;
+pub use distill::DistillSection;
 pub use error::ConfigError;
 pub(crate) use keys::table;
 pub use keys::{json_schema, schema};
@@ -227,11 +229,16 @@ fn read_back(path: &Path, text: &str) -> Result<Settings, ConfigError> {
     Ok(layers.settings()?)
 }
 
-/// Puts the settings of a run. One of an earlier version has the arms of the paper and full
-/// precision, and does not say so.
+/// Puts the settings of a run. One of an earlier version has the arms of the paper, full precision
+/// and no distillation, and does not say so.
 fn put_recorded(layers: &mut Layers<'_>, path: &Path, text: &str) -> Result<(), ConfigError> {
     layers.put("preset arms", &parse("preset arms", presets::ARMS)?)?;
     layers.put_value("an earlier version", "run.precision", &Value::String("f32".to_owned()))?;
+    let distill = Table::try_from(DistillSection::default())
+        .map_err(|error| ConfigError::Unwritable(error.to_string()))?;
+    for (key, value) in &distill {
+        layers.put_value("an earlier version", &format!("distill.{key}"), value)?;
+    }
     let origin = path.display().to_string();
     Ok(layers.put(&origin, &parse(&origin, text)?)?)
 }

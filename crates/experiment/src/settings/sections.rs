@@ -8,6 +8,7 @@ use tailguard_ppo::{PpoConfig, SftConfig};
 use tailguard_reward::TruncationSide;
 
 use super::arms::ArmSettings;
+use super::distill::DistillSection;
 
 /// All settings of a run: every key has a value, in its range.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +36,8 @@ pub struct Settings {
     pub ppo: PpoConfig,
     /// What risk is.
     pub risk: RiskSection,
+    /// Distillation of the optimal policy.
+    pub distill: DistillSection,
     /// What the policies are compared on.
     pub evaluation: EvaluationSection,
     /// The policies that are made and compared.
