@@ -85,9 +85,8 @@ pub fn distilled<M: CausalLm>(
 ) -> Result<Option<M>, PpoError> {
     config.validate()?;
     if prompts.is_empty() || prompts.iter().any(Vec::is_empty) {
-        return Err(PpoError::NoTexts {
-            found: prompts.iter().filter(|of| !of.is_empty()).count(),
-        });
+        let prompt = prompts.iter().position(Vec::is_empty).unwrap_or(0);
+        return Err(PpoError::NoSamples { prompt, prompts: prompts.len() });
     }
     let (steps, size) = (config.steps(prompts.len()), config.batch_size.min(prompts.len()));
     let texts_of = |step| {
