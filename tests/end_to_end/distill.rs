@@ -1,5 +1,5 @@
-//! `recipe = "distill"`: what it leaves behind, that arms share samples, and that it goes on after an
-//! interruption.
+//! `recipe = "distill"`: what it leaves behind, that arms share samples, and that it goes on after
+//! an interruption.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -70,7 +70,8 @@ pub fn weighted_loss<M: CausalLm>(
     let first: Vec<usize> = batch.texts.iter().map(|text| text.first).collect();
     let predictions = Predictions::new(&rows, &first, 0, &model.device())?;
     let states = model.predicting(&predictions)?;
-    let log_probs = model.token_stats(states, predictions.targets, &batch.distribution).log_probs; // [n]
+    // [n], one for each learnt token, text after text
+    let log_probs = model.token_stats(states, predictions.targets, &batch.distribution).log_probs;
     let alike =
         batch.texts.windows(2).all(|pair| pair[0].weight.total_cmp(&pair[1].weight).is_eq());
     if alike {

@@ -1,5 +1,5 @@
-//! Training on weighted texts: what weights and given tokens do to loss and gradient, and that equal
-//! weights are plain next-token training to the last bit.
+//! Training on weighted texts: what weights and given tokens do to loss and gradient, and that
+//! equal weights are plain next-token training to the last bit.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on shall say where")]
 

@@ -406,12 +406,6 @@ impl RunDir {
         self.path.join("checkpoints").join(stem(arm, seed))
     }
 
-    /// The folder for samples of a policy, by a name that tells them from others of the seed.
-    #[must_use]
-    pub fn samples_path(&self, name: &str, seed: u64) -> PathBuf {
-        self.path.join("samples").join(stem(name, seed))
-    }
-
     /// Writes a small text of the caller's as a whole, or not at all.
     ///
     /// # Errors

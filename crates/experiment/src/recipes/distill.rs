@@ -195,7 +195,8 @@ impl Round<'_> {
         sampler.judge = None;
         sampler.made_of.retain(|name, _| !name.starts_with("judge"));
         sampler.round = u8::try_from(self.round - 1).unwrap_or(u8::MAX);
-        let dir = work.dir.samples_path(&name, seed);
+        let dir = format!("seed-{seed}-{}", name.replace('_', "-"));
+        let dir = work.dir.path().join("samples").join(dir);
         sampler.open_or_draw(&dir, work.settings.distill.samples, &mut *work.observer)
     }
 
