@@ -23,7 +23,7 @@ const WORDS: [&str; 10] = [
 ];
 
 /// A run of few texts, which is soon begun.
-fn few_texts() -> TempDir {
+pub(crate) fn few_texts() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let words =
         [["awful", "boring", "dull", "the worst"], ["wonderful", "great", "moving", "a joy"]];

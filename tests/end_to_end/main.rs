@@ -11,6 +11,7 @@ mod bench;
 mod browser;
 mod command_line;
 mod damaged_input;
+mod distill;
 mod diverged;
 mod equal_kl;
 mod evaluate;

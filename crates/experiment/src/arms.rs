@@ -174,11 +174,8 @@ fn check(
     let own = arm.over(settings)?;
     check_held(arm, &own, recipe)?;
     if recipe.has_objective() {
-        let shape = own.ppo.batch_shape();
-        objectives.of(arm, &own)?.check(shape).map_err(|error| {
-            let (episodes, responses) = (shape.episodes, shape.responses);
-            arm.wrong(format!("{error} (ppo.batch_size is {episodes}, ppo.responses {responses})"))
-        })?;
+        let objective = objectives.of(arm, &own)?;
+        recipe.suits(&own, &*objective).map_err(|error| arm.wrong(error.to_string()))?;
     }
     Ok(())
 }
@@ -430,8 +427,8 @@ mod tests {
         let with = |more: &str| refused(&format!("{BASE}[[arm]]\nkey = \"b\"\n{more}"));
         assert_eq!(
             with("recipe = \"dpo\"\nfrom = \"a\""),
-            "arm \"b\": there is no recipe \"dpo\", expected one of base, best_of_n, dexperts, ppo, \
-             prompted, sft"
+            "arm \"b\": there is no recipe \"dpo\", expected one of base, best_of_n, dexperts, \
+             distill, ppo, prompted, sft"
         );
         assert!(with("recipe = \"ppo\"").contains("from is missing"));
         assert!(with("recipe = \"base\"\nfrom = \"a\"").contains("begins with no other arm"));

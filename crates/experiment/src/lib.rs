@@ -27,6 +27,7 @@ mod recipe;
 mod recipes;
 mod record;
 mod risk_objectives;
+mod rounds;
 mod run;
 mod samples;
 mod scorer;

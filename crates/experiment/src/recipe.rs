@@ -2,7 +2,7 @@
 //! prompts.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use tailguard_checkpoint::{
@@ -11,6 +11,7 @@ use tailguard_checkpoint::{
 use tailguard_files::{FileError, write_dir};
 use tailguard_gpt2::Gpt2;
 use tailguard_report::RunDir;
+use tailguard_risk::{Objective, ObjectiveError};
 
 use crate::error::ExperimentError;
 use crate::inputs::Inputs;
@@ -39,6 +40,19 @@ pub trait Recipe: Send + Sync {
     /// Whether it has an objective.
     fn has_objective(&self) -> bool {
         false
+    }
+
+    /// Checks the settings of an arm and its objective before anything is begun, where it
+    /// [has one](Self::has_objective): by default that each batch of PPO suits the objective.
+    ///
+    /// # Errors
+    /// What is expected instead.
+    fn suits(&self, settings: &Settings, objective: &dyn Objective) -> Result<(), ObjectiveError> {
+        let shape = settings.ppo.batch_shape();
+        objective.check(shape).map_err(|error| {
+            let (episodes, responses) = (shape.episodes, shape.responses);
+            format!("{error} (ppo.batch_size is {episodes}, ppo.responses {responses})").into()
+        })
     }
 
     /// Whether rewards form what it makes, so that these may rise where nothing else becomes
@@ -160,12 +174,19 @@ impl<'a> Work<'a> {
     /// # Errors
     /// A directory that is not as it was written.
     pub fn finished(&self) -> Result<Option<Gpt2>, ExperimentError> {
-        let path = self.model_path();
+        self.read_model(&self.model_path())
+    }
+
+    /// The model that [`write_model`](Self::write_model) wrote, if there is one.
+    ///
+    /// # Errors
+    /// A directory that is not as it was written.
+    pub(crate) fn read_model(&self, path: &Path) -> Result<Option<Gpt2>, ExperimentError> {
         if !path.is_dir() {
             return Ok(None);
         }
         Sums::check(&path.join(SUMS_FILE), &[CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE])?;
-        Ok(Some(Gpt2::load(&ModelDir::open(&path)?, self.device)?))
+        Ok(Some(Gpt2::load(&ModelDir::open(path)?, self.device)?))
     }
 
     /// Writes a finished model as a Hugging Face directory with the policy's tokenizer, whole or
@@ -175,9 +196,24 @@ impl<'a> Work<'a> {
     /// When it cannot be written.
     pub fn finish(
         &self,
-        save: impl FnOnce(&std::path::Path) -> Result<(), CheckpointError>,
+        save: impl FnOnce(&Path) -> Result<(), CheckpointError>,
     ) -> Result<(), ExperimentError> {
-        write_dir(&self.model_path(), |dir| {
+        self.write_model(&self.model_path(), save)
+    }
+
+    /// The same into another directory, perhaps with files beside those of the model.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn write_model<E>(
+        &self,
+        path: &Path,
+        save: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<(), ExperimentError>
+    where
+        ExperimentError: From<E>,
+    {
+        write_dir(path, |dir| {
             save(dir)?;
             let to = dir.join(TOKENIZER_FILE);
             std::fs::copy(&self.inputs.tokenizer_path, &to).map_err(FileError::of("write", &to))?;
@@ -191,6 +227,7 @@ pub struct Recipes(BTreeMap<String, Box<dyn Recipe>>);
 
 impl Default for Recipes {
     /// Those of the paper, `base`, `sft` and `ppo`, and what they are compared with.
+    /// `base`, `sft`, `ppo` and `distill`.
     fn default() -> Self {
         let mut recipes = Self(BTreeMap::new());
         recipes.add("base", recipes::Base);
@@ -199,6 +236,7 @@ impl Default for Recipes {
         recipes.add("best_of_n", recipes::BestOfN);
         recipes.add("prompted", recipes::Prompted);
         recipes.add("dexperts", recipes::Dexperts);
+        recipes.add("distill", recipes::Distill);
         recipes
     }
 }

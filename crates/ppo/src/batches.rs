@@ -15,6 +15,8 @@ pub(crate) mod streams {
     pub(crate) const EPISODES: u64 = 1 << 41;
     /// Order of the texts in supervised training.
     pub(crate) const TEXTS: u64 = 1 << 42;
+    /// Order of the prompts whose weighted samples are learnt.
+    pub(crate) const WEIGHTED_SAMPLES: u64 = 1 << 43;
 }
 
 /// A shuffled `0..len`; decided by the seed and the stream alone.

@@ -61,6 +61,17 @@ pub enum PpoError {
         /// Texts that can be used.
         found: usize,
     },
+    /// Nothing to distil.
+    #[error(
+        "prompt {prompt} of {prompts} has no weighted samples, expected at least one prompt and \
+         one sample of each"
+    )]
+    NoSamples {
+        /// The first prompt that has none, from 0.
+        prompt: usize,
+        /// How many prompts there are.
+        prompts: usize,
+    },
     /// The norm of the gradients is no number that can be worked with.
     #[error("the norm of the gradients is {norm}, expected a finite number")]
     Gradients {

@@ -1,16 +1,14 @@
 //! Supervised fine-tuning on the good class: the baseline SFT, and the reference of the KL penalty.
 
-use std::ops::ControlFlow;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tailguard_lm::CausalLm;
+use tailguard_lm::{CausalLm, TokenDistribution};
 
 use crate::batches::{batch, streams};
 use crate::config::LARGEST_RATE;
+use crate::descent::{Descent, StepObserver};
 use crate::error::PpoError;
-use crate::next_token::next_token_step;
-use crate::optimizer::adam_w;
+use crate::weighted::WeightedText;
 
 /// Settings of supervised fine-tuning: next-token cross-entropy, AdamW, a rate that falls to 0 in a
 /// line. The defaults are those of the authors' code.
@@ -46,9 +44,6 @@ impl SftConfig {
     }
 }
 
-/// Step (from 1) and its loss in nats per token; breaking ends training there.
-pub type SftObserver<'a> = dyn FnMut(usize, f64) -> ControlFlow<()> + 'a;
-
 /// Trains a model on rows of token ids; the result is the inference copy, or none if the observer
 /// broke off. The order of the rows depends on the seed alone. Rows of fewer than two tokens have
 /// nothing to predict and are left out.
@@ -62,7 +57,7 @@ pub fn supervised<M: CausalLm>(
     texts: &[Vec<u32>],
     config: &SftConfig,
     seed: u64,
-    observe: &mut SftObserver<'_>,
+    observe: &mut StepObserver<'_>,
 ) -> Result<Option<M>, PpoError> {
     config.validate()?;
     let texts: Vec<&[u32]> = texts.iter().map(Vec::as_slice).filter(|row| row.len() > 1).collect();
@@ -70,29 +65,15 @@ pub fn supervised<M: CausalLm>(
         return Err(PpoError::NoTexts { found: 0 });
     }
     let size = config.batch_size.min(texts.len());
-    let mut model = model.clone().train();
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "Burn takes weight decay in single precision"
-    )]
-    let mut optimizer = adam_w(config.weight_decay as f32);
-    for step in 0..config.steps {
-        let mut rows: Vec<&[u32]> = batch(texts.len(), size, step, seed, streams::TEXTS)
-            .into_iter()
-            .map(|row| texts[row])
-            .collect();
-        rows.sort_by_key(|row| row.len());
-        #[expect(clippy::cast_precision_loss, reason = "step counts are small")]
-        let rate = config.learning_rate * (1.0 - step as f64 / config.steps as f64);
-        let loss;
-        (model, loss) =
-            next_token_step(model, &mut optimizer, &rows, rate, Some(MAX_NORM), step + 1)?;
-        if observe(step + 1, loss).is_break() {
-            return Ok(None);
-        }
-    }
-    Ok(Some(model.valid()))
+    let texts_of = |step| {
+        let rows = batch(texts.len(), size, step, seed, streams::TEXTS).into_iter();
+        rows.map(|row| WeightedText::whole(texts[row])).collect()
+    };
+    let descent = Descent {
+        steps: config.steps,
+        learning_rate: config.learning_rate,
+        weight_decay: config.weight_decay,
+        distribution: TokenDistribution::default(),
+    };
+    descent.run(model, texts_of, observe)
 }
-
-/// Gradients are clipped to this norm, as the reference's trainer does by default.
-const MAX_NORM: f64 = 1.0;

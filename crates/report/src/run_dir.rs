@@ -250,6 +250,7 @@ impl Traces {
 /// | `generations.parquet` | all of them |
 /// | `evaluation/seed-1-rlhf.json` | the figures of one arm and seed, in the caller's form |
 /// | `checkpoints/seed-1-rlhf/` | Hugging Face directories and what resuming needs |
+/// | `samples/seed-1-sft-1000/` | responses that training samples once and weighs as it needs |
 /// | `results.json` | [`Results`](crate::Results) |
 /// | `tail.csv`, `tail_gains.csv`, `tail_prompts.jsonl` | the worst texts of each method |
 /// | `processes.json` | a [`Process`] for each that worked on the run: how long, how much memory |

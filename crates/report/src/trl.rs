@@ -12,7 +12,8 @@ use crate::error::ReportError;
 use crate::log::LogRow;
 
 /// Our name in `metrics.parquet`, TRL's name (`PPOTrainer` of TRL 0.4 to 0.11). What TRL does not
-/// have begins with `risk/`, and times of our own with `time/tailguard/`.
+/// have begins with `risk/` or, of a distillation, with `distill/`, and times of our own with
+/// `time/tailguard/`.
 pub(crate) const NAMES: &[(&str, &str)] = &[
     ("reward", "ppo/mean_scores"),
     ("reward_std", "ppo/std_scores"),
@@ -42,6 +43,12 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("generate_s", "time/tailguard/generate"),
     ("score_s", "time/tailguard/score"),
     ("reference_s", "time/tailguard/reference"),
+    ("reward_weighted", "distill/reward_weighted"),
+    ("kl_weighted", "distill/kl_weighted"),
+    ("kl_step", "distill/kl_step"),
+    ("tempering", "distill/tempering"),
+    ("learnt", "distill/learnt"),
+    ("loss", "distill/loss"),
 ];
 
 /// Mean reward per token without what stands for the score, which is the KL penalty: computed from

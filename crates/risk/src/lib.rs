@@ -12,6 +12,8 @@
 //! - [`Objective`] is what training maximises: [`Mean`] is RLHF's, [`KeepLowest`] that of RA-RLHF,
 //!   and [`RiskAverse`] any risk measure's, of the batch or of each prompt's episodes ([`Over`]).
 //!   [`leave_one_out()`] is a baseline for their utilities.
+//! - [`Pool`] weighs samples of one policy so that they are those of the optimal policy of an
+//!   objective, at a KL coefficient or at a KL.
 
 mod decimal;
 mod error;
@@ -25,6 +27,7 @@ mod quantile;
 mod risk_averse;
 mod schedule;
 mod spectrum;
+mod tilt;
 mod utility;
 mod weighted;
 
@@ -35,11 +38,14 @@ pub use measures::{
     Measure, RiskMeasure, cvar, cvar_conditional_mean, cvar_rockafellar_uryasev, entropic, mean,
 };
 pub use mixture::Mixture;
-pub use objective::{Batch, BatchShape, KeepLowest, Mean, Objective, ObjectiveError};
+pub use objective::{
+    Batch, BatchShape, KeepLowest, Mean, Objective, ObjectiveError, ObjectiveWorth,
+};
 pub use over::Over;
 pub use quantile::{lowest, quantile};
 pub use risk_averse::RiskAverse;
 pub use schedule::{ScheduleConfig, SoftRiskSchedule};
 pub use spectrum::Spectrum;
+pub use tilt::{Pool, Tilted};
 pub use utility::Utility;
 pub use weighted::{Weighted, Worth};

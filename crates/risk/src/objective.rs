@@ -31,6 +31,17 @@ impl BatchShape {
     }
 }
 
+/// What episodes that count more or less are worth to an objective.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObjectiveWorth {
+    /// The utility of each episode, as [`Objective::utilities`] gives it.
+    pub utilities: Vec<f64>,
+    /// What the objective makes of all of them, in units of utility: beside it a KL coefficient is
+    /// what it is beside the utilities. One number, or one for each prompt where each prompt's
+    /// episodes are measured by themselves, in the order of their first episodes.
+    pub values: Vec<f64>,
+}
+
 /// What an objective says of its own failure.
 pub type ObjectiveError = Box<dyn Error + Send + Sync>;
 
@@ -76,6 +87,22 @@ pub trait Objective: Send + Sync {
         Ok(scores.values.to_vec())
     }
 
+    /// The same for episodes that stand for a distribution by their masses: at least 0, and not all
+    /// 0; only their ratios matter. Training that weighs samples of one policy to make another one
+    /// of them asks for this, and wants the utilities of the policy that is made.
+    ///
+    /// # Errors
+    /// An objective that has no utility of weighted episodes, which is the default.
+    fn weighted(
+        &self,
+        _scores: Batch<'_>,
+        _masses: &[f64],
+    ) -> Result<ObjectiveWorth, ObjectiveError> {
+        Err("the objective says nothing of weighted samples: expected mean, cvar, entropic, \
+             spectral, worst_of or mixture"
+            .into())
+    }
+
     /// The episodes that count, from the returns: their places, ascending, at least one.
     ///
     /// # Errors
@@ -89,7 +116,17 @@ pub trait Objective: Send + Sync {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Mean;
 
-impl Objective for Mean {}
+impl Objective for Mean {
+    fn weighted(
+        &self,
+        scores: Batch<'_>,
+        masses: &[f64],
+    ) -> Result<ObjectiveWorth, ObjectiveError> {
+        let all: f64 = masses.iter().sum();
+        let sum: f64 = scores.values.iter().zip(masses).map(|(score, mass)| score * mass).sum();
+        Ok(ObjectiveWorth { utilities: scores.values.to_vec(), values: vec![sum / all] })
+    }
+}
 
 /// The objective of RA-RLHF: the episodes with the lowest returns count, as many as the schedule
 /// says (Algorithm 1 of arXiv 2501.06911).
@@ -107,6 +144,16 @@ impl Objective for KeepLowest {
             {batch_size}"
         )
         .into())
+    }
+
+    fn weighted(
+        &self,
+        _scores: Batch<'_>,
+        _masses: &[f64],
+    ) -> Result<ObjectiveWorth, ObjectiveError> {
+        Err("keep_lowest drops episodes and has no utility: expected mean, cvar, entropic, \
+             spectral, worst_of or mixture; cvar at the same level is its counterpart"
+            .into())
     }
 
     fn counted(&self, returns: Batch<'_>) -> Result<Vec<usize>, ObjectiveError> {

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Batch, BatchShape, Measure, Objective, ObjectiveError, Over, RiskMeasure, SoftRiskSchedule,
+    Batch, BatchShape, Measure, Objective, ObjectiveError, ObjectiveWorth, Over, RiskMeasure,
+    SoftRiskSchedule, Weighted,
 };
 
 /// A measure that threads may share.
@@ -86,5 +87,26 @@ impl Objective for RiskAverse {
             }
         }
         Ok(utilities)
+    }
+
+    fn weighted(
+        &self,
+        scores: Batch<'_>,
+        masses: &[f64],
+    ) -> Result<ObjectiveWorth, ObjectiveError> {
+        let measure = (self.measure)(scores.iteration);
+        let (mut utilities, mut measured) = (scores.values.to_vec(), Vec::new());
+        for mut group in self.over.groups(scores) {
+            group.sort_by(|&left, &right| scores.values[left].total_cmp(&scores.values[right]));
+            let mass: f64 = group.iter().map(|&place| masses[place]).sum();
+            let values: Vec<f64> = group.iter().map(|&place| scores.values[place]).collect();
+            let own: Vec<f64> = group.iter().map(|&place| masses[place] / mass).collect();
+            let worth = measure.worth(Weighted::new(&values, &own)?)?;
+            for (&place, utility) in group.iter().zip(worth.utility.values) {
+                utilities[place] = utility;
+            }
+            measured.push(worth.value / worth.utility.scale);
+        }
+        Ok(ObjectiveWorth { utilities, values: measured })
     }
 }

@@ -14,11 +14,14 @@ use tailguard_lm::{
     CausalLm, Decoder, KvCache, LmError, LmSizes, Policy, Predictions, TokenBatch,
     TokenDistribution, VALUE_HEAD_FILE, ValueHead,
 };
-use tailguard_ppo::{PpoConfig, SftConfig, Trainer, TrainingState, supervised, validation_loss};
+use tailguard_ppo::{
+    DistillConfig, PpoConfig, SftConfig, Trainer, TrainingState, WeightedText, distilled,
+    supervised, validation_loss,
+};
 use tailguard_reward::from_fn;
-use tailguard_risk::{Mean, RiskLevel};
+use tailguard_risk::{Mean, Pool, RiskLevel};
 use tailguard_rollout::{
-    DrawSeed, Rollout, SamplingConfig, Sequence, generate, log_probs_of, prompts,
+    DrawSeed, Prompt, Rollout, SamplingConfig, Sequence, generate, log_probs_of, prompts,
 };
 use tailguard_tests::{close, golden};
 use tokenizers::Tokenizer;
@@ -246,4 +249,100 @@ fn ppo_learns_short_words_and_its_policy_is_written() {
         read.into_data().try_to_vec::<f32>().unwrap(),
         lm.head.val().into_data().try_to_vec::<f32>().unwrap()
     );
+}
+
+/// Log-probability of every token after a prompt.
+fn of_next(model: &Bigrams, prompt: &Prompt) -> Vec<f64> {
+    let ids: Vec<[u32; 1]> =
+        (0..u32::try_from(CausalLm::sizes(model).vocab_size).unwrap()).map(|id| [id]).collect();
+    let sequences: Vec<Sequence<'_>> =
+        ids.iter().map(|id| Sequence { prompt: &prompt.ids, response: id }).collect();
+    let scores = log_probs_of(model, None, &sequences, &TokenDistribution::default(), 512).unwrap();
+    scores.iter().map(|row| f64::from(row.log_probs[0])).collect()
+}
+
+/// What a response of one token is worth.
+fn score(id: u32) -> f64 {
+    f64::from(id * 37 % 11) / 5.0 - 1.0
+}
+
+#[test]
+fn distillation_in_rounds_comes_near_the_policy_that_is_optimal() {
+    const RESPONSES: usize = 2000;
+    const BETA: f64 = 0.5;
+    let (reference, tokenizer) = (model(), tokenizer());
+    let prompts = prompts(&tokenizer, &texts(), 4).unwrap();
+    let sampling = SamplingConfig { max_new_tokens: 1, ..SamplingConfig::default() };
+    let config =
+        DistillConfig { epochs: 30, batch_size: 8, learning_rate: 0.02, weight_decay: 0.0 };
+    // KL from the optimal policy, reference * exp(score / beta), and its mean score, both exactly
+    let measured = |model: &Bigrams| {
+        let (mut kl, mut own_score, mut best_score) = (0.0, 0.0, 0.0);
+        for prompt in &prompts {
+            let (own, of_reference) = (of_next(model, prompt), of_next(&reference, prompt));
+            let tilted =
+                |(id, log_prob): (usize, &f64)| log_prob + score(u32::try_from(id).unwrap()) / BETA;
+            let tilted: Vec<f64> = of_reference.iter().enumerate().map(tilted).collect();
+            let log_sum = tilted.iter().map(|log_weight| log_weight.exp()).sum::<f64>().ln();
+            for (id, (log_weight, log_prob)) in tilted.iter().zip(&own).enumerate() {
+                let (best, score) =
+                    ((log_weight - log_sum).exp(), score(u32::try_from(id).unwrap()));
+                kl += best * (log_weight - log_sum - log_prob) / prompts.len() as f64;
+                best_score += best * score / prompts.len() as f64;
+                own_score += log_prob.exp() * score / prompts.len() as f64;
+            }
+        }
+        (kl, own_score, best_score)
+    };
+    let repeated: Vec<Prompt> =
+        prompts.iter().flat_map(|prompt| std::iter::repeat_n(prompt.clone(), RESPONSES)).collect();
+    let (before, first_score, best_score) = measured(&reference);
+    let mut policy = reference.clone();
+    let mut left = vec![before];
+    for round in 1..=2 {
+        let draws = DrawSeed { seed: 5, stream: round as u64 * 1_000_000 };
+        let samples = generate(&policy, None, &repeated, &sampling, draws, 256).unwrap();
+        let ids: Vec<Vec<u32>> = repeated
+            .iter()
+            .zip(&samples)
+            .map(|(prompt, sample)| [&prompt.ids[..], &sample.response_ids].concat())
+            .collect();
+        let sequences: Vec<Sequence<'_>> = repeated
+            .iter()
+            .zip(&samples)
+            .map(|(prompt, of)| Sequence { prompt: &prompt.ids, response: &of.response_ids })
+            .collect();
+        let under =
+            log_probs_of(&reference, None, &sequences, &sampling.distribution(), 256).unwrap();
+        let scores: Vec<f64> = samples.iter().map(|sample| score(sample.response_ids[0])).collect();
+        let ratios: Vec<f64> = samples
+            .iter()
+            .zip(&under)
+            .map(|(own, reference)| f64::from(own.log_probs[0] - reference.log_probs[0]))
+            .collect();
+        let tilted =
+            Pool::new(&scores, &ratios, RESPONSES, 1).unwrap().at_beta(&Mean, BETA).unwrap();
+        let learnt: Vec<Vec<WeightedText<'_>>> = (0..prompts.len())
+            .map(|prompt| {
+                (prompt * RESPONSES..(prompt + 1) * RESPONSES)
+                    .map(|place| WeightedText {
+                        ids: &ids[place],
+                        first: repeated[place].ids.len(),
+                        weight: tilted.weights[place],
+                    })
+                    .collect()
+            })
+            .collect();
+        let distribution = sampling.distribution();
+        policy = distilled(&policy, &learnt, distribution, &config, (1, round), &mut |_, _| {
+            ControlFlow::Continue(())
+        })
+        .unwrap()
+        .unwrap();
+        left.push(measured(&policy).0);
+    }
+    let (_, last_score, _) = measured(&policy);
+    assert!(left[1] < 0.5 * before && left[2] < 0.5 * before, "{left:?}");
+    let gained = (last_score - first_score) / (best_score - first_score);
+    assert!((0.8..1.2).contains(&gained), "{first_score}, {last_score} of {best_score}");
 }

@@ -3,6 +3,7 @@
 mod base;
 mod best_of_n;
 mod dexperts;
+mod distill;
 mod ppo;
 mod prompted;
 mod sft;
@@ -10,6 +11,7 @@ mod sft;
 pub(crate) use base::Base;
 pub(crate) use best_of_n::BestOfN;
 pub(crate) use dexperts::Dexperts;
+pub(crate) use distill::Distill;
 pub(crate) use ppo::Ppo;
 pub(crate) use prompted::Prompted;
 pub(crate) use sft::Sft;

@@ -7,6 +7,7 @@ mod arms;
 mod best_of_n;
 mod checks;
 mod dexperts;
+mod distill;
 mod error;
 mod experiment;
 mod keys;
@@ -22,6 +23,7 @@ use toml::{Table, Value};
 pub use arms::ArmSettings;
 pub use best_of_n::BestOfNSection;
 pub use dexperts::DexpertsSection;
+pub use distill::DistillSection;
 pub use error::ConfigError;
 pub use experiment::ExperimentSection;
 pub(crate) use keys::table;
@@ -262,7 +264,7 @@ const EARLIER: &str = "run.precision = \"f32\"
 ppo = { responses = 1, rate_warmup = 0, rate_end = 1.0, average = 0.0, advantages = \"gae\" }";
 
 /// Puts the settings of a run. One of an earlier version does not say what it had no keys for: it
-/// has the arms of the paper, does as [`EARLIER`] says, and knows no baselines.
+/// has the arms of the paper, does as [`EARLIER`] says, and knows no other recipes.
 fn put_recorded(layers: &mut Layers<'_>, path: &Path, text: &str) -> Result<(), ConfigError> {
     for (origin, text) in presets::SHARED {
         layers.put(origin, &parse(origin, text)?)?;
@@ -274,7 +276,7 @@ fn put_recorded(layers: &mut Layers<'_>, path: &Path, text: &str) -> Result<(), 
     if let Ok((task, preset)) = start(None, None, Some(&recorded)) {
         for (origin, text) in task.preset(preset) {
             let mut unknown = parse(&origin, text)?;
-            unknown.retain(|section, _| ["dexperts", "prompted"].contains(&section));
+            unknown.retain(|section, _| ["dexperts", "distill", "prompted"].contains(&section));
             layers.put(&origin, &unknown)?;
         }
     }

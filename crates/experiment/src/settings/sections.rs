@@ -10,6 +10,7 @@ use tailguard_reward::TruncationSide;
 use super::arms::ArmSettings;
 use super::best_of_n::BestOfNSection;
 use super::dexperts::DexpertsSection;
+use super::distill::DistillSection;
 use super::experiment::ExperimentSection;
 use super::prompted::PromptedSection;
 
@@ -45,6 +46,8 @@ pub struct Settings {
     pub prompted: PromptedSection,
     /// Expert and anti-expert beside a base model.
     pub dexperts: DexpertsSection,
+    /// Distillation of the optimal policy.
+    pub distill: DistillSection,
     /// What the policies are compared on.
     pub evaluation: EvaluationSection,
     /// What holds for all arms together.
