@@ -219,7 +219,7 @@ mod tests {
         let with = |more: &str| refused(&format!("{BASE}[[arm]]\nkey = \"b\"\n{more}"));
         assert_eq!(
             with("recipe = \"dpo\"\nfrom = \"a\""),
-            "arm \"b\": there is no recipe \"dpo\", expected one of base, ppo, sft"
+            "arm \"b\": there is no recipe \"dpo\", expected one of base, ppo, quark, sft"
         );
         assert!(with("recipe = \"ppo\"").contains("from is missing"));
         assert!(with("recipe = \"base\"\nfrom = \"a\"").contains("begins with no other arm"));

@@ -103,7 +103,8 @@ impl Inputs {
         let Sources { home, models, reward, device } = sources;
         let dir = ModelDir::open(&models.policy)?;
         let base = Gpt2::load(&dir, device)?;
-        check_context(config, base.config().n_positions)?;
+        let context = base.config().context();
+        check_context(config, context)?;
         let tokenizer_path = dir.tokenizer_path()?;
         let tokenizer = dir.tokenizer(base.config().vocab_size)?;
         let told = reward.as_ref().map(Brought::told);
@@ -135,7 +136,7 @@ impl Inputs {
         let good = |record: &&Record| record.label == 1;
         let good_of_train: Vec<&Record> = train.iter().filter(good).collect();
         let good_texts: Vec<String> = good_of_train.iter().map(|record| record.whole()).collect();
-        let text_tokens = config.sft.text_tokens.min(base.config().n_positions);
+        let text_tokens = config.sft.text_tokens.min(context);
         let mut sft_texts = encode(&tokenizer, &good_texts, text_tokens)
             .map_err(|error| located(error, &good_of_train))?;
         if config.sft.end_token {
@@ -164,7 +165,7 @@ impl Inputs {
         };
         let human_texts: Vec<String> = human.iter().map(beginning).collect();
         // one position is for the token in front
-        let human_texts = encode(&tokenizer, &human_texts, base.config().n_positions - 1)
+        let human_texts = encode(&tokenizer, &human_texts, context - 1)
             .map_err(|error| located(error, &human))?;
         let train_prompts = cut(&train.iter().collect::<Vec<_>>())?;
         for scorer in [Some(&reward), judge.as_ref()].into_iter().flatten() {

@@ -175,12 +175,13 @@ impl<'a> Work<'a> {
 pub struct Recipes(BTreeMap<String, Box<dyn Recipe>>);
 
 impl Default for Recipes {
-    /// `base`, `sft` and `ppo`.
+    /// `base`, `sft`, `ppo` and `quark`.
     fn default() -> Self {
         let mut recipes = Self(BTreeMap::new());
         recipes.add("base", recipes::Base);
         recipes.add("sft", recipes::Sft);
         recipes.add("ppo", recipes::Ppo);
+        recipes.add("quark", recipes::Quark);
         recipes
     }
 }

@@ -15,6 +15,10 @@ pub(crate) mod streams {
     pub(crate) const EPISODES: u64 = 1 << 41;
     /// Order of the texts in supervised training.
     pub(crate) const TEXTS: u64 = 1 << 42;
+    /// Order of Quark's pool, from round to round.
+    pub(crate) const POOL: u64 = 1 << 43;
+    /// Quark's first control tokens.
+    pub(crate) const CONTROL_TOKENS: u64 = 1 << 44;
 }
 
 /// A shuffled `0..len`; decided by the seed and the stream alone.

@@ -3,7 +3,7 @@
 //! ## What is here
 //! The formulas: [`shaped_rewards`], [`gae`], [`whiten`], [`policy_loss`], [`value_loss`],
 //! [`KlController`]. [`Trainer`] puts them together; it is given prompts, a rollout and a
-//! supervised model. [`supervised`] fine-tunes one.
+//! supervised model. [`supervised`] fine-tunes one. [`Quark`] trains by sorting instead of by PPO.
 
 mod batches;
 mod config;
@@ -16,6 +16,7 @@ mod losses;
 mod moments;
 mod next_token;
 mod optimizer;
+mod quark;
 mod rewards;
 mod self_check;
 mod sft;
@@ -33,6 +34,9 @@ pub use loss_stats::{PolicyStats, ValueStats, policy_stats, value_stats};
 pub use losses::{policy_loss, value_loss};
 pub use next_token::{next_token_loss, next_token_step, validation_loss};
 pub use optimizer::{adam, adam_w, clip_global_norm, global_norm};
+pub use quark::{
+    Pool, Quark, QuarkConfig, QuarkLoss, QuarkState, RoundStats, Sample, buckets, quark_loss,
+};
 pub use rewards::{episode_return, shaped_rewards};
 pub use sft::{SftConfig, SftObserver, supervised};
 pub use stats::IterationStats;

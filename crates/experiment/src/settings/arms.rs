@@ -18,7 +18,7 @@ pub struct ArmSettings {
     /// What tables and charts call it; without one, its key.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub title: String,
-    /// How it is made: `base`, `sft`, `ppo`, or a recipe that a program has added.
+    /// How it is made: `base`, `sft`, `ppo`, `quark`, or a recipe that a program has added.
     pub recipe: String,
     /// The arm that it is made from, one that stands before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -12,6 +12,7 @@ mod sections;
 
 use std::path::{Path, PathBuf};
 
+use tailguard_ppo::QuarkConfig;
 use tailguard_settings::{Layers, OutOfRange, SettingsError, parse, read};
 use toml::{Table, Value};
 
@@ -228,12 +229,20 @@ fn read_back(path: &Path, text: &str) -> Result<Settings, ConfigError> {
 }
 
 /// Puts the settings of a run. One of an earlier version has the arms of the paper and full
-/// precision, and does not say so.
+/// precision, and does not say so; nor does it say anything of recipes that it did not know.
 fn put_recorded(layers: &mut Layers<'_>, path: &Path, text: &str) -> Result<(), ConfigError> {
     layers.put("preset arms", &parse("preset arms", presets::ARMS)?)?;
     layers.put_value("an earlier version", "run.precision", &Value::String("f32".to_owned()))?;
+    layers.put("an earlier version", &of_new_recipes()?)?;
     let origin = path.display().to_string();
     Ok(layers.put(&origin, &parse(&origin, text)?)?)
+}
+
+/// The sections of recipes that came later than the paper's.
+fn of_new_recipes() -> Result<Table, ConfigError> {
+    let quark = Table::try_from(QuarkConfig::default());
+    let quark = quark.map_err(|error| ConfigError::Unwritable(error.to_string()))?;
+    Ok(Table::from_iter([("quark".to_owned(), Value::Table(quark))]))
 }
 
 /// The settings, if they suit each other.
