@@ -101,6 +101,7 @@ fn a_run_measures_the_policy_behind_the_best_token_and_saves_it() {
     for path in [dir.evaluation_path("quark", 1), dir.method_generations_path("quark", 1)] {
         fs::remove_file(path).unwrap();
     }
+    drop(dir); // it is locked
     let resumed = run(folder.path(), &["train", "--out", "run", "--resume"]);
     assert_eq!(resumed.code, Some(0), "{}", resumed.stderr);
     let after = fs::read(folder.path().join("run/results.json")).unwrap();

@@ -23,12 +23,13 @@ pub struct QuarkLoss {
     pub entropy: Tensor<1>,
 }
 
-/// `-log pi(y) + kl_coef KL(pi || pi_ref) - entropy_coef H(pi)` (Eq. 2 of Lu et al., 2022, with the
-/// entropy of their section 2.2), summed over tokens.
+/// `-log pi(y) + kl_coef KL(pi || pi_ref) - entropy_coef H(pi)` (Lu et al., NeurIPS 2022), summed
+/// over tokens.
 ///
-/// With p = pi, and g = (kl_coef + entropy_coef) log p - kl_coef log pi_ref, the last two terms are
-/// the mean of g under p. So the gradient with respect to the logits is `p (1 + g - E_p[g])`, minus
-/// 1 at y: that it is known saves keeping a dozen `[tokens, vocab]` for the backward pass.
+/// With `p = pi` and `g = (kl_coef + entropy_coef) log p - kl_coef log pi_ref`, the last two terms
+/// are the mean of `g` under `p`. So the gradient with respect to the logits is
+/// `p (1 + g - E_p[g])`, minus 1 at y: that it is known saves keeping a dozen `[tokens, vocab]` for
+/// the backward pass.
 ///
 /// # Shapes
 /// `logits`, `reference`: `[n, vocab]`, raw, the second a constant; `targets`: `[n]`, none of them
