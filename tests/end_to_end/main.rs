@@ -23,6 +23,7 @@ mod models;
 mod own_task;
 mod pretrain;
 mod program;
+mod quark;
 mod report;
 mod sample;
 mod settings;

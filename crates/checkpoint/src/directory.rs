@@ -11,7 +11,9 @@ use tokenizers::Tokenizer;
 
 use crate::error::CheckpointError;
 use crate::foreign;
-use crate::names::{CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE};
+use crate::names::{
+    CONFIG_FILE, GENERATION_CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE,
+};
 use crate::shards;
 use crate::weights::Weights;
 
@@ -177,11 +179,22 @@ fn check_templates(post_processor: &Value) -> Result<(), String> {
 /// # Errors
 /// What cannot be written as JSON, or what the file system says.
 pub fn write_config(dir: &Path, config: &impl Serialize) -> Result<(), CheckpointError> {
-    let path = dir.join(CONFIG_FILE);
-    let mut text = serde_json::to_string_pretty(config)
-        .map_err(|source| CheckpointError::Json { path: path.clone(), source })?;
+    write_json(&dir.join(CONFIG_FILE), config)
+}
+
+/// Writes what transformers samples with, `generation_config.json`, likewise.
+///
+/// # Errors
+/// As [`write_config`].
+pub fn write_generation_config(dir: &Path, config: &impl Serialize) -> Result<(), CheckpointError> {
+    write_json(&dir.join(GENERATION_CONFIG_FILE), config)
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), CheckpointError> {
+    let mut text = serde_json::to_string_pretty(value)
+        .map_err(|source| CheckpointError::Json { path: path.to_owned(), source })?;
     text.push('\n');
-    Ok(write_file(&path, text.as_bytes())?)
+    Ok(write_file(path, text.as_bytes())?)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ mod writer;
 
 pub use burn;
 pub use digest::Digest;
-pub use directory::{ModelDir, read_tokenizer, write_config};
+pub use directory::{ModelDir, read_tokenizer, write_config, write_generation_config};
 pub use error::CheckpointError;
 pub use names::{CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE, WEIGHTS_INDEX_FILE};
 pub use sums::{SUMS_FILE, Sums};

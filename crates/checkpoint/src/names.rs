@@ -2,6 +2,8 @@
 
 /// The model's settings.
 pub const CONFIG_FILE: &str = "config.json";
+/// How transformers samples from it.
+pub(crate) const GENERATION_CONFIG_FILE: &str = "generation_config.json";
 /// The model's weights.
 pub const WEIGHTS_FILE: &str = "model.safetensors";
 /// What stands in its place where the weights lie in several files.

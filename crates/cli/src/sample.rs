@@ -195,7 +195,7 @@ fn writer(
     let dir = ModelDir::open(dir)?;
     let model = Gpt2::load(&dir, device)?;
     let tokenizer = dir.tokenizer(model.config().vocab_size)?;
-    let limit = model.config().n_positions;
+    let limit = model.config().context();
     // one token more than fits, to know of a longer prompt
     let prompt = prompts(&tokenizer, &[text.to_owned()], limit + 1)?.remove(0);
     if prompt.ids.len().saturating_add(args.tokens) > limit {

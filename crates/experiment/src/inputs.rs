@@ -103,7 +103,8 @@ impl Inputs {
         let Sources { home, models, reward, device } = sources;
         let dir = ModelDir::open(&models.policy)?;
         let base = Gpt2::load(&dir, device)?;
-        check_context(config, base.config().n_positions)?;
+        let context = base.config().context();
+        check_context(config, context)?;
         let tokenizer_path = dir.tokenizer_path()?;
         let tokenizer = dir.tokenizer(base.config().vocab_size)?;
         let told = reward.as_ref().map(Brought::told);
@@ -164,7 +165,7 @@ impl Inputs {
         };
         let human_texts: Vec<String> = human.iter().map(beginning).collect();
         // one position is for the token in front
-        let human_texts = encode(&tokenizer, &human_texts, base.config().n_positions - 1)
+        let human_texts = encode(&tokenizer, &human_texts, context - 1)
             .map_err(|error| located(error, &human))?;
         let train_prompts = cut(&train.iter().collect::<Vec<_>>())?;
         for scorer in [Some(&reward), judge.as_ref()].into_iter().flatten() {
@@ -327,7 +328,7 @@ fn texts_to_learn(
     let of_class: Vec<&Record> =
         train.iter().filter(|record| (record.label == 1) == (class == TextClass::Good)).collect();
     let texts: Vec<String> = of_class.iter().map(|record| record.whole()).collect();
-    let most = config.sft.text_tokens.min(base.config().n_positions);
+    let most = config.sft.text_tokens.min(base.config().context());
     let mut ids = encode(tokenizer, &texts, most).map_err(|error| located(error, &of_class))?;
     if config.sft.end_token {
         end_whole_texts(&mut ids, most, end_token(base)?);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tailguard_checkpoint::Sums;
 use tailguard_files::write_file;
 use tailguard_gpt2::Gpt2;
-use tailguard_lm::TokenDistribution;
+use tailguard_lm::{CausalLm, TokenDistribution};
 use tailguard_metrics::perplexity;
 use tailguard_report::{Generation, RunDir, read_generations, write_generations};
 use tailguard_reward::ScoredText;
@@ -248,7 +248,11 @@ pub fn sample(
         |scores: TokenScores| scores.log_probs.into_iter().map(|log_prob| -log_prob).collect();
     let human_nlls = |model: &Gpt2| {
         let begin = model.config().bos_token_id.or(model.config().eos_token_id);
-        token_nlls(model, &inputs.human_texts, begin, batch_size)
+        // a control token in front takes a position, which the longest texts have no more
+        let most = model.sizes().context.saturating_sub(usize::from(begin.is_some()));
+        let texts: Vec<Vec<u32>> =
+            inputs.human_texts.iter().map(|ids| ids[..ids.len().min(most)].to_vec()).collect();
+        token_nlls(model, &texts, begin, batch_size)
     };
     let length = |ids: &[u32]| u32::try_from(ids.len()).unwrap_or(u32::MAX);
     Ok(Samples {

@@ -228,6 +228,7 @@ pub struct Recipes(BTreeMap<String, Box<dyn Recipe>>);
 impl Default for Recipes {
     /// Those of the paper, `base`, `sft` and `ppo`, and what they are compared with.
     /// `base`, `sft`, `ppo` and `distill`.
+    /// `base`, `sft`, `ppo` and `quark`.
     fn default() -> Self {
         let mut recipes = Self(BTreeMap::new());
         recipes.add("base", recipes::Base);
@@ -237,6 +238,7 @@ impl Default for Recipes {
         recipes.add("prompted", recipes::Prompted);
         recipes.add("dexperts", recipes::Dexperts);
         recipes.add("distill", recipes::Distill);
+        recipes.add("quark", recipes::Quark);
         recipes
     }
 }

@@ -1,11 +1,11 @@
 //! What a training leaves while it goes on, so that another process can go on with it: its log, its
 //! events, and every now and then its state.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tailguard_files::{FileError, remove_dir, write_dir};
-use tailguard_lm::CausalLm;
-use tailguard_ppo::{PpoError, TrainingState};
+use tailguard_lm::{CausalLm, Steerable};
+use tailguard_ppo::{PpoError, QuarkState, TrainingState};
 use tailguard_report::{EventLog, LogRow, ReportError, Resumed, RunDir, TrainingLog, read_log};
 
 use crate::error::ExperimentError;
@@ -13,6 +13,46 @@ use crate::observer::{Event, Observer};
 
 /// The rows that a state demands, beside it.
 const LOG_COPY: &str = "log.jsonl";
+
+/// The state of a training, as it is between two rows of its log.
+pub(crate) trait State: Sized {
+    /// Rows of the log that belong to it.
+    fn rows(&self) -> usize;
+
+    /// Reads what [`write_into`](Self::write_into) wrote, into a fresh state.
+    fn load(self, path: &Path) -> Result<Self, PpoError>;
+
+    /// Writes its files into a directory.
+    fn write_into(&self, dir: &Path) -> Result<(), PpoError>;
+}
+
+impl<M: CausalLm> State for TrainingState<M> {
+    fn rows(&self) -> usize {
+        self.iteration
+    }
+
+    fn load(self, path: &Path) -> Result<Self, PpoError> {
+        Self::load(self, path)
+    }
+
+    fn write_into(&self, dir: &Path) -> Result<(), PpoError> {
+        Self::write_into(self, dir)
+    }
+}
+
+impl<M: Steerable> State for QuarkState<M> {
+    fn rows(&self) -> usize {
+        self.round
+    }
+
+    fn load(self, path: &Path) -> Result<Self, PpoError> {
+        Self::load(self, path)
+    }
+
+    fn write_into(&self, dir: &Path) -> Result<(), PpoError> {
+        Self::write_into(self, dir)
+    }
+}
 
 /// The log, events and state of one training.
 pub(crate) struct Record {
@@ -27,19 +67,19 @@ impl Record {
     ///
     /// # Errors
     /// A state that is damaged or of another model, or a file that cannot be read or written.
-    pub(crate) fn open<M: CausalLm>(
+    pub(crate) fn open<S: State>(
         dir: &RunDir,
         (arm, seed): (&str, u64),
         observer: &mut dyn Observer,
-        fresh: impl Fn() -> Result<TrainingState<M>, PpoError>,
-    ) -> Result<(TrainingState<M>, Self), ExperimentError> {
+        fresh: impl Fn() -> Result<S, PpoError>,
+    ) -> Result<(S, Self), ExperimentError> {
         let (state_path, path) = (state_path(dir, arm, seed), dir.log_path(arm, seed));
         let mut state = fresh()?;
         if state_path.is_dir() {
             state = state.load(&state_path)?;
         }
         let open = |done| TrainingLog::resume(&path, done, &state_path.join(LOG_COPY));
-        let (log, resumed) = match open(state.iteration as u64) {
+        let (log, resumed) = match open(state.rows() as u64) {
             Err(error @ ReportError::MissingIteration { .. }) => {
                 observer.tell(Event::Warning(&format!("{error}; {arm}, seed {seed}, begins anew")));
                 remove_dir(&state_path)?;
@@ -48,7 +88,7 @@ impl Record {
             }
             outcome => outcome?,
         };
-        tell(resumed, &path.display().to_string(), state.iteration, observer);
+        tell(resumed, &path.display().to_string(), state.rows(), observer);
         let events = EventLog::begin(&dir.tensorboard_path(arm, seed), &read_log(&path)?)?;
         Ok((state, Self { state_path, log, events }))
     }
@@ -65,7 +105,7 @@ impl Record {
     ///
     /// # Errors
     /// When it cannot be written; the earlier state is there still.
-    pub(crate) fn save<M: CausalLm>(&mut self, state: &TrainingState<M>) -> Result<(), PpoError> {
+    pub(crate) fn save(&mut self, state: &impl State) -> Result<(), PpoError> {
         self.sync()?;
         write_dir(&self.state_path, |dir| {
             state.write_into(dir)?;

@@ -10,8 +10,16 @@ use crate::error::Gpt2Error;
 /// not name are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gpt2Config {
-    /// Number of tokens.
+    /// Number of tokens that a text is made of. In the file, the control tokens count, too.
     pub vocab_size: usize,
+    /// Number of control tokens: the last rows of the embedding, which are read in front of a text
+    /// and never drawn. No key of Hugging Face's.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub control_tokens: usize,
+    /// The control token that stands in front of every text, if any; the first one's id is
+    /// `vocab_size`. No key of Hugging Face's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix_token_id: Option<u32>,
     /// Context length in tokens.
     #[serde(default = "defaults::n_positions")]
     pub n_positions: usize,
@@ -50,6 +58,11 @@ pub struct Gpt2Config {
     pub scale_attn_by_inverse_layer_idx: bool,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
 mod defaults {
     pub(super) fn n_positions() -> usize {
         1024
@@ -69,14 +82,15 @@ mod defaults {
 }
 
 /// Keys that may hold a list of one.
-const TOKEN_IDS: [&str; 2] = ["bos_token_id", "eos_token_id"];
+const TOKEN_IDS: [&str; 3] = ["bos_token_id", "eos_token_id", "prefix_token_id"];
 
 impl Gpt2Config {
     /// Reads the `config.json` of a directory. The ids of single tokens may stand in lists of one,
     /// and `n_positions` may be called `n_ctx`, as old files do.
     ///
     /// # Errors
-    /// What is no JSON or lacks a size; [`Gpt2Error::Config`] for an id that is none, by its key.
+    /// What is no JSON or lacks a size; [`Gpt2Error::Config`] for an id that is none, by its key, or
+    /// more control tokens than tokens.
     pub fn read(dir: &ModelDir) -> Result<Self, Gpt2Error> {
         let mut config: Map<String, Value> = dir.config()?;
         for key in TOKEN_IDS {
@@ -101,9 +115,29 @@ impl Gpt2Config {
         {
             config.insert("n_positions".to_owned(), context);
         }
-        serde_json::from_value(Value::Object(config)).map_err(|source| {
-            CheckpointError::Json { path: dir.path().join(CONFIG_FILE), source }.into()
-        })
+        let mut config: Self = serde_json::from_value(Value::Object(config)).map_err(|source| {
+            CheckpointError::Json { path: dir.path().join(CONFIG_FILE), source }
+        })?;
+        config.vocab_size =
+            config.vocab_size.checked_sub(config.control_tokens).ok_or_else(|| {
+                Gpt2Error::Config {
+                    key: "control_tokens",
+                    found: config.control_tokens.to_string(),
+                    expected: "fewer than vocab_size",
+                }
+            })?;
+        Ok(config)
+    }
+
+    /// The settings as `config.json` has them, where control tokens are part of the vocabulary.
+    pub(crate) fn written(&self) -> Self {
+        Self { vocab_size: self.vocab_size + self.control_tokens, ..self.clone() }
+    }
+
+    /// The place among the control tokens of the one that stands in front of every text.
+    pub(crate) fn prefix(&self) -> Option<usize> {
+        let id = usize::try_from(self.prefix_token_id?).ok()?;
+        id.checked_sub(self.vocab_size)
     }
 
     /// A GPT-2 of the given sizes with a tied head and otherwise the published defaults.
@@ -117,6 +151,8 @@ impl Gpt2Config {
     ) -> Self {
         Self {
             vocab_size,
+            control_tokens: 0,
+            prefix_token_id: None,
             n_positions,
             n_embd,
             n_layer,
@@ -131,6 +167,12 @@ impl Gpt2Config {
             scale_attn_weights: true,
             scale_attn_by_inverse_layer_idx: false,
         }
+    }
+
+    /// Tokens that a text may have: the positions, without that of a token in front.
+    #[must_use]
+    pub fn context(&self) -> usize {
+        self.n_positions.saturating_sub(usize::from(self.prefix_token_id.is_some()))
     }
 
     /// Width inside the MLP.
@@ -186,6 +228,13 @@ impl Gpt2Config {
                     "a token id below vocab_size",
                 );
             }
+        }
+        let is_control = |place: usize| place < self.control_tokens;
+        if let Some(id) = self.prefix_token_id
+            && !self.prefix().is_some_and(is_control)
+        {
+            let expected = "the id of a control token: of the last control_tokens tokens";
+            return refuse("prefix_token_id", id.to_string(), expected);
         }
         Ok(())
     }

@@ -32,6 +32,11 @@ impl Gpt2Decoder {
         }
         Self { model, head, drawing }
     }
+
+    /// Control tokens in front of each row: one or none.
+    fn in_front(&self) -> usize {
+        usize::from(self.model.config().prefix_token_id.is_some())
+    }
 }
 
 impl Decoder for Gpt2Decoder {
@@ -44,13 +49,15 @@ impl Decoder for Gpt2Decoder {
     }
 
     fn cache(&self, rows: usize, capacity: usize) -> KvCache {
+        let capacity = capacity + self.in_front();
         KvCache::new(self.model.h.len(), self.model.config().n_embd, rows, capacity, &self.device())
     }
 
     fn prefill(&self, tokens: &TokenBatch, cache: &mut KvCache) -> Result<Tensor<2>, LmError> {
         let [rows, seq] = tokens.dims();
+        let seq = seq + self.in_front();
         cache.check(rows, self.model.h.len(), seq)?;
-        let mut x = self.model.embed(tokens)?;
+        let mut x = self.model.embed(tokens, self.model.prefix(rows))?;
         cache.begin(seq, &tokens.starts);
         for (layer, block) in self.model.h.iter().enumerate() {
             let qkv = block.qkv(x.clone());
@@ -65,7 +72,8 @@ impl Decoder for Gpt2Decoder {
         let rows = ids.dims()[0];
         cache.check(rows, model.h.len(), cache.len() + 1)?;
         let positions: Vec<usize> = cache.next_positions().collect();
-        self.sizes().check_length(positions.iter().max().map_or(0, |position| position + 1))?;
+        let tokens = |position: &usize| position + 1 - self.in_front();
+        self.sizes().check_length(positions.iter().max().map_or(0, tokens))?;
         let positions: Vec<i64> = positions
             .into_iter()
             .map(|position| i64::try_from(position).unwrap_or(i64::MAX))

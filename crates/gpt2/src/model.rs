@@ -5,9 +5,9 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Embedding;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Bool, Int, Tensor, TensorData, s};
 use tailguard_kernels::{Linear, causal_attention, embedding, gelu_new_factor, layer_norm_factor};
-use tailguard_lm::{CausalLm, LmError, TokenBatch};
+use tailguard_lm::{CausalLm, LmError, LmSizes, TokenBatch};
 
 use crate::config::Gpt2Config;
 
@@ -20,6 +20,8 @@ pub struct Gpt2 {
     pub(crate) ln_f: LayerNorm,
     /// A head of its own, `[vocab, d]`; none if the head is `wte`.
     pub(crate) lm_head: Option<Param<Tensor<2>>>,
+    /// Rows of the embedding for tokens that are read and never drawn, `[control tokens, d]`.
+    pub(crate) control: Option<Param<Tensor<2>>>,
     #[module(skip)]
     pub(crate) config: Gpt2Config,
 }
@@ -62,7 +64,7 @@ impl Gpt2 {
         &self.config
     }
 
-    /// Hidden states after the last layer norm.
+    /// Hidden states after the last layer norm; that of a control token in front is left out.
     ///
     /// # Shapes
     /// `[batch, seq]` tokens to `[batch, seq, hidden]`. What stands at padded places is finite and
@@ -71,9 +73,11 @@ impl Gpt2 {
     /// # Errors
     /// [`LmError::TooLong`] for a row that is longer than the context, [`LmError::UnknownToken`].
     pub fn hidden(&self, tokens: &TokenBatch) -> Result<Tensor<3>, LmError> {
-        let x =
-            self.h.iter().fold(self.embed(tokens)?, |x, block| block.forward(x, &tokens.starts));
-        Ok(self.ln_f.forward(x))
+        let front = self.prefix(tokens.dims()[0]);
+        let first = usize::from(front.is_some());
+        let x = self.embed(tokens, front)?;
+        let x = self.h.iter().fold(x, |x, block| block.forward(x, &tokens.starts));
+        Ok(self.ln_f.forward(x.slice(s![.., first.., ..])))
     }
 
     /// Raw next-token logits.
@@ -91,11 +95,51 @@ impl Gpt2 {
         self.lm_head.as_ref().map_or_else(|| self.wte.weight.val(), Param::val)
     }
 
-    /// What the first block reads; refuses tokens and positions that have no embedding.
-    pub(crate) fn embed(&self, tokens: &TokenBatch) -> Result<Tensor<3>, LmError> {
-        tokens.check(&self.sizes())?;
-        let rows = |of: &Embedding, ids: &Tensor<2, Int>| embedding(of.weight.val(), ids.clone());
-        Ok(rows(&self.wte, &tokens.input_ids) + rows(&self.wpe, &tokens.position_ids))
+    /// The control token in front of each of `rows` rows as its place among them, `[rows, 1]`; none
+    /// where texts are read as they are.
+    pub(crate) fn prefix(&self, rows: usize) -> Option<Tensor<2, Int>> {
+        Some(self.front(&vec![self.config.prefix()?; rows]))
+    }
+
+    /// Control tokens in front of rows, `[rows, 1]`.
+    pub(crate) fn front(&self, tokens: &[usize]) -> Tensor<2, Int> {
+        let tokens: Vec<i64> =
+            tokens.iter().map(|&token| i64::try_from(token).unwrap_or(i64::MAX)).collect();
+        let shape = [tokens.len(), 1];
+        Tensor::from_data(TensorData::new(tokens, shape), &self.device().inner())
+    }
+
+    /// What the first block reads, `[batch, seq, d]`, or `[batch, 1 + seq, d]` with control tokens
+    /// in front, `[batch, 1]`; refuses tokens and positions that have no embedding.
+    pub(crate) fn embed(
+        &self,
+        tokens: &TokenBatch,
+        front: Option<Tensor<2, Int>>,
+    ) -> Result<Tensor<3>, LmError> {
+        let rows = |of: &Embedding, ids: Tensor<2, Int>| embedding(of.weight.val(), ids);
+        let context = self.config.n_positions;
+        let (Some(front), Some(control)) = (front, &self.control) else {
+            tokens.check(&LmSizes { context, ..self.sizes() })?;
+            return Ok(rows(&self.wte, tokens.input_ids.clone())
+                + rows(&self.wpe, tokens.position_ids.clone()));
+        };
+        tokens.check(&LmSizes { context: context.saturating_sub(1), ..self.sizes() })?;
+        // the token in front has the first position, and all others stand one further on
+        let x = rows(&self.wte, tokens.input_ids.clone())
+            + rows(&self.wpe, tokens.position_ids.clone().add_scalar(1));
+        let first = self.wpe.weight.val().slice(s![0..1, ..]).unsqueeze::<3>();
+        let front = embedding(control.val(), front) + first; // [b, 1, d]
+        let x = Tensor::cat(vec![front.clone(), x], 1);
+        if tokens.starts.iter().all(|&start| start == 0) {
+            return Ok(x);
+        }
+        // a row that is padded on the left begins in its column `start`; that what stands before
+        // becomes the same does no harm
+        let [batch, seq, width] = x.dims();
+        let is_front = tokens.starts.iter().flat_map(|&start| (0..seq).map(move |at| at <= start));
+        let is_front = TensorData::new(is_front.collect::<Vec<bool>>(), [batch, seq, 1]);
+        let is_front = Tensor::<3, Bool>::from_data(is_front, &x.device().inner());
+        Ok(x.mask_where(is_front.expand([batch, seq, width]), front.expand([batch, seq, width])))
     }
 }
 

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use burn::module::Param;
 use burn::nn::{Embedding, EmbeddingConfig};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData, s};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::Deserialize;
 use tailguard_checkpoint::{
     CheckpointError, ModelDir, WeightType, Weights, WeightsWriter, write_config,
+    write_generation_config,
 };
 use tailguard_kernels::Linear;
 
@@ -161,8 +162,10 @@ impl Gpt2 {
     ) -> Result<Self, Gpt2Error> {
         config.validate()?;
         let (d, inner) = (config.n_embd, config.inner());
-        let wte = embedding(source, "wte", config.vocab_size, d, device)?;
-        let wpe = embedding(source, "wpe", config.n_positions, d, device)?;
+        let all = source.tensor(EMBEDDING, [config.written().vocab_size, d])?;
+        let (drawn, control) = split_control(all, config);
+        let wte = embedding(drawn, device);
+        let wpe = embedding(source.tensor("wpe.weight", [config.n_positions, d])?, device);
         let mut h = Vec::with_capacity(config.n_layer);
         for layer in 0..config.n_layer {
             let name = |part: &str| format!("h.{layer}.{part}");
@@ -183,12 +186,30 @@ impl Gpt2 {
         let ln_f = layer_norm(source, "ln_f", config)?;
         let lm_head = match config.tie_word_embeddings {
             true => None,
-            false => Some(Param::from_tensor(source.tensor(HEAD, [config.vocab_size, d])?)),
+            false => {
+                let all = source.tensor(HEAD, [config.written().vocab_size, d])?;
+                Some(Param::from_tensor(split_control(all, config).0))
+            }
         };
-        Ok(Self { wte, wpe, h, ln_f, lm_head, config: config.clone() })
+        let control = control.map(Param::from_tensor);
+        Ok(Self { wte, wpe, h, ln_f, lm_head, control, config: config.clone() })
     }
 
-    /// Writes `config.json` and `model.safetensors` as Hugging Face does.
+    /// What other programs must know to draw no control token: `suppress_tokens` of transformers'
+    /// `generation_config.json`. None without control tokens.
+    fn generation_settings(&self) -> Option<serde_json::Value> {
+        let Gpt2Config { vocab_size, control_tokens, bos_token_id, eos_token_id, .. } = self.config;
+        (control_tokens > 0).then(|| {
+            serde_json::json!({
+                "bos_token_id": bos_token_id,
+                "eos_token_id": eos_token_id,
+                "suppress_tokens": (vocab_size..vocab_size + control_tokens).collect::<Vec<_>>(),
+            })
+        })
+    }
+
+    /// Writes `config.json` and `model.safetensors` as Hugging Face does; with control tokens, which
+    /// are the last of the vocabulary there, `generation_config.json`, too.
     ///
     /// # Errors
     /// The file that cannot be written.
@@ -201,17 +222,29 @@ impl Gpt2 {
             "embd_pdrop": 0.0,
             "resid_pdrop": 0.0,
         });
-        let settings = serde_json::to_value(&self.config).unwrap_or_default();
+        let settings = serde_json::to_value(self.config.written()).unwrap_or_default();
         if let (Some(config), serde_json::Value::Object(settings)) =
             (config.as_object_mut(), settings)
         {
             config.extend(settings);
         }
         write_config(dir, &config)?;
+        if let Some(settings) = self.generation_settings() {
+            write_generation_config(dir, &settings)?;
+        }
+        // the control tokens are the last rows of both ends of the model
+        let with_control =
+            |rows: Tensor<2>, control: Tensor<2>| Tensor::cat(vec![rows, control], 0);
         let mut weights = WeightsWriter::new(weight_type);
         let mut put =
             |name: &str, tensor: Tensor<2>| weights.insert(format!("{PREFIX}{name}"), tensor);
-        put("wte.weight", self.wte.weight.val());
+        put(
+            EMBEDDING,
+            match &self.control {
+                Some(control) => with_control(self.wte.weight.val(), control.val()),
+                None => self.wte.weight.val(),
+            },
+        );
         put("wpe.weight", self.wpe.weight.val());
         for (layer, block) in self.h.iter().enumerate() {
             let name = |part: &str| format!("{PREFIX}h.{layer}.{part}");
@@ -232,7 +265,14 @@ impl Gpt2 {
         weights.insert(format!("{PREFIX}ln_f.weight"), self.ln_f.weight.val());
         weights.insert(format!("{PREFIX}ln_f.bias"), self.ln_f.bias.val());
         if let Some(head) = &self.lm_head {
-            weights.insert(HEAD, head.val());
+            let head = head.val();
+            weights.insert(
+                HEAD,
+                match &self.control {
+                    Some(control) => with_control(head, control.val().zeros_like()),
+                    None => head,
+                },
+            );
         }
         weights.write(&dir.join("model.safetensors"))
     }
@@ -241,8 +281,8 @@ impl Gpt2 {
 /// Names and shapes of all tensors, in the order of [`Gpt2::build`].
 fn tensors(config: &Gpt2Config) -> impl Iterator<Item = (String, Vec<usize>)> {
     let (d, inner) = (config.n_embd, config.inner());
-    let whole =
-        [(EMBEDDING, vec![config.vocab_size, d]), ("wpe.weight", vec![config.n_positions, d])];
+    let vocab = config.written().vocab_size;
+    let whole = [(EMBEDDING, vec![vocab, d]), ("wpe.weight", vec![config.n_positions, d])];
     let block = move |layer: usize| {
         let parts = [
             ("ln_1.weight", vec![d]),
@@ -260,22 +300,25 @@ fn tensors(config: &Gpt2Config) -> impl Iterator<Item = (String, Vec<usize>)> {
         ];
         parts.map(|(part, shape)| (format!("h.{layer}.{part}"), shape))
     };
-    let head = (!config.tie_word_embeddings).then(|| (HEAD, vec![config.vocab_size, d]));
+    let head = (!config.tie_word_embeddings).then(|| (HEAD, vec![vocab, d]));
     let last = [("ln_f.weight", vec![d]), ("ln_f.bias", vec![d])].into_iter().chain(head);
     let named = |(name, shape): (&str, Vec<usize>)| (name.to_owned(), shape);
     whole.into_iter().map(named).chain((0..config.n_layer).flat_map(block)).chain(last.map(named))
 }
 
-fn embedding(
-    source: &mut impl Source,
-    name: &str,
-    rows: usize,
-    width: usize,
-    device: &Device,
-) -> Result<Embedding, Gpt2Error> {
+/// The rows of the tokens that are drawn, and those of the control tokens, if there are any.
+fn split_control(all: Tensor<2>, config: &Gpt2Config) -> (Tensor<2>, Option<Tensor<2>>) {
+    if config.control_tokens == 0 {
+        return (all, None);
+    }
+    let drawn = config.vocab_size;
+    (all.clone().slice(s![..drawn, ..]), Some(all.slice(s![drawn.., ..])))
+}
+
+fn embedding(rows: Tensor<2>, device: &Device) -> Embedding {
     let mut embedding = EmbeddingConfig::new(1, 1).init(device);
-    embedding.weight = Param::from_tensor(source.tensor(&format!("{name}.weight"), [rows, width])?);
-    Ok(embedding)
+    embedding.weight = Param::from_tensor(rows);
+    embedding
 }
 
 /// Hugging Face's `Conv1D` stores `[in, out]`, as Burn does: no transpose.

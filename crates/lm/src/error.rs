@@ -51,6 +51,14 @@ pub enum LmError {
         /// The model's `vocab_size`.
         vocab_size: usize,
     },
+    /// A control token that a model does not have.
+    #[error("control token {token} was asked for, but the model has {tokens} of them")]
+    NoControlToken {
+        /// Its place among the control tokens, from 0.
+        token: usize,
+        /// Control tokens of the model.
+        tokens: usize,
+    },
 }
 
 /// Refuses what there is too much or too little of.

@@ -17,6 +17,10 @@ pub(crate) mod streams {
     pub(crate) const TEXTS: u64 = 1 << 42;
     /// Order of the prompts whose weighted samples are learnt.
     pub(crate) const WEIGHTED_SAMPLES: u64 = 1 << 43;
+    /// Order of Quark's pool, from round to round.
+    pub(crate) const POOL: u64 = 1 << 43;
+    /// Quark's first control tokens.
+    pub(crate) const CONTROL_TOKENS: u64 = 1 << 44;
 }
 
 /// A shuffled `0..len`; decided by the seed and the stream alone.

@@ -2,6 +2,7 @@
 //!
 //! ## What is here
 //! The formulas: [`shaped_rewards`], [`gae`], [`whiten`], [`rloo`], [`policy_loss`],
+//! supervised model. [`supervised`] fine-tunes one. [`Quark`] trains by sorting instead of by PPO.
 //! supervised model. [`supervised`] fine-tunes one on texts, [`distilled`] on weighted samples;
 //! both are [`weighted_step`]s.
 //! [`value_loss`], [`KlController`]. [`Trainer`] puts them together; it is given prompts, a rollout
@@ -24,6 +25,7 @@ mod losses;
 mod moments;
 mod next_token;
 mod optimizer;
+mod quark;
 mod rate;
 mod rewards;
 mod self_check;
@@ -47,6 +49,9 @@ pub use loss_stats::{PolicyStats, ValueStats, policy_stats, value_stats};
 pub use losses::{policy_loss, value_loss};
 pub use next_token::{next_token_loss, next_token_step, validation_loss};
 pub use optimizer::{adam, adam_w, clip_global_norm, global_norm};
+pub use quark::{
+    Pool, Quark, QuarkConfig, QuarkLoss, QuarkState, RoundStats, Sample, buckets, quark_loss,
+};
 pub use rewards::{episode_return, shaped_rewards};
 pub use sft::{SftConfig, supervised};
 pub use stats::IterationStats;

@@ -18,13 +18,23 @@ pub fn adam() -> ModuleOptimizer {
 /// AdamW with the same constants and decoupled weight decay on every parameter.
 #[must_use]
 pub fn adam_w(weight_decay: f32) -> ModuleOptimizer {
-    ModuleOptimizer::from(Adam { weight_decay })
+    ModuleOptimizer::from(Adam { weight_decay, epsilon: EPSILON })
 }
+
+/// Adam with another epsilon.
+#[must_use]
+pub(crate) fn adam_with(epsilon: f32) -> ModuleOptimizer {
+    ModuleOptimizer::from(Adam { weight_decay: 0.0, epsilon })
+}
+
+/// PyTorch's.
+const EPSILON: f32 = 1e-8;
 
 /// Burn's Adam by the fused kernel, with the state of Burn's.
 #[derive(Clone)]
 struct Adam {
     weight_decay: f32,
+    epsilon: f32,
 }
 
 impl Optimizer for Adam {
@@ -45,7 +55,7 @@ impl Optimizer for Adam {
             learning_rate,
             beta_1: 0.9,
             beta_2: 0.999,
-            epsilon: 1e-8,
+            epsilon: self.epsilon,
             weight_decay: self.weight_decay,
             time,
         };

@@ -113,13 +113,13 @@ impl IterationStats {
 }
 
 /// Mean, 0 of nothing.
-fn mean(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (count, sum) = values.fold((0u32, 0.0), |(count, sum), value| (count + 1, sum + value));
     if count == 0 { 0.0 } else { sum / f64::from(count) }
 }
 
 /// Sample covariance, 0 of fewer than two.
-fn covariance(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn covariance(a: &[f64], b: &[f64]) -> f64 {
     if a.len() < 2 {
         return 0.0;
     }

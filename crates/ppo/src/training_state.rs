@@ -55,7 +55,7 @@ pub fn save_state<M: Module>(
 }
 
 /// Writes the files of a state into a directory.
-fn write_state<M: Module>(
+pub(crate) fn write_state<M: Module>(
     dir: &Path,
     model: &M,
     optimizer: &ModuleOptimizer,

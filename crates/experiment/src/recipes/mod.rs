@@ -1,4 +1,5 @@
 //! The recipes that settings know by name, each in a file.
+//! The recipes of the paper and of its baselines, each in a file.
 
 mod base;
 mod best_of_n;
@@ -6,6 +7,7 @@ mod dexperts;
 mod distill;
 mod ppo;
 mod prompted;
+mod quark;
 mod sft;
 
 pub(crate) use base::Base;
@@ -14,4 +16,5 @@ pub(crate) use dexperts::Dexperts;
 pub(crate) use distill::Distill;
 pub(crate) use ppo::Ppo;
 pub(crate) use prompted::Prompted;
+pub(crate) use quark::Quark;
 pub(crate) use sft::Sft;

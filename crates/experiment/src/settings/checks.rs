@@ -116,8 +116,10 @@ pub(super) fn suit_each_other(
     settings: &Settings,
     origin: &dyn Fn(&str) -> String,
 ) -> Result<(), ConfigError> {
-    let (ppo, sampling) = (&settings.ppo, &settings.sampling);
+    let (ppo, sampling, quark) = (&settings.ppo, &settings.sampling, &settings.quark);
+    let explored = if quark.prompts == 0 { usize::MAX } else { quark.prompts };
     let at_most = [
+        ("quark.batch_size", quark.batch_size, "quark.prompts", explored),
         ("ppo.minibatch_size", ppo.minibatch_size, "ppo.batch_size", ppo.batch_size),
         (
             "sampling.min_new_tokens",
@@ -137,6 +139,11 @@ pub(super) fn suit_each_other(
             let detail = format!("{other} is {most}: expected at most that");
             return Err(ConfigError::Conflict { origin: origin(key), key, found, detail });
         }
+    }
+    if quark.warmup >= quark.steps {
+        let (key, found) = ("quark.warmup", quark.warmup);
+        let detail = format!("quark.steps is {}: expected less", quark.steps);
+        return Err(ConfigError::Conflict { origin: origin(key), key, found, detail });
     }
     if settings.run.precision == PrecisionName::Bf16 && settings.run.device.starts_with("flex") {
         let (key, expected) = (

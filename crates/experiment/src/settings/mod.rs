@@ -265,6 +265,7 @@ ppo = { responses = 1, rate_warmup = 0, rate_end = 1.0, average = 0.0, advantage
 
 /// Puts the settings of a run. One of an earlier version does not say what it had no keys for: it
 /// has the arms of the paper, does as [`EARLIER`] says, and knows no other recipes.
+/// precision, and does not say so; nor does it say anything of recipes that it did not know.
 fn put_recorded(layers: &mut Layers<'_>, path: &Path, text: &str) -> Result<(), ConfigError> {
     for (origin, text) in presets::SHARED {
         layers.put(origin, &parse(origin, text)?)?;
@@ -276,7 +277,8 @@ fn put_recorded(layers: &mut Layers<'_>, path: &Path, text: &str) -> Result<(), 
     if let Ok((task, preset)) = start(None, None, Some(&recorded)) {
         for (origin, text) in task.preset(preset) {
             let mut unknown = parse(&origin, text)?;
-            unknown.retain(|section, _| ["dexperts", "distill", "prompted"].contains(&section));
+            let of_new_recipes = ["dexperts", "distill", "prompted", "quark"];
+            unknown.retain(|section, _| of_new_recipes.contains(&section));
             layers.put(&origin, &unknown)?;
         }
     }

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use tailguard_kernels::Precision;
-use tailguard_ppo::{PpoConfig, SftConfig};
+use tailguard_ppo::{PpoConfig, QuarkConfig, SftConfig};
 use tailguard_reward::TruncationSide;
 
 use super::arms::ArmSettings;
@@ -38,6 +38,8 @@ pub struct Settings {
     pub sft: SftSection,
     /// PPO.
     pub ppo: PpoConfig,
+    /// Quark.
+    pub quark: QuarkConfig,
     /// What risk is.
     pub risk: RiskSection,
     /// The best of several responses.
