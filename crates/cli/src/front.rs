@@ -141,7 +141,7 @@ pub(crate) fn run(args: &FrontArgs, program: &Program) -> Result<()> {
         policies,
     };
     // each response to all prompts is kept, so there is something to go on with at once
-    interrupt::listen(None)?;
+    interrupt::listen(Vec::new())?;
     interrupt::begun();
     let mut told = Told::default();
     let found = front(&settings, &options, &out, (&home, &device, &program.origin()), &mut told);

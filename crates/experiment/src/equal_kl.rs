@@ -37,7 +37,8 @@ const POWERS: [f64; 2] = [1.0, 4.0];
 /// What is said to be off.
 const OFF: f64 = 0.05;
 
-/// The KL of each response to the reference, in nats: the responses of a policy to these prompts.
+/// The KL of each response to the reference, in nats: the responses of a policy to these prompts,
+/// round after round where there are several.
 ///
 /// # Errors
 /// A model that fails.
@@ -50,6 +51,7 @@ pub(crate) fn kls(
 ) -> Result<Vec<f64>, ExperimentError> {
     let sequences: Vec<Sequence<'_>> = prompts
         .iter()
+        .cycle()
         .zip(generations)
         .map(|(prompt, generation)| Sequence {
             prompt: &prompt.ids,

@@ -97,8 +97,9 @@ pub(super) fn figures(
         if is_model { there(values, what).map(Some) } else { mean(values, Scale::Any) }
     };
     let per_answer = |counts: fn(&Beside) -> &[u64]| -> Result<Option<Figure>> {
-        let of_seed =
-            |seed: &Evaluated| places(counts(&seed.beside).iter().map(|&count| Some(count as f64)));
+        let of_seed = |seed: &Evaluated| {
+            places(counts(&seed.beside).iter().map(|&count| Some(count as f64)), prompts)
+        };
         let seeds: Vec<Vec<ByPrompt>> = seeds.iter().map(of_seed).collect();
         if seeds.iter().any(Vec::is_empty) { Ok(None) } else { mean(&seeds, Scale::Any) }
     };

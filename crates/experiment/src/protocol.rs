@@ -267,30 +267,6 @@ pub fn sample(
     })
 }
 
-/// A response to each of the prompts.
-fn one_each(
-    inputs: &Inputs,
-    made: &Made,
-    draws: DrawSeed,
-    batch_size: usize,
-) -> Result<Vec<tailguard_rollout::Generation>, ExperimentError> {
-    match made {
-        Made::Model(model) => {
-            Ok(generate(&**model, None, &inputs.prompts, &inputs.sampling, draws, batch_size)?)
-        }
-        Made::Answers(answers) => {
-            let given = answers.answer(inputs, draws)?;
-            if given.len() != inputs.prompts.len() {
-                let (found, expected) = (given.len(), inputs.prompts.len());
-                return Err(ExperimentError::failed(format!(
-                    "the policy gave {found} answers to {expected} prompts"
-                )));
-            }
-            Ok(given)
-        }
-    }
-}
-
 /// [`Perplexities`] from the negative log-likelihoods of tokens.
 fn per_text(nlls: &[Vec<f32>]) -> Result<Perplexities, ExperimentError> {
     let scored: Vec<&Vec<f32>> = nlls.iter().filter(|row| !row.is_empty()).collect();

@@ -96,7 +96,7 @@ impl Sweep {
     /// The columns of the first table of a run for which there is a figure, and the worst texts
     /// behind the tail.
     pub(crate) fn columns(&self) -> Vec<Column> {
-        let [quality, _] = table_columns();
+        let [quality, ..] = table_columns();
         let mut columns: Vec<Column> = quality
             .into_iter()
             .map(|column| Column {

@@ -158,7 +158,9 @@ mod tests {
 
     #[test]
     fn a_lone_response_penalties_of_others_and_what_is_no_number_are_refused() {
-        let batch = |prompts| Batch { iteration: 1, values: &[1.0, 2.0], prompts };
+        fn batch(prompts: &[usize]) -> Batch<'_> {
+            Batch { iteration: 1, values: &[1.0, 2.0], prompts }
+        }
         let refused = |prompts: &[usize], penalties: &[f64]| {
             rloo(&Mean, batch(prompts), penalties).unwrap_err()
         };

@@ -40,10 +40,13 @@ impl RiskMeasure for Plain {
     }
 }
 
+/// A measure, its value, its utilities and their scale.
+type Row = (Box<dyn RiskMeasure>, f64, [f64; 3], f64);
+
 #[test]
 fn a_table_by_hand() {
     let (returns, masses) = ([-2.0, 0.0, 4.0], [0.25, 0.5, 0.25]);
-    let table: Vec<(Box<dyn RiskMeasure>, f64, [f64; 3], f64)> = vec![
+    let table: [Row; 6] = [
         (Box::new(Measure::Mean), 0.5, returns, 1.0),
         (Box::new(Measure::Cvar(level(0.5))), -1.0, [-2.0, 0.0, 0.0], 2.0),
         // reached at the second return exactly, or only at the last

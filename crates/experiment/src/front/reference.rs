@@ -15,10 +15,11 @@ use crate::digests::of_model;
 use crate::error::ExperimentError;
 use crate::evaluate_model::name;
 use crate::inputs::Inputs;
+use crate::made::Made;
 use crate::objectives::Objectives;
 use crate::observer::Observer;
 use crate::phases::Phases;
-use crate::recipe::{Made, Recipes};
+use crate::recipe::Recipes;
 use crate::run::{Beginning, Dir, Origin, Run};
 use crate::settings::Settings;
 
@@ -87,8 +88,7 @@ pub(super) fn made(
     let seed = alone.run.seed;
     let mut all: HashMap<&str, Made> = HashMap::new();
     for planned in &plan.made {
-        let from = planned.arm.from.as_deref().and_then(|from| all.get(from));
-        let made = phases.make(planned, from, seed, observer)?;
+        let made = phases.make(planned, &all, seed, observer)?;
         all.insert(&planned.arm.key, made);
     }
     run.note_costs()?;

@@ -15,8 +15,9 @@ use tailguard_risk::{Batch, BatchShape, Objective, ObjectiveError, Pool, RiskLev
 use tailguard_rollout::{Prompt, Sequence, log_probs_of};
 
 use crate::error::ExperimentError;
+use crate::made::Made;
 use crate::observer::Event;
-use crate::recipe::{Made, Recipe, Work};
+use crate::recipe::{Recipe, Work};
 use crate::rounds::Rounds;
 use crate::samples::{SampleSet, Sampler};
 use crate::settings::Settings;

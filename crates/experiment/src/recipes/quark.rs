@@ -11,8 +11,9 @@ use tailguard_risk::RiskLevel;
 use tailguard_rollout::Rollout;
 
 use crate::error::ExperimentError;
+use crate::made::Made;
 use crate::observer::Event;
-use crate::recipe::{Made, Recipe, Work};
+use crate::recipe::{Recipe, Work};
 use crate::record::Record;
 
 /// Trains by `[quark]`.

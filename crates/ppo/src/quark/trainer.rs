@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use burn::optim::GradientsParams;
 use tailguard_kernels::pieces;
-use tailguard_lm::{Policy, Predictions, Steerable};
+use tailguard_lm::{Predictions, Steerable};
 use tailguard_risk::{RiskLevel, cvar};
 use tailguard_rollout::{DrawSeed, Episode, Prompt, Rollout, RolloutError, RolloutTimes};
 
 use crate::batches::{batch, streams};
+use crate::descent::StepObserver;
 use crate::error::PpoError;
 use crate::gradients::sharded_gradients;
 use crate::kl::episode_kl;
@@ -18,7 +19,6 @@ use crate::quark::config::QuarkConfig;
 use crate::quark::loss::quark_loss;
 use crate::quark::pool::Sample;
 use crate::quark::state::QuarkState;
-use crate::sft::SftObserver;
 use crate::stats::{covariance, mean};
 
 /// The bucket of the best responses, behind whose token the policy is explored and tested.
@@ -109,7 +109,7 @@ impl<M: Steerable> Quark<'_, M> {
     pub fn round(
         &self,
         state: QuarkState<M>,
-        on_step: &mut SftObserver<'_>,
+        on_step: &mut StepObserver<'_>,
     ) -> Result<Option<(QuarkState<M>, RoundStats)>, PpoError> {
         self.config.validate()?;
         let QuarkState { mut policy, mut optimizer, mut pool, round: done } = state;
@@ -124,7 +124,7 @@ impl<M: Steerable> Quark<'_, M> {
             prompts.iter().map(|&prompt| self.prompts[prompt].clone()).collect();
         let (episodes, times) = self
             .rollout
-            .collect(&Policy::new(explorer), &texts, draws)
+            .collect(&explorer, None, &texts, 1, draws)
             .map_err(|error| self.in_round(error, done))?;
         let mut stats = RoundStats::of(&episodes, self.reported_level)?;
         pool.add(&prompts, episodes);
