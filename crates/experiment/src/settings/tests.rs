@@ -301,7 +301,7 @@ fn values_out_of_range_are_refused() {
         ("ppo.ratio_threshold=1", "above 1"),
         ("ppo.responses=0", "at least 1"),
         ("ppo.rate_end=0", "(0, 1]"),
-        ("ppo.average=1.1", "from 0 to 1"),
+        ("ppo.average=1.1", "a number in [0, 1]"),
         ("data.places=[]", "a list of some of"),
         ("data.score_columns=[]", "a list of at least 1 string"),
         ("data.text_column=[]", "a string or a list of at least 1 string"),
