@@ -84,7 +84,7 @@ impl Settling<'_> {
     /// warning.
     ///
     /// # Errors
-    /// A model that fails.
+    /// A model that fails; [`ExperimentError::Stopped`].
     pub(crate) fn settle(
         &self,
         policy: Gpt2,
@@ -96,6 +96,9 @@ impl Settling<'_> {
         );
         let mut settled = None;
         let found = search(self.target, |share| {
+            if !observer.goes_on() {
+                return Err(ExperimentError::Stopped);
+            }
             let moved = if share.to_bits() == 1.0_f64.to_bits() {
                 policy.clone()
             } else {

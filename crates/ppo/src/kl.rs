@@ -187,8 +187,8 @@ impl KlController {
         }
     }
 
-    /// The same controller as a resumed run has it: with another coefficient, after updates of which
-    /// the last had this [`error`](Self::error).
+    /// The same controller as a resumed run has it: with another coefficient, after updates of
+    /// which the last had this [`error`](Self::error).
     ///
     /// # Errors
     /// As those of [`adaptive`](Self::adaptive) and [`holding`](Self::holding); an error that is

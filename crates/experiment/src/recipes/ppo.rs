@@ -104,6 +104,8 @@ impl Recipe for Ppo {
         }
         let mut policy = state.finished();
         if let Some(target) = held {
+            // a process that is stopped on the way has the training behind it
+            record.save(&state)?;
             let name = (arm, seed);
             let settling = Settling { name, reference: supervised, target, inputs, settings };
             policy.lm = settling.settle(policy.lm, &mut *work.observer)?;
