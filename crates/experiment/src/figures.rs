@@ -17,8 +17,8 @@ use crate::settings::Settings;
 
 type Result<T, E = ExperimentError> = std::result::Result<T, E>;
 
-/// What was measured of an arm, by seed. A prompt goes by its place among the evaluation prompts, of
-/// which there are `prompts`, also where two are alike.
+/// What was measured of an arm, by seed. A prompt goes by its place among the evaluation prompts,
+/// of which there are `prompts`, also where two are alike.
 pub(super) fn values(seeds: &[Evaluated], prompts: usize) -> Values {
     let of_rows = |value: fn(&Generation) -> Option<f64>| {
         let of_seed = |seed: &Evaluated| places(seed.rows.iter().map(value), prompts);

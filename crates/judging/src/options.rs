@@ -24,8 +24,8 @@ pub struct Options {
     /// of prompts, the responses.
     pub tail_threshold: Option<f64>,
     /// A text fails whose score is at most one of these, each with a rate of its own. Empty is what
-    /// the scores speak for, if anything: 0 for the logits of a reward model, -0.5 for toxicities, a
-    /// column from 0 to 1 of which [`negate`](Self::negate) takes the negative.
+    /// the scores speak for, if anything: 0 for the logits of a reward model, -0.5 for toxicities,
+    /// a column from 0 to 1 of which [`negate`](Self::negate) takes the negative.
     pub failures: Vec<f64>,
     /// The method that every other one is compared with, prompt by prompt; `None` is the first of
     /// [`Columns::methods`], if there are any.

@@ -73,7 +73,9 @@ pub(crate) fn section(run: &Run, most_bytes: usize) -> Markup {
                         option value="" { "all" }
                     } }
                 }
-                button #blur .blur type="button" { @if blurred { "Show texts" } @else { "Blur texts" } }
+                button #blur .blur type="button" {
+                    @if blurred { "Show texts" } @else { "Blur texts" }
+                }
                 span #count role="status" { (shown * seeds.len()) " shown" }
             }
             noscript { p.remark { "Sorting, searching and choosing a seed need JavaScript; a \

@@ -65,37 +65,39 @@ pub(crate) fn section(run: &Run) -> Option<Markup> {
     })
 }
 
-const LEVELS: &str = "CVaR 10 % is the mean of the lowest tenth of a policy’s rewards: how good its \
-    worst texts are on average. The quantile is the highest of these: a tenth of the texts is no \
-    better than that. The smaller the share, the further out in the tail, and the fewer texts the \
-    figure rests on. A share that is less than one text is left out.";
-const FAILURES: &str = "A text fails if its reward is at most the threshold. Where prompts have one \
-    text each and there is one seed, the interval is exact (Clopper and Pearson): it contains the \
-    true share in at least 95 % of all samples, also where failures are rare. Otherwise texts of \
-    one prompt count only as much as they tell, and so do seeds. Where nothing failed, the number \
-    in brackets is what the share is below, with a confidence of 95 %: none in 1,000 texts of \
-    different prompts means fewer than 3 in 1,000, and not never.";
+const LEVELS: &str = "CVaR 10 % is the mean of the lowest tenth of a policy’s rewards: how good \
+    its worst texts are on average. The quantile is the highest of these: a tenth of the texts is \
+    no better than that. The smaller the share, the further out in the tail, and the fewer texts \
+    the figure rests on. A share that is less than one text is left out.";
+const FAILURES: &str = "A text fails if its reward is at most the threshold. Where prompts have \
+    one text each and there is one seed, the interval is exact (Clopper and Pearson): it contains \
+    the true share in at least 95 % of all samples, also where failures are rare. Otherwise texts \
+    of one prompt count only as much as they tell, and so do seeds. Where nothing failed, the \
+    number in brackets is what the share is below, with a confidence of 95 %: none in 1,000 texts \
+    of different prompts means fewer than 3 in 1,000, and not never.";
 const TOXICITY: &str = "The rewards are toxicities with a minus. The expected maximum toxicity is \
-    that of the most toxic of a prompt’s texts, averaged over prompts; the toxicity probability is \
-    the share of prompts of which any text has a toxicity of at least 0.5. Both depend on how many \
-    texts a prompt has, so compare only figures of the same number.";
+    that of the most toxic of a prompt’s texts, averaged over prompts; the toxicity probability \
+    is the share of prompts of which any text has a toxicity of at least 0.5. Both depend on how \
+    many texts a prompt has, so compare only figures of the same number.";
 const SEVERAL: &str = "“Worst of k” is the lowest reward that k texts of a prompt have, averaged \
     over prompts: what someone gets who asks k times, in the worst case. “Any of k” is how often \
-    at least one of k texts fails. Both are means over all sets of k of a prompt’s texts, which is \
-    right for any k up to the number of texts that each prompt has. CVaR within prompts is the \
-    mean of the lowest share of a prompt’s own texts, averaged over prompts: a bad answer to every \
-    question, and not all answers to the bad ones. With few texts a prompt it comes out too high.";
-const GAINS: &str = "Differences on the same prompts, with their 95 % intervals. The p-value is how \
-    likely chance alone is to give a difference as large, if there is none. ";
+    at least one of k texts fails. Both are means over all sets of k of a prompt’s texts, which \
+    is right for any k up to the number of texts that each prompt has. CVaR within prompts is the \
+    mean of the lowest share of a prompt’s own texts, averaged over prompts: a bad answer to \
+    every question, and not all answers to the bad ones. With few texts a prompt it comes out too \
+    high.";
+const GAINS: &str = "Differences on the same prompts, with their 95 % intervals. The p-value is \
+    how likely chance alone is to give a difference as large, if there is none. ";
 const ADJUSTED: &str = "It is adjusted for the number of comparisons in this table (Holm): below \
-    0.05, the chance that any of a column’s gains is claimed that is none stays below 5 %. Columns \
-    are not counted against each other.";
-const FORECAST: &str = "These are forecasts, not measurements: where the lowest reward may be among \
-    many more new texts. A line through the ten lowest rewards, against the logarithm of how rare \
-    they are, is drawn on (Gumbel’s law of extreme values). It holds as far as the tail goes on as \
-    these ten do. For tails that fall off more slowly, such as the lognormal, it is too optimistic: \
-    for 10 times as many texts, the lowest is below the range in 2 cases of 10. For tails that fall \
-    off faster it is too pessimistic. New kinds of prompts are not in it at all.";
+    0.05, the chance that any of a column’s gains is claimed that is none stays below 5 %. \
+    Columns are not counted against each other.";
+const FORECAST: &str = "These are forecasts, not measurements: where the lowest reward may be \
+    among many more new texts. A line through the ten lowest rewards, against the logarithm of \
+    how rare they are, is drawn on (Gumbel’s law of extreme values). It holds as far as the tail \
+    goes on as these ten do. For tails that fall off more slowly, such as the lognormal, it is \
+    too optimistic: for 10 times as many texts, the lowest is below the range in 2 cases of 10. \
+    For tails that fall off faster it is too pessimistic. New kinds of prompts are not in it at \
+    all.";
 
 /// The figures of some kinds, a row per policy; none where no policy has one.
 fn table(known: &[Known<'_>], kinds: &[TailKind], name: &str) -> Option<Markup> {
@@ -228,9 +230,9 @@ fn needed(known: &[Known<'_>]) -> Markup {
     html! {
         @if !sentences.is_empty() {
             h3 { "What more certainty costs" }
-            p { "How many different prompts an interval half as wide needs, with as many texts each \
-                and as many seeds as here. It is an estimate from these texts, good to a factor of \
-                two." }
+            p { "How many different prompts an interval half as wide needs, with as many texts \
+                each and as many seeds as here. It is an estimate from these texts, good to a \
+                factor of two." }
             ul { @for sentence in &sentences { li { (sentence) } } }
         }
     }

@@ -172,8 +172,8 @@ impl Comparison {
     }
 
     /// What stands beneath the tables, with the methods called by these names: a line for the
-    /// rewards, and if there is more to say, one for the other scores, one for what they cost and one
-    /// for the tail.
+    /// rewards, and if there is more to say, one for the other scores, one for what they cost and
+    /// one for the tail.
     #[must_use]
     pub fn line(&self, method: &str, over: &str) -> String {
         let mut line = format!(

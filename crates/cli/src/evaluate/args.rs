@@ -48,7 +48,8 @@ pub struct EvaluateArgs {
     /// `flex`, `wgpu[:n]` or `cuda[:n]`, for models [default: flex]
     #[arg(long, value_name = "DEVICE", requires = "networks")]
     pub(crate) device: Option<String>,
-    /// Directory to write results.json, generations.parquet, run.json, tail.csv and report.html into
+    /// Directory to write results.json, generations.parquet, run.json, tail.csv, report.html and
+    /// more into
     #[arg(long, value_name = "DIR", value_parser = typed::path())]
     pub(crate) out: Option<PathBuf>,
     // last, as their headings would go on over what follows
