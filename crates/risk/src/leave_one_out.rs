@@ -13,7 +13,8 @@ use crate::{Batch, Objective, ObjectiveError};
 /// asks the objective for the utilities of as many batches as there are episodes.
 ///
 /// # Errors
-/// A prompt with a single response; what the objective cannot work with.
+/// A prompt with a single response; prompts or utilities that are not one for each episode; what
+/// the objective cannot work with.
 ///
 /// # Example
 /// ```
@@ -34,6 +35,7 @@ pub fn leave_one_out(
     objective: &dyn Objective,
     scores: Batch<'_>,
 ) -> Result<Vec<f64>, ObjectiveError> {
+    one_each("prompts", scores.prompts.len(), scores.values.len())?;
     let without = |left_out: usize| -> Result<f64, ObjectiveError> {
         let others = || (0..scores.values.len()).filter(move |place| *place != left_out);
         let values: Vec<f64> = others().map(|place| scores.values[place]).collect();
@@ -44,6 +46,7 @@ pub fn leave_one_out(
         }
         let utilities =
             objective.utilities(Batch { values: &values, prompts: &prompts, ..scores })?;
+        one_each("utilities", utilities.len(), values.len())?;
         let same: Vec<f64> = utilities
             .iter()
             .zip(&prompts)
@@ -53,4 +56,11 @@ pub fn leave_one_out(
         Ok(same.iter().sum::<f64>() / same.len() as f64)
     };
     (0..scores.values.len()).map(without).collect()
+}
+
+fn one_each(what: &str, found: usize, episodes: usize) -> Result<(), ObjectiveError> {
+    if found == episodes {
+        return Ok(());
+    }
+    Err(format!("{found} {what}, expected one for each of {episodes} episodes").into())
 }
