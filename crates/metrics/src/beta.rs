@@ -89,6 +89,22 @@ fn part(x: f64, y: f64, a: f64, b: f64) -> f64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use tailguard_tests::{cases, close_scaled, float, floats, list};
+
+    #[test]
+    fn golden_beta_distributions_and_their_points() {
+        for case in list(&cases("metrics/intervals.json")["betas"]) {
+            let [a, b, x, below] = ["a", "b", "x", "below"].map(|key| float(&case[key]));
+            let gammas = floats(&case["ln_gamma"]);
+            close_scaled(&[ln_gamma(a), ln_gamma(b)], &gammas, 1e-13, &case.to_string());
+            // what cancels in the logarithms of the largest gamma functions
+            let cancelled = 1e-13 * (1.0 + ln_gamma(a + b));
+            let (found, off) = (beta_below(x, a, b), cancelled * below.min(1.0 - below));
+            assert!((found - below).abs() < off + 1e-15, "{case}: {found}");
+            let found = beta_quantile(below, a, b);
+            assert!((found - x).abs() < 10.0 * cancelled * x, "{case}: {found}");
+        }
+    }
 
     #[test]
     fn gamma_has_factorials_and_the_root_of_pi() {

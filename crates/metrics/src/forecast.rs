@@ -179,6 +179,12 @@ mod tests {
         let message = forecast_worst(&alike, 10).unwrap_err().to_string();
         assert_eq!(message, "lowest values: all 10 are 0, expected some that differ");
         assert!(matches!(forecast_worst(&[(0, f64::NAN)], 1), Err(MetricsError::NotFinite { .. })));
+        let huge: Vec<ByPrompt> =
+            (0..100).map(|prompt| (prompt, if prompt < 5 { f64::MIN } else { f64::MAX })).collect();
+        assert!(matches!(
+            forecast_worst(&huge, 10),
+            Err(MetricsError::NotFinite { what: "forecasts", .. })
+        ));
     }
 
     #[test]

@@ -279,6 +279,16 @@ mod tests {
     }
 
     #[test]
+    fn numbers_leave_room_for_two_that_mean_something_else() {
+        let most = u32::MAX - 1;
+        assert_eq!(small(most as usize), Ok(most));
+        assert!(matches!(
+            small(most as usize + 1),
+            Err(MetricsError::OutOfRange { name: "words", .. })
+        ));
+    }
+
+    #[test]
     fn a_text_without_a_prompt_is_refused() {
         let ngrams = NumberedNGrams::new(&["a", "b"], 1).unwrap();
         assert!(matches!(ngrams.influences(&[0]), Err(MetricsError::Unpaired { .. })));

@@ -165,6 +165,10 @@ mod tests {
     fn texts_of_a_single_prompt_stand_for_prompts() {
         let of_one = mean(&[vec![(7, 1.0), (7, 2.0), (7, 4.0)]]);
         assert_eq!(of_one, mean(&[vec![(0, 1.0), (1, 2.0), (2, 4.0)]]));
+        // and no seed has those of another
+        let seeds = [vec![(7, 1.0), (7, 2.0)], vec![(7, 4.0)], vec![(7, 3.0), (7, 5.0)]];
+        let apart = [vec![(0, 1.0), (1, 2.0)], vec![(2, 4.0)], vec![(3, 3.0), (4, 5.0)]];
+        assert_eq!(mean(&seeds), mean(&apart));
     }
 
     #[test]

@@ -271,6 +271,8 @@ mod tests {
         assert!((two.value - 2.0).abs() < 1e-12, "{two:?}");
         let lowest = pairs.difference_of_lowest(|_| 1).unwrap().unwrap();
         assert!((lowest.value - 0.5).abs() < 1e-12, "{lowest:?}");
+        let median = pairs.difference_of_quantiles(|_| 2).unwrap().unwrap();
+        assert!((median.value - 1.0).abs() < 1e-12, "{median:?}");
         assert_eq!(Pairs::new(&[], &[]).unwrap().mean_difference(), Ok(None));
     }
 

@@ -155,6 +155,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn the_width_that_there_is_needs_the_prompts_that_there_are(
             seeds in vec(vec(-9.0..9.0_f64, 20), 1..4),

@@ -4,10 +4,8 @@ use crate::{
     ByPrompt, Influences, MetricsError,
     error::check_range,
     influence::{checked, sums},
+    student::NORMAL_975,
 };
-
-/// The point that the normal distribution exceeds with probability 2.5 %.
-const NORMAL_975: f64 = 1.959_963_984_540_054;
 
 impl Influences {
     /// The `count`-th lowest value, whatever their prompts: the quantile at the level whose count
@@ -18,7 +16,8 @@ impl Influences {
     /// (Confidence intervals for medians and other position measures, 1952) ends: from 1.96
     /// standard errors of that share below the level to as many above, errors that count prompts
     /// and not texts (Francisco and Fuller, Quantile estimation with a complex survey design,
-    /// 1991). Ends beyond the values are moved to the last of them.
+    /// 1991). Ends beyond the values are moved to the last of them. Of the highest value there is
+    /// no interval but a point: what lies above it was not seen.
     ///
     /// # Errors
     /// [`MetricsError::TooFew`] for no values; [`MetricsError::NotFinite`];
@@ -108,6 +107,12 @@ mod tests {
             found.parts().iter().all(|&(place, part)| (part - expected(place)).abs() < 1e-9),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn of_the_highest_value_nothing_is_known_but_itself() {
+        let highest = Influences::of_quantile(&[(0, 3.0), (1, 1.0), (2, 2.0)], 3).unwrap();
+        assert_eq!(highest, Influences::of_parts(3.0, vec![(0, 0.0), (1, 0.0), (2, 0.0)]));
     }
 
     proptest! {

@@ -107,7 +107,9 @@ impl Seen {
         let Prompts { count: seen, powers: [squares, cubes, fourth], within } = self.prompts;
         let fewer = seen / count;
         let powers = [squares * fewer, cubes * fewer * fewer, fourth * fewer.powi(3)];
-        let prompts = Prompts { count, powers, within: within * fewer };
+        // as if about the true mean, too: of so many prompts, not of those that were seen
+        let within = unbiased(within * fewer * (seen - 1.0) / seen, count);
+        let prompts = Prompts { count, powers, within };
         // of the spread of seeds, what seeds themselves do stays
         let seeds_std = self.seeds_std.map(|std| {
             let of_seeds = std * std / self.seeds;

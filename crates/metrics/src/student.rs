@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 use crate::beta::beta_below;
 
 /// The point that the normal distribution exceeds with probability 2.5 %.
-const NORMAL_975: f64 = 1.959_963_984_540_054;
+pub(crate) const NORMAL_975: f64 = 1.959_963_984_540_054;
 /// From so many degrees of freedom on, the expansion about the normal distribution is exact to six
 /// digits.
 const MANY: f64 = 200.0;
@@ -72,6 +72,18 @@ fn half_beta(mut x: f64) -> f64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use tailguard_tests::{cases, float, list};
+
+    #[test]
+    fn golden_points_and_chances() {
+        for case in list(&cases("metrics/intervals.json")["student"]) {
+            let [freedom, t, point, beyond] =
+                ["freedom", "t", "point", "beyond"].map(|key| float(&case[key]));
+            assert!((t_975(freedom) - point).abs() < 1e-6 * point, "{case}: {}", t_975(freedom));
+            let found = two_sided(t, freedom);
+            assert!((found - beyond).abs() < 1e-12 * beyond, "{case}: {found}");
+        }
+    }
 
     #[test]
     fn points_agree_with_printed_tables() {

@@ -64,6 +64,7 @@ pub fn tail_prompts(
         let others = sorted[count.min(sorted.len() - 1)];
         // in ascending order, so that the sum does not depend on that of the values
         let total: f64 = sorted[..count].iter().map(|value| others - value).sum();
+        check_finite("shortfall of a tail", [total])?;
         short_seeds += f64::from(u8::from(total > 0.0));
         for &(prompt, value) in values {
             let entry = found.entry(prompt).or_insert(TailPrompt {
@@ -107,6 +108,10 @@ mod tests {
             tail_prompts(&[vec![(0, 1.0)]], |_| 2),
             Err(MetricsError::OutOfRange { name: "count", .. })
         ));
+        assert!(matches!(
+            tail_prompts(&[vec![(0, f64::MIN), (1, f64::MAX)]], |_| 1),
+            Err(MetricsError::NotFinite { what: "shortfall of a tail", .. })
+        ));
         assert_eq!(tail_prompts(&[], |_| 1), Ok(vec![]));
         assert_eq!(tail_prompts(&[vec![(0, 1.0), (1, 1.0), (2, 1.0)]], |_| 1), Ok(vec![]));
     }
@@ -115,9 +120,8 @@ mod tests {
     fn seeds_count_alike() {
         let seeds = [vec![(0, -9.0), (1, 1.0), (2, 2.0)], vec![(0, 1.0), (1, 0.0), (2, 2.0)]];
         let worst = tail_prompts(&seeds, |_| 1).unwrap();
-        let shares: Vec<(usize, f64, usize)> =
-            worst.iter().map(|found| (found.prompt, found.share, found.texts)).collect();
-        assert_eq!(shares, [(0, 0.5, 2), (1, 0.5, 2)]);
+        let of = |prompt, mean| TailPrompt { prompt, share: 0.5, in_tail: 1, texts: 2, mean };
+        assert_eq!(worst, [of(0, -4.0), of(1, 0.5)]);
     }
 
     proptest! {

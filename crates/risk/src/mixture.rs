@@ -66,8 +66,11 @@ impl<M> Mixture<M> {
         let of_mean = share / mixed;
         for (value, &of_return) in values.iter_mut().zip(returns) {
             let discount = of_return - *value;
-            // what is the return stays the return, to the last bit: 0 added to -0 is another number
-            if discount != 0.0 {
+            if discount.is_infinite() {
+                // of the largest doubles; the other order of the terms is in range
+                *value = (*value - of_mean * *value) + of_mean * of_return;
+            } else if discount != 0.0 {
+                // what is the return stays the return, to the last bit: 0 added to -0 is not -0
                 *value += of_mean * discount;
             }
         }

@@ -76,6 +76,7 @@ mod tests {
         let shape = |responses| BatchShape { episodes: 8, responses };
         assert_eq!(Over::Batch.size(shape(1)).unwrap(), 8);
         assert_eq!(Over::Prompt.size(shape(4)).unwrap(), 4);
+        assert_eq!([Over::Batch, Over::Prompt].map(Over::name), ["batch", "prompt"]);
         let message = Over::Prompt.size(shape(1)).unwrap_err().to_string();
         assert_eq!(
             message,

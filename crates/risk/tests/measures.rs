@@ -2,8 +2,8 @@
 
 use proptest::{collection::vec, prelude::*};
 use tailguard_risk::{
-    Measure, RiskAversion, RiskError, RiskLevel, RiskMeasure, cvar, cvar_conditional_mean,
-    cvar_rockafellar_uryasev, entropic, mean, quantile,
+    MeanShare, Measure, Mixture, RiskAversion, RiskError, RiskLevel, RiskMeasure, cvar,
+    cvar_conditional_mean, cvar_rockafellar_uryasev, entropic, mean, quantile,
 };
 
 fn any_returns() -> impl Strategy<Value = Vec<f64>> {
@@ -279,6 +279,37 @@ fn weights_that_are_no_distribution_over_the_returns_are_refused() {
     assert_eq!(both(&[0.5, 0.25, 0.0]), Err(RiskError::WeightSum { sum: 0.75 }));
     assert_eq!(both(&[1.0, 1.0, 0.0]), Err(RiskError::WeightSum { sum: 2.0 }));
     assert_eq!(both(&[0.0; 3]), Err(RiskError::WeightSum { sum: 0.0 }));
+}
+
+#[test]
+fn of_equal_returns_the_earlier_one_has_the_earlier_weight() {
+    let half = Measure::Cvar(RiskLevel::new(0.5).unwrap());
+    // 0 and -0 are equal
+    assert_eq!(half.episode_weights(&[0.0, -0.0]), Ok(vec![1.0, 0.0]));
+}
+
+#[test]
+fn the_weights_of_a_mixture_are_mixed() {
+    let share = MeanShare::new(0.5).unwrap();
+    let mixture = Mixture::new(share, Measure::Cvar(RiskLevel::new(0.5).unwrap()));
+    assert_eq!(mixture.episode_weights(&[4.0, -2.0]), Ok(vec![0.25, 0.75]));
+    let of_three = Mixture::new(share, Measure::WorstOf(3.try_into().unwrap()));
+    let too_few = RiskError::TooFew { needed: 3, found: 2 };
+    assert_eq!(of_three.episode_weights(&[4.0, -2.0]), Err(too_few));
+}
+
+#[test]
+fn a_boxed_measure_is_the_measure() {
+    let returns = [3.0, -1.0, 0.5, 2.0];
+    let aversion = RiskAversion::new(0.7).unwrap();
+    for plain in [Measure::Entropic(aversion), Measure::WorstOf(3.try_into().unwrap())] {
+        let boxed: Box<dyn RiskMeasure> = Box::new(plain);
+        assert_eq!(boxed.value(&returns), plain.value(&returns));
+        assert_eq!(boxed.utility(&returns), plain.utility(&returns));
+        assert_eq!(boxed.episode_weights(&returns), plain.episode_weights(&returns));
+        assert_eq!(boxed.weights(&[1.0, 2.0, 3.0]), plain.weights(&[1.0, 2.0, 3.0]));
+        assert_eq!(boxed.fewest(), plain.fewest());
+    }
 }
 
 #[test]

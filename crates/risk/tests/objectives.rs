@@ -6,8 +6,9 @@ use std::num::NonZeroUsize;
 
 use proptest::{collection::vec, prelude::*};
 use tailguard_risk::{
-    Batch, BatchShape, MeanShare, Measure, Mixture, Objective, Over, RiskAverse, RiskAversion,
-    RiskLevel, RiskMeasure, ScheduleConfig, SoftRiskSchedule, Spectrum,
+    Batch, BatchShape, MeanShare, Measure, Mixture, Objective, ObjectiveError, Over, RiskAverse,
+    RiskAversion, RiskLevel, RiskMeasure, ScheduleConfig, SoftRiskSchedule, Spectrum,
+    leave_one_out,
 };
 
 fn schedule() -> SoftRiskSchedule {
@@ -84,6 +85,27 @@ fn what_is_no_score_is_refused() {
             "return 1 is NaN, expected a finite number"
         );
     }
+}
+
+/// An objective that gives one utility too few.
+struct Short;
+
+impl Objective for Short {
+    fn utilities(&self, scores: Batch<'_>) -> Result<Vec<f64>, ObjectiveError> {
+        Ok(scores.values[1..].to_vec())
+    }
+}
+
+#[test]
+fn a_baseline_needs_another_response_and_one_utility_for_each() {
+    let refused = |objective: &dyn Objective, prompts: &[usize]| {
+        let scores = Batch { iteration: 1, values: &[0.0, 1.0, 2.0], prompts };
+        leave_one_out(objective, scores).unwrap_err().to_string()
+    };
+    let mean = RiskAverse::new(Measure::Mean, Over::Batch);
+    assert_eq!(refused(&mean, &[4, 4, 7]), "prompt 7 has 1 response, expected 2 or more");
+    assert_eq!(refused(&mean, &[4, 4]), "2 prompts, expected one for each of 3 episodes");
+    assert_eq!(refused(&Short, &[4; 3]), "1 utilities, expected one for each of 2 episodes");
 }
 
 proptest! {

@@ -393,9 +393,22 @@ fn weights_that_rise_have_a_utility_and_bad_ones_have_none() {
 #[test]
 fn the_largest_doubles_do_not_overflow() {
     let returns = [f64::MAX, f64::MIN, f64::MAX, f64::MIN];
-    for measure in
-        measures(RiskLevel::new(0.75).unwrap(), &[3.0, 2.0, 1.0], 0.0, 1.0).iter().take(6)
-    {
-        assert!(measure.utility(&returns).unwrap().values.iter().all(|value| value.is_finite()));
+    for share in [0.0, 0.3, 1.0] {
+        for measure in measures(RiskLevel::new(0.75).unwrap(), &[3.0, 2.0, 1.0], share, 1.0) {
+            let values = measure.utility(&returns).unwrap().values;
+            assert!(values.iter().all(|value| value.is_finite()), "{values:?}");
+        }
+    }
+    // of the highest: MIN and twice MAX by the slope, which is the second weight over the first
+    let cvar = Measure::Cvar(RiskLevel::new(0.5).unwrap());
+    let table: [(&dyn RiskMeasure, f64, f64); 3] = [
+        (&Spectrum::new(&[3.0, 1.0]).unwrap(), -1.0 / 3.0, 1.5),
+        (&Spectrum::new(&[4.0, 3.0]).unwrap(), 0.5, 8.0 / 7.0),
+        (&Mixture::new(MeanShare::new(0.5).unwrap(), cvar), -1.0 / 3.0, 1.5),
+    ];
+    for (measure, highest, expected) in table {
+        let Utility { values, scale } = measure.utility(&[f64::MAX, f64::MIN]).unwrap();
+        let found = [values[0] / f64::MAX, values[1] / f64::MAX, scale];
+        close(&found, &[highest, -1.0, expected], 1e-14, "the largest doubles");
     }
 }

@@ -7,6 +7,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import fixture
+import intervals
 from fixture import single
 
 HERE = Path(__file__).parent
@@ -100,4 +101,5 @@ def of_rewards(case: dict) -> dict:
 
 
 if __name__ == "__main__":
-    fixture.main(HERE, {"cases.json": (draw, answer)}, tolerance=1e-5)
+    files = {"cases.json": (draw, answer), "intervals.json": (intervals.draw, intervals.answer)}
+    fixture.main(HERE, files, tolerance=1e-5)
