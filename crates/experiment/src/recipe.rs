@@ -227,8 +227,6 @@ pub struct Recipes(BTreeMap<String, Box<dyn Recipe>>);
 
 impl Default for Recipes {
     /// Those of the paper, `base`, `sft` and `ppo`, and what they are compared with.
-    /// `base`, `sft`, `ppo` and `distill`.
-    /// `base`, `sft`, `ppo` and `quark`.
     fn default() -> Self {
         let mut recipes = Self(BTreeMap::new());
         recipes.add("base", recipes::Base);

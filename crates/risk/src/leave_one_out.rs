@@ -15,7 +15,6 @@ use crate::{Batch, Objective, ObjectiveError};
 /// # Errors
 /// A prompt with a single response; not a prompt for each score, or not a utility for each; what
 /// the objective cannot work with.
-/// A prompt with a single response; prompts or utilities that are not one for each episode; what
 ///
 /// # Example
 /// ```
@@ -43,7 +42,6 @@ pub fn leave_one_out(
         Err(format!("there are {found} {what}, expected {expected}, one per episode"))
     };
     as_many("prompt numbers", scores.prompts.len(), scores.values.len())?;
-    one_each("prompts", scores.prompts.len(), scores.values.len())?;
     let without = |left_out: usize| -> Result<f64, ObjectiveError> {
         let others = || (0..scores.values.len()).filter(move |place| *place != left_out);
         let values: Vec<f64> = others().map(|place| scores.values[place]).collect();
@@ -55,7 +53,6 @@ pub fn leave_one_out(
         let utilities =
             objective.utilities(Batch { values: &values, prompts: &prompts, ..scores })?;
         as_many("utilities of the others", utilities.len(), values.len())?;
-        one_each("utilities", utilities.len(), values.len())?;
         let same: Vec<f64> = utilities
             .iter()
             .zip(&prompts)
@@ -94,11 +91,4 @@ mod tests {
         let one = "there are 1 utilities of the others, expected 2, one per episode";
         assert_eq!(refused(&One, &[1.0, 2.0, 3.0], &[0; 3]), one);
     }
-}
-
-fn one_each(what: &str, found: usize, episodes: usize) -> Result<(), ObjectiveError> {
-    if found == episodes {
-        return Ok(());
-    }
-    Err(format!("{found} {what}, expected one for each of {episodes} episodes").into())
 }
