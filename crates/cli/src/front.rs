@@ -49,7 +49,7 @@ pub struct FrontArgs {
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(2..=100_000)
     )]
     pub(crate) samples: usize,
-    /// Held-out prompts [default: those of the settings, 1000 at most]
+    /// Held-out prompts [default: those of the settings, 500 at most]
     #[arg(long, value_name = "N", value_parser = typed::count())]
     pub(crate) prompts: Option<usize>,
     /// An objective as an arm of the settings writes it, such as `mean`, `cvar = 0.1` or

@@ -30,14 +30,14 @@ use reference::Reference;
 /// Points of a line whose coefficients nobody has named.
 const POINTS: usize = 8;
 /// Prompts, where nobody says how many and the settings have no fewer.
-const PROMPTS: usize = 1_000;
+const PROMPTS: usize = 500;
 /// Digits of a digest that tell stores apart.
 const DIGITS: usize = 12;
 
 /// What a front is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct FrontOptions {
-    /// How many of the held-out prompts; without a number, a thousand at most.
+    /// How many of the held-out prompts; without a number, five hundred at most.
     pub prompts: Option<usize>,
     /// Responses to each prompt, at least 2.
     pub responses: usize,
