@@ -56,6 +56,11 @@ pub trait Answers {
     /// Whatever goes wrong.
     fn answer(&self, inputs: &Inputs, asked: &Asked<'_>) -> Result<Vec<Answer>, ExperimentError>;
 
+    /// How many arms that draw again for the same prompts there are in it, one within the other.
+    fn levels(&self) -> u32 {
+        0
+    }
+
     /// Whether the log-probabilities of its answers are those of the distribution that they are
     /// drawn from: then its KL to the reference can be estimated.
     fn knows_its_distribution(&self) -> bool {
@@ -81,6 +86,15 @@ impl Made {
         match self {
             Self::Model(model) => Some(model),
             Self::Answers(_) => None,
+        }
+    }
+
+    /// How many arms that draw again for the same prompts there are in it, one within the other.
+    #[must_use]
+    pub fn levels(&self) -> u32 {
+        match self {
+            Self::Model(_) => 0,
+            Self::Answers(answers) => answers.levels(),
         }
     }
 

@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(cells(lines[2])[..3], ["mean,", "beta", "0.5"]);
         assert_eq!(cells(lines[3])[3..], ["beta", "0.15", "0.75", "1.75", "-0.25", "-1.25"]);
         assert_eq!(cells(lines[4])[..3], ["best", "of", "2"]);
-        assert_eq!(lines.len(), 11, "{text}");
+        assert_eq!(lines.len(), 12, "{text}");
         assert!(
             lines[9].contains("-0.25 [-0.45, -0.05]") && lines[9].ends_with("0.75 [0.55, 0.95]")
         );

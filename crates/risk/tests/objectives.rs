@@ -104,8 +104,11 @@ fn a_baseline_needs_another_response_and_one_utility_for_each() {
     };
     let mean = RiskAverse::new(Measure::Mean, Over::Batch);
     assert_eq!(refused(&mean, &[4, 4, 7]), "prompt 7 has 1 response, expected 2 or more");
-    assert_eq!(refused(&mean, &[4, 4]), "2 prompts, expected one for each of 3 episodes");
-    assert_eq!(refused(&Short, &[4; 3]), "1 utilities, expected one for each of 2 episodes");
+    assert_eq!(refused(&mean, &[4, 4]), "there are 2 prompt numbers, expected 3, one per episode");
+    assert_eq!(
+        refused(&Short, &[4; 3]),
+        "there are 1 utilities of the others, expected 2, one per episode"
+    );
 }
 
 proptest! {

@@ -17,14 +17,19 @@ pub struct DrawSeed {
 impl DrawSeed {
     /// The randomness of the `nth` draw for the same episodes, counted from 0: that of draw 0 is
     /// this one, and all others differ from it, from each other and from those of other seeds.
-    /// (The seed is number `nth` of `SplitMix64` from this one; Steele, Lea and Flood, 2014.)
+    /// What draws again within a draw has another `level`: so draw 1 of the one within draw 0 of
+    /// the other differs from draw 0 within draw 1.
+    ///
+    /// The seed is number `nth` of `SplitMix64` from this one (Steele, Lea and Flood, 2014), further
+    /// on by 2^32 for each level. There are fewer draws than that.
     #[must_use]
-    pub fn nth(self, nth: u64) -> Self {
+    pub fn nth(self, level: u32, nth: u64) -> Self {
         if nth == 0 {
             return self;
         }
         let mix = |z: u64, shift: u32, factor: u64| (z ^ (z >> shift)).wrapping_mul(factor);
-        let z = self.seed.wrapping_add(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let place = (u64::from(level) << 32).wrapping_add(nth);
+        let z = self.seed.wrapping_add(place.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let z = mix(mix(z, 30, 0xbf58_476d_1ce4_e5b9), 27, 0x94d0_49bb_1331_11eb);
         Self { seed: z ^ (z >> 31), ..self }
     }
@@ -66,15 +71,15 @@ mod tests {
     #[test]
     fn further_draws_have_numbers_of_their_own_also_where_they_are_draws_of_draws() {
         let draws = DrawSeed { seed: 1_234_567, stream: 5 };
-        assert_eq!(draws.nth(0), draws);
+        assert_eq!(draws.nth(0, 0), draws);
+        assert_eq!(draws.nth(3, 0), draws);
         // the first numbers of SplitMix64 from this seed, as its authors' program gives them
         assert_eq!(
-            [draws.nth(1).seed, draws.nth(2).seed, draws.nth(1).stream],
+            [draws.nth(0, 1).seed, draws.nth(0, 2).seed, draws.nth(0, 1).stream],
             [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 5]
         );
         let nested = (0..8).flat_map(|outer| (0..8).map(move |inner| (outer, inner)));
-        let seeds = nested.map(|(outer, inner)| draws.nth(outer).nth(inner).seed);
-        // one after the other and one within the other: only the first of each is shared
-        assert_eq!(seeds.collect::<std::collections::BTreeSet<_>>().len(), 1 + 7 + 7 * 8);
+        let seeds = nested.map(|(outer, inner)| draws.nth(1, outer).nth(0, inner).seed);
+        assert_eq!(seeds.collect::<std::collections::BTreeSet<_>>().len(), 8 * 8);
     }
 }

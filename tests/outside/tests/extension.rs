@@ -340,7 +340,7 @@ fn what_cannot_be_made_is_refused_and_nothing_is_left_behind() {
             "\"best_of\"",
             "\"best-of\"",
             "there is no recipe \"best-of\", expected one of base, best_of, best_of_n, dexperts, \
-             ppo, prompted, sft",
+             distill, ppo, prompted, quark, sft",
         ),
         (
             "{ good_enough = -6 }",

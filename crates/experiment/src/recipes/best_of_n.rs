@@ -52,6 +52,10 @@ struct Best {
 }
 
 impl Answers for Best {
+    fn levels(&self) -> u32 {
+        self.from.levels() + 1
+    }
+
     fn answer(&self, inputs: &Inputs, asked: &Asked<'_>) -> Result<Vec<Answer>, ExperimentError> {
         let BestOfNSection { n, guard, threshold } = self.settings;
         let mut best: Vec<Option<Candidate>> = vec![None; asked.prompts.len()];
@@ -63,7 +67,11 @@ impl Answers for Best {
             }
             let prompts: Vec<(usize, &Prompt)> =
                 open.iter().map(|&place| asked.prompts[place]).collect();
-            let asked = Asked { prompts: &prompts, draws: asked.draws.nth(nth), ..*asked };
+            let asked = Asked {
+                prompts: &prompts,
+                draws: asked.draws.nth(self.from.levels(), nth),
+                ..*asked
+            };
             for (&place, drawn) in open.iter().zip(self.draw(inputs, &asked)?) {
                 best[place] = Some(drawn.or_better(best[place].take()));
             }
