@@ -428,7 +428,7 @@ mod tests {
         assert_eq!(
             with("recipe = \"dpo\"\nfrom = \"a\""),
             "arm \"b\": there is no recipe \"dpo\", expected one of base, best_of_n, dexperts, \
-             distill, ppo, prompted, quark, sft"
+             distill, interpolate, ppo, prompted, quark, sft"
         );
         assert!(with("recipe = \"ppo\"").contains("from is missing"));
         assert!(with("recipe = \"base\"\nfrom = \"a\"").contains("begins with no other arm"));

@@ -29,9 +29,10 @@ const SETTLING: u64 = 1 << 49;
 const MOVES: usize = 3;
 /// How near is near enough: less than the measurement can tell.
 const CLOSE: f64 = 0.01;
-/// How far a policy may be moved, as shares of the way from the reference. Beyond, the line leads
-/// where no training has been.
-const WAY: [f64; 2] = [0.75, 1.25];
+/// How far the policy of a training that was held at the KL may be moved, as shares of the way from
+/// the reference: what is left of a difference is small, and beyond the policy the line leads where
+/// no training has been.
+pub(crate) const HELD: [f64; 2] = [0.75, 1.25];
 /// Powers of the way by which the KL may rise.
 const POWERS: [f64; 2] = [1.0, 4.0];
 /// What is said to be off.
@@ -74,6 +75,8 @@ pub(crate) struct Settling<'a> {
     pub(crate) reference: &'a Gpt2,
     /// In nats per response.
     pub(crate) target: f64,
+    /// How far it may be moved, as shares of the way from the reference.
+    pub(crate) way: [f64; 2],
     pub(crate) inputs: &'a Inputs,
     pub(crate) settings: &'a Settings,
 }
@@ -95,7 +98,7 @@ impl Settling<'_> {
             BATCHES.saturating_mul(self.settings.ppo.batch_size),
         );
         let mut settled = None;
-        let found = search(self.target, |share| {
+        let found = search(self.target, self.way, |share| {
             if !observer.goes_on() {
                 return Err(ExperimentError::Stopped);
             }
@@ -126,7 +129,7 @@ impl Settling<'_> {
         let ((arm, seed), target) = (self.name, self.target);
         observer.tell(Event::Info(&format!(
             "{arm}, seed {seed}: KL {before:.2} nats after training; at {:.1} % of the way from \
-             what it began with {kl:.2}, to be held at {target}",
+             the reference {kl:.2}, to be held at {target}",
             100.0 * share
         )));
         if (kl / target - 1.0).abs() > OFF {
@@ -151,7 +154,11 @@ struct Found {
 
 /// Looks for the target on the line; `kl` measures at a share of the way, and last of all at the
 /// one that is found.
-fn search<E>(target: f64, mut kl: impl FnMut(f64) -> Result<f64, E>) -> Result<Found, E> {
+fn search<E>(
+    target: f64,
+    way: [f64; 2],
+    mut kl: impl FnMut(f64) -> Result<f64, E>,
+) -> Result<Found, E> {
     let before = kl(1.0)?;
     let (mut at, mut power) = (Found { before, share: 1.0, kl: before }, 2.0);
     for _ in 0..MOVES {
@@ -159,7 +166,7 @@ fn search<E>(target: f64, mut kl: impl FnMut(f64) -> Result<f64, E>) -> Result<F
         if (at.kl / target - 1.0).abs() <= CLOSE || at.kl <= 0.0 {
             break;
         }
-        let next = (at.share * (target / at.kl).powf(1.0 / power)).clamp(WAY[0], WAY[1]);
+        let next = (at.share * (target / at.kl).powf(1.0 / power)).clamp(way[0], way[1]);
         if next.to_bits() == at.share.to_bits() {
             break;
         }
@@ -230,7 +237,7 @@ mod tests {
 
     fn found(target: f64, kl: impl Fn(f64) -> f64) -> (Found, Vec<f64>) {
         let mut asked = Vec::new();
-        let found = search(target, |share| {
+        let found = search(target, HELD, |share| {
             asked.push(share);
             Ok::<_, ()>(kl(share))
         });
@@ -247,6 +254,18 @@ mod tests {
                 assert!((found.before - before).abs() < 1e-12);
             }
         }
+    }
+
+    #[test]
+    fn one_that_may_go_all_the_way_comes_back_from_afar() {
+        for power in [1.2, 1.8, 2.5] {
+            let kl = |share: f64| Ok::<_, ()>(12.0 * share.powf(power));
+            let found = search(2.0, [0.0, 1.0], kl).unwrap();
+            assert!((found.kl / 2.0 - 1.0).abs() <= CLOSE, "{power}: {found:?}");
+        }
+        // not beyond the policy
+        let all_the_way = search(2.0, [0.0, 1.0], |_| Ok::<_, ()>(1.0)).unwrap();
+        assert!((all_the_way.share - 1.0).abs() < 1e-12);
     }
 
     #[test]

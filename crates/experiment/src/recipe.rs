@@ -13,6 +13,7 @@ use tailguard_gpt2::Gpt2;
 use tailguard_report::RunDir;
 use tailguard_risk::{Objective, ObjectiveError};
 
+use crate::equal_kl::EQUAL_KL;
 use crate::error::ExperimentError;
 use crate::inputs::Inputs;
 use crate::made::Made;
@@ -53,6 +54,12 @@ pub trait Recipe: Send + Sync {
             let (episodes, responses) = (shape.episodes, shape.responses);
             format!("{error} (ppo.batch_size is {episodes}, ppo.responses {responses})").into()
         })
+    }
+
+    /// The KL at which it holds what it makes, nats per response, if it does: tables say how near it
+    /// came.
+    fn held_kl(&self, settings: &Settings) -> Option<f64> {
+        settings.experiment.held_kl().filter(|_| self.reads(EQUAL_KL))
     }
 
     /// Whether rewards form what it makes, so that these may rise where nothing else becomes
@@ -237,6 +244,7 @@ impl Default for Recipes {
         recipes.add("dexperts", recipes::Dexperts);
         recipes.add("distill", recipes::Distill);
         recipes.add("quark", recipes::Quark);
+        recipes.add("interpolate", recipes::Interpolate);
         recipes
     }
 }

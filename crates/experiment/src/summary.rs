@@ -11,7 +11,6 @@ use tailguard_report::{
 
 use crate::arms::Planned;
 use crate::cost::Cost;
-use crate::equal_kl::EQUAL_KL;
 use crate::error::{During, ExperimentError};
 use crate::figures::{Price, comparison, figures, values};
 use crate::phases::Phases;
@@ -124,7 +123,7 @@ fn price(phases: &Phases<'_>, key: &str) -> Result<Price, ExperimentError> {
 fn equal_kl(phases: &Phases<'_>, measured: &IndexMap<&str, Values>) -> Vec<HeldKl> {
     let held = |planned: &Planned<'_>| {
         let recipe = phases.recipes.get(&planned.arm.recipe)?;
-        let target = planned.settings.experiment.held_kl().filter(|_| recipe.reads(EQUAL_KL))?;
+        let target = recipe.held_kl(&planned.settings)?;
         let values = measured.get(planned.arm.key.as_str())?;
         let mean = |of_seed: &Vec<ByPrompt>| {
             of_seed.iter().map(|(_, kl)| kl).sum::<f64>() / of_seed.len() as f64

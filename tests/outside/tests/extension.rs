@@ -42,7 +42,7 @@ impl Answers for Best {
         let mut best: Vec<(f32, Answer)> = Vec::new();
         for round in 0..self.of {
             // the first round has the random numbers of all other arms
-            let asked = Asked { draws: asked.draws.nth(round), ..*asked };
+            let asked = Asked { draws: asked.draws.nth(0, round), ..*asked };
             let found = self.model.answer(inputs, &asked)?;
             let drawn: Vec<_> = found.iter().map(|answer| answer.generation.clone()).collect();
             let texts = responses(&inputs.tokenizer, &drawn)?;
@@ -340,7 +340,7 @@ fn what_cannot_be_made_is_refused_and_nothing_is_left_behind() {
             "\"best_of\"",
             "\"best-of\"",
             "there is no recipe \"best-of\", expected one of base, best_of, best_of_n, dexperts, \
-             distill, ppo, prompted, quark, sft",
+             distill, interpolate, ppo, prompted, quark, sft",
         ),
         (
             "{ good_enough = -6 }",

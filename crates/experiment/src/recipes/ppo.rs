@@ -11,7 +11,7 @@ use tailguard_risk::RiskLevel;
 use tailguard_rollout::Rollout;
 
 use crate::cost::{REWARD_CALLS, SAMPLED_TOKENS};
-use crate::equal_kl::{EQUAL_KL, Settling};
+use crate::equal_kl::{EQUAL_KL, HELD, Settling};
 use crate::error::ExperimentError;
 use crate::made::Made;
 use crate::observer::Event;
@@ -107,7 +107,8 @@ impl Recipe for Ppo {
             // a process that is stopped on the way has the training behind it
             record.save(&state)?;
             let name = (arm, seed);
-            let settling = Settling { name, reference: supervised, target, inputs, settings };
+            let (reference, way) = (supervised, HELD);
+            let settling = Settling { name, reference, target, way, inputs, settings };
             policy.lm = settling.settle(policy.lm, &mut *work.observer)?;
         }
         record.sync()?;

@@ -12,6 +12,7 @@ use super::best_of_n::BestOfNSection;
 use super::dexperts::DexpertsSection;
 use super::distill::DistillSection;
 use super::experiment::ExperimentSection;
+use super::interpolate::InterpolateSection;
 use super::prompted::PromptedSection;
 
 /// All settings of a run: every key has a value, in its range.
@@ -48,6 +49,8 @@ pub struct Settings {
     pub prompted: PromptedSection,
     /// Expert and anti-expert beside a base model.
     pub dexperts: DexpertsSection,
+    /// A policy brought back towards the reference.
+    pub interpolate: InterpolateSection,
     /// Distillation of the optimal policy.
     pub distill: DistillSection,
     /// What the policies are compared on.

@@ -438,7 +438,7 @@ fn seeds_count_up() {
 fn a_run_of_a_version_with_fewer_keys_goes_on() {
     let settings = resolve(Some(TASK), Some(Preset::Smoke), &set(&[]), None).unwrap();
     let mut recorded = settings.to_toml().unwrap().parse::<Table>().unwrap();
-    let unknown = ["arm", "experiment", "best_of_n", "prompted", "dexperts"];
+    let unknown = ["arm", "experiment", "best_of_n", "prompted", "dexperts", "interpolate"];
     recorded.retain(|key, _| !unknown.contains(&key));
     recorded["sft"].as_table_mut().unwrap().remove("class");
     recorded["run"].as_table_mut().unwrap().retain(|key, _| key != "precision" && key != "arms");
