@@ -88,7 +88,7 @@ pub(crate) fn run(args: &SettingsArgs, program: &Program) -> Result<()> {
     }
     say(format_args!("# values of {} --preset {}", settings.task, preset.name()))?;
     for key in schema.keys().iter().filter(|key| is_asked(&key.name)) {
-        let value = settings.value(&key.name).map(|value| value.to_string()).unwrap_or_default();
+        let value = settings.value(&key.name).map(|value| on_a_line(&value)).unwrap_or_default();
         say(format_args!("\n{} = {value}", key.name))?;
         for line in
             key.doc.lines().chain([key.kind.to_string().as_str()]).filter(|line| !line.is_empty())
@@ -97,4 +97,12 @@ pub(crate) fn run(args: &SettingsArgs, program: &Program) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A value as TOML, a text of several lines, too.
+fn on_a_line(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => json!(text).to_string(),
+        other => other.to_string(),
+    }
 }

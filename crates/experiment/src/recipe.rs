@@ -56,8 +56,8 @@ pub trait Recipe: Send + Sync {
         })
     }
 
-    /// The KL at which it holds what it makes, nats per response, if it does: tables say how near it
-    /// came.
+    /// The KL at which it holds what it makes, nats per response, if it does: tables say how near
+    /// it came.
     fn held_kl(&self, settings: &Settings) -> Option<f64> {
         settings.experiment.held_kl().filter(|_| self.reads(EQUAL_KL))
     }

@@ -89,8 +89,8 @@ impl Gpt2Config {
     /// and `n_positions` may be called `n_ctx`, as old files do.
     ///
     /// # Errors
-    /// What is no JSON or lacks a size; [`Gpt2Error::Config`] for an id that is none, by its key, or
-    /// more control tokens than tokens.
+    /// What is no JSON or lacks a size; [`Gpt2Error::Config`] for an id that is none, by its key,
+    /// or more control tokens than tokens.
     pub fn read(dir: &ModelDir) -> Result<Self, Gpt2Error> {
         let mut config: Map<String, Value> = dir.config()?;
         for key in TOKEN_IDS {

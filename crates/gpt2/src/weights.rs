@@ -208,8 +208,8 @@ impl Gpt2 {
         })
     }
 
-    /// Writes `config.json` and `model.safetensors` as Hugging Face does; with control tokens, which
-    /// are the last of the vocabulary there, `generation_config.json`, too.
+    /// Writes `config.json` and `model.safetensors` as Hugging Face does; with control tokens,
+    /// which are the last of the vocabulary there, `generation_config.json`, too.
     ///
     /// # Errors
     /// The file that cannot be written.

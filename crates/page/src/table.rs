@@ -111,7 +111,8 @@ struct Column<'a> {
 }
 
 /// The tables: how good the texts are, what they look like, what they cost, what else there is, the
-/// tails by other thresholds, and what one policy gains over another. Columns without a figure are left out.
+/// tails by other thresholds, and what one policy gains over another. Columns without a figure are
+/// left out.
 pub(crate) fn tables(run: &Run) -> Markup {
     let results = &run.results;
     let column = |column: TableColumn| {

@@ -20,8 +20,8 @@ impl DrawSeed {
     /// What draws again within a draw has another `level`: so draw 1 of the one within draw 0 of
     /// the other differs from draw 0 within draw 1.
     ///
-    /// The seed is number `nth` of `SplitMix64` from this one (Steele, Lea and Flood, 2014), further
-    /// on by 2^32 for each level. There are fewer draws than that.
+    /// The seed is number `nth` of `SplitMix64` from this one (Steele, Lea and Flood, 2014),
+    /// further on by 2^32 for each level. There are fewer draws than that.
     #[must_use]
     pub fn nth(self, level: u32, nth: u64) -> Self {
         if nth == 0 {

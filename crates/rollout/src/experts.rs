@@ -1,5 +1,5 @@
-//! Decoding-time experts: three models side by side choose each token. `DExperts` of Liu et al., ACL
-//! 2021 (arXiv 2105.03023), Eq. 2.
+//! Decoding-time experts: three models side by side choose each token. `DExperts` of Liu et al.,
+//! ACL 2021 (arXiv 2105.03023), Eq. 2.
 
 use burn::tensor::{Device, Int, Tensor, TensorData, s};
 use rayon::prelude::*;

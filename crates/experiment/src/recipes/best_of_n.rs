@@ -30,9 +30,9 @@ impl Recipe for BestOfN {
         false
     }
 
-    /// ln n - (n - 1) / n for the best of n (Beirami et al., 2024, arXiv 2401.01879, Theorem 1). The
-    /// guard's response is one of n draws, so no response is more than n times as likely as before:
-    /// its KL is at most ln n.
+    /// ln n - (n - 1) / n for the best of n (Beirami et al., 2024, arXiv 2401.01879, Theorem 1).
+    /// The guard's response is one of n draws, so no response is more than n times as likely as
+    /// before: its KL is at most ln n.
     fn kl_bound(&self, settings: &Settings) -> Option<f64> {
         let n = settings.best_of_n.n as f64;
         Some(if settings.best_of_n.guard { n.ln() } else { n.ln() - (n - 1.0) / n })

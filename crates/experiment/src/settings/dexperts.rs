@@ -11,8 +11,8 @@ pub struct DexpertsSection {
     /// base model.
     #[schemars(range(min = 0.0))]
     pub alpha: f64,
-    /// Only the base model's likeliest tokens of so much probability together are drawn from; 1: all
-    /// of them. The cut comes before the experts are added.
+    /// Only the base model's likeliest tokens of so much probability together are drawn from; 1:
+    /// all of them. The cut comes before the experts are added.
     #[schemars(extend("exclusiveMinimum" = 0.0, "maximum" = 1.0))]
     pub top_p: f64,
 }
