@@ -73,7 +73,7 @@ fn what_would_set_another_kl_is_refused() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
-/// A policy that is brought back to a fifth of its KL, and one that may not be brought back.
+/// A policy that is brought back to a smaller KL, and one that may not be brought back.
 const BACK: &str = r#"
 preset = "imdb-smoke"
 task = "back"
@@ -109,17 +109,18 @@ set = { "interpolate.kl" = KL }
 fn a_policy_is_brought_back_to_a_kl_on_the_line_to_its_reference() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("back.toml");
-    fs::write(&config, BACK.replace("KL", "0.2")).unwrap();
+    fs::write(&config, BACK.replace("KL", "2.0")).unwrap();
     let outcome = run(folder.path(), &["train", "--config", "back.toml", "--out", "run"]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     let results = Results::read(&folder.path().join("run/results.json")).unwrap();
     let kl = |arm: &str| results.methods[arm].kl.unwrap().mean;
-    assert!(kl("rlhf") > 0.5, "there is a way back: {}", kl("rlhf"));
-    assert!(0.1 < kl("back") && kl("back") < 0.3, "{}", kl("back"));
+    assert!(kl("rlhf") > 5.0, "there is a way back: {}", kl("rlhf"));
+    // measured here on a few prompts, and there on others
+    assert!(1.2 < kl("back") && kl("back") < 3.0, "{}", kl("back"));
     let [held] = results.equal_kl.as_slice() else { panic!("{:?}", results.equal_kl) };
-    assert_eq!((held.method.as_str(), held.target.to_bits()), ("back", 0.2_f64.to_bits()));
+    assert_eq!((held.method.as_str(), held.target.to_bits()), ("back", 2.0_f64.to_bits()));
     let log = fs::read_to_string(folder.path().join("run/log.txt")).unwrap();
-    assert_eq!(log.matches("to be held at 0.2").count(), 1, "{log}");
+    assert_eq!(log.matches("to be held at 2").count(), 1, "{log}");
 
     // further out than it has been it does not go, and that is said
     fs::write(&config, BACK.replace("KL", "50.0")).unwrap();

@@ -26,7 +26,7 @@ const BATCHES: usize = 16;
 /// from those above.
 const SETTLING: u64 = 1 << 49;
 /// Moves at most.
-const MOVES: usize = 3;
+const MOVES: usize = 6;
 /// How near is near enough: less than the measurement can tell.
 const CLOSE: f64 = 0.01;
 /// How far the policy of a training that was held at the KL may be moved, as shares of the way from

@@ -24,7 +24,7 @@ pub struct Weighted<'a> {
 pub struct Worth {
     /// The measure of the distribution.
     pub value: f64,
-    /// What each of the returns is worth: see [`RiskMeasure::worth`].
+    /// What each of the returns is worth: see [`RiskMeasure::worth`](crate::RiskMeasure::worth).
     pub utility: Utility,
 }
 
