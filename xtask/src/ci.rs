@@ -200,7 +200,10 @@ fn examples() -> Result<Outcome> {
     let mut names: Vec<_> = sources
         .flatten()
         .flatten()
-        .filter_map(|file| Some(file.path().file_stem()?.to_owned()))
+        .map(|file| file.path())
+        // beside them are settings that they, and readers, can use
+        .filter(|file| file.extension().is_some_and(|ending| ending == "rs"))
+        .filter_map(|file| Some(file.file_stem()?.to_owned()))
         .collect();
     names.sort();
     ensure!(!names.is_empty(), "there are no examples");
