@@ -122,6 +122,14 @@ fn a_policy_is_brought_back_to_a_kl_on_the_line_to_its_reference() {
     let log = fs::read_to_string(folder.path().join("run/log.txt")).unwrap();
     assert_eq!(log.matches("to be held at 2").count(), 1, "{log}");
 
+    // towards what KL is not measured to
+    let other = "key = \"base\"\nrecipe = \"base\"\n\n[[arm]]\nkey = \"sft\"";
+    let elsewhere = BACK.replace("KL", "2.0").replacen("key = \"sft\"", other, 1);
+    fs::write(&config, elsewhere.replace("towards = \"sft\"", "towards = \"base\"")).unwrap();
+    run(folder.path(), &["train", "--config", "back.toml", "--out", "elsewhere"])
+        .refused(2, &["arm \"back\": needs.towards = \"base\", but KL is measured to \"sft\""]);
+    assert!(!folder.path().join("elsewhere").exists());
+
     // further out than it has been it does not go, and that is said
     fs::write(&config, BACK.replace("KL", "50.0")).unwrap();
     let outcome = run(folder.path(), &["train", "--config", "back.toml", "--out", "far"]);

@@ -10,9 +10,10 @@ use tailguard_lm::CausalLm;
 
 use crate::equal_kl::Settling;
 use crate::error::ExperimentError;
+use crate::inputs::Inputs;
 use crate::made::Made;
 use crate::recipe::{Recipe, Work};
-use crate::settings::Settings;
+use crate::settings::{ArmSettings, Settings};
 
 /// What the arm calls the model at the other end of the line.
 const TOWARDS: &str = "towards";
@@ -36,6 +37,24 @@ impl Recipe for Interpolate {
 
     fn held_kl(&self, settings: &Settings) -> Option<f64> {
         Some(settings.interpolate.kl)
+    }
+
+    fn check(
+        &self,
+        arm: &ArmSettings,
+        settings: &Settings,
+        _inputs: &Inputs,
+    ) -> Result<(), ExperimentError> {
+        let (towards, reference) = (&arm.needs[TOWARDS], &settings.evaluation.reference);
+        if towards == reference {
+            return Ok(());
+        }
+        Err(arm
+            .wrong(format!(
+                "needs.{TOWARDS} = {towards:?}, but KL is measured to {reference:?} \
+                 (evaluation.reference): expected the same"
+            ))
+            .into())
     }
 
     fn make(&self, work: &mut Work<'_>) -> Result<Made, ExperimentError> {

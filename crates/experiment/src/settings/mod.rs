@@ -263,11 +263,11 @@ pub(crate) fn read_back(path: &Path, text: &str) -> Result<Settings, ConfigError
 
 /// What runs of versions did that had no keys for it.
 const EARLIER: &str = "run.precision = \"f32\"
-ppo = { responses = 1, rate_warmup = 0, rate_end = 1.0, average = 0.0, advantages = \"gae\" }";
+ppo = { responses = 1, rate_warmup = 0, rate_end = 1.0, average = 0.0, advantages = \"gae\" }
+evaluation = { responses = 1, failure_thresholds = [0.0] }";
 
 /// Puts the settings of a run. One of an earlier version does not say what it had no keys for: it
 /// has the arms of the paper, does as [`EARLIER`] says, and knows no other recipes.
-/// precision, and does not say so; nor does it say anything of recipes that it did not know.
 fn put_recorded(layers: &mut Layers<'_>, path: &Path, text: &str) -> Result<(), ConfigError> {
     for (origin, text) in presets::SHARED {
         layers.put(origin, &parse(origin, text)?)?;

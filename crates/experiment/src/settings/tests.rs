@@ -438,11 +438,21 @@ fn seeds_count_up() {
 fn a_run_of_a_version_with_fewer_keys_goes_on() {
     let settings = resolve(Some(TASK), Some(Preset::Smoke), &set(&[]), None).unwrap();
     let mut recorded = settings.to_toml().unwrap().parse::<Table>().unwrap();
-    let unknown = ["arm", "experiment", "best_of_n", "prompted", "dexperts", "interpolate"];
+    let unknown = [
+        "arm",
+        "experiment",
+        "best_of_n",
+        "prompted",
+        "dexperts",
+        "interpolate",
+        "distill",
+        "quark",
+    ];
     recorded.retain(|key, _| !unknown.contains(&key));
     recorded["sft"].as_table_mut().unwrap().remove("class");
     recorded["run"].as_table_mut().unwrap().retain(|key, _| key != "precision" && key != "arms");
-    recorded["evaluation"].as_table_mut().unwrap().remove("reference");
+    let unknown = ["reference", "responses", "failure_thresholds"];
+    recorded["evaluation"].as_table_mut().unwrap().retain(|key, _| !unknown.contains(&key));
     let is_old = |key: &str| {
         !["responses", "rate_warmup", "rate_end", "average", "advantages"].contains(&key)
     };
